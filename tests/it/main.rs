@@ -1,0 +1,1 @@
+//! The one integration-test crate: the real binary against real servers.
