@@ -1,1 +1,30 @@
-//! x
+//! `afterall` waits until a service's dependencies are really ready, then becomes the service.
+//!
+//! The map, in the direction in which the arrows point:
+//!
+//! ```text
+//! argv, env, file -> cli (+ expand, spec) -> plan -> wait -- attempt() --> Verdict -- policy --> again or stop
+//!                                                     |-> events -> report
+//!                                                     |-> end    -> exec | exit
+//! ```
+//!
+//! A kind of dependency is one file under [`kinds`] and two adjacent lines in its `mod.rs`; it knows
+//! [`probe`], [`spec`], [`connect`] and [`tls`], and nobody outside knows it.
+
+//pub mod cli;
+pub mod connect;
+//pub mod event;
+//pub mod exec;
+//pub mod exit;
+pub mod expand;
+pub mod keys;
+pub mod kinds;
+//pub mod plan;
+//pub mod policy;
+pub mod probe;
+//pub mod report;
+//pub mod signals;
+pub mod spec;
+pub mod text;
+//pub mod tls;
+//pub mod wait;

@@ -1,1 +1,6 @@
 //! The one integration-test crate: the real binary against real servers.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a broken test shall panic
+
+mod harness;
+mod support;

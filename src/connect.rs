@@ -1,0 +1,247 @@
+//! Names, addresses and connections, for every kind: one shared lookup per name, every address within one attempt.
+
+mod lookup;
+mod servers;
+
+use std::{
+    collections::VecDeque,
+    io,
+    net::{IpAddr, SocketAddr},
+    os::linux::net::SocketAddrExt,
+    path::Path,
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+    task::{AbortHandle, JoinSet},
+    time::{Instant, sleep_until},
+};
+
+pub use lookup::Resolve;
+pub use servers::ask_each;
+
+use crate::{
+    expand::describe,
+    probe::{Attempt, Class, Failure},
+};
+
+/// RFC 8305, section 8: the next address is tried so long after the one before.
+const STAGGER: Duration = Duration::from_millis(250);
+
+/// Connects that may be open at once for one attempt.
+pub const MAX_CONNECTS: usize = 4;
+
+/// What all dependencies share of the network.
+pub struct Net {
+    names: lookup::Names,
+}
+
+/// A byte stream to a server, whatever is underneath.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A name or an address, and a port.
+    Tcp(String, u16),
+    /// The path of a Unix socket; one that starts with `@` is abstract.
+    Unix(String),
+}
+
+impl Endpoint {
+    /// Whether it is on this machine.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Endpoint::Unix(_) => true,
+            Endpoint::Tcp(host, _) => match host.parse::<IpAddr>() {
+                Ok(address) => address.is_loopback(),
+                Err(_) => host == "localhost" || host.ends_with(".localhost"),
+            },
+        }
+    }
+}
+
+impl std::fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Endpoint::Unix(path) => f.write_str(path),
+            Endpoint::Tcp(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Endpoint::Tcp(host, port) => write!(f, "{host}:{port}"),
+        }
+    }
+}
+
+impl Net {
+    /// The network as the system resolves it; `resolve` may block and is called on a thread of its own.
+    pub fn new(resolve: Resolve) -> Self {
+        Self { names: lookup::Names::new(resolve) }
+    }
+
+    /// The network as the operating system's resolver knows it.
+    pub fn system() -> Self {
+        Self::new(lookup::system)
+    }
+
+    /// Every address that `host` has now. Asked of the resolver at most once a second, whoever asks.
+    pub async fn addresses(&self, host: &str) -> Result<Vec<SocketAddr>, Failure> {
+        self.names.addresses(host).await
+    }
+}
+
+impl Attempt<'_> {
+    /// Connects to `endpoint`: over every address that it has, until one accepts or all have refused.
+    pub async fn connect(&self, endpoint: &Endpoint) -> Result<Box<dyn Stream>, Failure> {
+        match endpoint {
+            Endpoint::Unix(path) => {
+                self.stage(format!("no connection to {path}"));
+                Ok(Box::new(connect_unix(path).await.map_err(|e| connect_failure(&e, path))?))
+            }
+            Endpoint::Tcp(host, port) => {
+                let mut addresses = match host.parse::<IpAddr>() {
+                    Ok(address) => vec![SocketAddr::new(address, *port)],
+                    Err(_) => {
+                        self.stage(format!("no answer from the resolver for {host}"));
+                        self.net.addresses(host).await?
+                    }
+                };
+                addresses.iter_mut().for_each(|address| address.set_port(*port));
+                self.stage(format!("no connection to {endpoint}"));
+                let stream = connect_any(&interleave(addresses)).await?;
+                Ok(Box::new(stream))
+            }
+        }
+    }
+}
+
+async fn connect_unix(path: &str) -> io::Result<UnixStream> {
+    match path.strip_prefix('@') {
+        Some(name) => {
+            // Abstract sockets need no file, and tokio has no way to name them; this connect does not block.
+            let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
+            let stream = std::os::unix::net::UnixStream::connect_addr(&address)?;
+            stream.set_nonblocking(true)?;
+            UnixStream::from_std(stream)
+        }
+        None => UnixStream::connect(Path::new(path)).await,
+    }
+}
+
+/// RFC 8305, section 4: the families in turn, beginning with the one that the resolver put first.
+fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (a, b): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
+    let (mut a, mut b) = (a.into_iter(), b.into_iter());
+    let mut out = Vec::new();
+    loop {
+        let (x, y) = (a.next(), b.next());
+        if x.is_none() && y.is_none() {
+            return out;
+        }
+        out.extend(x);
+        out.extend(y);
+    }
+}
+
+/// Connects to the first address that accepts.
+///
+/// The next one is tried as soon as those before have failed, or 250 ms after the last began. The list is gone round again while
+/// some address has not answered: a SYN that a rate-limited REJECT dropped then costs 250 ms and not the kernel's
+/// second. Once [`MAX_CONNECTS`] are open, the oldest makes way only for an address that was not tried yet.
+async fn connect_any(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
+    let mut open = JoinSet::<(usize, io::Result<TcpStream>)>::new();
+    let mut oldest_first = VecDeque::<AbortHandle>::new();
+    let mut refused: Vec<Option<io::Error>> = addresses.iter().map(|_| None).collect();
+    let mut begun = 0;
+    let mut next = Instant::now();
+    while refused.iter().any(Option::is_none) {
+        let again = || (0..addresses.len()).map(|i| (begun + i) % addresses.len()).find(|&i| refused[i].is_none());
+        let candidate = match begun < addresses.len() {
+            true => Some(begun),
+            false => again().filter(|_| open.len() < MAX_CONNECTS),
+        };
+        tokio::select! {
+            biased;
+            done = open.join_next(), if !open.is_empty() => match done {
+                Some(Ok((_, Ok(stream)))) => return Ok(stream),
+                Some(Ok((index, Err(error)))) => {
+                    if is_local_limit(&error) {
+                        return Err(connect_failure(&error, &addresses[index].to_string()));
+                    }
+                    refused[index] = Some(error);
+                    if begun < addresses.len() {
+                        next = Instant::now();
+                    }
+                }
+                // It made way for another address.
+                Some(Err(_)) | None => {}
+            },
+            () = sleep_until(next), if candidate.is_some() => {
+                if open.len() >= MAX_CONNECTS && let Some(oldest) = oldest_first.pop_front() {
+                    oldest.abort();
+                }
+                let index = candidate.unwrap_or_default();
+                let address = addresses[index];
+                oldest_first.push_back(open.spawn(async move { (index, connect_tcp(address).await) }));
+                begun += 1;
+                next = Instant::now() + STAGGER;
+            }
+        }
+    }
+    Err(all_refused(addresses, refused))
+}
+
+async fn connect_tcp(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    // Every protocol here speaks in short turns.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+fn all_refused(addresses: &[SocketAddr], errors: Vec<Option<io::Error>>) -> Failure {
+    let mut said: Vec<(io::ErrorKind, String, Vec<String>)> = Vec::new();
+    for (address, error) in addresses.iter().zip(errors) {
+        let Some(error) = error else { continue };
+        match said.iter_mut().find(|(kind, _, _)| *kind == error.kind()) {
+            Some((_, _, places)) => places.push(address.to_string()),
+            None => said.push((error.kind(), describe(&error), vec![address.to_string()])),
+        }
+    }
+    let said: Vec<_> = said.into_iter().map(|(_, what, places)| format!("{what} ({})", places.join(", "))).collect();
+    Failure::new(Class::Connect, said.join("; ")).gone()
+}
+
+/// The failure of one connect; `place` is shown behind the system's words.
+pub fn connect_failure(error: &io::Error, place: &str) -> Failure {
+    let message = format!("{} ({place})", describe(error));
+    if is_local_limit(error) {
+        return Failure::new(Class::Local, format!("a limit of this process: {message}"));
+    }
+    match error.kind() {
+        io::ErrorKind::TimedOut => Failure::new(Class::Timeout, message),
+        io::ErrorKind::PermissionDenied => Failure::new(Class::Connect, message).hint("this user may not connect to that socket"),
+        _ => Failure::new(Class::Connect, message).gone(),
+    }
+}
+
+/// The failure of reading or writing on an open connection.
+pub fn stream_failure(error: &io::Error, endpoint: &Endpoint) -> Failure {
+    let what = match error.kind() {
+        io::ErrorKind::UnexpectedEof => "connection closed by the server".to_owned(),
+        _ => describe(error),
+    };
+    let class = if is_local_limit(error) { Class::Local } else { Class::Connect };
+    Failure::new(class, format!("{what} ({endpoint})"))
+}
+
+/// Out of descriptors, memory, threads or ports: a limit of ours, whatever the dependency does.
+pub fn is_local_limit(error: &io::Error) -> bool {
+    const LIMITS: [i32; 7] =
+        [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS, libc::EAGAIN, libc::EADDRNOTAVAIL, libc::EDQUOT];
+    error.raw_os_error().is_some_and(|code| LIMITS.contains(&code))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,64 @@
+use super::*;
+
+fn v4(last: u8) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, last], 1))
+}
+
+fn v6(last: u16) -> SocketAddr {
+    SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, last], 1))
+}
+
+#[test]
+fn the_families_take_turns_beginning_with_the_resolvers_first() {
+    assert_eq!(interleave(vec![v6(1), v6(2), v4(1), v4(2), v4(3)]), [v6(1), v4(1), v6(2), v4(2), v4(3)]);
+    assert_eq!(interleave(vec![v4(1), v6(1)]), [v4(1), v6(1)]);
+    assert_eq!(interleave(vec![]), []);
+}
+
+#[test]
+fn a_limit_of_ours_is_never_the_dependencys_failure() {
+    let failure = connect_failure(&io::Error::from_raw_os_error(libc::EMFILE), "127.0.0.1:1");
+    assert_eq!((failure.class, failure.gone), (Class::Local, false));
+    assert_eq!(failure.message, "a limit of this process: too many open files (127.0.0.1:1)");
+}
+
+#[tokio::test]
+async fn a_name_is_looked_up_once_for_all_who_ask_within_a_second() {
+    use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    let net = Net::new(|_| {
+        ASKED.fetch_add(1, Relaxed);
+        Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0)), SocketAddr::from(([127, 0, 0, 1], 0))])
+    });
+    let (a, b) = tokio::join!(net.addresses("x"), net.addresses("x"));
+    assert_eq!((a.unwrap().len(), b.unwrap().len()), (1, 1));
+    net.addresses("x").await.unwrap();
+    assert_eq!(ASKED.load(Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_lookup_outlives_the_attempt_that_began_it() {
+    static GO: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let net = Net::new(|_| {
+        drop(GO.lock());
+        Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))])
+    });
+    let held = GO.lock();
+    assert!(tokio::time::timeout(Duration::from_millis(1), net.addresses("x")).await.is_err());
+    drop(held);
+    assert_eq!(net.addresses("x").await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn every_address_is_tried_and_every_refusal_is_told() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let open = listener.local_addr().unwrap();
+    let closed = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap()
+    };
+    assert_eq!(connect_any(&[closed, open]).await.unwrap().peer_addr().unwrap(), open);
+    let failure = connect_any(&[closed, closed]).await.unwrap_err();
+    assert_eq!(failure.message, format!("connection refused ({closed}, {closed})"));
+    assert!(failure.gone);
+}

@@ -1,0 +1,327 @@
+//! `${VAR}`, `${VAR:-default}`, `${file:PATH}`: expanded once, and opaque to everything that splits or decodes later.
+
+use std::{ffi::OsString, fs::OpenOptions, io::Read, os::unix::fs::OpenOptionsExt, rc::Rc};
+
+/// The largest file that `${file:PATH}` reads, in bytes.
+pub const MAX_FILE: u64 = 64 * 1024;
+
+/// Where variables come from; handed in, so that tests bring their own.
+#[derive(Clone)]
+pub struct Env(Rc<dyn Fn(&str) -> Option<OsString>>);
+
+impl Env {
+    /// The variables that `lookup` knows.
+    pub fn new(lookup: impl Fn(&str) -> Option<OsString> + 'static) -> Self {
+        Self(Rc::new(lookup))
+    }
+
+    /// The process's own variables.
+    pub fn process() -> Self {
+        Self::new(|name| std::env::var_os(name))
+    }
+
+    /// A variable's value; an error where it is not UTF-8. The error never holds the value.
+    pub fn var(&self, name: &str) -> Result<Option<String>, String> {
+        match (self.0)(name).map(OsString::into_string) {
+            None => Ok(None),
+            Some(Ok(value)) => Ok(Some(value)),
+            Some(Err(_)) => Err(format!("the variable {name} is not UTF-8")),
+        }
+    }
+}
+
+/// What an expansion stands for.
+#[derive(PartialEq, Eq)]
+struct Value {
+    /// As it was written, e.g. `${DB_PASSWORD}`.
+    source: String,
+    text: String,
+}
+
+/// Expansions stand in the text as one character each, from a private plane of Unicode, so that every split and
+/// search sees an expansion as one opaque letter. The same characters in the input are taken in as expansions of themselves.
+const FIRST: u32 = 0x10_0000;
+const LAST: u32 = 0x10_fffd;
+
+/// Text with its expansions still opaque. Parts of it can be cut out like parts of a string.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Text {
+    raw: String,
+    values: Rc<Vec<Value>>,
+}
+
+impl Text {
+    /// Text in which nothing is expanded, as an application's own connection string.
+    pub fn literal(text: &str) -> Self {
+        Builder::default().literally(text).build()
+    }
+
+    /// Expands `text` once. Errors name the variable or the file, never a value.
+    pub fn expand(text: &str, env: &Env) -> Result<Self, String> {
+        let mut out = Builder::default();
+        let mut rest = text;
+        while let Some(at) = rest.find('$') {
+            out = out.literally(&rest[..at]);
+            rest = &rest[at..];
+            if let Some(after) = rest.strip_prefix("$${") {
+                out = out.literally("${");
+                rest = after;
+            } else if let Some(after) = rest.strip_prefix("${") {
+                let Some((inside, after)) = after.split_once('}') else {
+                    return Err("a ${ is not closed by } (a literal ${ is written $${)".to_owned());
+                };
+                out = out.value(format!("${{{inside}}}"), value_of(inside, env)?)?;
+                rest = after;
+            } else {
+                out = out.literally("$");
+                rest = &rest[1..];
+            }
+        }
+        Ok(out.literally(rest).build())
+    }
+
+    /// The text as it can be searched; an expansion is one character in it.
+    pub fn raw(&self) -> &str {
+        &self.raw
+    }
+
+    /// A part of this text: `raw` must be cut out of [`Text::raw`].
+    pub fn part(&self, raw: &str) -> Self {
+        Self { raw: raw.to_owned(), values: Rc::clone(&self.values) }
+    }
+
+    /// The text before and after the first `separator`.
+    pub fn split_once(&self, separator: char) -> Option<(Self, Self)> {
+        self.raw.split_once(separator).map(|(a, b)| (self.part(a), self.part(b)))
+    }
+
+    /// The text before and after the last `separator`.
+    pub fn rsplit_once(&self, separator: char) -> Option<(Self, Self)> {
+        self.raw.rsplit_once(separator).map(|(a, b)| (self.part(a), self.part(b)))
+    }
+
+    /// The parts between separators.
+    pub fn split(&self, separator: char) -> impl Iterator<Item = Self> {
+        self.raw.split(separator).map(|part| self.part(part))
+    }
+
+    /// The text behind `prefix`.
+    pub fn strip_prefix(&self, prefix: &str) -> Option<Self> {
+        self.raw.strip_prefix(prefix).map(|rest| self.part(rest))
+    }
+
+    /// Whether nothing stands here.
+    pub fn is_empty(&self) -> bool {
+        self.raw.is_empty()
+    }
+
+    /// The value, if the text is one single expansion.
+    pub fn as_value(&self) -> Option<&str> {
+        let mut chars = self.raw.chars();
+        let value = self.value(chars.next()?)?;
+        chars.next().is_none().then_some(value.text.as_str())
+    }
+
+    /// Literal parts as they stand, expansions in place.
+    pub fn plain(&self) -> String {
+        self.raw.chars().fold(String::new(), |mut out, c| {
+            match self.value(c) {
+                Some(value) => out.push_str(&value.text),
+                None => out.push(c),
+            }
+            out
+        })
+    }
+
+    /// For people: literal parts as they stand, expansions as they were written.
+    pub fn shown(&self) -> String {
+        self.raw.chars().fold(String::new(), |mut out, c| {
+            match self.value(c) {
+                Some(value) => out.push_str(&value.source),
+                None => out.push(c),
+            }
+            out
+        })
+    }
+
+    /// Literal parts percent-decoded (RFC 3986, section 2.1), expansions in place and not decoded.
+    pub fn decoded(&self) -> Result<String, String> {
+        const WRONG: &str = "is not valid percent-encoding (a literal % is written %25)";
+        let mut out = Vec::with_capacity(self.raw.len());
+        let mut chars = self.raw.chars();
+        while let Some(c) = chars.next() {
+            if let Some(value) = self.value(c) {
+                out.extend_from_slice(value.text.as_bytes());
+            } else if c == '%' {
+                let mut digit = || chars.next().and_then(|c| c.to_digit(16));
+                let (Some(high), Some(low)) = (digit(), digit()) else { return Err(WRONG.to_owned()) };
+                out.push((high * 16 + low) as u8);
+            } else {
+                out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+        }
+        String::from_utf8(out).map_err(|_| WRONG.to_owned())
+    }
+
+    fn value(&self, c: char) -> Option<&Value> {
+        (FIRST..=LAST).contains(&u32::from(c)).then(|| &self.values[(u32::from(c) - FIRST) as usize])
+    }
+}
+
+#[derive(Default)]
+struct Builder {
+    raw: String,
+    values: Vec<Value>,
+}
+
+impl Builder {
+    fn literally(mut self, text: &str) -> Self {
+        for c in text.chars() {
+            if (FIRST..=LAST).contains(&u32::from(c)) {
+                self.values.push(Value { source: c.to_string(), text: c.to_string() });
+                // Input of 64 Ki such characters wraps around and is garbled, as it was to begin with.
+                let index = (self.values.len() as u32 - 1) % (LAST - FIRST);
+                self.raw.extend(char::from_u32(FIRST + index));
+            } else {
+                self.raw.push(c);
+            }
+        }
+        self
+    }
+
+    fn value(mut self, source: String, text: String) -> Result<Self, String> {
+        let index = self.values.len() as u32;
+        let placeholder = char::from_u32(FIRST + index).filter(|c| u32::from(*c) <= LAST);
+        self.raw.push(placeholder.ok_or("too many expansions")?);
+        self.values.push(Value { source, text });
+        Ok(self)
+    }
+
+    fn build(self) -> Text {
+        Text { raw: self.raw, values: Rc::new(self.values) }
+    }
+}
+
+fn value_of(inside: &str, env: &Env) -> Result<String, String> {
+    if let Some(path) = inside.strip_prefix("file:") {
+        return read_small(path).map_err(|e| format!("${{file:{path}}}: {e}"));
+    }
+    let (name, default) = match inside.split_once(":-") {
+        Some((name, default)) => (name, Some(default)),
+        None => (inside, None),
+    };
+    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !is_name {
+        return Err("a ${...} holds neither a variable's name nor file:PATH (a literal ${ is written $${)".to_owned());
+    }
+    if default.is_some_and(|default| default.contains("${")) {
+        return Err(format!("the default of ${{{name}:-...}} cannot hold another ${{"));
+    }
+    match (env.var(name)?, default) {
+        (Some(value), None) => Ok(value),
+        (Some(value), Some(_)) if !value.is_empty() => Ok(value),
+        (_, Some(default)) => Ok(default.to_owned()),
+        (None, None) => Err(format!("the variable {name} is not set (a default is written ${{{name}:-...}})")),
+    }
+}
+
+/// Reads a secret's file: a regular one of at most 64 KiB, one trailing newline removed.
+///
+/// Opened without blocking, so that a FIFO cannot hold us up before it is refused.
+pub fn read_small(path: &str) -> Result<String, String> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(|e| describe(&e))?;
+    let is_file = file.metadata().map_err(|e| describe(&e))?.is_file();
+    if !is_file {
+        return Err("not a regular file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|e| describe(&e))?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err("larger than 64 KiB".to_owned());
+    }
+    let mut text = String::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())?;
+    if text.ends_with('\n') {
+        text.pop();
+    }
+    Ok(text)
+}
+
+/// An I/O error in the words of the system, without Rust's `(os error 2)`.
+pub fn describe(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env() -> Env {
+        Env::new(|name| match name {
+            "PW" => Some("p#a/s%s@w:o,rd${X}".into()),
+            "EMPTY" => Some("".into()),
+            "URL" => Some("postgres://a".into()),
+            _ => None,
+        })
+    }
+
+    fn expand(text: &str) -> Result<Text, String> {
+        Text::expand(text, &env())
+    }
+
+    #[test]
+    fn an_expansion_is_opaque_to_splits_and_to_percent_decoding() {
+        let text = expand("user%40:${PW}@host").unwrap();
+        assert_eq!(text.raw().matches(['#', '/', '%', '@', ',']).count(), 2);
+        let (info, host) = text.rsplit_once('@').unwrap();
+        assert_eq!(info.decoded().unwrap(), "user@:p#a/s%s@w:o,rd${X}");
+        assert_eq!(host.plain(), "host");
+        assert_eq!(text.shown(), "user%40:${PW}@host");
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_expanded() {
+        for (text, want) in [
+            ("plain", "plain"),
+            ("pa$$word$", "pa$$word$"),
+            ("$${PW}", "${PW}"),
+            ("$$${URL}", "$${URL}"),
+            ("${NONE:-fall back}", "fall back"),
+            ("${EMPTY:-fall back}", "fall back"),
+            ("${EMPTY}", ""),
+            ("${URL}?x", "postgres://a?x"),
+            ("\u{100000}a${URL}", "\u{100000}apostgres://a"),
+        ] {
+            assert_eq!(expand(text).map(|t| t.plain()), Ok(want.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn one_expansion_alone_is_told_from_one_among_others() {
+        assert_eq!(expand("${URL}").unwrap().as_value(), Some("postgres://a"));
+        assert_eq!(expand("${URL}x").unwrap().as_value(), None);
+        assert_eq!(expand("x").unwrap().as_value(), None);
+    }
+
+    #[test]
+    fn errors_name_the_variable_or_file_and_no_value() {
+        for (text, want) in [
+            ("${NONE}", "the variable NONE is not set (a default is written ${NONE:-...})"),
+            ("${PW", "a ${ is not closed by } (a literal ${ is written $${)"),
+            ("${a b}", "a ${...} holds neither a variable's name nor file:PATH (a literal ${ is written $${)"),
+            ("${file:/does/not/exist}", "${file:/does/not/exist}: no such file or directory"),
+            ("${file:/dev/null}", "${file:/dev/null}: not a regular file"),
+        ] {
+            assert_eq!(expand(text).err().as_deref(), Some(want), "{text}");
+        }
+    }
+
+    #[test]
+    fn bad_percent_encoding_is_refused() {
+        for text in ["%", "%2", "%zz", "%ff"] {
+            assert!(Text::literal(text).decoded().is_err(), "{text}");
+        }
+        assert_eq!(Text::literal("%C3%A9").decoded().unwrap(), "é");
+    }
+}

@@ -1,0 +1,57 @@
+//! The kinds of dependency. A kind is one file and two adjacent lines here.
+
+use crate::{probe::Kind, text::nearest};
+
+#[rustfmt::skip]
+mod list {
+    use crate::probe::Kind;
+
+    /// Every kind, in the order of the documentation.
+    pub static KINDS: &[&Kind] = &[
+        &super::tcp::KIND,
+        &super::file::KIND,
+    ];
+}
+pub use list::KINDS;
+
+pub mod file;
+pub mod tcp;
+
+/// The kind that answers to `scheme`.
+pub fn find(scheme: &str) -> Option<&'static Kind> {
+    KINDS.iter().copied().find(|kind| kind.schemes.contains(&scheme))
+}
+
+/// Every scheme of every kind.
+pub fn schemes() -> impl Iterator<Item = &'static str> {
+    KINDS.iter().flat_map(|kind| kind.schemes.iter().copied())
+}
+
+/// What to say of a scheme that no kind answers to.
+pub fn unknown(scheme: &str) -> String {
+    const OTHERS: [&str; 16] = [
+        "mysql",
+        "mariadb",
+        "redis",
+        "rediss",
+        "valkey",
+        "mongodb",
+        "mongodb+srv",
+        "amqp",
+        "amqps",
+        "kafka",
+        "mssql",
+        "sqlserver",
+        "oracle",
+        "cassandra",
+        "sqlite",
+        "memcached",
+    ];
+    if OTHERS.contains(&scheme.trim_start_matches("migrations+")) {
+        return format!("{scheme}: is not checked by its own protocol; tcp://HOST:PORT waits for the port, exec: for a command");
+    }
+    match nearest(scheme, schemes()) {
+        Some(near) => format!("unknown scheme {scheme}:, did you mean {near}:?"),
+        None => format!("unknown scheme {scheme}:, known are {}", schemes().collect::<Vec<_>>().join(", ")),
+    }
+}

@@ -1,0 +1,201 @@
+use super::*;
+
+/// Every character that a URL reserves, and a few that it does not.
+const PASSWORD: &str = "p:/?#[]@!$&'()*+,;=% \"${X}é";
+
+fn env() -> Env {
+    Env::new(|name| {
+        Some(match name {
+            "PASSWORD" => PASSWORD.into(),
+            "DATABASE_URL" => "postgres://app:p%40ss@db:5432/app?sslmode=disable".into(),
+            "DSN" => "host=/run/pg dbname=app password=s3cret".into(),
+            "ADDRESS" => "cache:6379".into(),
+            "HOST" => "db".into(),
+            "PORT" => "5433".into(),
+            "EMPTY" => "".into(),
+            _ => return None,
+        })
+    })
+}
+
+fn parse(text: &str) -> Result<Declaration, String> {
+    Declaration::parse("argument 1", text, &env()).map_err(|e| e.to_string())
+}
+
+/// name, scheme, rest as it would be shown, keys.
+fn seen(text: &str) -> (String, String, String, Vec<(String, String)>) {
+    let d = parse(text).unwrap_or_else(|e| panic!("{text}: {e}"));
+    let keys = d.keys.into_iter().map(|k| (k.name, k.value)).collect();
+    (d.name.unwrap_or(d.default_name), d.scheme, d.rest.shown(), keys)
+}
+
+#[test]
+fn declarations_are_split_as_people_write_them() {
+    let none: &[(&str, &str)] = &[];
+    for (text, name, scheme, rest, keys) in [
+        ("db=postgres://app@db/app#timeout=30s", "db", "postgres", "//app@db/app", &[("timeout", "30s")][..]),
+        (
+            "postgres://app:pw@db:5432/app?sslmode=disable",
+            "postgres://db:5432/app",
+            "postgres",
+            "//app:pw@db:5432/app?sslmode=disable",
+            none,
+        ),
+        ("cache:6379", "tcp://cache:6379", "tcp", "//cache:6379", none),
+        ("cache=cache:6379", "cache", "tcp", "//cache:6379", none),
+        ("postgres:5432", "tcp://postgres:5432", "tcp", "//postgres:5432", none),
+        ("[::1]:5432", "tcp://[::1]:5432", "tcp", "//[::1]:5432", none),
+        ("v6=[fe80::1%25eth0]:80", "v6", "tcp", "//[fe80::1%25eth0]:80", none),
+        ("nats://a:4222,b:4222#creds=/run/a%2Cb", "nats://a:4222,b:4222", "nats", "//a:4222,b:4222", &[("creds", "/run/a,b")]),
+        ("nats://u:p@a:4222,nats://u:p@b:4222", "nats://a:4222,b:4222", "nats", "//u:p@a:4222,u:p@b:4222", none),
+        (
+            "https://api:8443/ready?token=x#status=200+204,insecure",
+            "https://api:8443/ready",
+            "https",
+            "//api:8443/ready?token=x",
+            &[("status", "200+204"), ("insecure", "true")],
+        ),
+        ("http://api/", "http://api", "http", "//api/", none),
+        ("https://u@api/@me/x?a=b@c", "https://api/@me/x", "https", "//u@api/@me/x?a=b@c", none),
+        ("file:/run/ready", "file:/run/ready", "file", "/run/ready", none),
+        ("file:ready", "file:ready", "file", "ready", none),
+        ("file:///run/a b", "file:///run/a b", "file", "///run/a b", none),
+        ("pid=file:./x@y:z", "pid", "file", "./x@y:z", none),
+        ("unix:@abstract", "unix:@abstract", "unix", "@abstract", none),
+        ("postgres:host=/run/pg dbname=app password=x", "postgres", "postgres", "host=/run/pg dbname=app password=x", none),
+        (
+            "migrations+postgres://app@db/app#dir=/m",
+            "migrations+postgres://db/app",
+            "migrations+postgres",
+            "//app@db/app",
+            &[("dir", "/m")],
+        ),
+        ("POSTGRES://db", "postgres://db", "postgres", "//db", none),
+        ("a-1_b.c=tcp://x:1", "a-1_b.c", "tcp", "//x:1", none),
+        // Variables: whole, behind a scheme, and inside.
+        ("${DATABASE_URL}", "${DATABASE_URL}", "postgres", "//app:p%40ss@db:5432/app?sslmode=disable", none),
+        (
+            "env:DATABASE_URL#timeout=5s",
+            "${DATABASE_URL}",
+            "postgres",
+            "//app:p%40ss@db:5432/app?sslmode=disable",
+            &[("timeout", "5s")],
+        ),
+        ("db=env:DATABASE_URL", "db", "postgres", "//app:p%40ss@db:5432/app?sslmode=disable", none),
+        (
+            "migrations+${DATABASE_URL}#dir=m",
+            "migrations+${DATABASE_URL}",
+            "migrations+postgres",
+            "//app:p%40ss@db:5432/app?sslmode=disable",
+            &[("dir", "m")],
+        ),
+        ("postgres:${DSN}", "postgres:${DSN}", "postgres", "host=/run/pg dbname=app password=s3cret", none),
+        ("postgres:${DATABASE_URL}", "postgres:${DATABASE_URL}", "postgres", "//app:p%40ss@db:5432/app?sslmode=disable", none),
+        (
+            "migrations+postgres:${DATABASE_URL}",
+            "migrations+postgres:${DATABASE_URL}",
+            "migrations+postgres",
+            "//app:p%40ss@db:5432/app?sslmode=disable",
+            none,
+        ),
+        ("${ADDRESS}", "${ADDRESS}", "tcp", "//cache:6379", none),
+        (
+            "postgres://app:${PASSWORD}@${HOST}:${PORT}/app",
+            "postgres://${HOST}:${PORT}/app",
+            "postgres",
+            "//app:${PASSWORD}@${HOST}:${PORT}/app",
+            none,
+        ),
+        (
+            "postgres://app@db/app#password=${PASSWORD},query=select%20true",
+            "postgres://db/app",
+            "postgres",
+            "//app@db/app",
+            &[("password", PASSWORD), ("query", "select true")],
+        ),
+    ] {
+        let keys = keys.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+        assert_eq!(seen(text), (name.to_owned(), scheme.to_owned(), rest.to_owned(), keys), "{text}");
+    }
+}
+
+fn spec(text: &str) -> Spec {
+    let d = parse(text).unwrap();
+    Spec::new("x".to_owned(), d.scheme, d.rest, d.keys, env())
+}
+
+#[test]
+fn a_password_arrives_whole_however_it_is_given() {
+    let encoded: String = PASSWORD.bytes().map(|b| format!("%{b:02X}")).collect();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, format!("{PASSWORD}\n")).unwrap();
+    for password in [encoded, "${PASSWORD}".to_owned(), format!("${{file:{}}}", file.path().display())] {
+        let spec = spec(&format!("postgres://us%20er:{password}@db/app"));
+        let parts = spec.parts().unwrap();
+        let (user, password) = spec.userinfo(&parts.userinfo.unwrap()).unwrap();
+        assert_eq!((user.as_str(), password.unwrap().reveal()), ("us er", PASSWORD));
+        assert_eq!(spec.servers(&parts.servers).unwrap(), [Server { host: "db".to_owned(), port: None }]);
+        assert!(!format!("{spec:?} {:?}", spec.secrets()).contains("p:/"));
+    }
+}
+
+#[test]
+fn servers_are_read_in_every_form() {
+    let server = |host: &str, port| Server { host: host.to_owned(), port };
+    for (text, want) in [
+        ("postgres://a:1,b:2,[::1]:3/x", vec![server("a", Some(1)), server("b", Some(2)), server("::1", Some(3))]),
+        ("postgres://a,b", vec![server("a", None), server("b", None)]),
+        ("postgres:///app", vec![server("", None)]),
+        ("postgres://%2Frun%2Fpg:5433/app", vec![server("/run/pg", Some(5433))]),
+        ("tcp://[fe80::1%25eth0]:80", vec![server("fe80::1%eth0", Some(80))]),
+        ("tcp://${HOST}:${PORT}", vec![server("db", Some(5433))]),
+    ] {
+        let spec = spec(text);
+        assert_eq!(spec.servers(&spec.parts().unwrap().servers).unwrap(), want, "{text}");
+    }
+}
+
+#[test]
+fn lists_are_split_at_literal_plus_signs_only() {
+    let spec = spec("http://x#status=200+204,header=A: b%2Bc,header=${PASSWORD}");
+    assert_eq!(spec.list("status").unwrap(), ["200", "204"]);
+    assert_eq!(spec.all("header").collect::<Vec<_>>(), ["A: b+c", PASSWORD]);
+}
+
+#[test]
+fn what_cannot_be_read_is_told_without_showing_a_value() {
+    const ENC: &str = "(a / ? # or @ in a password must be percent-encoded, or come from a variable)";
+    for (text, want) in [
+        ("", "nothing to wait for: the URL is empty".to_owned()),
+        ("${EMPTY}", "nothing to wait for: the URL is empty".to_owned()),
+        ("db=", "not a URL and not HOST:PORT (e.g. postgres://app@db/app, cache:6379)".to_owned()),
+        ("cache", "not a URL and not HOST:PORT (e.g. postgres://app@db/app, cache:6379)".to_owned()),
+        (":5432", "not a URL and not HOST:PORT (e.g. postgres://app@db/app, cache:6379)".to_owned()),
+        ("::1:5432", "an IPv6 address needs brackets, e.g. [::1:5432]:443".to_owned()),
+        ("2001:db8::1", "an IPv6 address needs brackets, e.g. [2001:db8::1]:443".to_owned()),
+        ("tcp://2001:db8::1", "an IPv6 address needs brackets, e.g. [2001:db8::1]:443".to_owned()),
+        ("tcp://db:0", format!("the port is not a number from 1 to 65535 {ENC}")),
+        ("cache:99999", format!("the port is not a number from 1 to 65535 {ENC}")),
+        ("postgres://app:SEC/RET@db/app", format!("the port is not a number from 1 to 65535 {ENC}")),
+        ("postgres://app:1234/RET@db/app", format!("an @ behind the host {ENC}")),
+        ("postgres://app:12?RET@db/app", format!("an @ behind the host {ENC}")),
+        (
+            "postgres://app:SEC#RET@db/app",
+            "behind the # stand KEY=VALUE pairs, joined by commas (a literal comma in a value is %2C, a # in the URL is %23)"
+                .to_owned(),
+        ),
+        ("postgres://app:SEC#ret=x@db/app", format!("the port is not a number from 1 to 65535 {ENC}")),
+        ("tcp://a b:1", format!("the host is neither a name nor an address {ENC}")),
+        ("tcp://${ADDRESS}", format!("the host is neither a name nor an address {ENC}")),
+        (
+            "tcp://a:1#timeout=5s,",
+            "behind the # stand KEY=VALUE pairs, joined by commas (a literal comma in a value is %2C, a # in the URL is %23)"
+                .to_owned(),
+        ),
+        ("tcp://a:1#timeout=%zz", "timeout: is not valid percent-encoding (a literal % is written %25)".to_owned()),
+        ("postgres://${NONE}@db", "the variable NONE is not set (a default is written ${NONE:-...})".to_owned()),
+        ("tcp://a\nb:1", "a control character in the URL".to_owned()),
+    ] {
+        assert_eq!(parse(text).err(), Some(format!("argument 1: {want}")), "{text}");
+    }
+}

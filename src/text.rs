@@ -1,0 +1,121 @@
+//! Text from outside, made fit for one line of a log; secrets, made fit for none.
+
+use std::fmt;
+
+/// The longest text, in characters, that the other side may put into one of our lines.
+pub const MAX_FOREIGN: usize = 300;
+
+/// Cuts `text` to its first non-empty line of at most `max` characters, every control character replaced.
+///
+/// What a server says ends up on terminals and in log pipelines: it must neither start a line of its own nor
+/// speak to the terminal.
+pub fn one_line(text: &str, max: usize) -> String {
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let mut out: String = line.chars().take(max).map(neutral).collect();
+    if line.chars().nth(max).is_some() {
+        out.push('…');
+    }
+    out
+}
+
+/// Replaces what could end a line, move a cursor or reverse the reading direction.
+fn neutral(c: char) -> char {
+    match c {
+        '\t' => ' ',
+        c if c.is_control() => '\u{fffd}',
+        '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+        c => c,
+    }
+}
+
+/// The candidate nearest to `word`, if one is near enough to be what was meant.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|candidate| (distance(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Optimal string alignment: insertions, deletions, substitutions and swaps of neighbours count one each.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![(0..=b.len()).collect::<Vec<_>>()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let substituted = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = substituted.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(best);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}
+
+/// A value that is never printed: not by `Debug`, not in a message, not when it is echoed by a server.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes a secret in.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The secret itself, for the one place that sends it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Replaces every occurrence of a secret in `text` by `***`.
+///
+/// Messages are built from parts that hold no secret; this is for what the other side echoes. Secrets shorter than four
+/// bytes are left alone: they would turn ordinary words into stars and tell more than they hide.
+pub fn hide(text: &str, secrets: &[Secret]) -> String {
+    let mut out = text.to_owned();
+    for secret in secrets.iter().filter(|secret| secret.0.len() >= 4) {
+        if out.contains(&secret.0) {
+            out = out.replace(&secret.0, "***");
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_becomes_one_harmless_line() {
+        assert_eq!(one_line("\n  first\tline\r\nsecond", 300), "first line");
+        assert_eq!(one_line("\u{1b}[31mred\u{7}\u{202e}", 300), "\u{fffd}[31mred\u{fffd}\u{fffd}");
+        assert_eq!(one_line("abcdef", 3), "abc…");
+        assert_eq!(one_line("", 3), "");
+    }
+
+    #[test]
+    fn the_nearest_known_word_is_offered_and_a_far_one_is_not() {
+        assert_eq!(nearest("tiemout", ["timeout", "interval"]), Some("timeout"));
+        assert_eq!(nearest("postgre", ["tcp", "postgres"]), Some("postgres"));
+        assert_eq!(nearest("zebra", ["tcp", "postgres"]), None);
+    }
+
+    #[test]
+    fn a_secret_is_hidden_wherever_it_is_echoed() {
+        let secrets = [Secret::new("s3cr3t"), Secret::new("a")];
+        assert_eq!(hide("no user a with s3cr3t", &secrets), "no user a with ***");
+        assert_eq!(format!("{:?}", secrets[0]), "***");
+    }
+}

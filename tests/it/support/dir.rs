@@ -1,0 +1,87 @@
+//! A test's own directory, gone when the test is.
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// `sun_path` holds 107 bytes; what is left after this is for directories and names of sockets.
+const LONGEST_BASE: usize = 40;
+
+pub struct Dir(TempDir);
+
+impl Dir {
+    /// Others may enter it: as root we start PostgreSQL as another user.
+    pub fn new() -> Self {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("afterall-").permissions(Permissions::from_mode(0o755));
+        let dir = builder.tempdir_in(base()).expect("a temporary directory");
+        // The umask has taken its share of the mode above.
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+        Self(dir)
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.path().join(name)
+    }
+
+    /// The path as text, for URLs and arguments.
+    pub fn text(&self, name: &str) -> String {
+        self.join(name).to_str().unwrap().to_owned()
+    }
+
+    /// Written elsewhere and renamed, so that a reader sees all of it or nothing.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        self.write_with_mode(name, 0o644, content)
+    }
+
+    pub fn write_script(&self, name: &str, content: &str) -> PathBuf {
+        self.write_with_mode(name, 0o755, content)
+    }
+
+    pub fn write_secret(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        self.write_with_mode(name, 0o600, content)
+    }
+
+    pub fn write_with_mode(&self, name: &str, mode: u32, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let unfinished = path.with_extension("unfinished");
+        fs::write(&unfinished, content).unwrap();
+        fs::set_permissions(&unfinished, Permissions::from_mode(mode)).unwrap();
+        fs::rename(&unfinished, &path).unwrap();
+        path
+    }
+
+    pub fn append(&self, name: &str, line: &str) {
+        let mut file = OpenOptions::new().create(true).append(true).open(self.join(name)).unwrap();
+        writeln!(file, "{line}").unwrap();
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        read_lossy(&self.join(name))
+    }
+
+    pub fn mkdir(&self, name: &str) -> PathBuf {
+        let path = self.join(name);
+        fs::create_dir_all(&path).unwrap();
+        path
+    }
+}
+
+/// Empty where there is no such file: a log is not there before its server is.
+pub fn read_lossy(path: &Path) -> String {
+    String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
+}
+
+fn base() -> PathBuf {
+    let wanted = std::env::temp_dir();
+    // A TMPDIR that only root may enter is of no use to a server that runs as someone else.
+    let private = wanted.ancestors().any(|dir| fs::metadata(dir).is_ok_and(|m| m.permissions().mode() & 0o001 == 0));
+    if private || wanted.as_os_str().len() > LONGEST_BASE { PathBuf::from("/tmp") } else { wanted }
+}

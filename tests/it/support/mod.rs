@@ -1,0 +1,32 @@
+//! What the tests stand on: a builder around the binary, real servers, and scripted ones for the faults that real ones cannot show.
+
+// No single test uses everything, and a helper that waits for its next test is no mistake.
+#![allow(dead_code, unused_imports)]
+
+pub mod afterall;
+pub mod certs;
+pub mod command;
+pub mod dir;
+pub mod done;
+pub mod http;
+pub mod nats;
+pub mod nginx;
+pub mod ports;
+pub mod postgres;
+pub mod process;
+pub mod psql;
+pub mod scripted;
+pub mod wait;
+
+pub use afterall::{Afterall, Running};
+pub use certs::{Authority, Identity};
+pub use command::{Counted, sh};
+pub use dir::Dir;
+pub use done::Done;
+pub use http::{Http, response, response_with};
+pub use nats::Nats;
+pub use nginx::Nginx;
+pub use ports::Address;
+pub use postgres::{Postgres, Shutdown};
+pub use scripted::{BlackHole, Reserved, Scripted};
+pub use wait::{ms, secs, wait_for, wait_until};

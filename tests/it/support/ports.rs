@@ -1,0 +1,55 @@
+//! Loopback addresses and ports that no other test uses.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A 127.x.y.z address that is this test's alone, for as long as the value lives.
+///
+/// Between choosing a free port and a server's binding it anyone may take it. On an address of its own nobody does, so that tests
+/// can run side by side in threads and in processes.
+pub struct Address {
+    ip: IpAddr,
+    // The kernel lets only one socket have it and releases it when the process dies, however it dies.
+    claim: Option<UdpSocket>,
+}
+
+const CLAIM_PORT: u16 = 20_047;
+
+impl Address {
+    pub fn claim() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        // Runs of neighbouring pids start far apart; where they meet all the same, the claim decides.
+        let start = std::process::id().wrapping_mul(4_099);
+        for _ in 0..10_000 {
+            let n = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+            let [_, b, c, d] = n.to_be_bytes();
+            // 127.0.0.x is left to everybody else; .0 and .255 look like networks.
+            if b == 0 || d == 0 || d == 255 {
+                continue;
+            }
+            let ip = Ipv4Addr::new(127, b, c, d);
+            if let Ok(claim) = UdpSocket::bind((ip, CLAIM_PORT)) {
+                return Self { ip: ip.into(), claim: Some(claim) };
+            }
+        }
+        panic!("no loopback address could be claimed: is UDP port {CLAIM_PORT} bound on 0.0.0.0?");
+    }
+
+    /// An address that others use too, such as 127.0.0.1 or ::1: only for tests whose point it is.
+    pub fn shared(ip: &str) -> Self {
+        Self { ip: ip.parse().unwrap(), claim: None }
+    }
+
+    pub fn ip(&self) -> IpAddr {
+        self.ip
+    }
+
+    /// A port that was free a moment ago.
+    pub fn free_port(&self) -> u16 {
+        TcpListener::bind((self.ip, 0)).unwrap().local_addr().unwrap().port()
+    }
+
+    pub fn free(&self) -> SocketAddr {
+        SocketAddr::new(self.ip, self.free_port())
+    }
+}

@@ -1,0 +1,153 @@
+//! A real server's process: found, started, signalled, and gone when its test is.
+
+use super::dir::read_lossy;
+use super::wait::{secs, wait_for, wait_until};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use std::ffi::OsStr;
+use std::fs::OpenOptions;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Mutex, OnceLock};
+use std::thread;
+
+/// The program's path. A server that is not there is a failure, never a skipped test.
+#[track_caller]
+pub fn program(name: &str, package: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // Where /usr/sbin is not in PATH (a plain user's login shell on Debian) the servers still live there.
+    let usual = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+    std::env::split_paths(&path)
+        .chain(usual.iter().map(PathBuf::from))
+        .map(|dir| dir.join(name))
+        .find(|file| file.is_file())
+        .unwrap_or_else(|| missing(name, package))
+}
+
+#[track_caller]
+pub fn missing(name: &str, package: &str) -> ! {
+    panic!("{name} is not installed, and the tests need it: apt-get install -y {package}");
+}
+
+/// How a server is asked to end so that it leaves nothing behind (workers, shared memory), and whom to pause.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// The one process; its children notice by themselves.
+    Process,
+    /// The process group: children that would go on without their parent.
+    Group,
+}
+
+pub struct Server {
+    name: &'static str,
+    child: Child,
+    pid: Pid,
+    log: PathBuf,
+    ending: Signal,
+    scope: Scope,
+}
+
+impl Server {
+    /// `setpriv` comes first in `words`' place where the program runs as somebody else.
+    pub fn start(
+        name: &'static str,
+        words: &[&OsStr],
+        log: &Path,
+        ending: Signal,
+        scope: Scope,
+        prepare: impl FnOnce(&mut Command),
+    ) -> Self {
+        let output = OpenOptions::new().create(true).append(true).open(log).unwrap();
+        let mut command = Command::new(program("setpriv", "util-linux"));
+        let signal = ending.as_raw().to_string();
+        command.args(["--pdeathsig", &signal, "--"]).args(words);
+        command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
+        // A Ctrl-C at the terminal reaches the tests alone, and a group can be paused and killed as one.
+        command.process_group(0);
+        prepare(&mut command);
+        let child = spawn_from_lasting_thread(command).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let pid = Pid::from_child(&child);
+        Self { name, child, pid, log: log.to_owned(), ending, scope }
+    }
+
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let _ = kill_process(self.pid, signal);
+    }
+
+    pub fn pause(&self) {
+        self.signal_all(Signal::STOP);
+    }
+
+    pub fn resume(&self) {
+        self.signal_all(Signal::CONT);
+    }
+
+    /// Panics with the server's log when the process ends instead.
+    #[track_caller]
+    pub fn wait_until_up(&mut self, mut up: impl FnMut() -> bool) {
+        wait_until(&format!("{} is up", self.name), secs(60), || {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("{} ended with {status}; its log:\n{}", self.name, read_lossy(&self.log));
+            }
+            up()
+        });
+    }
+
+    #[track_caller]
+    pub fn wait_until_down(&mut self) -> ExitStatus {
+        wait_for(&format!("{} ends", self.name), secs(60), || self.child.try_wait().unwrap())
+    }
+
+    pub fn is_up(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    fn signal_all(&self, signal: Signal) {
+        match self.scope {
+            Scope::Process => self.signal(signal),
+            Scope::Group => {
+                let _ = kill_process_group(self.pid, signal);
+            }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if !matches!(self.child.try_wait(), Ok(None)) {
+            return;
+        }
+        self.resume();
+        self.signal(self.ending);
+        // Not `wait_until`: a panic while panicking would end every other test too.
+        for _ in 0..2_000 {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            thread::sleep(std::time::Duration::from_millis(2));
+        }
+        let _ = kill_process_group(self.pid, Signal::KILL);
+        let _ = self.child.wait();
+    }
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The parent-death signal is sent when the *thread* that forked ends, and a test's thread ends while its server may
+/// live on elsewhere. So all servers are children of one thread that lives as long as the process.
+pub fn spawn_from_lasting_thread(mut command: Command) -> std::io::Result<Child> {
+    static SPAWNER: OnceLock<Mutex<Sender<Job>>> = OnceLock::new();
+    let jobs = SPAWNER.get_or_init(|| {
+        let (jobs, queue) = mpsc::channel::<Job>();
+        thread::Builder::new().name("spawner".into()).spawn(move || queue.iter().for_each(|job| job())).unwrap();
+        Mutex::new(jobs)
+    });
+    let (answer, answered) = mpsc::channel();
+    jobs.lock().unwrap().send(Box::new(move || drop(answer.send(command.spawn())))).unwrap();
+    answered.recv().unwrap()
+}

@@ -1,0 +1,39 @@
+//! Waiting for conditions, the only way in which a test may let time pass.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Long enough for a loaded machine; a test that comes near it has failed anyway.
+pub const LONG: Duration = Duration::from_secs(30);
+
+const POLL: Duration = Duration::from_millis(2);
+
+/// Shorthand, so that `took(ms(900)..ms(1500))` reads as one sentence.
+pub fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+pub fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// Panics with `what` if the condition does not come true in time.
+#[track_caller]
+pub fn wait_until(what: &str, timeout: Duration, mut condition: impl FnMut() -> bool) {
+    wait_for(what, timeout, || condition().then_some(()));
+}
+
+/// Like `wait_until`, for a condition that brings a value with it.
+#[track_caller]
+pub fn wait_for<T>(what: &str, timeout: Duration, mut condition: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        // The time is taken first: a condition that became true while we were not scheduled still counts.
+        let late = start.elapsed() > timeout;
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(!late, "waited {timeout:?} in vain: {what}");
+        thread::sleep(POLL);
+    }
+}
