@@ -4,6 +4,7 @@ use std::fs::{self, OpenOptions, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
 
 /// `sun_path` holds 107 bytes; what is left after this is for directories and names of sockets.
@@ -51,7 +52,9 @@ impl Dir {
     pub fn write_with_mode(&self, name: &str, mode: u32, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let unfinished = path.with_extension("unfinished");
+        // Beside, not in, the directory that a test has somebody watch.
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let unfinished = self.join(format!(".unfinished-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
         fs::write(&unfinished, content).unwrap();
         fs::set_permissions(&unfinished, Permissions::from_mode(mode)).unwrap();
         fs::rename(&unfinished, &path).unwrap();

@@ -51,8 +51,7 @@ impl Nats {
         let words = [program.as_os_str(), "--config".as_ref(), config.as_os_str()];
         let before = self.count("Server is ready");
         // Output from before the log file is open, a rejected config above all, goes the same way.
-        let mut server =
-            Server::start("nats-server", &words, &self.dir.join("log"), Signal::TERM, Scope::Process, |_| {});
+        let mut server = Server::start("nats-server", &words, &self.dir.join("log"), Signal::TERM, Scope::Process);
         // Not by connecting: a test may count connections.
         server.wait_until_up(|| self.count("Server is ready") > before);
         *slot = Some(server);

@@ -87,7 +87,7 @@ impl Nginx {
         let [prefix, config, log] = [self.dir.path().to_owned(), self.dir.join("nginx.conf"), self.dir.join("log")];
         let words = [program.as_os_str(), "-p".as_ref(), prefix.as_os_str(), "-c".as_ref(), config.as_os_str()];
         let words: Vec<_> = words.into_iter().chain(["-e".as_ref(), log.as_os_str()]).collect();
-        let mut server = Server::start("nginx", &words, &log, Signal::TERM, Scope::Group, |_| {});
+        let mut server = Server::start("nginx", &words, &log, Signal::TERM, Scope::Group);
         let pid = server.pid().as_raw_pid().to_string();
         // Not by connecting: a test may count connections. The pid file is written once nginx listens.
         server.wait_until_up(|| self.dir.read("pid").trim() == pid);

@@ -49,23 +49,21 @@ pub struct Server {
 }
 
 impl Server {
-    /// `setpriv` comes first in `words`' place where the program runs as somebody else.
-    pub fn start(
-        name: &'static str,
-        words: &[&OsStr],
-        log: &Path,
-        ending: Signal,
-        scope: Scope,
-        prepare: impl FnOnce(&mut Command),
-    ) -> Self {
+    /// The server's output is appended to `log`.
+    pub fn start(name: &'static str, words: &[&OsStr], log: &Path, ending: Signal, scope: Scope) -> Self {
+        Self::start_as(&[], name, words, log, ending, scope)
+    }
+
+    /// `identity` is for setpriv, which must do both: a change of user forgets the parent-death signal.
+    pub fn start_as(identity: &[&str], name: &'static str, words: &[&OsStr], log: &Path, ending: Signal, scope: Scope) -> Self {
         let output = OpenOptions::new().create(true).append(true).open(log).unwrap();
         let mut command = Command::new(program("setpriv", "util-linux"));
-        let signal = ending.as_raw().to_string();
-        command.args(["--pdeathsig", &signal, "--"]).args(words);
+        // setpriv knows signals by name alone.
+        let signal = if ending == Signal::QUIT { "QUIT" } else { "TERM" };
+        command.args(identity).args(["--pdeathsig", signal, "--"]).args(words);
         command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
         // A Ctrl-C at the terminal reaches the tests alone, and a group can be paused and killed as one.
         command.process_group(0);
-        prepare(&mut command);
         let child = spawn_from_lasting_thread(command).unwrap_or_else(|error| panic!("{name}: {error}"));
         let pid = Pid::from_child(&child);
         Self { name, child, pid, log: log.to_owned(), ending, scope }

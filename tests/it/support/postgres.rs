@@ -1,0 +1,356 @@
+//! A real PostgreSQL server, with a data directory of its own.
+
+use super::certs::Identity;
+use super::dir::Dir;
+use super::ports::Address;
+use super::process::{Scope, Server, missing};
+use super::psql::{self, Session};
+use super::wait::{LONG, wait_until};
+use rustix::process::{Signal, getuid};
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+const PACKAGE: &str = "postgresql";
+
+/// PostgreSQL refuses to run as root, so root's tests run it as the user that Debian's package made for it.
+const UNPRIVILEGED: [&str; 3] = ["--reuid=postgres", "--regid=postgres", "--clear-groups"];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shutdown {
+    /// Waits for clients; meanwhile newcomers get 57P03.
+    Smart,
+    /// Throws clients out.
+    Fast,
+    /// A crash: the next start recovers.
+    Immediate,
+}
+
+pub struct Postgres {
+    // Fields are dropped in this order: the server first, then its files and its address.
+    server: Mutex<Option<Server>>,
+    dir: Dir,
+    at: SocketAddr,
+    _address: Address,
+}
+
+impl Postgres {
+    /// Prepared, not started: one superuser `postgres`, one database `postgres`, everyone trusted.
+    pub fn new() -> Self {
+        Self::on(Address::claim())
+    }
+
+    pub fn on(address: Address) -> Self {
+        let dir = Dir::new();
+        copy(&template(), &dir.join("data"));
+        // A directory of its own, short enough for a socket's name.
+        chown(&dir.mkdir("socket"));
+        let postgres = Self { server: Mutex::new(None), dir, at: address.free(), _address: address };
+        let socket = postgres.socket_dir();
+        for line in [
+            &format!("listen_addresses = '{}'", postgres.host()),
+            &format!("port = {}", postgres.port()),
+            &format!("unix_socket_directories = '{socket}'"),
+            "fsync = off",
+            "full_page_writes = off",
+            "synchronous_commit = off",
+            "autovacuum = off",
+            "jit = off",
+            "shared_buffers = 16MB",
+            // Not in /dev/shm, where a killed server would leave it, and which is small in a container.
+            "dynamic_shared_memory_type = mmap",
+        ] {
+            postgres.conf(line);
+        }
+        postgres.hba(&["local all all trust", "host all all all trust"]);
+        postgres
+    }
+
+    pub fn started() -> Self {
+        let postgres = Self::new();
+        postgres.start();
+        postgres
+    }
+
+    /// Deterministic 57P03: a standby that answers everybody so, until `promote`.
+    pub fn starting_up() -> Self {
+        let postgres = Self::new();
+        postgres.conf("hot_standby = off");
+        chown(&postgres.dir.write("data/standby.signal", ""));
+        postgres.start();
+        postgres
+    }
+
+    /// Returns when it takes logins (or, as a standby that takes none, when it says so). No connection is made for that, so that the
+    /// log holds what the test did and nothing else.
+    pub fn start(&self) {
+        self.start_without_waiting();
+        self.wait_until_up();
+    }
+
+    pub fn start_without_waiting(&self) {
+        let mut slot = self.server.lock().unwrap();
+        assert!(slot.is_none(), "postgres was already started");
+        let (program, data) = (program("postgres"), self.data());
+        let words = [program.as_os_str(), OsStr::new("-D"), data.as_os_str()];
+        let identity: &[&str] = if getuid().is_root() { &UNPRIVILEGED } else { &[] };
+        // SIGQUIT is the quickest end that still gives the System V shared memory back.
+        let log = self.dir.join("log");
+        *slot = Some(Server::start_as(identity, "postgres", &words, &log, Signal::QUIT, Scope::Process));
+    }
+
+    pub fn wait_until_up(&self) {
+        let mut slot = self.server.lock().unwrap();
+        let server = slot.as_mut().expect("postgres is running");
+        let pid = server.pid().as_raw_pid().to_string();
+        let file = self.data().join("postmaster.pid");
+        // Its first line is the pid, its eighth the status: what `pg_ctl -w` looks at.
+        server.wait_until_up(|| {
+            let text = fs::read_to_string(&file).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().map(str::trim).collect();
+            lines.first() == Some(&pid.as_str()) && matches!(lines.get(7), Some(&"ready" | &"standby"))
+        });
+    }
+
+    /// Returns when it is gone. With `Smart`, that is when the last client is.
+    pub fn stop(&self, how: Shutdown) {
+        self.begin_stop(how);
+        let mut server = self.server.lock().unwrap().take().expect("postgres is running");
+        server.wait_until_down();
+    }
+
+    pub fn begin_stop(&self, how: Shutdown) {
+        let signal = match how {
+            Shutdown::Smart => Signal::TERM,
+            Shutdown::Fast => Signal::INT,
+            Shutdown::Immediate => Signal::QUIT,
+        };
+        self.with(|server| server.signal(signal));
+    }
+
+    /// Stops the postmaster: connections are accepted by the kernel, and nobody answers.
+    pub fn pause(&self) {
+        self.with(Server::pause);
+    }
+
+    pub fn resume(&self) {
+        self.with(Server::resume);
+    }
+
+    pub fn promote(&self) {
+        let mut command = unprivileged(&program("pg_ctl"));
+        run(command.args(["promote", "-s", "-w", "-D"]).arg(self.data()));
+    }
+
+    /// One line for postgresql.conf; the last one counts. A running server takes it at `reload`, or at its next start.
+    pub fn conf(&self, line: &str) {
+        self.dir.append("data/postgresql.conf", line);
+    }
+
+    /// Replaces pg_hba.conf, and reloads it if the server runs. The harness's own way in stays first: `postgres` by the socket.
+    pub fn hba(&self, lines: &[&str]) {
+        let text = format!("local all postgres trust\n{}\n", lines.join("\n"));
+        chown(&self.dir.write("data/pg_hba.conf", text));
+        if self.server.lock().unwrap().is_some() {
+            self.reload();
+        }
+    }
+
+    /// Returns when the new configuration is in force for new connections.
+    pub fn reload(&self) {
+        let before = self.count("reloading configuration files");
+        self.with(|server| server.signal(Signal::HUP));
+        // The postmaster says so and then reloads before it accepts anybody, so its word is enough.
+        wait_until("postgres reloads", LONG, || self.count("reloading configuration files") > before);
+    }
+
+    /// TLS on, with this certificate; `clients` signs those of clients (`clientcert=verify-full` in an hba line asks for them).
+    pub fn tls(&self, identity: &Identity, clients: Option<&Path>) {
+        let install = |from: &Path, name: &str| {
+            chown(&self.dir.write_secret(&format!("data/{name}"), fs::read(from).unwrap()));
+        };
+        install(&identity.cert, "server.crt");
+        install(&identity.key, "server.key");
+        self.conf("ssl = on");
+        if let Some(ca) = clients {
+            install(ca, "clients.pem");
+            self.conf("ssl_ca_file = 'clients.pem'");
+        }
+        if self.server.lock().unwrap().is_some() {
+            self.reload();
+        }
+    }
+
+    /// As the superuser, in the database `postgres`, whatever pg_hba.conf says.
+    #[track_caller]
+    pub fn psql(&self, sql: &str) -> String {
+        self.psql_in("postgres", sql)
+    }
+
+    #[track_caller]
+    pub fn psql_in(&self, database: &str, sql: &str) -> String {
+        psql::run(self.psql_command(database), sql).unwrap_or_else(|error| panic!("{sql}\n{error}"))
+    }
+
+    /// With this role's rights and ownership, but by the superuser's way in.
+    #[track_caller]
+    pub fn psql_as(&self, user: &str, database: &str, sql: &str) -> String {
+        let mut command = self.psql_command(database);
+        command.args(["-c", &format!("set session authorization \"{user}\"")]);
+        psql::run(command, sql).unwrap_or_else(|error| panic!("{sql}\n{error}"))
+    }
+
+    /// What a real client gets over TCP: nothing, or libpq's complaint.
+    pub fn login(&self, user: &str, password: &str, database: &str) -> Result<(), String> {
+        let mut command = psql::command(&program("psql"), &self.host(), self.port(), user, database);
+        command.arg("-w").env("PGPASSWORD", password);
+        psql::run(command, "select 1").map(drop)
+    }
+
+    /// The superuser's connection to this database, held open.
+    pub fn session(&self, database: &str) -> Session {
+        Session::open(self.psql_command(database))
+    }
+
+    /// This role's connection over TCP, held open.
+    pub fn session_as(&self, user: &str, password: &str, database: &str) -> Session {
+        let mut command = psql::command(&program("psql"), &self.host(), self.port(), user, database);
+        command.arg("-w").env("PGPASSWORD", password);
+        Session::open(command)
+    }
+
+    pub fn log(&self) -> String {
+        self.dir.read("log")
+    }
+
+    /// What was logged since `log()` was this long.
+    pub fn log_after(&self, length: usize) -> String {
+        self.log().split_off(length)
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
+    pub fn socket_dir(&self) -> String {
+        self.dir.text("socket")
+    }
+
+    pub fn host(&self) -> String {
+        self.at.ip().to_string()
+    }
+
+    pub fn port(&self) -> u16 {
+        self.at.port()
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.at
+    }
+
+    /// Without a password where it is empty.
+    pub fn url(&self, user: &str, password: &str, database: &str) -> String {
+        let secret = if password.is_empty() { String::new() } else { format!(":{}", percent(password)) };
+        format!("postgres://{}{secret}@{}/{}", percent(user), self.at, percent(database))
+    }
+
+    /// The superuser's URL, for tests that are not about logins.
+    pub fn superuser_url(&self) -> String {
+        self.url("postgres", "", "postgres")
+    }
+
+    fn psql_command(&self, database: &str) -> Command {
+        psql::command(&program("psql"), &self.socket_dir(), self.port(), "postgres", database)
+    }
+
+    fn count(&self, needle: &str) -> usize {
+        self.log().matches(needle).count()
+    }
+
+    #[track_caller]
+    fn with(&self, act: impl FnOnce(&Server)) {
+        act(self.server.lock().unwrap().as_ref().expect("postgres is running"));
+    }
+}
+
+/// One of the server's programs, of the newest version that is installed.
+fn program(name: &str) -> PathBuf {
+    let (_, dir) = newest();
+    let path = dir.join(name);
+    if path.is_file() { path } else { missing(name, PACKAGE) }
+}
+
+fn newest() -> (u32, PathBuf) {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    versions
+        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
+        .filter(|(_, dir)| dir.join("initdb").is_file())
+        .max()
+        .unwrap_or_else(|| missing("initdb", PACKAGE))
+}
+
+/// initdb takes a second, a copy of its result 50 ms: it is run once for all threads, processes and runs.
+fn template() -> PathBuf {
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    fs::create_dir_all(root).unwrap();
+    // Per user: the owner of the files is a part of what is made.
+    let user = getuid().as_raw();
+    let lock = File::create(root.join(format!("postgres-{user}.lock"))).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let (version, _) = newest();
+    let finished = root.join(format!("postgres-{version}-{user}"));
+    if !finished.exists() {
+        // Not made in place: the way to the target directory may be barred to the unprivileged user.
+        let dir = Dir::new();
+        chown(&dir.mkdir("made"));
+        let data = dir.join("made/data");
+        let mut command = unprivileged(&program("initdb"));
+        command.args(["-U", "postgres", "--auth=trust", "--locale=C", "-E", "UTF8", "--no-sync", "--wal-segsize=1"]);
+        run(command.arg("-D").arg(&data));
+        let unfinished = finished.with_extension("unfinished");
+        let _ = fs::remove_dir_all(&unfinished);
+        copy(&data, &unfinished);
+        fs::rename(&unfinished, &finished).unwrap();
+    }
+    finished
+}
+
+fn copy(from: &Path, to: &Path) {
+    run(Command::new("cp").args(["-a", "--reflink=auto"]).args([from, to]));
+}
+
+fn chown(path: &Path) {
+    if getuid().is_root() {
+        run(Command::new("chown").arg("postgres:postgres").arg(path));
+    }
+}
+
+fn unprivileged(program: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    if getuid().is_root() {
+        command.args(UNPRIVILEGED);
+    }
+    // The current directory may be one that the other user cannot enter, which PostgreSQL's programs complain of.
+    command.arg("--").arg(program).current_dir("/");
+    command
+}
+
+#[track_caller]
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {}: {errors}", output.status);
+}
+
+/// Everything but what RFC 3986 calls unreserved.
+fn percent(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}
