@@ -13,18 +13,18 @@
 
 //pub mod cli;
 pub mod connect;
-//pub mod event;
-//pub mod exec;
-//pub mod exit;
+pub mod event;
+pub mod exec;
+pub mod exit;
 pub mod expand;
 pub mod keys;
 pub mod kinds;
 //pub mod plan;
-//pub mod policy;
+pub mod policy;
 pub mod probe;
 //pub mod report;
-//pub mod signals;
+pub mod signals;
 pub mod spec;
 pub mod text;
-//pub mod tls;
-//pub mod wait;
+pub mod tls;
+pub mod wait;

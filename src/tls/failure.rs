@@ -1,0 +1,289 @@
+//! What a failed handshake means, in words for the person who has to mend it.
+
+use std::{io, net::IpAddr, time::Duration};
+
+use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible, pki_types::UnixTime};
+
+use crate::{
+    connect::{Endpoint, is_local_limit, stream_failure},
+    expand::describe,
+    probe::{Class, Failure},
+    text::one_line,
+};
+
+/// What of our side the words depend on.
+pub(super) struct Told<'a> {
+    /// Whom we spoke to.
+    pub(super) host: &'a str,
+    /// `ca` was given, so the system's certificates do not count.
+    pub(super) own_ca: bool,
+    /// We have a client certificate.
+    pub(super) client_cert: bool,
+}
+
+/// The failure of a handshake; `first` is what the server said first.
+pub(super) fn handshake(error: &io::Error, first: &[u8], told: &Told<'_>) -> Failure {
+    let host = told.host;
+    // A TLS record is a handshake message or an alert, of a version whose first byte is 3 (RFC 8446, section 5.1).
+    let is_tls = matches!(first, [] | [0x15 | 0x16] | [0x15 | 0x16, 3, ..]);
+    if !is_tls {
+        return Failure::new(Class::Tls, format!("the server does not speak TLS{} ({host})", quoted(first)));
+    }
+    match inner(error) {
+        Some(error) => with_cause(error, told),
+        None if is_local_limit(error) => Failure::new(Class::Local, format!("a limit of this process: {}", describe(error))),
+        None => {
+            let what = match error.kind() {
+                io::ErrorKind::UnexpectedEof => "connection closed by the server".to_owned(),
+                _ => describe(error),
+            };
+            let class = if first.is_empty() { Class::Connect } else { Class::Tls };
+            Failure::new(class, format!("{what} in the TLS handshake ({host})"))
+        }
+    }
+}
+
+/// The failure of an open TLS stream.
+pub(super) fn late(error: &io::Error, endpoint: &Endpoint) -> Failure {
+    match inner(error) {
+        Some(Error::AlertReceived(alert)) => {
+            let (what, hint) = alert_words(*alert, None);
+            with_hint(Failure::new(Class::Tls, format!("{what} ({endpoint})")), hint)
+        }
+        Some(error) => Failure::new(Class::Tls, format!("TLS broke: {error} ({endpoint})")),
+        None => stream_failure(error, endpoint),
+    }
+}
+
+fn inner(error: &io::Error) -> Option<&Error> {
+    error.get_ref().and_then(|inner| inner.downcast_ref::<Error>())
+}
+
+fn quoted(first: &[u8]) -> String {
+    let text = String::from_utf8_lossy(first);
+    let line = one_line(&text, 60);
+    match line.chars().all(|c| c != '\u{fffd}') && !line.is_empty() {
+        true => format!(", it says: {line}"),
+        false => String::new(),
+    }
+}
+
+fn with_cause(error: &Error, told: &Told<'_>) -> Failure {
+    let (what, hint) = match error {
+        Error::InvalidCertificate(error) => certificate_words(error, told),
+        Error::AlertReceived(alert) => alert_words(*alert, Some(told.client_cert)),
+        Error::InvalidMessage(InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion) => {
+            ("the server does not speak TLS".to_owned(), None)
+        }
+        Error::PeerIncompatible(
+            PeerIncompatible::ServerDoesNotSupportTls12Or13 | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+        ) => ("the server speaks neither TLS 1.2 nor 1.3".to_owned(), None),
+        other => (format!("TLS handshake: {other}"), None),
+    };
+    with_hint(Failure::new(Class::Tls, format!("{what} ({})", told.host)), hint)
+}
+
+fn with_hint(failure: Failure, hint: Option<&'static str>) -> Failure {
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// What is wrong with the server's certificate.
+fn certificate_words(error: &CertificateError, told: &Told<'_>) -> (String, Option<&'static str>) {
+    match error {
+        CertificateError::UnknownIssuer if told.own_ca => {
+            ("certificate not trusted".to_owned(), Some("it was issued by none of the certificates in ca"))
+        }
+        CertificateError::UnknownIssuer => (
+            "certificate not trusted".to_owned(),
+            Some("it was issued by nobody this system trusts; ca=PATH names whom to trust"),
+        ),
+        CertificateError::NotValidForNameContext { expected, presented } => {
+            let whose = match presented.as_slice() {
+                [] => "it names no host (no subjectAltName)".to_owned(),
+                names => format!("it is for {}", names.iter().map(|name| plain_name(name)).collect::<Vec<_>>().join(", ")),
+            };
+            let what = format!("certificate not valid for {}: {whose}", expected.to_str());
+            (what, Some("server-name=NAME sets the name to expect"))
+        }
+        CertificateError::ExpiredContext { time, not_after } => {
+            (format!("certificate expired {} ago", apart(*time, *not_after)), None)
+        }
+        CertificateError::NotValidYetContext { time, not_before } => (
+            format!("certificate not valid for another {}", apart(*not_before, *time)),
+            Some("one of the two clocks may be wrong"),
+        ),
+        CertificateError::BadSignature => ("certificate not trusted: its signature is wrong".to_owned(), None),
+        // webpki's own errors come wrapped; of these two the names say too little.
+        other => match format!("{other:?}") {
+            words if words.contains("UnsupportedCertVersion") => {
+                ("certificate is of X.509 version 1".to_owned(), Some("issue it as version 3, with a subjectAltName"))
+            }
+            words if words.contains("CaUsedAsEndEntity") => {
+                ("certificate not trusted: it is that of an authority, not of a server".to_owned(), None)
+            }
+            _ => (format!("certificate not trusted: {other}"), None),
+        },
+    }
+}
+
+/// rustls shows `DnsName("a")` and `IpAddress(0::1)`.
+fn plain_name(name: &str) -> String {
+    let inside = name.split_once('(').and_then(|(_, name)| name.strip_suffix(')'));
+    let name = inside.unwrap_or(name).trim_matches('"');
+    name.parse::<IpAddr>().map_or_else(|_| name.to_owned(), |address| address.to_string())
+}
+
+fn apart(later: UnixTime, earlier: UnixTime) -> humantime::FormattedDuration {
+    let seconds = later.as_secs().saturating_sub(earlier.as_secs());
+    // Two units say enough.
+    let unit = match seconds {
+        0..60 => 1,
+        60..86_400 => 60,
+        _ => 3_600,
+    };
+    humantime::format_duration(Duration::from_secs(seconds / unit * unit))
+}
+
+/// What the server's alert means (RFC 8446, section 6.2). `client_cert`: whether we have one, where that is known.
+fn alert_words(alert: AlertDescription, client_cert: Option<bool>) -> (String, Option<&'static str>) {
+    use AlertDescription as A;
+    const GIVE: &str = "cert=PATH and key=PATH give one";
+    let name = alert_name(alert);
+    match alert {
+        A::CertificateRequired | A::NoCertificate => {
+            (format!("the server wants a client certificate (alert: {name})"), Some(GIVE))
+        }
+        A::BadCertificate
+        | A::UnsupportedCertificate
+        | A::CertificateRevoked
+        | A::CertificateExpired
+        | A::CertificateUnknown
+        | A::UnknownCA
+        | A::AccessDenied
+        | A::DecryptError => match client_cert {
+            Some(true) => (format!("the server refused our client certificate (alert: {name})"), None),
+            Some(false) => (format!("the server wants a client certificate (alert: {name})"), Some(GIVE)),
+            None => (format!("the server refused our client certificate, or wants one (alert: {name})"), Some(GIVE)),
+        },
+        A::HandshakeFailure if client_cert == Some(false) => (
+            format!("the server refused the handshake (alert: {name})"),
+            Some("it may want a client certificate: cert=PATH, key=PATH"),
+        ),
+        A::UnrecognisedName => {
+            (format!("the server does not know itself by that name (alert: {name})"), Some("server-name=NAME sets another"))
+        }
+        A::ProtocolVersion => (format!("the server speaks neither TLS 1.2 nor 1.3 (alert: {name})"), None),
+        _ => (format!("the server refused the handshake (alert: {name})"), None),
+    }
+}
+
+/// `BadCertificate` as the RFC writes it.
+fn alert_name(alert: AlertDescription) -> String {
+    let mut out = String::new();
+    for c in format!("{alert:?}").replace("CA", "Ca").chars() {
+        if c.is_uppercase() && !out.is_empty() {
+            out.push(' ');
+        }
+        out.extend(c.to_lowercase());
+    }
+    out
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    fn told(own_ca: bool, client_cert: bool) -> Told<'static> {
+        Told { host: "db", own_ca, client_cert }
+    }
+
+    fn of(error: Error, first: &[u8]) -> (Class, String) {
+        let error = io::Error::new(io::ErrorKind::InvalidData, error);
+        let failure = handshake(&error, first, &told(true, false));
+        (failure.class, failure.message)
+    }
+
+    #[test]
+    fn every_failure_of_a_handshake_is_told_for_what_it_is() {
+        const TLS: &[u8] = &[0x16, 3, 3, 0];
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(1_000_000));
+        let then = UnixTime::since_unix_epoch(Duration::from_secs(1_000_000 - 3 * 86_400 - 70));
+        for (error, first, want) in [
+            (CertificateError::UnknownIssuer.into(), TLS, "certificate not trusted (db)"),
+            (CertificateError::ExpiredContext { time: now, not_after: then }.into(), TLS, "certificate expired 3days ago (db)"),
+            (
+                CertificateError::NotValidYetContext { time: then, not_before: now }.into(),
+                TLS,
+                "certificate not valid for another 3days (db)",
+            ),
+            (
+                CertificateError::NotValidForNameContext {
+                    expected: super::super::name_of("db").unwrap(),
+                    presented: vec!["DnsName(\"other\")".to_owned(), "IpAddress(127.0.0.1)".to_owned()],
+                }
+                .into(),
+                TLS,
+                "certificate not valid for db: it is for other, 127.0.0.1 (db)",
+            ),
+            (
+                CertificateError::NotValidForNameContext { expected: super::super::name_of("db").unwrap(), presented: vec![] }
+                    .into(),
+                TLS,
+                "certificate not valid for db: it names no host (no subjectAltName) (db)",
+            ),
+            (
+                CertificateError::Other(rustls::OtherError(Arc::new(io::Error::other("UnsupportedCertVersion")))).into(),
+                TLS,
+                "certificate is of X.509 version 1 (db)",
+            ),
+            (
+                Error::AlertReceived(AlertDescription::CertificateRequired),
+                TLS,
+                "the server wants a client certificate (alert: certificate required) (db)",
+            ),
+            (
+                Error::AlertReceived(AlertDescription::UnknownCA),
+                TLS,
+                "the server wants a client certificate (alert: unknown ca) (db)",
+            ),
+            (
+                Error::AlertReceived(AlertDescription::InternalError),
+                TLS,
+                "the server refused the handshake (alert: internal error) (db)",
+            ),
+            (
+                Error::InvalidMessage(InvalidMessage::InvalidContentType),
+                b"HTTP/1.1 400 Bad Request\r\n",
+                "the server does not speak TLS, it says: HTTP/1.1 400 Bad Request (db)",
+            ),
+            (Error::InvalidMessage(InvalidMessage::InvalidContentType), &[0xff, 0], "the server does not speak TLS (db)"),
+        ] {
+            assert_eq!(of(error, first), (Class::Tls, want.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_connection_that_ends_in_the_handshake_is_no_tls_failure_unless_the_server_had_spoken() {
+        for (first, class) in [(&[][..], Class::Connect), (&[0x16, 3, 3][..], Class::Tls)] {
+            let failure = handshake(&io::ErrorKind::UnexpectedEof.into(), first, &told(false, false));
+            let want = "connection closed by the server in the TLS handshake (db)".to_owned();
+            assert_eq!((failure.class, failure.message), (class, want));
+        }
+    }
+
+    #[test]
+    fn a_client_certificate_that_is_refused_after_the_handshake_is_a_tls_failure() {
+        let endpoint = Endpoint::Tcp("db".to_owned(), 5432);
+        let alert = Error::AlertReceived(AlertDescription::BadCertificate);
+        let failure = late(&io::Error::new(io::ErrorKind::InvalidData, alert), &endpoint);
+        assert_eq!(failure.class, Class::Tls);
+        assert_eq!(failure.message, "the server refused our client certificate, or wants one (alert: bad certificate) (db:5432)");
+        let failure = late(&io::ErrorKind::UnexpectedEof.into(), &endpoint);
+        assert_eq!((failure.class, failure.message.as_str()), (Class::Connect, "connection closed by the server (db:5432)"));
+    }
+}
