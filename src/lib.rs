@@ -11,7 +11,7 @@
 //! A kind of dependency is one file under [`kinds`] and two adjacent lines in its `mod.rs`; it knows
 //! [`probe`], [`spec`], [`connect`] and [`tls`], and nobody outside knows it.
 
-//pub mod cli;
+pub mod cli;
 pub mod connect;
 pub mod event;
 pub mod exec;
@@ -19,12 +19,13 @@ pub mod exit;
 pub mod expand;
 pub mod keys;
 pub mod kinds;
-//pub mod plan;
+pub mod plan;
 pub mod policy;
 pub mod probe;
-//pub mod report;
+pub mod report;
 pub mod signals;
 pub mod spec;
 pub mod text;
 pub mod tls;
+pub mod usage;
 pub mod wait;

@@ -1,1 +1,155 @@
-fn main() {}
+//! The table of contents: parse, plan, wait, report, become. The only place that ends the process.
+
+use std::{ffi::OsString, io::Write, process::exit};
+
+use afterall::{
+    connect::{MAX_CONNECTS, Net},
+    event::End,
+    exec::{Command, ExecError},
+    exit::Exit,
+    expand::Env,
+    keys::{Settings, duration},
+    kinds, plan,
+    report::{Plain, Verbosity, last_line, line},
+    signals::{Signals, die_of},
+    spec::ConfigError,
+    usage::{self, Asked},
+    wait::{Dependency, World, wait},
+};
+
+#[allow(clippy::exit)] // Here and nowhere else; dropping the runtime would wait for a resolver that hangs.
+fn main() {
+    // A panic is a defect of ours; what it holds may be a secret, so the hook says nothing and the engine says that it happened.
+    std::panic::set_hook(Box::new(|_| {}));
+    let exit_with = match run() {
+        Ok(exit_with) => exit_with,
+        Err(Stopped::Config(error)) => {
+            last_line(&error.to_string());
+            Exit::Usage
+        }
+        Err(Stopped::Exec(error)) => {
+            last_line(&error.message);
+            error.exit
+        }
+    };
+    exit(exit_with.code())
+}
+
+enum Stopped {
+    Config(ConfigError),
+    Exec(ExecError),
+}
+
+impl From<ConfigError> for Stopped {
+    fn from(error: ConfigError) -> Self {
+        Stopped::Config(error)
+    }
+}
+
+impl From<ExecError> for Stopped {
+    fn from(error: ExecError) -> Self {
+        Stopped::Exec(error)
+    }
+}
+
+fn run() -> Result<Exit, Stopped> {
+    let signals = Signals::hold().map_err(|e| ConfigError::at("cannot watch for signals", e))?;
+    let cli = match usage::parse(std::env::args_os())? {
+        Asked::Wait(cli) => *cli,
+        Asked::Text(text) => {
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            return Ok(Exit::Ready);
+        }
+    };
+    let options = Options::read(&cli)?;
+    let env = Env::process();
+    let declarations = plan::declarations(&cli.dependencies, &env)?;
+    if declarations.is_empty() && !cli.allow_empty {
+        return Err(ConfigError::new("nothing to wait for: give a DEPENDENCY (see --help), or --allow-empty").into());
+    }
+    let plan = plan::plan(declarations, &options.defaults, &env)?;
+    let command = Command::new(cli.command);
+    look_up(command.as_ref(), &plan)?;
+    if options.verbosity > Verbosity::Quiet {
+        plan.notes.iter().for_each(|note| line(note));
+    }
+    let dependencies = plan::build(plan.planned)?;
+    match waited(dependencies, &options, &signals)? {
+        End::Ready => match command {
+            Some(command) => Err(command.exec(signals).into()),
+            None => Ok(Exit::Ready),
+        },
+        End::TimedOut => Ok(Exit::TimedOut),
+        End::Hopeless => Ok(Exit::Hopeless),
+        End::Signal(signal) => die_of(signal),
+    }
+}
+
+struct Options {
+    defaults: Settings,
+    deadline: Option<std::time::Duration>,
+    verbosity: Verbosity,
+}
+
+impl Options {
+    fn read(cli: &afterall::cli::Cli) -> Result<Self, ConfigError> {
+        let mut defaults = Settings::default();
+        for (name, value) in cli.settings() {
+            if let Some(value) = value {
+                defaults.apply_option(name, value)?;
+            }
+        }
+        let deadline = cli.deadline.as_deref().map(duration).transpose();
+        let deadline = deadline.map_err(|what| ConfigError::at("--deadline", what))?;
+        if !matches!(cli.format.as_deref(), None | Some("auto" | "plain")) {
+            return Err(ConfigError::at("--format", "is one of auto, plain"));
+        }
+        let verbosity = match (cli.quiet, cli.verbose) {
+            (_, true) => Verbosity::Verbose,
+            (true, _) => Verbosity::Quiet,
+            _ => Verbosity::Normal,
+        };
+        Ok(Self { defaults, deadline, verbosity })
+    }
+}
+
+/// A command that is missing is said at once, not after a minute; unless it is what a `file:` dependency waits for.
+fn look_up(command: Option<&Command>, plan: &plan::Plan) -> Result<(), ExecError> {
+    let Some(command) = command else { return Ok(()) };
+    let path: Option<OsString> = std::env::var_os("PATH");
+    let candidates = command.candidates(path.as_deref());
+    let awaited = |planned: &plan::Planned| {
+        planned.spec.scheme == "file" && candidates.contains(&kinds::file::path_of(&planned.spec.rest.plain()))
+    };
+    if plan.planned.iter().any(awaited) { Ok(()) } else { command.look_up(path.as_deref()) }
+}
+
+/// Waits on a runtime of one thread, which is left behind as it is: dropping it would wait for a lookup that hangs.
+fn waited(dependencies: Vec<Dependency>, options: &Options, signals: &Signals) -> Result<End, ConfigError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(8)
+        .build()
+        .map_err(|e| ConfigError::at("cannot start", e))?;
+    let mut report = Plain::new(dependencies.iter().map(|dependency| dependency.name.clone()), options.verbosity);
+    let world = World {
+        net: Net::system(),
+        open_attempts: open_attempts(),
+        random: fastrand::f64,
+        deadline: options.deadline,
+        tick: std::time::Duration::from_secs(1),
+    };
+    let end = runtime.block_on(wait(dependencies, world, signals.next(), &mut report));
+    std::mem::forget(runtime);
+    report.end(end);
+    Ok(end)
+}
+
+/// As many attempts at once as `ulimit -n` allows, each with its connects, beside what we and our resolver hold ourselves.
+fn open_attempts() -> usize {
+    const OURS: u64 = 16;
+    const ENOUGH: u64 = 1024;
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    let attempts = limit.saturating_sub(OURS) / MAX_CONNECTS as u64;
+    attempts.clamp(1, ENOUGH) as usize
+}

@@ -1,0 +1,243 @@
+//! How an application writes where its PostgreSQL is: libpq's URLs and key=value strings, and other drivers' dialects.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    expand::Text,
+    spec::{ConfigError, Spec},
+};
+
+/// What a connection string says, by libpq's keywords. Holds passwords, and is therefore never shown.
+#[derive(Default)]
+pub struct Params(BTreeMap<&'static str, String>);
+
+/// libpq's keywords that decide something here (PostgreSQL manual, section 34.1.2), and two of our own: `schema`, where
+/// other drivers say in which one they live, and `no-verify`, set where a dialect encrypts without verifying.
+const KEYWORDS: &[&str] = &[
+    "application_name",
+    "channel_binding",
+    "connect_timeout",
+    "dbname",
+    "gssencmode",
+    "host",
+    "hostaddr",
+    "no-verify",
+    "options",
+    "passfile",
+    "password",
+    "port",
+    "require_auth",
+    "requiressl",
+    "schema",
+    "search_path",
+    "service",
+    "servicefile",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+    "target_session_attrs",
+    "user",
+];
+
+/// Other drivers' names for the same things: pgx and lib/pq, SQLAlchemy, JDBC, Prisma, Ecto.
+const ALIASES: &[(&str, &str)] = &[
+    ("database", "dbname"),
+    ("username", "user"),
+    ("hostname", "host"),
+    ("socket_dir", "host"),
+    ("ApplicationName", "application_name"),
+    ("fallback_application_name", "application_name"),
+    ("connectTimeout", "connect_timeout"),
+    ("channelBinding", "channel_binding"),
+    ("requireAuth", "require_auth"),
+    ("currentSchema", "schema"),
+];
+
+impl Params {
+    /// The value of a keyword, if it has one: an empty value is none, as nearly everywhere in libpq.
+    pub fn get(&self, keyword: &str) -> Option<&str> {
+        self.0.get(keyword).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Sets one of libpq's keywords. What does not concern us is passed over: a pool's size, a cache, a driver's switch.
+    pub fn set(&mut self, keyword: &str, value: impl Into<String>) {
+        let known = ALIASES.iter().find(|(alias, _)| *alias == keyword).map_or(keyword, |(_, keyword)| keyword);
+        if let Some(known) = KEYWORDS.iter().find(|name| **name == known) {
+            self.0.insert(known, value.into());
+        }
+    }
+
+    /// Takes in what `other` says and this does not.
+    pub fn or(mut self, other: Params) -> Self {
+        for (keyword, value) in other.0 {
+            let mine = self.0.entry(keyword).or_default();
+            if mine.is_empty() {
+                *mine = value;
+            }
+        }
+        self
+    }
+}
+
+/// Reads what follows the scheme's colon.
+pub fn read(spec: &Spec) -> Result<Params, ConfigError> {
+    let scheme = spec.scheme.rsplit_once("migrations+").map_or(spec.scheme.as_str(), |(_, scheme)| scheme);
+    let (rest, jdbc) = match spec.rest.strip_prefix("jdbc:") {
+        Some(rest) => (rest, true),
+        None => (spec.rest.clone(), scheme == "jdbc"),
+    };
+    let params = if jdbc {
+        let Some(rest) = rest.strip_prefix("postgresql:") else {
+            return Err(spec.error("of the jdbc: URLs, only jdbc:postgresql: is understood"));
+        };
+        match rest.raw().starts_with("//") {
+            true => read_url(spec, &rest, true)?,
+            // jdbc:postgresql:DATABASE?...
+            false => read_url(spec, &rest.part(&format!("///{}", rest.raw().trim_start_matches('/'))), true)?,
+        }
+    } else if rest.raw().starts_with("//") {
+        read_url(spec, &rest, false)?
+    } else {
+        read_pairs(&rest).map_err(|what| spec.error(what))?
+    };
+    if let Some(password) = params.get("password") {
+        spec.secret(password);
+    }
+    Ok(params)
+}
+
+/// `//[USER[:PASSWORD]@][HOST[:PORT]][,...][/DATABASE][?KEY=VALUE&...]`.
+fn read_url(spec: &Spec, rest: &Text, jdbc: bool) -> Result<Params, ConfigError> {
+    // The parts are read by the declaration's own grammar, which JDBC's prefix would hide from it.
+    let url = Spec::new(spec.name.clone(), spec.scheme.clone(), rest.clone(), Vec::new(), spec.env.clone());
+    let parts = url.parts()?;
+    let mut params = Params::default();
+    if let Some(userinfo) = &parts.userinfo {
+        let (user, password) = url.userinfo(userinfo)?;
+        params.set("user", user);
+        if let Some(password) = password {
+            params.set("password", password.reveal());
+        }
+    }
+    let servers = url.servers(&parts.servers)?;
+    params.set("host", joined(servers.iter().map(|server| server.host.clone())));
+    params.set("port", joined(servers.iter().map(|server| server.port.map(|port| port.to_string()).unwrap_or_default())));
+    if jdbc && params.get("host").is_none() {
+        params.set("host", "localhost");
+    }
+    let decoded = |what: &str, text: Text| text.decoded().map_err(|e| spec.error(format_args!("the {what} {e}")));
+    if let Some(database) = parts.path.strip_prefix("/") {
+        params.set("dbname", decoded("database", database)?);
+    }
+    let mut pairs = Vec::new();
+    for pair in parts.query.iter().flat_map(|query| query.split('&').collect::<Vec<_>>()) {
+        let (key, value) = pair.split_once('=').unwrap_or_else(|| (pair.clone(), pair.part("")));
+        pairs.push((decoded("query", key)?, decoded("query", value)?));
+    }
+    read_query(&mut params, pairs, jdbc).map_err(|what| spec.error(what))?;
+    Ok(params)
+}
+
+/// Joins as libpq does. One that is empty is none at all; an empty one among others counts.
+fn joined(values: impl Iterator<Item = String>) -> String {
+    values.collect::<Vec<_>>().join(",")
+}
+
+/// The pairs behind the `?`.
+fn read_query(params: &mut Params, pairs: Vec<(String, String)>, jdbc: bool) -> Result<(), String> {
+    // Prisma's `sslcert` is the authority's certificate, and its `sslaccept` says whether it is verified.
+    let prisma = pairs.iter().any(|(key, _)| key == "sslaccept" || key == "sslidentity");
+    let (mut hosts, mut ports, mut ssl, mut accept) = (Vec::new(), Vec::new(), None, None);
+    for (key, value) in pairs {
+        match key.as_str() {
+            // SQLAlchemy repeats `host=NAME:PORT`.
+            "host" => match value.split_once(':') {
+                Some((host, port)) if !port.is_empty() && port.chars().all(|c| c.is_ascii_digit()) => {
+                    hosts.push(host.to_owned());
+                    ports.push(port.to_owned());
+                }
+                _ => {
+                    ports.extend(value.split(',').map(|_| String::new()));
+                    hosts.push(value);
+                }
+            },
+            "ssl" => ssl = Some(value),
+            "sslaccept" => accept = Some(value),
+            "sslcert" if prisma => params.set("sslrootcert", value),
+            "sslfactory" if value.ends_with("NonValidatingFactory") => params.set("no-verify", "true"),
+            "targetServerType" => params.set("target_session_attrs", server_type(&value)?),
+            _ => params.set(&key, value),
+        }
+    }
+    if !hosts.is_empty() {
+        params.set("host", joined(hosts.into_iter()));
+        if ports.iter().any(|port| !port.is_empty()) {
+            params.set("port", joined(ports.into_iter()));
+        }
+    }
+    match accept.as_deref() {
+        Some("strict") if params.get("sslmode").is_none_or(|mode| mode == "require") => params.set("sslmode", "verify-full"),
+        Some("accept_invalid_certs") => params.set("no-verify", "true"),
+        _ => {}
+    }
+    match (ssl.as_deref(), params.get("sslmode")) {
+        (None, _) | (_, Some(_)) => {}
+        (Some("" | "true" | "1" | "on"), _) => params.set("sslmode", if jdbc { "verify-full" } else { "require" }),
+        (Some("false" | "0" | "off"), _) if jdbc => {}
+        (Some("false" | "0" | "off"), _) => params.set("sslmode", "disable"),
+        // asyncpg: `ssl=verify-full`. An unknown word is refused where sslmode is read.
+        (Some(mode), _) => params.set("sslmode", mode),
+    }
+    Ok(())
+}
+
+/// JDBC's `targetServerType` in libpq's words.
+fn server_type(value: &str) -> Result<&'static str, String> {
+    Ok(match value {
+        "any" | "preferPrimary" => "any",
+        "primary" | "master" => "primary",
+        "secondary" | "slave" => "standby",
+        "preferSecondary" | "preferSlave" => "prefer-standby",
+        _ => return Err("targetServerType: is one of any, primary, secondary, preferSecondary, preferPrimary".to_owned()),
+    })
+}
+
+/// `KEY=VALUE KEY='VALUE' ...` with libpq's quoting: a backslash takes the next character as it is, in quotes and out of them.
+fn read_pairs(text: &Text) -> Result<Params, &'static str> {
+    const SHAPE: &str = "the connection string is neither //HOST... nor KEY=VALUE pairs";
+    let mut params = Params::default();
+    let mut chars = text.raw().chars().peekable();
+    loop {
+        while chars.next_if(|c| c.is_whitespace()).is_some() {}
+        if chars.peek().is_none() {
+            return Ok(params);
+        }
+        let mut key = String::new();
+        while let Some(c) = chars.next_if(|c| *c != '=' && !c.is_whitespace()) {
+            key.push(c);
+        }
+        while chars.next_if(|c| c.is_whitespace()).is_some() {}
+        if key.is_empty() || chars.next() != Some('=') {
+            return Err(SHAPE);
+        }
+        while chars.next_if(|c| c.is_whitespace()).is_some() {}
+        let quoted = chars.next_if_eq(&'\'').is_some();
+        let mut value = String::new();
+        loop {
+            match chars.next() {
+                Some('\'') if quoted => break,
+                Some('\\') => value.extend(chars.next()),
+                Some(c) if !quoted && c.is_whitespace() => break,
+                Some(c) => value.push(c),
+                None if quoted => return Err("a quote in the connection string is not closed"),
+                None => break,
+            }
+        }
+        params.set(&key, text.part(&value).plain());
+    }
+}
+
+#[cfg(test)]
+#[path = "dsn_tests.rs"]
+mod tests;

@@ -1,0 +1,181 @@
+//! From declarations to dependencies: names, defaults, duplicates, unknown keys, what comes first.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::{
+    expand::Env,
+    keys::{COMMON, Settings},
+    kinds,
+    probe::Kind,
+    spec::{ConfigError, Declaration, Spec},
+    text::nearest,
+    wait::Dependency,
+};
+
+/// A declaration with its kind and its settings; nothing outside the process was looked at yet.
+pub struct Planned {
+    /// Its kind.
+    pub kind: &'static Kind,
+    /// What its kind builds from.
+    pub spec: Spec,
+    /// How it is waited for.
+    pub settings: Settings,
+}
+
+/// All that is waited for, and what the operator should know about it.
+pub struct Plan {
+    /// In the order of declaration.
+    pub planned: Vec<Planned>,
+    /// Remarks on what was declared.
+    pub notes: Vec<String>,
+}
+
+/// The variable that declares dependencies where neither argv nor a file does.
+pub const VARIABLE: &str = "AFTERALL_DEPENDENCIES";
+
+/// Reads the declarations of the command line or, where there is none, of [`VARIABLE`].
+///
+/// # Errors
+/// The first declaration that cannot be read.
+pub fn declarations(args: &[std::ffi::OsString], env: &Env) -> Result<Vec<Declaration>, ConfigError> {
+    if args.is_empty() {
+        let words = env.var(VARIABLE).map_err(ConfigError::new)?.unwrap_or_default();
+        let words = shell_words::split(&words).map_err(|_| ConfigError::at(VARIABLE, "a quote is not closed"))?;
+        return words.iter().enumerate().map(|(n, word)| parse(VARIABLE, n, word, env)).collect();
+    }
+    let each = args.iter().enumerate();
+    each.map(|(n, arg)| match arg.to_str() {
+        Some(arg) => parse("dependency", n, arg, env),
+        None => Err(ConfigError::at(format_args!("dependency {}", n + 1), "is not UTF-8")),
+    })
+    .collect()
+}
+
+fn parse(place: &str, n: usize, text: &str, env: &Env) -> Result<Declaration, ConfigError> {
+    Declaration::parse(&format!("{place} {}", n + 1), text, env)
+}
+
+/// Gives every declaration its name, its kind and its settings. No I/O.
+///
+/// # Errors
+/// An unknown scheme or key, a name given twice, a value that its key does not take, an `after` that cannot be.
+pub fn plan(declarations: Vec<Declaration>, defaults: &Settings, env: &Env) -> Result<Plan, ConfigError> {
+    let names = names(&declarations)?;
+    let mut notes = Vec::new();
+    let mut planned = Vec::new();
+    for (declaration, name) in declarations.into_iter().zip(names) {
+        let kind = kinds::find(&declaration.scheme).ok_or_else(|| ConfigError::at(&name, kinds::unknown(&declaration.scheme)))?;
+        notes.extend(checks_more(&name, &declaration));
+        let (settings, own) = settings(&name, kind, declaration.keys, defaults)?;
+        let spec = Spec::new(name, declaration.scheme, declaration.rest, own, env.clone());
+        planned.push(Planned { kind, spec, settings });
+    }
+    check_order(&planned)?;
+    Ok(Plan { planned, notes })
+}
+
+/// Has every kind prove its declaration right. Reads the files that declarations name.
+///
+/// # Errors
+/// What a kind finds wrong.
+pub fn build(planned: Vec<Planned>) -> Result<Vec<Dependency>, ConfigError> {
+    let places: HashMap<String, usize> = planned.iter().enumerate().map(|(n, p)| (p.spec.name.clone(), n)).collect();
+    planned
+        .into_iter()
+        .map(|Planned { kind, spec, settings }| {
+            let probe = (kind.build)(&spec)?;
+            let after = settings.after.iter().filter_map(|name| places.get(name).copied()).collect();
+            Ok(Dependency { secrets: spec.secrets(), name: spec.name, settings, probe, after })
+        })
+        .collect()
+}
+
+fn names(declarations: &[Declaration]) -> Result<Vec<String>, ConfigError> {
+    let mut taken = HashSet::new();
+    for name in declarations.iter().filter_map(|declaration| declaration.name.as_ref()) {
+        if !taken.insert(name.clone()) {
+            return Err(ConfigError::at(name, "the name is given to two dependencies"));
+        }
+    }
+    let mut names = Vec::new();
+    for declaration in declarations {
+        names.push(declaration.name.clone().unwrap_or_else(|| {
+            let default = &declaration.default_name;
+            let numbered = (2..).map(|n| format!("{default}-{n}"));
+            // The first free name is taken; there always is one.
+            std::iter::once(default.clone()).chain(numbered).find(|name| taken.insert(name.clone())).unwrap_or_default()
+        }));
+    }
+    Ok(names)
+}
+
+/// Splits the keys into the common ones, taken in, and the kind's own.
+fn settings(
+    name: &str,
+    kind: &Kind,
+    keys: Vec<crate::spec::KeyValue>,
+    defaults: &Settings,
+) -> Result<(Settings, Vec<crate::spec::KeyValue>), ConfigError> {
+    let mut settings = defaults.clone();
+    let mut own = Vec::new();
+    let mut seen = HashSet::new();
+    for key in keys {
+        if key.name != "header" && !seen.insert(key.name.clone()) {
+            return Err(ConfigError::at(name, format_args!("{}: is given twice", key.name)));
+        }
+        let wrong = |what| ConfigError::at(name, format_args!("{}: {what}", key.name));
+        if settings.apply(&key).map_err(wrong)? {
+            continue;
+        }
+        if !kind.own_keys().any(|own| own.name == key.name) {
+            return Err(ConfigError::at(name, unknown_key(kind, &key.name)));
+        }
+        own.push(key);
+    }
+    settings.check().map_err(|what| ConfigError::at(name, what))?;
+    Ok((settings, own))
+}
+
+fn unknown_key(kind: &Kind, key: &str) -> String {
+    let known = || COMMON.iter().map(|common| common.key.name).chain(kind.own_keys().map(|own| own.name));
+    match nearest(key, known()) {
+        Some(near) => format!("unknown key {key}, did you mean {near}?"),
+        None => format!("unknown key {key}; {} takes {}", kind.name, known().collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// `postgres:5432` is a port on a host called postgres; whoever wrote it may have meant more.
+fn checks_more(name: &str, declaration: &Declaration) -> Option<String> {
+    let host = declaration.host_named.as_deref()?;
+    let kind = kinds::find(host).filter(|kind| kind.name != "tcp" && kind.usage.contains("://"))?;
+    let address = declaration.rest.shown();
+    Some(format!("{name}: waits for the port alone; {host}:{address} checks more ({})", kind.summary))
+}
+
+/// `after` names other dependencies, and no chain of them comes back to where it began.
+fn check_order(planned: &[Planned]) -> Result<(), ConfigError> {
+    let of = |name: &str| planned.iter().find(|planned| planned.spec.name == name);
+    for start in planned {
+        for name in &start.settings.after {
+            if of(name).is_none() {
+                let near = nearest(name, planned.iter().map(|planned| planned.spec.name.as_str()));
+                let near = near.map(|near| format!(", did you mean {near}?")).unwrap_or_default();
+                return Err(start.spec.key_error("after", format_args!("there is no dependency called {name}{near}")));
+            }
+        }
+        let mut next: Vec<&str> = start.settings.after.iter().map(String::as_str).collect();
+        let mut seen = HashSet::new();
+        while let Some(name) = next.pop() {
+            if name == start.spec.name {
+                return Err(start.spec.key_error("after", "it would wait for itself"));
+            }
+            if seen.insert(name) {
+                next.extend(of(name).into_iter().flat_map(|planned| planned.settings.after.iter().map(String::as_str)));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

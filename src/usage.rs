@@ -1,0 +1,82 @@
+//! What clap says, said our way: help with the kinds and exit codes, and errors of one line that quote no value.
+
+use clap::{
+    CommandFactory, Parser,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
+
+use crate::{cli::Cli, exit, keys::COMMON, kinds::KINDS, spec::ConfigError};
+
+/// What the command line asks for.
+pub enum Asked {
+    /// To wait.
+    Wait(Box<Cli>),
+    /// For this text, on stdout.
+    Text(String),
+}
+
+/// Reads the command line and the options' variables.
+///
+/// # Errors
+/// One line that names the option and never shows a value.
+pub fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Asked, ConfigError> {
+    match Cli::try_parse_from(args) {
+        Ok(cli) => Ok(Asked::Wait(Box::new(cli))),
+        Err(error) => match error.kind() {
+            ErrorKind::DisplayHelp => Ok(Asked::Text(help())),
+            ErrorKind::DisplayVersion => Ok(Asked::Text(error.to_string())),
+            _ => Err(one_line(&error)),
+        },
+    }
+}
+
+/// The whole help. Built only when it is asked for.
+fn help() -> String {
+    Cli::command().after_long_help(epilogue()).after_help(epilogue()).render_long_help().to_string()
+}
+
+/// Behind the options: the kinds, the keys, the exit codes.
+fn epilogue() -> String {
+    let mut out = String::from("Kinds (the URL is the one that the application itself uses):\n");
+    for kind in KINDS {
+        out += &format!("  {}\n          ready when: {}\n", kind.usage, kind.summary);
+        for key in kind.own_keys() {
+            out += &format!("          {}={}: {}\n", key.name, key.value, key.help);
+        }
+    }
+    out += "\nKeys of every kind, behind the # (each but `after` is also an option):\n  ";
+    out += &COMMON.iter().map(|common| common.key.name).collect::<Vec<_>>().join(", ");
+    out += "\n\nIn a declaration, ${VAR}, ${VAR:-default} and ${file:PATH} are expanded, and env:NAME stands for ${NAME}.\n";
+    out += "\nExit codes:\n";
+    for (codes, meaning) in exit::TABLE {
+        out += &format!("  {codes:<10}{meaning}\n");
+    }
+    out
+}
+
+fn one_line(error: &clap::Error) -> ConfigError {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        Some(ContextValue::Strings(texts)) => texts.first().map(String::as_str),
+        _ => None,
+    };
+    // Behind an = or a space may stand a value.
+    let name = text(ContextKind::InvalidArg).map(|arg| arg.split(['=', ' ']).next().unwrap_or_default());
+    let name = name.filter(|name| name.starts_with('-'));
+    let what = match error.kind() {
+        ErrorKind::UnknownArgument => match text(ContextKind::SuggestedArg).map(|arg| arg.trim_start_matches('-')) {
+            Some(near) => format!("unknown option, did you mean --{near}?"),
+            None => "unknown option (see --help; the command stands behind --)".to_owned(),
+        },
+        ErrorKind::InvalidValue | ErrorKind::NoEquals | ErrorKind::WrongNumberOfValues | ErrorKind::TooFewValues => {
+            "needs a value".to_owned()
+        }
+        ErrorKind::TooManyValues => "takes no value".to_owned(),
+        ErrorKind::InvalidUtf8 => "an option's value is not UTF-8".to_owned(),
+        _ => "wrong usage (see --help)".to_owned(),
+    };
+    match name {
+        Some(name) => ConfigError::at(name, what),
+        None => ConfigError::new(what),
+    }
+}
