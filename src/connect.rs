@@ -162,6 +162,19 @@ async fn connect_any(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
             true => Some(begun),
             false => again().filter(|_| open.len() < MAX_CONNECTS),
         };
+        // Not left to a sleep of nothing, which would cost a tick of the timer, a millisecond.
+        if let Some(index) = candidate.filter(|_| Instant::now() >= next) {
+            if open.len() >= MAX_CONNECTS
+                && let Some(oldest) = oldest_first.pop_front()
+            {
+                oldest.abort();
+            }
+            let address = addresses[index];
+            oldest_first.push_back(open.spawn(async move { (index, connect_tcp(address).await) }));
+            begun += 1;
+            next = Instant::now() + STAGGER;
+            continue;
+        }
         tokio::select! {
             biased;
             done = open.join_next(), if !open.is_empty() => match done {
@@ -178,16 +191,7 @@ async fn connect_any(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
                 // It made way for another address.
                 Some(Err(_)) | None => {}
             },
-            () = sleep_until(next), if candidate.is_some() => {
-                if open.len() >= MAX_CONNECTS && let Some(oldest) = oldest_first.pop_front() {
-                    oldest.abort();
-                }
-                let index = candidate.unwrap_or_default();
-                let address = addresses[index];
-                oldest_first.push_back(open.spawn(async move { (index, connect_tcp(address).await) }));
-                begun += 1;
-                next = Instant::now() + STAGGER;
-            }
+            () = sleep_until(next), if candidate.is_some() => {}
         }
     }
     Err(all_refused(addresses, refused))

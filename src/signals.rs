@@ -52,7 +52,6 @@ impl Signals {
     /// # Errors
     /// Where no descriptor is left for the signalfd.
     pub fn hold() -> io::Result<Self> {
-        let first = rustix::process::getpid().is_init();
         if !PIPE_IGNORED.load(Relaxed) {
             set_disposition(libc::SIGPIPE, libc::SIG_DFL);
         }
@@ -60,7 +59,7 @@ impl Signals {
         // SAFETY: with a null new mask this only reads.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, ptr::null(), &mut inherited) };
         let held: Vec<i32> = (1..=libc::SIGRTMAX())
-            .filter(|&signal| ends_a_process(signal) || (first && signal == libc::SIGWINCH))
+            .filter(|&signal| ends_a_process(signal) || (signal == libc::SIGWINCH && is_first()))
             .filter(|&signal| disposition(signal) != libc::SIG_IGN)
             // SAFETY: reads a set that was initialised above.
             .filter(|&signal| unsafe { libc::sigismember(&inherited, signal) } == 0)
@@ -118,8 +117,10 @@ impl Signals {
                 die_of(signal);
             }
         }
-        for &signal in &self.held {
-            set_disposition(signal, die_in_handler as *const () as libc::sighandler_t);
+        if is_first() {
+            for &signal in &self.held {
+                set_disposition(signal, die_in_handler as *const () as libc::sighandler_t);
+            }
         }
         // SAFETY: the mask is the one that was read at the start.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.inherited, ptr::null_mut()) };
@@ -141,6 +142,11 @@ pub fn die_of(signal: i32) -> ! {
         libc::kill(libc::getpid(), signal);
         libc::_exit(128 + signal)
     }
+}
+
+/// Whether we are PID 1, which default actions do not end.
+fn is_first() -> bool {
+    rustix::process::getpid().is_init()
 }
 
 /// Whether the default action ends a process, and the signal can be held back (signal(7)).
