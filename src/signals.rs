@@ -11,13 +11,19 @@ use std::{
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
     ptr,
     rc::Rc,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use tokio::io::unix::AsyncFd;
 
 /// Whether SIGPIPE was ignored when we started. Rust's runtime ignores it before `main`, whatever was inherited.
 static PIPE_IGNORED: AtomicBool = AtomicBool::new(false);
+
+/// The signal mask that we were started with, for the command and for the children of `exec:` probes.
+static INHERITED: OnceLock<libc::sigset_t> = OnceLock::new();
 
 /// Runs before Rust's runtime, which would lose two things that the command is to inherit.
 extern "C" fn before_runtime() {
@@ -42,6 +48,8 @@ static BEFORE_RUNTIME: extern "C" fn() = before_runtime;
 /// The signals that end the wait, held back.
 pub struct Signals {
     inherited: libc::sigset_t,
+    /// SIGCHLD was ignored, so that the kernel would reap our probes' children before we can learn how they ended.
+    child_ignored: bool,
     held: Vec<i32>,
     pending: Rc<OwnedFd>,
 }
@@ -64,6 +72,11 @@ impl Signals {
             // SAFETY: reads a set that was initialised above.
             .filter(|&signal| unsafe { libc::sigismember(&inherited, signal) } == 0)
             .collect();
+        let _ = INHERITED.set(inherited);
+        let child_ignored = disposition(libc::SIGCHLD) == libc::SIG_IGN;
+        if child_ignored {
+            set_disposition(libc::SIGCHLD, libc::SIG_DFL);
+        }
         let set = set_of(&held);
         // SAFETY: the set is initialised; signalfd returns a new descriptor that nobody else owns.
         let pending = unsafe {
@@ -73,7 +86,7 @@ impl Signals {
                 fd => Rc::new(OwnedFd::from_raw_fd(fd)),
             }
         };
-        Ok(Self { inherited, held, pending })
+        Ok(Self { inherited, child_ignored, held, pending })
     }
 
     /// The next signal that is to end the wait.
@@ -117,6 +130,9 @@ impl Signals {
                 die_of(signal);
             }
         }
+        if self.child_ignored {
+            set_disposition(libc::SIGCHLD, libc::SIG_IGN);
+        }
         if is_first() {
             for &signal in &self.held {
                 set_disposition(signal, die_in_handler as *const () as libc::sighandler_t);
@@ -124,6 +140,20 @@ impl Signals {
         }
         // SAFETY: the mask is the one that was read at the start.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.inherited, ptr::null_mut()) };
+    }
+}
+
+/// Has a child start with the signal mask that we were started with, rather than with everything held back.
+pub fn as_inherited(command: &mut tokio::process::Command) {
+    let mask = INHERITED.get().copied();
+    // SAFETY: pthread_sigmask is async-signal-safe, and the mask was copied before the fork.
+    unsafe {
+        command.pre_exec(move || {
+            if let Some(mask) = &mask {
+                libc::pthread_sigmask(libc::SIG_SETMASK, mask, ptr::null_mut());
+            }
+            Ok(())
+        });
     }
 }
 

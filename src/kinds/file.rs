@@ -1,21 +1,34 @@
-//! `file:` — the path exists.
+//! `file:` — the path exists, and what it holds matches.
 
-use std::{io, path::PathBuf};
+use std::{fs::OpenOptions, io, io::Read, os::unix::fs::OpenOptionsExt, path::PathBuf};
+
+use regex_lite::Regex;
 
 use crate::{
     connect::is_local_limit,
     expand::describe,
-    probe::{Attempt, Attempting, Class, Failure, Kind, Probe, Verdict},
+    probe::{Attempt, Attempting, Class, Failure, Key, Kind, Probe, Verdict},
     spec::{ConfigError, Spec},
 };
 
 /// The kind.
 pub static KIND: Kind =
-    Kind { name: "file", schemes: &["file"], usage: "file:PATH", summary: "the path exists", keys: &[], build };
+    Kind {
+    name: "file",
+    schemes: &["file"],
+    usage: "file:PATH",
+    summary: "the path exists",
+    keys: &[&[Key { name: "match", value: "REGEX", help: "what the file must hold, within its first MiB" }]],
+    build,
+};
 
 struct File {
     path: PathBuf,
+    pattern: Option<Regex>,
 }
+
+/// What is read of a file for `match`, in bytes.
+const MOST: u64 = 1024 * 1024;
 
 /// The path that a `file:` URL names: `file:///p` and `file:/p` are `/p`, `file:p` is relative.
 pub fn path_of(rest: &str) -> PathBuf {
@@ -28,24 +41,46 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
     if rest.starts_with("//") && !rest.starts_with("///") {
         return Err(spec.error("file: takes a path as written (file:/run/x, file:x), not a host"));
     }
+    let pattern = spec.key("match").map(Regex::new).transpose();
+    let pattern = pattern.map_err(|_| spec.key_error("match", "is not a regular expression"))?;
     match path_of(&rest) {
         path if path.as_os_str().is_empty() => Err(spec.error("file: needs a path, e.g. file:/run/ready")),
-        path => Ok(Box::new(File { path })),
+        path => Ok(Box::new(File { path, pattern })),
     }
 }
 
 impl Probe for File {
     fn attempt<'a>(&'a mut self, _: &'a Attempt<'a>) -> Attempting<'a> {
         Box::pin(async {
-            match std::fs::metadata(&self.path) {
-                Ok(_) => Verdict::Ready("exists".to_owned()),
-                Err(error) => classify(&error, &self.path.to_string_lossy()).verdict(),
+            let place = self.path.to_string_lossy();
+            let matched = match &self.pattern {
+                None => std::fs::metadata(&self.path).map(|_| None),
+                Some(pattern) => self.text().map(|text| Some(text.is_some_and(|text| pattern.is_match(&text)))),
+            };
+            match matched {
+                Ok(None) => Verdict::Ready("exists".to_owned()),
+                Ok(Some(true)) => Verdict::Ready("exists and matches".to_owned()),
+                Ok(Some(false)) => Failure::new(Class::Absent, format!("does not match ({place})")).verdict(),
+                Err(error) => classify(&error, &place).verdict(),
             }
         })
     }
 
     fn is_local(&self) -> bool {
         true
+    }
+}
+
+impl File {
+    /// What a regular file holds. Opened without blocking: a FIFO that nobody writes to must not hold the attempt up.
+    fn text(&self) -> io::Result<Option<String>> {
+        let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&self.path)?;
+        if !file.metadata()?.is_file() {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        file.take(MOST).read_to_end(&mut bytes)?;
+        Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
     }
 }
 

@@ -8,14 +8,22 @@ mod list {
 
     /// Every kind, in the order of the documentation.
     pub static KINDS: &[&Kind] = &[
+        &super::nats::KIND,
         &super::tcp::KIND,
+        &super::unix::KIND,
+        &super::dns::KIND,
         &super::file::KIND,
+        &super::command::KIND,
     ];
 }
 pub use list::KINDS;
 
+pub mod command;
+pub mod dns;
 pub mod file;
+pub mod nats;
 pub mod tcp;
+pub mod unix;
 
 /// The kind that answers to `scheme`.
 pub fn find(scheme: &str) -> Option<&'static Kind> {
@@ -29,23 +37,10 @@ pub fn schemes() -> impl Iterator<Item = &'static str> {
 
 /// What to say of a scheme that no kind answers to.
 pub fn unknown(scheme: &str) -> String {
+    #[rustfmt::skip]
     const OTHERS: [&str; 16] = [
-        "mysql",
-        "mariadb",
-        "redis",
-        "rediss",
-        "valkey",
-        "mongodb",
-        "mongodb+srv",
-        "amqp",
-        "amqps",
-        "kafka",
-        "mssql",
-        "sqlserver",
-        "oracle",
-        "cassandra",
-        "sqlite",
-        "memcached",
+        "mysql", "mariadb", "redis", "rediss", "valkey", "mongodb", "mongodb+srv", "amqp", "amqps", "kafka", "mssql", "sqlserver",
+        "oracle", "cassandra", "sqlite", "memcached",
     ];
     if OTHERS.contains(&scheme.trim_start_matches("migrations+")) {
         return format!("{scheme}: is not checked by its own protocol; tcp://HOST:PORT waits for the port, exec: for a command");

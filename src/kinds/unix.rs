@@ -1,0 +1,48 @@
+//! `unix:` — a connection to a Unix socket is accepted.
+
+use crate::{
+    connect::Endpoint,
+    probe::{Attempt, Attempting, Kind, Probe, Verdict},
+    spec::{ConfigError, Spec},
+};
+
+/// The kind.
+pub static KIND: Kind = Kind {
+    name: "unix",
+    schemes: &["unix"],
+    usage: "unix:PATH, unix:@ABSTRACT",
+    summary: "a connection is accepted",
+    keys: &[],
+    build,
+};
+
+struct Unix {
+    endpoint: Endpoint,
+}
+
+/// The longest path that the kernel takes, in bytes (unix(7)).
+const LONGEST: usize = 107;
+
+fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
+    let path = super::file::path_of(&spec.rest.plain()).to_string_lossy().into_owned();
+    match path.len() {
+        0 => Err(spec.error("unix: needs a path, e.g. unix:/run/app.sock")),
+        length if length > LONGEST => Err(spec.error(format_args!("the path of a Unix socket has at most {LONGEST} bytes"))),
+        _ => Ok(Box::new(Unix { endpoint: Endpoint::Unix(path) })),
+    }
+}
+
+impl Probe for Unix {
+    fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> Attempting<'a> {
+        Box::pin(async {
+            match attempt.connect(&self.endpoint).await {
+                Ok(_) => Verdict::Ready("accepts connections".to_owned()),
+                Err(failure) => failure.verdict(),
+            }
+        })
+    }
+
+    fn is_local(&self) -> bool {
+        true
+    }
+}
