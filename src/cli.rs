@@ -78,7 +78,7 @@ pub struct Cli {
     pub format: Option<String>,
 
     /// Say only what fails
-    #[arg(short, long, env = "AFTERALL_QUIET", hide_env_values = true, value_parser = FalseyValueParser::new(), overrides_with = "verbose")]
+    #[arg(short, long, env = "AFTERALL_QUIET", hide_env_values = true, value_parser = FalseyValueParser::new())]
     pub quiet: bool,
 
     /// Say every attempt

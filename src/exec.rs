@@ -8,7 +8,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{exit::Exit, expand::describe, signals::Signals};
+use crate::{
+    exit::Exit,
+    expand::describe,
+    signals::{self, Signals},
+};
 
 /// The rest of the command line, as it was given.
 #[derive(Debug)]
@@ -64,6 +68,7 @@ impl Command {
                 exit: Exit::NotExecutable,
                 message: format!("{}: cannot be executed: {}", at.display(), describe(&error)),
             },
+            None if self.name.is_empty() => ExecError { exit: Exit::NotFound, message: "the command is empty".to_owned() },
             None if self.argv[0].as_bytes().contains(&b'/') => self.not_found("no such file"),
             None => self.not_found("not found in PATH"),
         })
@@ -73,7 +78,7 @@ impl Command {
         ExecError { exit: Exit::NotFound, message: format!("{}: {what}", self.name.to_string_lossy()) }
     }
 
-    /// Becomes the command. Returns only where that failed; signals have their default actions then.
+    /// Becomes the command. Returns only where that failed; a signal ends this process at once then.
     pub fn exec(self, signals: Signals) -> ExecError {
         let mut argv: Vec<*const libc::c_char> = self.argv.iter().map(|word| word.as_ptr()).collect();
         argv.push(std::ptr::null());
@@ -83,6 +88,8 @@ impl Command {
             libc::execvp(argv[0], argv.as_ptr());
             io::Error::last_os_error()
         };
+        // What is still to be said must not end us where nobody reads it.
+        signals::ignore_pipe();
         let name = self.name.to_string_lossy();
         match error.kind() {
             io::ErrorKind::NotFound if self.look_up(std::env::var_os("PATH").as_deref()).is_ok() => {
@@ -130,7 +137,7 @@ mod tests {
         let dir_denied = format!("{}: cannot be executed: permission denied", at("a"));
         assert_eq!(look_up(&at("a"), ""), Err((Exit::NotExecutable, dir_denied)));
         assert_eq!(look_up("none", &path), Err((Exit::NotFound, "none: not found in PATH".to_owned())));
-        assert_eq!(look_up("", &path), Err((Exit::NotFound, ": not found in PATH".to_owned())));
+        assert_eq!(look_up("", &path), Err((Exit::NotFound, "the command is empty".to_owned())));
         assert_eq!(look_up("/no/such", ""), Err((Exit::NotFound, "/no/such: no such file".to_owned())));
     }
 }

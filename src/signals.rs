@@ -179,6 +179,11 @@ fn is_first() -> bool {
     rustix::process::getpid().is_init()
 }
 
+/// From here on a write to a closed pipe is an error and nothing more.
+pub fn ignore_pipe() {
+    set_disposition(libc::SIGPIPE, libc::SIG_IGN);
+}
+
 /// Whether the default action ends a process, and the signal can be held back (signal(7)).
 fn ends_a_process(signal: i32) -> bool {
     const IGNORED: [i32; 4] = [libc::SIGCHLD, libc::SIGCONT, libc::SIGURG, libc::SIGWINCH];

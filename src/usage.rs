@@ -1,8 +1,9 @@
 //! What clap says, said our way: help with the kinds and exit codes, and errors of one line that quote no value.
 
 use clap::{
-    CommandFactory, Parser,
+    CommandFactory, FromArgMatches,
     error::{ContextKind, ContextValue, ErrorKind},
+    parser::ValueSource,
 };
 
 use crate::{cli::Cli, exit, keys::COMMON, kinds::KINDS, spec::ConfigError};
@@ -20,7 +21,7 @@ pub enum Asked {
 /// # Errors
 /// One line that names the option and never shows a value.
 pub fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Asked, ConfigError> {
-    match Cli::try_parse_from(args) {
+    match Cli::command().try_get_matches_from(args).and_then(|matches| read(&matches)) {
         Ok(cli) => Ok(Asked::Wait(Box::new(cli))),
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp => Ok(Asked::Text(help())),
@@ -28,6 +29,18 @@ pub fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Asked
             _ => Err(one_line(&error)),
         },
     }
+}
+
+fn read(matches: &clap::ArgMatches) -> Result<Cli, clap::Error> {
+    let mut cli = Cli::from_arg_matches(matches)?;
+    // A flag beats the variable that says the opposite.
+    let typed = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
+    match (typed("quiet"), typed("verbose")) {
+        (true, false) => cli.verbose = false,
+        (false, true) => cli.quiet = false,
+        _ => {}
+    }
+    Ok(cli)
 }
 
 /// The whole help. Built only when it is asked for.

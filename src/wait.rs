@@ -13,7 +13,7 @@ use std::{
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinSet,
-    time::{Instant, sleep, sleep_until, timeout_at},
+    time::{Instant, sleep_until, timeout_at},
 };
 
 use crate::{
@@ -99,8 +99,10 @@ pub async fn wait(
             signal = &mut stop => break End::Signal(signal),
             Some(event) = happened.recv() => listener.event(event),
             Some(done) = round.tasks.join_next() => {
-                // A task cannot panic, since attempts are guarded, and is aborted only below.
-                if let Ok((waiter, outcome)) = done && let Some(end) = round.settle(waiter, outcome) {
+                // A task cannot panic, since attempts are guarded, and is aborted only below. Should one be lost all the same,
+                // nobody knows any more whether its dependency is ready.
+                let Ok((waiter, outcome)) = done else { break End::Hopeless };
+                if let Some(end) = round.settle(waiter, outcome) {
                     break end;
                 }
             }
@@ -235,7 +237,8 @@ impl Waiter {
         let mut successes = 0;
         if !pause.is_zero() {
             // Even a sleep of nothing waits for the next tick of the timer, a millisecond.
-            sleep(pause).await;
+            let begin = Instant::now() + pause;
+            sleep_until(until.map_or(begin, |until| until.min(begin))).await;
         }
         loop {
             let asked = Instant::now();
@@ -350,7 +353,8 @@ impl Waiter {
 
 /// An attempt that panics is a failed attempt, not the end of PID 1.
 async fn guarded(probe: &mut dyn Probe, attempt: &Attempt<'_>) -> Verdict {
-    let mut attempting = probe.attempt(attempt);
+    // Within the guard, even what comes before the attempt's first await.
+    let mut attempting = pin!(async { probe.attempt(attempt).await });
     poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| attempting.as_mut().poll(context))) {
         Ok(poll) => poll,
         Err(_) => Poll::Ready(Verdict::NotYet(Failure::new(Class::Protocol, "the probe failed: this is a defect of afterall"))),

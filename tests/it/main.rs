@@ -2,5 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a broken test shall panic
 
+mod exec;
 mod harness;
 mod support;

@@ -11,6 +11,7 @@ pub mod done;
 pub mod http;
 pub mod nats;
 pub mod nginx;
+pub mod odd;
 pub mod ports;
 pub mod postgres;
 pub mod process;
