@@ -8,6 +8,7 @@ mod list {
 
     /// Every kind, in the order of the documentation.
     pub static KINDS: &[&Kind] = &[
+        &super::postgres::KIND,
         &super::nats::KIND,
         &super::tcp::KIND,
         &super::unix::KIND,
@@ -22,12 +23,20 @@ pub mod command;
 pub mod dns;
 pub mod file;
 pub mod nats;
+pub mod postgres;
 pub mod tcp;
 pub mod unix;
 
 /// The kind that answers to `scheme`.
 pub fn find(scheme: &str) -> Option<&'static Kind> {
-    KINDS.iter().copied().find(|kind| kind.schemes.contains(&scheme))
+    let (migrations, plain) = match scheme.strip_prefix("migrations+") {
+        Some(plain) => ("migrations+", plain),
+        None => ("", scheme),
+    };
+    // `postgresql+psycopg2`, `jdbc`, `ecto`: what other drivers call a PostgreSQL.
+    let plain = if postgres::is_dialect(plain) { "postgres" } else { plain };
+    let scheme = format!("{migrations}{plain}");
+    KINDS.iter().copied().find(|kind| kind.schemes.contains(&scheme.as_str()))
 }
 
 /// Every scheme of every kind.

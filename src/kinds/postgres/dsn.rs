@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// What a connection string says, by libpq's keywords. Holds passwords, and is therefore never shown.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Params(BTreeMap<&'static str, String>);
 
 /// libpq's keywords that decide something here (PostgreSQL manual, section 34.1.2), and two of our own: `schema`, where
@@ -47,7 +47,6 @@ const ALIASES: &[(&str, &str)] = &[
     ("hostname", "host"),
     ("socket_dir", "host"),
     ("ApplicationName", "application_name"),
-    ("fallback_application_name", "application_name"),
     ("connectTimeout", "connect_timeout"),
     ("channelBinding", "channel_binding"),
     ("requireAuth", "require_auth"),
@@ -239,5 +238,4 @@ fn read_pairs(text: &Text) -> Result<Params, &'static str> {
 }
 
 #[cfg(test)]
-#[path = "dsn_tests.rs"]
 mod tests;

@@ -1,0 +1,243 @@
+//! What a server's refusal means: its SQLSTATE, and when it came, to a class. Pure.
+
+use std::fmt;
+
+use fallible_iterator::FallibleIterator;
+use postgres_protocol::message::backend::ErrorFields;
+
+use crate::{
+    probe::{Class, Cost, Failure},
+    text::one_line,
+};
+
+/// The longest part of a message that is the server's own; what follows it says where.
+const MAX_WORDS: usize = 220;
+
+/// What a server, or a pooler in front of it, says when it refuses (PostgreSQL manual, section 55.8).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PgError {
+    /// SQLSTATE (manual, appendix A).
+    pub code: String,
+    /// The primary message.
+    pub message: String,
+    /// The detail, empty where there is none.
+    pub detail: String,
+}
+
+/// When the refusal came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Before the first ReadyForQuery.
+    Login,
+    /// In answer to our own commands around a query.
+    Command,
+    /// In answer to a query that the declaration brought.
+    Query,
+}
+
+impl PgError {
+    /// Reads the fields of an ErrorResponse; what is not UTF-8 is shown as far as it can be.
+    pub fn read(mut fields: ErrorFields<'_>) -> Self {
+        let mut error = Self::default();
+        while let Ok(Some(field)) = fields.next() {
+            let value = String::from_utf8_lossy(field.value_bytes()).into_owned();
+            match field.type_() {
+                b'C' => error.code = value,
+                b'M' => error.message = value,
+                b'D' => error.detail = value,
+                _ => {}
+            }
+        }
+        error
+    }
+
+    /// The failure that it is, said of `place`.
+    pub fn failure(&self, phase: Phase, place: impl fmt::Display) -> Failure {
+        let (class, hint) = meaning(self, phase);
+        let words = one_line(&self.message, MAX_WORDS);
+        let message = match self.code.as_str() {
+            "" => format!("{words} ({place})"),
+            code => format!("{}: {words} ({place})", one_line(code, 5)),
+        };
+        // By default, a server logs everything that it refuses. So it does while it starts, but that ends soon, and soon is
+        // when we want to know.
+        let cost = if self.is_starting() { Cost::Answer } else { Cost::Logged };
+        let failure = Failure::new(class, message).cost(cost);
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+
+    /// Whether the server says that it takes no connections yet, or none any more.
+    pub fn is_starting(&self) -> bool {
+        self.code == "57P03"
+    }
+}
+
+impl fmt::Display for PgError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, one_line(&self.message, MAX_WORDS))
+    }
+}
+
+type Meaning = (Class, Option<&'static str>);
+
+fn meaning(error: &PgError, phase: Phase) -> Meaning {
+    const PASSWORD: &str = "wrong password, or the role or its password does not exist yet";
+    const ROLE: &str = "the role does not exist yet or may not log in, or pg_hba.conf does not admit it this way";
+    const CONNECT: &str = "the right to connect may still have to be granted";
+    const RIGHT: &str = "the right may still have to be granted";
+    const LOCKED: &str = "another transaction holds a lock on what is asked, as migrations do";
+    let login = phase == Phase::Login;
+    match error.code.as_str() {
+        "28P01" => (Class::Auth, Some(PASSWORD)),
+        "28000" => (Class::Auth, Some(ROLE)),
+        "42501" => (Class::Auth, Some(if login { CONNECT } else { RIGHT })),
+        "3D000" | "57P04" => (Class::Absent, None),
+        "55P03" => (Class::Busy, Some(LOCKED)),
+        "57014" => (Class::Timeout, None),
+        // Poolers have one SQLSTATE for nearly all that they say.
+        "08P01" | "08006" | "XX000" | "58000" | "" => of_a_pooler(error).unwrap_or_else(|| of_class(error, phase)),
+        // `options` in the URL that the server's command line does not know.
+        "42601" if login => (Class::Config, None),
+        "42703" | "42601" | "25006" if phase == Phase::Query => (Class::Config, None),
+        "42P01" | "42883" | "42704" => (Class::Absent, None),
+        _ => of_class(error, phase),
+    }
+}
+
+/// The class that the first two characters of a SQLSTATE name.
+fn of_class(error: &PgError, phase: Phase) -> Meaning {
+    let class = match error.code.get(..2).unwrap_or_default() {
+        "08" if error.code != "08P01" => Class::Connect,
+        "28" => Class::Auth,
+        // Resources; the state of what is asked for; operators; the system; conflicts; bugs, which restarts end.
+        "53" | "55" | "57" | "58" | "40" | "XX" => Class::Busy,
+        "3F" => Class::Absent,
+        // A statement that cannot mean anything, whatever is in the database.
+        "42" if phase == Phase::Query => Class::Config,
+        _ if phase == Phase::Login => Class::Protocol,
+        _ => Class::Absent,
+    };
+    (class, None)
+}
+
+/// PgBouncer's words (its `objects.c` and `client.c`), and Supavisor's.
+fn of_a_pooler(error: &PgError) -> Option<Meaning> {
+    let words = error.message.to_lowercase();
+    let says = |any: &[&str]| any.iter().any(|text| words.contains(text));
+    const SERVER_SIDE: &str = "the pooler answers, but cannot log in to the server behind it";
+    let behind = words.starts_with("server login");
+    Some(
+        if says(&[
+            "starting up",
+            "shutting down",
+            "too many",
+            "no more connections",
+            "max client connections",
+            "remaining connection slots",
+        ]) {
+            (Class::Busy, None)
+        } else if says(&["no such database"]) || (says(&["database"]) && says(&["does not exist"])) {
+            (Class::Absent, behind.then_some(SERVER_SIDE))
+        } else if says(&[
+            "no such user",
+            "authentication failed",
+            "auth failed",
+            "not allowed",
+            "tenant or user not found",
+            "does not exist",
+        ]) {
+            (Class::Auth, behind.then_some(SERVER_SIDE))
+        } else if behind || says(&["cannot connect to server", "server conn crashed", "server_lifetime"]) {
+            (Class::Connect, Some(SERVER_SIDE))
+        } else if says(&["query_wait_timeout", "is disabled", "is paused", "pause"]) {
+            (Class::Busy, None)
+        } else if says(&["unsupported startup parameter"]) {
+            (Class::Config, None)
+        } else {
+            return None;
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_has_its_class() {
+        use {Class::*, Phase::*};
+        for (code, message, phase, want) in [
+            ("28P01", "password authentication failed for user \"app\"", Login, Auth),
+            ("28000", "role \"app\" does not exist", Login, Auth),
+            ("28000", "no pg_hba.conf entry for host \"::1\", user \"app\", database \"app\", no encryption", Login, Auth),
+            ("28P02", "?", Login, Auth),
+            ("42501", "permission denied for database \"app\"", Login, Auth),
+            ("42501", "permission denied for table x", Query, Auth),
+            ("42501", "permission denied for table x", Command, Auth),
+            ("3D000", "database \"app\" does not exist", Login, Absent),
+            ("57P03", "the database system is starting up", Login, Busy),
+            ("57P03", "the database system is shutting down", Login, Busy),
+            ("53300", "sorry, too many clients already", Login, Busy),
+            ("53200", "out of memory", Query, Busy),
+            ("53400", "?", Login, Busy),
+            ("55000", "database \"app\" is not currently accepting connections", Login, Busy),
+            ("57P01", "terminating connection due to administrator command", Query, Busy),
+            ("57P02", "terminating connection because of crash of another server process", Query, Busy),
+            ("57P04", "database dropped", Query, Absent),
+            ("08006", "?", Login, Connect),
+            ("08P01", "insufficient data left in message", Login, Protocol),
+            ("0A000", "unsupported frontend protocol 3.0", Login, Protocol),
+            ("42601", "invalid command-line argument for server process: x", Login, Config),
+            ("42704", "unrecognized configuration parameter \"x\"", Login, Absent),
+            ("42601", "syntax error at or near \"x\"", Query, Config),
+            ("42703", "column \"x\" does not exist", Query, Config),
+            ("42703", "column \"x\" does not exist", Command, Absent),
+            ("25006", "cannot execute INSERT in a read-only transaction", Query, Config),
+            ("42804", "argument of WHERE must be type boolean, not type integer", Query, Config),
+            ("42P01", "relation \"x\" does not exist", Query, Absent),
+            ("3F000", "schema \"x\" does not exist", Query, Absent),
+            ("42883", "function x() does not exist", Query, Absent),
+            ("22012", "division by zero", Query, Absent),
+            ("P0001", "not yet", Query, Absent),
+            ("57014", "canceling statement due to statement timeout", Query, Timeout),
+            ("55P03", "canceling statement due to lock timeout", Query, Busy),
+            ("40001", "canceling statement due to conflict with recovery", Query, Busy),
+            ("XX000", "cache lookup failed for relation 1", Query, Busy),
+            // PgBouncer and Supavisor.
+            ("08P01", "no such database: app", Login, Absent),
+            ("08P01", "no such user: app", Login, Auth),
+            ("08P01", "SASL authentication failed", Login, Auth),
+            ("08P01", "server login failed: FATAL password authentication failed for user \"app\"", Login, Auth),
+            ("08P01", "server login failed: FATAL database \"app\" does not exist", Login, Absent),
+            ("08P01", "server login failed: FATAL role \"app\" does not exist", Login, Auth),
+            ("08P01", "server login failed: FATAL the database system is starting up", Login, Busy),
+            ("08P01", "server login has been failing, try again later (server_login_retry)", Login, Connect),
+            ("08P01", "pgbouncer cannot connect to server", Login, Connect),
+            ("08P01", "query_wait_timeout", Login, Busy),
+            ("08P01", "no more connections allowed (max_client_conn)", Login, Busy),
+            ("08P01", "database \"app\" is disabled", Login, Busy),
+            ("08P01", "unsupported startup parameter: options", Login, Config),
+            ("XX000", "Tenant or user not found", Login, Auth),
+            ("", "could not fork new process for connection", Login, Protocol),
+        ] {
+            let error = PgError { code: code.to_owned(), message: message.to_owned(), detail: String::new() };
+            assert_eq!(error.failure(phase, "db:5432").class, want, "{code} {message}");
+        }
+    }
+
+    #[test]
+    fn the_message_begins_with_the_sqlstate_and_ends_with_the_place() {
+        let error = PgError { code: "28P01".to_owned(), message: "no\nx".to_owned(), detail: String::new() };
+        let failure = error.failure(Phase::Login, "db:5432");
+        assert_eq!(failure.message, "28P01: no (db:5432)");
+        assert_eq!(failure.hint.as_deref(), Some("wrong password, or the role or its password does not exist yet"));
+        assert_eq!(failure.cost, Cost::Logged);
+        let long = PgError { code: "57P03".to_owned(), message: "x".repeat(1000), detail: String::new() };
+        let failure = long.failure(Phase::Login, "db:5432");
+        assert!(failure.message.ends_with("x… (db:5432)"), "{}", failure.message);
+        assert_eq!(failure.cost, Cost::Answer);
+    }
+}

@@ -1,0 +1,78 @@
+//! `postgres:` — logged in, and ReadyForQuery: never just a port, never AuthenticationOk.
+//!
+//! ```text
+//! dsn, service, passfile, os_user, ssl -> target -> ask -> open -> login -> session -> a Question
+//! ```
+//!
+//! The migrations kind sits on [`Target`], [`Question`] and [`Session`] too.
+
+mod ask;
+mod classify;
+mod dsn;
+mod login;
+mod open;
+mod os_user;
+mod passfile;
+mod query;
+mod service;
+mod session;
+mod ssl;
+mod target;
+mod wire;
+
+pub use ask::Question;
+pub use classify::{PgError, Phase};
+pub use session::{Column, Error, Row, Session};
+pub use target::{KEYS as LOGIN_KEYS, Target};
+
+use crate::{
+    probe::{Attempt, Attempting, Key, Kind, Probe},
+    spec::{ConfigError, Spec},
+    tls,
+};
+use query::Check;
+
+/// The kind.
+pub static KIND: Kind = Kind {
+    name: "postgres",
+    schemes: &["postgres", "postgresql"],
+    usage: "postgres://[USER[:PASSWORD]@]HOST[:PORT][,...][/DATABASE][?...], postgres:host=HOST ...",
+    summary: "logged in and ready for a query",
+    keys: &[QUERY, LOGIN_KEYS, tls::KEYS],
+    build,
+};
+
+static QUERY: &[Key] =
+    &[Key { name: "query", value: "SQL", help: "one statement that answers with one row, its first column boolean true" }];
+
+/// Other drivers' schemes for a PostgreSQL, beside `postgres+DRIVER` and `postgresql+DRIVER`: JDBC, Ecto, PHP, Django's and
+/// Rails' PostGIS, golang-migrate's.
+const DIALECTS: &[&str] = &["jdbc", "ecto", "pgsql", "psql", "postgis", "pgx", "pgx4", "pgx5"];
+
+/// Whether `scheme` is another driver's word for `postgres`.
+pub fn is_dialect(scheme: &str) -> bool {
+    DIALECTS.contains(&scheme) || scheme.split_once('+').is_some_and(|(base, _)| KIND.schemes.contains(&base))
+}
+
+struct Postgres {
+    target: Target,
+    check: Check,
+}
+
+fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
+    let query = spec.key("query").map(str::to_owned);
+    if query.as_ref().is_some_and(|query| query.trim().is_empty() || query.contains('\0')) {
+        return Err(spec.key_error("query", "is one SQL statement"));
+    }
+    Ok(Box::new(Postgres { target: Target::from_spec(spec)?, check: Check { query } }))
+}
+
+impl Probe for Postgres {
+    fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> Attempting<'a> {
+        Box::pin(self.target.ask(attempt, &self.check))
+    }
+
+    fn is_local(&self) -> bool {
+        self.target.is_local()
+    }
+}

@@ -1,0 +1,155 @@
+//! From a server's address to a session: with or without TLS as sslmode has it, and a ping first where a login would be wasted.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use postgres_protocol::message::{backend::Message, frontend};
+use tokio::time::timeout;
+
+use super::{
+    classify::PgError,
+    login::{Refused, login, startup},
+    session::Session,
+    ssl::Mode,
+    target::{Server, Target},
+    wire::{Drain, Error, Wire},
+};
+use crate::{
+    connect::Endpoint,
+    probe::{Attempt, Class, Failure},
+    tls::Tls,
+};
+
+/// Opens a session on one server.
+pub(super) async fn open(attempt: &Attempt<'_>, target: &Target, server: &Server) -> Result<Session, Error> {
+    // An attempt that is cut before it ends has found nobody there.
+    let was_down = server.down.swap(true, Relaxed);
+    let opened = Opening { attempt, target, server }.open(was_down).await;
+    let is_down = match &opened {
+        Ok(_) => false,
+        Err(Error::Server(error)) => error.is_starting(),
+        Err(Error::Failed(failure)) => matches!(failure.class, Class::Dns | Class::Connect | Class::Timeout),
+    };
+    server.down.store(is_down, Relaxed);
+    opened
+}
+
+struct Opening<'a> {
+    attempt: &'a Attempt<'a>,
+    target: &'a Target,
+    server: &'a Server,
+}
+
+enum Answer {
+    Encrypted(Wire),
+    /// The server has no TLS; the connection goes on in clear.
+    Plain(Wire),
+}
+
+impl Opening<'_> {
+    async fn open(&self, was_down: bool) -> Result<Session, Error> {
+        let (Some(tls), Endpoint::Tcp(..)) = (&self.target.encryption.tls, &self.server.endpoint) else {
+            return self.plain().await.map_err(|refused| refused.error);
+        };
+        match self.target.encryption.mode {
+            Mode::Disable => self.plain().await.map_err(|refused| refused.error),
+            Mode::Allow => match self.plain().await {
+                Err(refused) if refused.by_admission() => match self.request_tls(tls).await {
+                    Ok(Answer::Encrypted(wire)) => self.login(wire).await.map_err(|refused| refused.error),
+                    _ => Err(refused.error),
+                },
+                done => done.map_err(|refused| refused.error),
+            },
+            Mode::Prefer => {
+                // While the server starts, a handshake would be as wasted as a login.
+                if was_down {
+                    self.ping().await?;
+                }
+                self.preferred(tls).await
+            }
+            mode @ (Mode::Require | Mode::VerifyCa | Mode::VerifyFull) => match self.request_tls(tls).await? {
+                Answer::Encrypted(wire) => self.login(wire).await.map_err(|refused| refused.error),
+                Answer::Plain(_) => {
+                    let what = format!("the server does not support TLS, and sslmode={} wants it", mode.word());
+                    Err(Failure::new(Class::Tls, format!("{what} ({})", self.server.endpoint)).into())
+                }
+            },
+        }
+    }
+
+    /// With TLS where the server has it and admits it, else without.
+    async fn preferred(&self, tls: &Tls) -> Result<Session, Error> {
+        let first = match self.request_tls(tls).await {
+            Ok(Answer::Plain(wire)) => return self.login(wire).await.map_err(|refused| refused.error),
+            Ok(Answer::Encrypted(wire)) => match self.login(wire).await {
+                Err(refused) if refused.by_admission() || refused.by_tls() => refused.error,
+                done => return done.map_err(|refused| refused.error),
+            },
+            Err(Error::Failed(failure)) if failure.class == Class::Tls => Error::Failed(failure),
+            Err(error) => return Err(error),
+        };
+        match (self.plain().await, first) {
+            (Ok(session), _) => Ok(session),
+            // Admitted neither way: the first words are those of the better one.
+            (Err(second), first @ Error::Server(_)) if second.by_admission() => Err(first),
+            (Err(Refused { error: Error::Failed(second), .. }), Error::Failed(first)) => {
+                Err(second.hint(format!("with TLS: {}", first.message)).into())
+            }
+            (Err(second), _) => Err(second.error),
+        }
+    }
+
+    async fn plain(&self) -> Result<Session, Refused> {
+        self.login(self.connect().await?).await
+    }
+
+    async fn login(&self, wire: Wire) -> Result<Session, Refused> {
+        login(self.attempt, &self.target.login, self.server, wire).await
+    }
+
+    async fn connect(&self) -> Result<Wire, Failure> {
+        Ok(Wire::new(self.attempt.connect(&self.server.endpoint).await?, self.server.endpoint.clone()))
+    }
+
+    /// Connects and asks for TLS; nothing else is sent in clear.
+    async fn request_tls(&self, tls: &Tls) -> Result<Answer, Error> {
+        let mut wire = self.connect().await?;
+        self.attempt.stage(format!("connected to {}, but no answer to the request for TLS", self.server.endpoint));
+        frontend::ssl_request(&mut wire.output);
+        wire.send().await?;
+        match wire.receive_byte().await? {
+            b'S' => {
+                let stream = tls.connect(self.attempt, &self.server.host, wire.stream).await?;
+                let mut wire = Wire::new(stream, self.server.endpoint.clone());
+                wire.encrypted = true;
+                Ok(Answer::Encrypted(wire))
+            }
+            b'N' => Ok(Answer::Plain(wire)),
+            _ => match wire.receive().await? {
+                Message::ErrorResponse(body) => Err(Error::Server(PgError::read(body.fields()))),
+                _ => Err(Failure::new(Class::Protocol, format!("not PostgreSQL ({})", self.server.endpoint)).into()),
+            },
+        }
+    }
+
+    /// What `pg_isready` does: a startup packet, then the first answer; on a connection of its own, without a login.
+    async fn ping(&self) -> Result<(), Error> {
+        let mut wire = self.connect().await?;
+        self.attempt.stage(format!("connected to {}, but no answer to the startup packet", self.server.endpoint));
+        startup(&self.target.login, &mut wire)?;
+        wire.send().await?;
+        match wire.receive().await? {
+            // Not admitted in clear: with TLS it may be.
+            Message::ErrorResponse(body) => match PgError::read(body.fields()) {
+                error if error.code == "28000" => Ok(()),
+                error => Err(Error::Server(error)),
+            },
+            Message::AuthenticationOk => {
+                // Everybody is trusted: what follows is the whole login, and dropping that unread would reset the connection.
+                let bound = self.attempt.left() / 4;
+                let _ = timeout(bound, wire.close(Drain::Yes)).await;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The key `query`: one statement, one row, and its first column is true.
+
+use super::{
+    ask::Question,
+    classify::Phase,
+    session::{BOOL, Column, Error, Row, Session},
+};
+use crate::probe::{Attempt, Attempting, Class, Failure, Verdict};
+
+/// What is asked of a server that was logged in to: its own ReadyForQuery, and the `query` if there is one.
+pub(super) struct Check {
+    pub(super) query: Option<String>,
+}
+
+impl Question for Check {
+    fn ask<'a>(&'a self, attempt: &'a Attempt<'a>, session: &'a mut Session) -> Attempting<'a> {
+        Box::pin(async move {
+            let ready = Verdict::Ready(session.describe_server());
+            let Some(query) = &self.query else { return ready };
+            match run(attempt, session, query).await {
+                Ok(()) => ready,
+                Err(failure) => failure.verdict(),
+            }
+        })
+    }
+}
+
+async fn run(attempt: &Attempt<'_>, session: &mut Session, query: &str) -> Result<(), Failure> {
+    session.read_only(attempt, &[]).await.map_err(|e| session.failure(e, Phase::Command))?;
+    attempt.stage(format!("logged in to {}, but no answer to the query", session.endpoint()));
+    // Looked at before it is run: what is no query is never run, whatever it would do.
+    let rows = match session.prepare(query).await {
+        Ok(columns) => {
+            check_columns(columns.as_deref()).map_err(|what| session.not_yet(Class::Config, what))?;
+            session.execute(&[], 2).await
+        }
+        Err(error) => Err(error),
+    };
+    let rows = rows.map_err(|e| failure(session, e))?;
+    check_rows(&rows).map_err(|what| session.not_yet(Class::Absent, what))
+}
+
+fn failure(session: &Session, error: Error) -> Failure {
+    let failure = session.failure(error, Phase::Query);
+    Failure { message: format!("query: {}", failure.message), ..failure }
+}
+
+fn check_columns(columns: Option<&[Column]>) -> Result<(), String> {
+    match columns {
+        None | Some([]) => Err("query: is no SELECT, it answers with no column".to_owned()),
+        Some([first, ..]) if first.type_oid == BOOL => Ok(()),
+        Some([first, ..]) => Err(format!("query: its first column is {}, not boolean", type_name(first.type_oid))),
+    }
+}
+
+fn check_rows(rows: &[Row]) -> Result<(), &'static str> {
+    let [row] = rows else {
+        return Err(if rows.is_empty() { "query: no row" } else { "query: several rows" });
+    };
+    match row.first() {
+        Some(Some(value)) if value == "t" => Ok(()),
+        Some(None) => Err("query: NULL"),
+        _ => Err("query: false"),
+    }
+}
+
+/// The types that a query answers with by mistake, by their OIDs in `pg_type.dat`.
+fn type_name(oid: u32) -> String {
+    match oid {
+        20 => "bigint".to_owned(),
+        21 => "smallint".to_owned(),
+        23 => "integer".to_owned(),
+        25 => "text".to_owned(),
+        1043 => "varchar".to_owned(),
+        1700 => "numeric".to_owned(),
+        2278 => "void".to_owned(),
+        oid => format!("of type {oid}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_row_with_true_in_it_is_ready() {
+        let value = |text: &str| vec![Some(text.to_owned())];
+        for (rows, want) in [
+            (vec![value("t")], Ok(())),
+            (vec![value("f")], Err("query: false")),
+            (vec![vec![None]], Err("query: NULL")),
+            (vec![], Err("query: no row")),
+            (vec![value("t"), value("t")], Err("query: several rows")),
+        ] {
+            assert_eq!(check_rows(&rows), want, "{rows:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_column_is_boolean() {
+        let column = |type_oid| Column { name: "x".to_owned(), type_oid };
+        assert_eq!(check_columns(Some(&[column(BOOL), column(25)])), Ok(()));
+        assert_eq!(check_columns(Some(&[column(23)])).unwrap_err(), "query: its first column is integer, not boolean");
+        assert_eq!(check_columns(Some(&[column(17)])).unwrap_err(), "query: its first column is of type 17, not boolean");
+        assert!(check_columns(None).is_err());
+    }
+}

@@ -1,0 +1,269 @@
+//! A logged-in session: read-only transactions, rows as text, and an end that leaves no line in the server's log.
+
+use std::time::Duration;
+
+use fallible_iterator::FallibleIterator;
+use postgres_protocol::{
+    IsNull,
+    message::{
+        backend::{DataRowBody, Message},
+        frontend,
+    },
+};
+use tokio::time::timeout;
+
+pub use super::wire::Error;
+use super::{
+    classify::{PgError, Phase},
+    wire::{Drain, Wire},
+};
+use crate::{
+    connect::Endpoint,
+    probe::{Attempt, Class, Cost, Failure, seconds},
+};
+
+/// The OID of `boolean` in every server's `pg_type.dat`.
+pub const BOOL: u32 = 16;
+
+/// The most that the rows of one answer may come to, in bytes.
+const MAX_ROWS: usize = 32 * 1024 * 1024;
+
+/// The longest wait for a lock that a read may need.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long a server may take to end a TLS session that we have said goodbye in.
+const GOODBYE: Duration = Duration::from_millis(250);
+
+/// What a server tells of itself while it logs us in.
+#[derive(Debug, Default)]
+pub(super) struct About {
+    pub(super) server_version: String,
+    /// Told since PostgreSQL 14, and not through every pooler.
+    pub(super) in_hot_standby: Option<bool>,
+    /// The same.
+    pub(super) default_read_only: Option<bool>,
+}
+
+/// A column of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type's OID.
+    pub type_oid: u32,
+}
+
+/// A row as text; NULL is none.
+pub type Row = Vec<Option<String>>;
+
+/// A session in which the server is ready for a query.
+pub struct Session {
+    wire: Wire,
+    about: About,
+    cost: Cost,
+    in_transaction: bool,
+}
+
+impl Session {
+    pub(super) fn new(wire: Wire, about: About, cost: Cost) -> Self {
+        Self { wire, about, cost, in_transaction: false }
+    }
+
+    /// Where the server is.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.wire.endpoint
+    }
+
+    /// What answered, e.g. `PostgreSQL 15.18`.
+    pub fn describe_server(&self) -> String {
+        let version = self.about.server_version.split(' ').next().unwrap_or_default();
+        let standby = if self.about.in_hot_standby == Some(true) { " (standby)" } else { "" };
+        format!("PostgreSQL {version}{standby}").trim_end().to_owned()
+    }
+
+    /// What the session has cost the server so far: a login where a password was worked out, else an answer.
+    pub fn cost(&self) -> Cost {
+        self.cost
+    }
+
+    /// A failure that the session's answers led to, with what it cost.
+    pub fn not_yet(&self, class: Class, what: impl AsRef<str>) -> Failure {
+        Failure::new(class, format!("{} ({})", what.as_ref(), self.wire.endpoint)).cost(self.cost)
+    }
+
+    /// The failure that an error of this session is. `phase` says whose command it answers.
+    pub fn failure(&self, error: Error, phase: Phase) -> Failure {
+        match error {
+            Error::Server(error) => error.failure(phase, &self.wire.endpoint),
+            Error::Failed(failure) => failure,
+        }
+    }
+
+    /// Begins a read-only transaction whose statements are ended by the server itself before the attempt is.
+    ///
+    /// READ COMMITTED, because a migrator may TRUNCATE: an older snapshot would then read an empty table. Everything is
+    /// local to the transaction, so that it holds, and stays, within one through a pooler too. `setup` is further
+    /// statements, e.g. `SET LOCAL row_security = off`.
+    pub async fn read_only(&mut self, attempt: &Attempt<'_>, setup: &[&str]) -> Result<(), Error> {
+        let left = attempt.left();
+        attempt.stage(format!("logged in to {}, but no answer to BEGIN", self.wire.endpoint));
+        // A tenth is for the answer to arrive in.
+        let statement = (left - left / 10).as_millis().max(1);
+        let lock = (left / 2).min(LOCK_TIMEOUT).as_millis().max(1);
+        let mut sql = format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SET LOCAL statement_timeout = {statement}; SET LOCAL lock_timeout = {lock}"
+        );
+        for statement in setup {
+            sql.push_str("; ");
+            sql.push_str(statement);
+        }
+        self.command(&sql).await
+    }
+
+    /// Ends the transaction.
+    pub async fn rollback(&mut self) -> Result<(), Error> {
+        self.command("ROLLBACK").await
+    }
+
+    /// Runs statements of our own whose answers nobody needs, by the simple protocol.
+    pub async fn command(&mut self, sql: &str) -> Result<(), Error> {
+        frontend::query(sql, &mut self.wire.output).map_err(unsendable)?;
+        self.wire.send().await?;
+        self.until_ready(|_| Ok(())).await
+    }
+
+    /// What `sql` would answer with, without running it: its columns, or none where it is no query.
+    pub async fn prepare(&mut self, sql: &str) -> Result<Option<Vec<Column>>, Error> {
+        let output = &mut self.wire.output;
+        frontend::parse("", sql, [], output).map_err(unsendable)?;
+        frontend::describe(b'S', "", output).map_err(unsendable)?;
+        frontend::sync(output);
+        self.wire.send().await?;
+        let mut columns = None;
+        self.until_ready(|message| {
+            if let Message::RowDescription(body) = message {
+                let fields = body.fields().map(|field| Ok(Column { name: field.name().to_owned(), type_oid: field.type_oid() }));
+                columns = Some(fields.collect().map_err(unreadable)?);
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(columns)
+    }
+
+    /// Runs what was prepared last, up to `max` rows; 0 means all.
+    pub async fn execute(&mut self, params: &[Option<&str>], max: i32) -> Result<Vec<Row>, Error> {
+        self.bind(params, max)?;
+        self.wire.send().await?;
+        self.collect_rows().await
+    }
+
+    /// Runs one query by the extended protocol. Parameters and columns are text; a cast tells a parameter's type where
+    /// the server cannot infer it.
+    pub async fn rows(&mut self, sql: &str, params: &[Option<&str>]) -> Result<Vec<Row>, Error> {
+        frontend::parse("", sql, [], &mut self.wire.output).map_err(unsendable)?;
+        self.bind(params, 0)?;
+        self.wire.send().await?;
+        self.collect_rows().await
+    }
+
+    fn bind(&mut self, params: &[Option<&str>], max: i32) -> Result<(), Failure> {
+        let output = &mut self.wire.output;
+        let value = |value: &Option<&str>, out: &mut bytes::BytesMut| {
+            let Some(text) = value else { return Ok(IsNull::Yes) };
+            out.extend_from_slice(text.as_bytes());
+            Ok(IsNull::No)
+        };
+        if frontend::bind("", "", [], params, value, [], output).is_err() {
+            return Err(Failure::new(Class::Config, "too many or too long parameters for a query"));
+        }
+        frontend::execute("", max, output).map_err(unsendable)?;
+        frontend::sync(output);
+        Ok(())
+    }
+
+    async fn collect_rows(&mut self) -> Result<Vec<Row>, Error> {
+        let (mut rows, mut size) = (Vec::new(), 0);
+        self.until_ready(|message| {
+            if let Message::DataRow(body) = message {
+                size += body.buffer().len();
+                if size > MAX_ROWS {
+                    return Err(Failure::new(Class::Protocol, format!("the answer is longer than {} MiB", MAX_ROWS >> 20)));
+                }
+                rows.push(read_row(&body)?);
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(rows)
+    }
+
+    /// Reads up to ReadyForQuery. A refusal is told once that is there, so that the session can go on.
+    async fn until_ready(&mut self, mut each: impl FnMut(Message) -> Result<(), Failure> + Send) -> Result<(), Error> {
+        let mut refusal = None;
+        loop {
+            match self.wire.receive().await {
+                Ok(Message::ReadyForQuery(body)) => {
+                    self.in_transaction = body.status() != b'I';
+                    return refusal.map_or(Ok(()), |error| Err(Error::Server(error)));
+                }
+                Ok(Message::ErrorResponse(body)) => {
+                    refusal.get_or_insert_with(|| PgError::read(body.fields()));
+                }
+                Ok(message) => each(message)?,
+                // It said why before it hung up.
+                Err(failure) => return Err(refusal.map_or(Error::Failed(failure), Error::Server)),
+            }
+        }
+    }
+
+    /// Whether writes would be refused: on a standby, or where that is the default.
+    pub async fn is_read_only(&mut self) -> Result<bool, Error> {
+        match (self.about.in_hot_standby, self.about.default_read_only) {
+            (Some(true), _) | (_, Some(true)) => Ok(true),
+            (Some(false), Some(false)) => Ok(false),
+            _ => Ok(self.one_value("SHOW transaction_read_only").await?.as_deref() == Some("on")),
+        }
+    }
+
+    /// Whether the server is a standby.
+    pub async fn is_standby(&mut self) -> Result<bool, Error> {
+        match self.about.in_hot_standby {
+            Some(standby) => Ok(standby),
+            None => Ok(self.one_value("SELECT pg_catalog.pg_is_in_recovery()").await?.as_deref() == Some("t")),
+        }
+    }
+
+    async fn one_value(&mut self, sql: &str) -> Result<Option<String>, Error> {
+        Ok(self.rows(sql, &[]).await?.into_iter().flatten().next().flatten())
+    }
+
+    /// Says goodbye. Over TLS the server says it too, and would log a reset if we did not wait for that.
+    pub async fn close(mut self, attempt: &Attempt<'_>) {
+        // What was learned must not be lost because the goodbye took what was left of the attempt.
+        let bound = GOODBYE.min(attempt.left() / 2);
+        attempt.stage(format!("logged in to {}, but not out again within {}", self.wire.endpoint, seconds(bound)));
+        let _ = timeout(bound, async {
+            if self.in_transaction {
+                // A pooler would have to throw its connection to the server away.
+                let _ = self.rollback().await;
+            }
+            let drain = if self.wire.encrypted { Drain::Yes } else { Drain::No };
+            self.wire.close(drain).await;
+        })
+        .await;
+    }
+}
+
+fn read_row(body: &DataRowBody) -> Result<Row, Failure> {
+    let text = |range: std::ops::Range<usize>| String::from_utf8_lossy(body.buffer().get(range).unwrap_or_default()).into_owned();
+    body.ranges().map(|range| Ok(range.map(text))).collect().map_err(unreadable)
+}
+
+fn unreadable(error: std::io::Error) -> Failure {
+    Failure::new(Class::Protocol, format!("PostgreSQL's protocol is broken: {error}"))
+}
+
+fn unsendable(error: std::io::Error) -> Failure {
+    Failure::new(Class::Config, format!("the query cannot be sent: {error}"))
+}

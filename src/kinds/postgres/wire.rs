@@ -1,0 +1,192 @@
+//! One connection's messages, in and out: bounded, and told from what is no PostgreSQL at all.
+
+use std::{fmt, io};
+
+use bytes::BytesMut;
+use postgres_protocol::message::{
+    backend::{Header, Message},
+    frontend,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::classify::PgError;
+use crate::{
+    connect::{Endpoint, Stream, stream_failure},
+    probe::{Class, Failure},
+    text::one_line,
+    tls::late_failure,
+};
+
+/// The longest message before the login is done, in bytes. libpq takes 2,000 for a request and 30,000 for an error.
+const MAX_BEFORE_LOGIN: usize = 32 * 1024;
+/// The longest message after it.
+const MAX_AFTER_LOGIN: usize = 16 * 1024 * 1024;
+
+/// What a message may begin with before the login is done: R, E, N, S, K, Z, and v of a server that negotiates.
+const TAGS_OF_LOGIN: &[u8] = b"RENSKZv";
+
+/// A connection on which PostgreSQL's protocol is spoken.
+pub(super) struct Wire {
+    pub(super) stream: Box<dyn Stream>,
+    pub(super) endpoint: Endpoint,
+    pub(super) encrypted: bool,
+    pub(super) logged_in: bool,
+    /// What was read and not yet understood.
+    input: BytesMut,
+    /// What is to be sent next.
+    pub(super) output: BytesMut,
+    /// The first message was understood.
+    known: bool,
+}
+
+/// Why a conversation broke off.
+#[derive(Debug)]
+pub enum Error {
+    /// The server refused, in its own words.
+    Server(PgError),
+    /// Everything else.
+    Failed(Failure),
+}
+
+/// Whether the end of a connection waits for the other side's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Drain {
+    /// What the server still sends is read to its end: bytes left unread would turn the close into a reset.
+    Yes,
+    /// Nothing is on its way.
+    No,
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Error::Failed(failure)
+    }
+}
+
+impl Wire {
+    pub(super) fn new(stream: Box<dyn Stream>, endpoint: Endpoint) -> Self {
+        let (input, output) = (BytesMut::new(), BytesMut::new());
+        Self { stream, endpoint, encrypted: false, logged_in: false, input, output, known: false }
+    }
+
+    /// Sends what was put into `output`.
+    ///
+    /// That the other side has closed is no failure yet: why it did is still to be read.
+    pub(super) async fn send(&mut self) -> Result<(), Failure> {
+        let output = self.output.split();
+        let sent = match self.stream.write_all(&output).await {
+            Ok(()) => self.stream.flush().await,
+            Err(error) => Err(error),
+        };
+        match sent {
+            Err(error) if !matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
+                Err(self.lost(&error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The next message. An ErrorResponse is one of them.
+    pub(super) async fn receive(&mut self) -> Result<Message, Failure> {
+        loop {
+            if let Some(text) = self.error_of_old() {
+                return Err(Failure::new(Class::Busy, format!("{text} ({})", self.endpoint)));
+            }
+            let whole = self.next_length()?.unwrap_or(5);
+            if self.input.len() < whole {
+                self.input.reserve((whole - self.input.len()).clamp(512, 64 * 1024));
+                self.fill().await?;
+                continue;
+            }
+            if self.input.first() == Some(&b'v') {
+                // NegotiateProtocolVersion: it knows 3.0, and so do we.
+                drop(self.input.split_to(whole));
+                continue;
+            }
+            match Message::parse(&mut self.input) {
+                Ok(Some(message)) => {
+                    self.known = true;
+                    return Ok(message);
+                }
+                Ok(None) => {}
+                Err(error) => return Err(self.garbage(error)),
+            }
+        }
+    }
+
+    /// One byte, which nothing may follow: what comes in clear before a handshake could be anybody's (CVE-2021-23222).
+    pub(super) async fn receive_byte(&mut self) -> Result<u8, Failure> {
+        self.fill().await?;
+        match self.input[..] {
+            [byte @ (b'S' | b'N')] => {
+                self.input.clear();
+                Ok(byte)
+            }
+            // An error stays for `receive`.
+            [b'E', ..] => Ok(b'E'),
+            _ => Err(self.not_postgres()),
+        }
+    }
+
+    async fn fill(&mut self) -> Result<(), Failure> {
+        match self.stream.read_buf(&mut self.input).await {
+            Ok(0) => Err(self.lost(&io::ErrorKind::UnexpectedEof.into())),
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.lost(&error)),
+        }
+    }
+
+    /// The length of the next message with its tag, once that can be told.
+    fn next_length(&self) -> Result<Option<usize>, Failure> {
+        let Some(tag) = self.input.first() else { return Ok(None) };
+        if !self.logged_in && !TAGS_OF_LOGIN.contains(tag) {
+            return Err(self.not_postgres());
+        }
+        let header = Header::parse(&self.input).map_err(|e| self.garbage(e))?;
+        let Some(header) = header else { return Ok(None) };
+        let max = if self.logged_in { MAX_AFTER_LOGIN } else { MAX_BEFORE_LOGIN };
+        match usize::try_from(header.len()) {
+            Ok(length) if length <= max => Ok(Some(length + 1)),
+            _ => Err(self.garbage("a message of impossible length")),
+        }
+    }
+
+    /// A server that cannot even start a process for us says so as servers before 7.4 did: `E`, text, NUL.
+    fn error_of_old(&self) -> Option<String> {
+        let text = self.input.strip_prefix(b"Ecould not fork")?;
+        Some(one_line(&format!("could not fork{}", String::from_utf8_lossy(text).trim_end_matches('\0')), 200))
+    }
+
+    /// Terminate, and the end of our side. Is not bounded in time.
+    pub(super) async fn close(&mut self, drain: Drain) {
+        self.output.clear();
+        frontend::terminate(&mut self.output);
+        if self.send().await.is_err() || self.stream.shutdown().await.is_err() {
+            return;
+        }
+        let mut rest = [0; 512];
+        while drain == Drain::Yes && self.stream.read(&mut rest).await.is_ok_and(|n| n > 0) {}
+    }
+
+    /// The failure of reading or writing.
+    pub(super) fn lost(&self, error: &io::Error) -> Failure {
+        if self.encrypted { late_failure(error, &self.endpoint) } else { stream_failure(error, &self.endpoint) }
+    }
+
+    fn garbage(&self, what: impl fmt::Display) -> Failure {
+        match self.known {
+            true => Failure::new(Class::Protocol, format!("PostgreSQL's protocol is broken: {what} ({})", self.endpoint)),
+            false => self.not_postgres(),
+        }
+    }
+
+    fn not_postgres(&self) -> Failure {
+        let said = one_line(&String::from_utf8_lossy(&self.input), 60);
+        let said = match said {
+            _ if self.input.starts_with(&[0x15, 3]) => ", it speaks TLS from the first byte".to_owned(),
+            said if said.is_empty() || said.contains('\u{fffd}') => String::new(),
+            said => format!(", it says: {said}"),
+        };
+        Failure::new(Class::Protocol, format!("not PostgreSQL{said} ({})", self.endpoint))
+    }
+}
