@@ -1,0 +1,60 @@
+//! Every exit code, from outside; and that the command's own are not touched.
+
+use crate::support::{Afterall, Dir, Reserved, ms, sh};
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+use std::thread;
+
+#[test]
+fn the_exit_codes_are_the_ones_of_the_table() {
+    let port = Reserved::new();
+    let dir = Dir::new();
+    dir.write("plain", "");
+    let refusing = format!("tcp://{}", port.address());
+    let run = |args: &[&str]| Afterall::waiting_for(args.iter().copied()).run().any_stderr();
+    run(&["file:/"]).code(0);
+    run(&["--allow-empty"]).code(0);
+    for usage in
+        [&[][..], &["nonsense"], &["--nonsense"], &["file:/", "-t", "soon"], &["file:/#timeout=soon"], &["x=file:/", "x=file:/"]]
+    {
+        run(usage).code(64);
+    }
+    run(&[&format!("{refusing}#fail-fast=connect")]).code(69);
+    run(&["-t", "200ms", &refusing]).code(124).took(ms(200)..);
+    run(&["-t", "0", &refusing]).code(124);
+    run(&["-t", "never", "--deadline", "200ms", &refusing]).code(124).took(ms(200)..);
+    run(&["file:/", "--", &dir.text("plain")]).code(126);
+    run(&["file:/", "--", "no-such-command"]).code(127);
+    run(&["file:/", "--", "/bin/sh", "-c", "exit 3"]).code(3);
+    run(&["file:/", "--", "/bin/sh", "-c", "kill -9 $$"]).signal(9);
+    let running = Afterall::waiting_for([&refusing]).spawn();
+    running.wait_for_stderr("waiting:", ms(20_000));
+    running.signal(15);
+    running.done().signal(15).any_stderr();
+}
+
+#[test]
+fn every_code_of_the_command_is_its_own() {
+    thread::scope(|scope| {
+        for first in 0..4 {
+            scope.spawn(move || {
+                for code in (first..256).step_by(4) {
+                    let [shell, flag, script] = sh(&format!("exit {code}"));
+                    let mut command = Command::new(Afterall::program());
+                    let status = command.args(["-q", "file:/", "--", &shell, &flag, &script]).status().unwrap();
+                    assert_eq!(status.code(), Some(code));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_command_that_a_signal_ends_is_seen_to_be_ended_by_it() {
+    for number in [1, 2, 3, 6, 9, 11, 13, 14, 15, 34] {
+        let [shell, flag, script] = sh(&format!("ulimit -c 0; kill -{number} $$"));
+        let mut command = Command::new(Afterall::program());
+        let status = command.args(["-q", "file:/", "--", &shell, &flag, &script]).status().unwrap();
+        assert_eq!(status.signal(), Some(number));
+    }
+}
