@@ -69,11 +69,23 @@ pub struct Cli {
     #[arg(long, value_name = "DURATION", env = "AFTERALL_DEADLINE", hide_env_values = true)]
     pub deadline: Option<String>,
 
+    /// One attempt each, now, and a table on stdout; exit 0 or 69
+    #[arg(long, env = "AFTERALL_ONCE", hide_env_values = true, value_parser = FalseyValueParser::new())]
+    pub once: bool,
+
+    /// A TOML file with options and [dependency.NAME] tables
+    #[arg(short, long, value_name = "FILE", env = "AFTERALL_CONFIG", hide_env_values = true)]
+    pub config: Option<String>,
+
+    /// Print what would be waited for, and how, on stdout; exit 0 or 64
+    #[arg(long)]
+    pub print_plan: bool,
+
     /// Go on where nothing is declared to wait for
     #[arg(long, env = "AFTERALL_ALLOW_EMPTY", hide_env_values = true, value_parser = FalseyValueParser::new())]
     pub allow_empty: bool,
 
-    /// How the wait is shown: auto, plain [default: auto]
+    /// How the wait is shown: auto, live, plain, json [default: auto]
     #[arg(long, value_name = "FORMAT", env = "AFTERALL_FORMAT", hide_env_values = true)]
     pub format: Option<String>,
 

@@ -24,6 +24,8 @@ pub enum What {
     NotYet(Failure),
     /// It is ready; the text says what answered.
     Ready(String),
+    /// It was ready, and the confirming round found that it still is.
+    Confirmed,
     /// It was ready, and the confirming round found that it is not any more.
     Lost(Failure),
     /// It was not ready in time; `None` if no attempt came to an end.

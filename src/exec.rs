@@ -39,6 +39,11 @@ impl Command {
         Some(Self { name, argv })
     }
 
+    /// Its name, as messages show it; its arguments may hold secrets.
+    pub fn name(&self) -> String {
+        crate::text::one_line(&self.name.to_string_lossy(), 200)
+    }
+
     /// The paths at which execvp(3) would look, in its order. `path` is PATH.
     pub fn candidates(&self, path: Option<&OsStr>) -> Vec<PathBuf> {
         if self.name.as_bytes().contains(&b'/') {

@@ -35,7 +35,7 @@ impl Exit {
 pub static TABLE: &[(&str, &str)] = &[
     ("0", "everything is ready, and there was no command"),
     ("64", "usage or config error, found before the first attempt"),
-    ("69", "a dependency cannot become ready (hopeless, learned from an attempt)"),
+    ("69", "a dependency cannot become ready (hopeless, learned from an attempt), or `--once` found one not ready"),
     ("124", "not ready in time"),
     ("126, 127", "the command cannot be executed, does not exist"),
     ("128+n", "ended by signal n"),

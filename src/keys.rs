@@ -191,7 +191,7 @@ impl Settings {
     /// Takes in an option or its variable, which are written alike.
     pub fn apply_option(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
         let items = value.split('+').map(str::to_owned).collect();
-        let key = KeyValue { name: name.to_owned(), value: value.to_owned(), items };
+        let key = KeyValue { name: name.to_owned(), value: value.to_owned(), items, at: None };
         self.apply(&key).map(drop).map_err(|what| ConfigError::at(format_args!("--{name}"), what))
     }
 

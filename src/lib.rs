@@ -12,6 +12,7 @@
 //! [`probe`], [`spec`], [`connect`] and [`tls`], and nobody outside knows it.
 
 pub mod cli;
+pub mod config;
 pub mod connect;
 pub mod event;
 pub mod exec;
@@ -19,7 +20,9 @@ pub mod exit;
 pub mod expand;
 pub mod keys;
 pub mod kinds;
+pub mod options;
 pub mod plan;
+pub mod print_plan;
 pub mod policy;
 pub mod probe;
 pub mod report;

@@ -8,9 +8,10 @@ use afterall::{
     exec::{Command, ExecError},
     exit::Exit,
     expand::Env,
-    keys::{Settings, duration},
-    kinds, plan,
-    report::{Plain, Verbosity, last_line, line},
+    kinds,
+    options::Options,
+    plan, print_plan,
+    report::{self, Notifying, Report, Subject, Verbosity, last_line, line},
     signals::{Signals, die_of},
     spec::ConfigError,
     usage::{self, Asked},
@@ -56,27 +57,48 @@ fn run() -> Result<Exit, Stopped> {
     let signals = Signals::hold().map_err(|e| ConfigError::at("cannot watch for signals", e))?;
     let cli = match usage::parse(std::env::args_os())? {
         Asked::Wait(cli) => *cli,
-        Asked::Text(text) => {
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            return Ok(Exit::Ready);
-        }
+        Asked::Text(text) => return Ok(on_stdout(&text)),
     };
-    let options = Options::read(&cli)?;
     let env = Env::process();
-    let declarations = plan::declarations(&cli.dependencies, &env)?;
-    if declarations.is_empty() && !cli.allow_empty {
-        return Err(ConfigError::new("nothing to wait for: give a DEPENDENCY (see --help), or --allow-empty").into());
-    }
-    let plan = plan::plan(declarations, &options.defaults, &env)?;
+    let mut options = Options::read(&cli, &env)?;
+    let declarations = std::mem::take(&mut options.declarations);
+    let mut plan = plan::plan(declarations, &options.defaults, &env)?;
+    plan.notes.extend(print_plan::warnings(&plan.planned, options.deadline));
     let command = Command::new(cli.command);
+    if cli.once {
+        if command.is_some() {
+            return Err(ConfigError::new("--once looks, and runs no COMMAND").into());
+        }
+        plan::once(&mut plan.planned);
+    }
     look_up(command.as_ref(), &plan)?;
     if options.verbosity > Verbosity::Quiet {
         plan.notes.iter().for_each(|note| line(note));
     }
+    if cli.print_plan {
+        let text = print_plan::text(&plan, options.deadline, command.as_ref().map(Command::name).as_deref());
+        // Proving it right is half of what a printed plan is for.
+        plan::build(plan.planned)?;
+        return Ok(on_stdout(&text));
+    }
+    let subjects: Vec<Subject> = plan.planned.iter().map(|planned| Subject::new(&planned.spec.name, &planned.settings)).collect();
     let dependencies = plan::build(plan.planned)?;
-    match waited(dependencies, &options, &signals)? {
+    if cli.once {
+        let mut report = report::once(options.format, subjects);
+        return match waited(dependencies, &options, &signals, true, report.as_mut())? {
+            End::Ready => Ok(Exit::Ready),
+            End::TimedOut | End::Hopeless => Ok(Exit::Hopeless),
+            End::Signal(signal) => die_of(signal),
+        };
+    }
+    let report = report::report(options.format, subjects.clone(), options.verbosity);
+    let mut report = Notifying::wrap(report, std::env::var_os("NOTIFY_SOCKET"), subjects);
+    match waited(dependencies, &options, &signals, false, report.as_mut())? {
         End::Ready => match command {
-            Some(command) => Err(command.exec(signals).into()),
+            Some(command) => {
+                report.becoming(&command.name());
+                Err(command.exec(signals).into())
+            }
             None => Ok(Exit::Ready),
         },
         End::TimedOut => Ok(Exit::TimedOut),
@@ -85,32 +107,10 @@ fn run() -> Result<Exit, Stopped> {
     }
 }
 
-struct Options {
-    defaults: Settings,
-    deadline: Option<std::time::Duration>,
-    verbosity: Verbosity,
-}
-
-impl Options {
-    fn read(cli: &afterall::cli::Cli) -> Result<Self, ConfigError> {
-        let mut defaults = Settings::default();
-        for (name, value) in cli.settings() {
-            if let Some(value) = value {
-                defaults.apply_option(name, value)?;
-            }
-        }
-        let deadline = cli.deadline.as_deref().map(duration).transpose();
-        let deadline = deadline.map_err(|what| ConfigError::at("--deadline", what))?;
-        if !matches!(cli.format.as_deref(), None | Some("auto" | "plain")) {
-            return Err(ConfigError::at("--format", "is one of auto, plain"));
-        }
-        let verbosity = match (cli.quiet, cli.verbose) {
-            (_, true) => Verbosity::Verbose,
-            (true, _) => Verbosity::Quiet,
-            _ => Verbosity::Normal,
-        };
-        Ok(Self { defaults, deadline, verbosity })
-    }
+/// What was asked for instead of a wait. A reader that has gone away has seen enough.
+fn on_stdout(text: &str) -> Exit {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Exit::Ready
 }
 
 /// A command that is missing is said at once, not after a minute; unless it is what a `file:` dependency waits for.
@@ -125,21 +125,27 @@ fn look_up(command: Option<&Command>, plan: &plan::Plan) -> Result<(), ExecError
 }
 
 /// Waits on a runtime of one thread, which is left behind as it is: dropping it would wait for a lookup that hangs.
-fn waited(dependencies: Vec<Dependency>, options: &Options, signals: &Signals) -> Result<End, ConfigError> {
+fn waited(
+    dependencies: Vec<Dependency>,
+    options: &Options,
+    signals: &Signals,
+    ask_all: bool,
+    report: &mut dyn Report,
+) -> Result<End, ConfigError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(8)
         .build()
         .map_err(|e| ConfigError::at("cannot start", e))?;
-    let mut report = Plain::new(dependencies.iter().map(|dependency| dependency.name.clone()), options.verbosity);
     let world = World {
         net: Net::system(),
         open_attempts: open_attempts(),
         random: fastrand::f64,
         deadline: options.deadline,
-        tick: std::time::Duration::from_secs(1),
+        tick: report.tick_every(),
+        ask_all,
     };
-    let end = runtime.block_on(wait(dependencies, world, signals.next(), &mut report));
+    let end = runtime.block_on(wait(dependencies, world, signals.next(), report));
     std::mem::forget(runtime);
     report.end(end);
     Ok(end)

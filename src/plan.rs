@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::{
     expand::Env,
-    keys::{COMMON, Settings},
+    keys::{COMMON, OnTimeout, Settings, Timeout},
     kinds,
     probe::Kind,
     spec::{ConfigError, Declaration, Spec},
@@ -18,6 +18,8 @@ pub struct Planned {
     pub kind: &'static Kind,
     /// What its kind builds from.
     pub spec: Spec,
+    /// Scheme, servers and path, fit to be shown.
+    pub target: String,
     /// How it is waited for.
     pub settings: Settings,
 }
@@ -68,10 +70,20 @@ pub fn plan(declarations: Vec<Declaration>, defaults: &Settings, env: &Env) -> R
         notes.extend(checks_more(&name, &declaration));
         let (settings, own) = settings(&name, kind, declaration.keys, defaults)?;
         let spec = Spec::new(name, declaration.scheme, declaration.rest, own, env.clone());
-        planned.push(Planned { kind, spec, settings });
+        planned.push(Planned { kind, spec, target: declaration.default_name, settings });
     }
     check_order(&planned)?;
     Ok(Plan { planned, notes })
+}
+
+/// Makes a look of the wait: one attempt each, at once.
+pub fn once(planned: &mut [Planned]) {
+    for Planned { settings, .. } in planned {
+        settings.timeout = Timeout::Once;
+        settings.after.clear();
+        settings.successes = 1;
+        settings.on_timeout = OnTimeout::Fail;
+    }
 }
 
 /// Has every kind prove its declaration right. Reads the files that declarations name.
@@ -82,7 +94,7 @@ pub fn build(planned: Vec<Planned>) -> Result<Vec<Dependency>, ConfigError> {
     let places: HashMap<String, usize> = planned.iter().enumerate().map(|(n, p)| (p.spec.name.clone(), n)).collect();
     planned
         .into_iter()
-        .map(|Planned { kind, spec, settings }| {
+        .map(|Planned { kind, spec, settings, .. }| {
             let probe = (kind.build)(&spec)?;
             let after = settings.after.iter().filter_map(|name| places.get(name).copied()).collect();
             Ok(Dependency { secrets: spec.secrets(), name: spec.name, settings, probe, after })
@@ -123,7 +135,8 @@ fn settings(
         if key.name != "header" && !seen.insert(key.name.clone()) {
             return Err(ConfigError::at(name, format_args!("{}: is given twice", key.name)));
         }
-        let wrong = |what| ConfigError::at(name, format_args!("{}: {what}", key.name));
+        let place = key.at.as_ref().map(|at| format!("{at}: ")).unwrap_or_default();
+        let wrong = |what| ConfigError::at(format_args!("{place}{name}"), format_args!("{}: {what}", key.name));
         if settings.apply(&key).map_err(wrong)? {
             continue;
         }
@@ -136,7 +149,8 @@ fn settings(
     Ok((settings, own))
 }
 
-fn unknown_key(kind: &Kind, key: &str) -> String {
+/// What to say of a key that neither every dependency nor this kind has.
+pub fn unknown_key(kind: &Kind, key: &str) -> String {
     let known = || COMMON.iter().map(|common| common.key.name).chain(kind.own_keys().map(|own| own.name));
     match nearest(key, known()) {
         Some(near) => format!("unknown key {key}, did you mean {near}?"),

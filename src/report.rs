@@ -1,24 +1,28 @@
 //! The only printer. Everything about the wait goes to stderr; it must neither block the wait nor end it.
 
+mod json;
+mod live;
+mod notify;
+mod once;
 mod plain;
+mod progress;
 
 use std::{
-    io::{self, Write},
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    io::{self, IsTerminal, Write},
     time::Duration,
 };
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-pub use plain::Plain;
+pub use notify::Notifying;
 
-use crate::{event::Event, probe::Failure};
-
-/// The longest line, in bytes: what a pipe that polls as writable takes at once is PIPE_BUF, 4,096.
-const MAX_LINE: usize = 4_000;
-
-/// A reader was given a moment and did not use it; there is no second one.
-static NOBODY_READS: AtomicBool = AtomicBool::new(false);
+use crate::{
+    event::{End, Event},
+    keys::{Settings, Timeout},
+    probe::Failure,
+    spec::ConfigError,
+    wait::Listener,
+};
 
 /// How much is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,29 +35,110 @@ pub enum Verbosity {
     Verbose,
 }
 
+/// How the wait is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// `live` where a person watches, `plain` elsewhere.
+    Auto,
+    /// A line per dependency that moves while it waits.
+    Live,
+    /// A line per event.
+    Plain,
+    /// An object per line.
+    Json,
+}
+
+impl Format {
+    /// Reads the option.
+    ///
+    /// # Errors
+    /// Names the choices.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        match text {
+            "auto" => Ok(Format::Auto),
+            "live" => Ok(Format::Live),
+            "plain" => Ok(Format::Plain),
+            "json" => Ok(Format::Json),
+            _ => Err(ConfigError::at("--format", "is one of auto, live, plain, json")),
+        }
+    }
+
+    /// Settles `auto`: live only where stderr is a terminal that can move its cursor, and somebody watches it.
+    pub fn settled(self) -> Self {
+        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        let is_dumb = || variable("TERM").is_none_or(|term| term == "dumb");
+        let is_first = || rustix::process::getpid().is_init();
+        match self {
+            Format::Auto if io::stderr().is_terminal() && !is_dumb() && variable("CI").is_none() && !is_first() => Format::Live,
+            Format::Auto => Format::Plain,
+            format => format,
+        }
+    }
+}
+
+/// What a report is about: one dependency.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// What messages call it.
+    pub name: String,
+    /// How long it may take.
+    pub timeout: Timeout,
+}
+
+impl Subject {
+    /// The subject of these settings.
+    pub fn new(name: &str, settings: &Settings) -> Self {
+        Self { name: name.to_owned(), timeout: settings.timeout }
+    }
+}
+
+/// Somebody who hears of the wait, and of how it ended.
+pub trait Report: Listener {
+    /// The wait is over; what the events did not say is said now.
+    fn end(&mut self, end: End);
+
+    /// The command takes our place.
+    fn becoming(&mut self, _command: &str) {}
+
+    /// How often it wants to hear that time has passed.
+    fn tick_every(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+}
+
+/// The report for a wait.
+pub fn report(format: Format, subjects: Vec<Subject>, verbosity: Verbosity) -> Box<dyn Report> {
+    match format.settled() {
+        Format::Json => Box::new(json::Json::new(subjects, verbosity)),
+        // Every attempt is a log, and a log does not move.
+        Format::Live if verbosity == Verbosity::Normal => Box::new(live::Live::new(subjects)),
+        _ => Box::new(plain::Plain::new(subjects, verbosity)),
+    }
+}
+
+/// The report for `--once`: on stdout, for people or, in JSON, for scripts.
+pub fn once(format: Format, subjects: Vec<Subject>) -> Box<dyn Report> {
+    Box::new(once::Once::new(subjects, format == Format::Json))
+}
+
 /// Writes one line to stderr, prefixed. A full pipe that nobody reads loses the line rather than hold up the wait.
 pub fn line(text: &str) {
-    let patience = Timespec { tv_sec: 0, tv_nsec: 0 };
-    write_line(text, &patience);
+    write(&format!("afterall: {text}\n"), Duration::ZERO);
 }
 
-/// The same for what is said last: a reader that is merely slow is given a moment, once.
+/// The same for what is said last: a reader that is merely slow is given a moment.
 pub fn last_line(text: &str) {
-    let patience = Timespec { tv_sec: 0, tv_nsec: if NOBODY_READS.load(Relaxed) { 0 } else { 50_000_000 } };
-    write_line(text, &patience);
+    write(&format!("afterall: {text}\n"), Duration::from_millis(50));
 }
 
-fn write_line(text: &str, patience: &Timespec) {
+/// Writes to stderr what fits at once. A pipe that polls as writable takes at least PIPE_BUF (4,096) bytes, more than a line has.
+fn write(text: &str, patience: Duration) {
     let stderr = io::stderr();
     let mut fds = [PollFd::new(&stderr, PollFlags::OUT)];
-    let writable = poll(&mut fds, Some(patience)).is_ok_and(|n| n > 0);
-    if writable {
-        let end = (0..=text.len().min(MAX_LINE)).rev().find(|&n| text.is_char_boundary(n)).unwrap_or_default();
-        let text = &text[..end];
+    let patience = Timespec { tv_sec: 0, tv_nsec: patience.subsec_nanos().into() };
+    if poll(&mut fds, Some(&patience)).is_ok_and(|ready| ready > 0) {
         // A closed or broken stderr is no reason to keep a service from starting.
-        let _ = stderr.lock().write_all(format!("afterall: {text}\n").as_bytes());
-    } else if patience.tv_nsec > 0 {
-        NOBODY_READS.store(true, Relaxed);
+        let _ = stderr.lock().write_all(text.as_bytes());
     }
 }
 
@@ -63,6 +148,14 @@ fn described(failure: &Failure, counted: &str, event: &Event) -> String {
     let Event { attempts, elapsed, .. } = event;
     let elapsed = elapsed_text(*elapsed);
     format!("{} [class={} {counted}={attempts} elapsed={elapsed}]{hint}", failure.message, failure.class)
+}
+
+/// The same where no attempt may have come to an end.
+fn described_last(failure: Option<&Failure>, event: &Event) -> String {
+    match failure {
+        Some(failure) => described(failure, "attempts", event),
+        None => format!("no attempt came to an end [elapsed={}]", elapsed_text(event.elapsed)),
+    }
 }
 
 fn elapsed_text(elapsed: Duration) -> String {

@@ -37,6 +37,8 @@ pub struct KeyValue {
     pub value: String,
     /// The parts between literal `+`, each decoded.
     pub items: Vec<String>,
+    /// File and line, where it stands in a file.
+    pub at: Option<String>,
 }
 
 /// One declaration as it was written: split, expanded, and not yet looked up or checked.
@@ -205,7 +207,7 @@ fn read_key(key: &Text) -> Result<KeyValue, String> {
     let name = name.raw().to_owned();
     let decoded = |text: Text| text.decoded().map_err(|what| format!("{name}: {what}"));
     let items = value.split('+').map(decoded).collect::<Result<_, _>>()?;
-    Ok(KeyValue { value: decoded(value)?, items, name })
+    Ok(KeyValue { value: decoded(value)?, items, name, at: None })
 }
 
 /// Whether `//` starts an authority behind this scheme; behind the others stands a path or a command as written.
@@ -370,6 +372,11 @@ impl Spec {
     /// A key's value.
     pub fn key(&self, name: &str) -> Option<&str> {
         self.all(name).next()
+    }
+
+    /// The names of its own keys.
+    pub fn key_names(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(|key| key.name.as_str())
     }
 
     /// Every value of a key that repeats.

@@ -54,6 +54,8 @@ pub struct World {
     pub deadline: Option<Duration>,
     /// How often `tick` is called.
     pub tick: Duration,
+    /// Ask everything, whatever is found first; for a look rather than a wait.
+    pub ask_all: bool,
 }
 
 /// Who hears of what happens.
@@ -70,6 +72,7 @@ struct Shared {
     random: fn() -> f64,
     deadline: Option<Instant>,
     events: mpsc::UnboundedSender<Event>,
+    ask_all: bool,
 }
 
 /// Waits until every dependency is ready or was proceeded past, or until the first reason not to.
@@ -77,7 +80,7 @@ pub async fn wait(
     dependencies: Vec<Dependency>,
     world: World,
     stop: impl Future<Output = i32>,
-    listener: &mut impl Listener,
+    listener: &mut (impl Listener + ?Sized),
 ) -> End {
     let (events, mut happened) = mpsc::unbounded_channel();
     let shared = Arc::new(Shared {
@@ -86,6 +89,7 @@ pub async fn wait(
         net: world.net,
         random: world.random,
         events,
+        ask_all: world.ask_all,
     });
     let mut stop = pin!(stop);
     let mut round = Round::new(dependencies, shared);
@@ -132,12 +136,14 @@ struct Round {
     confirming: bool,
     /// When the first re-wait began; all of them together have one timeout.
     waited_again: Option<Instant>,
+    /// What the end will be, where everything is asked first.
+    end: End,
 }
 
 impl Round {
     fn new(dependencies: Vec<Dependency>, shared: Arc<Shared>) -> Self {
         let blocked = dependencies.into_iter().enumerate().map(|(place, dependency)| Waiter::new(place, dependency)).collect();
-        Self { shared, tasks: JoinSet::new(), blocked, settled: Vec::new(), confirming: false, waited_again: None }
+        Self { shared, tasks: JoinSet::new(), blocked, settled: Vec::new(), confirming: false, waited_again: None, end: End::Ready }
     }
 
     /// Starts what can be started. The end, once nothing is left to ask.
@@ -154,8 +160,8 @@ impl Round {
         if !self.tasks.is_empty() || !self.blocked.is_empty() {
             return None;
         }
-        if self.confirming {
-            return Some(End::Ready);
+        if self.confirming || self.shared.ask_all {
+            return Some(self.end);
         }
         let now = Instant::now();
         let stale = |(_, asked): &mut (Waiter, Option<Instant>)| asked.is_some_and(|asked| now - asked > FRESH);
@@ -185,10 +191,19 @@ impl Round {
             }
             Outcome::TimedOut => match waiter.dependency.settings.on_timeout {
                 OnTimeout::Proceed => self.settled.push((waiter, None)),
-                OnTimeout::Fail => return Some(End::TimedOut),
+                OnTimeout::Fail => return self.failed(waiter, End::TimedOut),
             },
-            Outcome::Hopeless => return Some(End::Hopeless),
+            Outcome::Hopeless => return self.failed(waiter, End::Hopeless),
         }
+        None
+    }
+
+    fn failed(&mut self, waiter: Waiter, end: End) -> Option<End> {
+        if !self.shared.ask_all {
+            return Some(end);
+        }
+        self.settled.push((waiter, None));
+        self.end = end;
         None
     }
 }
@@ -293,7 +308,10 @@ impl Waiter {
             return (self, Outcome::Ready);
         }
         match policy::judge(verdict, &settings) {
-            Judgement::Ready(_) => (self, Outcome::Ready),
+            Judgement::Ready(_) => {
+                self.tell(shared, What::Confirmed);
+                (self, Outcome::Ready)
+            }
             Judgement::Hopeless(failure) => {
                 self.tell(shared, What::Hopeless(failure));
                 (self, Outcome::Hopeless)

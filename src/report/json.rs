@@ -1,0 +1,131 @@
+//! JSON lines: one object per event. The schema is part of the manual.
+
+use std::time::{Instant, SystemTime};
+
+use serde_json::{Value, json};
+
+use super::{Report, Subject, Verbosity, progress::Progress, write};
+use crate::{
+    event::{End, Event, What},
+    keys::Timeout,
+    probe::Failure,
+    signals,
+    wait::Listener,
+};
+
+/// The report as objects, for whatever reads logs.
+pub struct Json {
+    verbosity: Verbosity,
+    dependencies: Vec<Progress>,
+}
+
+impl Json {
+    pub fn new(subjects: Vec<Subject>, verbosity: Verbosity) -> Self {
+        let json = Self { verbosity, dependencies: Progress::of(subjects) };
+        if verbosity > Verbosity::Quiet {
+            for progress in &json.dependencies {
+                let timeout = match progress.subject.timeout {
+                    Timeout::After(timeout) => json!(timeout.as_secs_f64()),
+                    Timeout::Once => json!(0),
+                    Timeout::Never => Value::Null,
+                };
+                say("start", Some(&progress.subject.name), [("timeout", timeout)]);
+            }
+        }
+        json
+    }
+}
+
+impl Listener for Json {
+    fn event(&mut self, event: Event) {
+        let progress = &mut self.dependencies[event.dependency];
+        progress.note(&event);
+        let (least, name) = match &event.what {
+            What::Ready(_) => (Verbosity::Normal, "ready"),
+            What::Confirmed => (Verbosity::Normal, "confirm"),
+            What::Lost(_) => (Verbosity::Normal, "confirm"),
+            What::TimedOut(_) => (Verbosity::Quiet, "timeout"),
+            What::Proceeded(_) => (Verbosity::Quiet, "proceed"),
+            What::Hopeless(_) => (Verbosity::Quiet, "hopeless"),
+            What::NotYet(_) => (Verbosity::Verbose, "attempt"),
+        };
+        if self.verbosity >= least {
+            say(name, Some(&progress.subject.name), fields(&event));
+        }
+        self.changes();
+    }
+
+    fn tick(&mut self) {
+        self.changes();
+    }
+}
+
+impl Json {
+    /// The first failure, changes of class, and a line now and then.
+    fn changes(&mut self) {
+        let now = Instant::now();
+        for progress in self.dependencies.iter_mut().filter(|progress| progress.is_due(now)) {
+            if let Some((_, event)) = progress.last.as_ref().filter(|_| self.verbosity > Verbosity::Quiet) {
+                say("change", Some(&progress.subject.name), fields(event));
+            }
+            progress.said(now);
+        }
+    }
+}
+
+impl Report for Json {
+    fn end(&mut self, end: End) {
+        match end {
+            End::Ready => {}
+            End::TimedOut | End::Hopeless => {
+                for progress in self.dependencies.iter().filter(|progress| !progress.settled) {
+                    let fields = progress.last.as_ref().map(|(_, event)| fields(event)).unwrap_or_default();
+                    say("waiting", Some(&progress.subject.name), fields);
+                }
+            }
+            End::Signal(signal) => say("signal", None, [("signal", json!(signals::name(signal)))]),
+        }
+    }
+
+    fn becoming(&mut self, command: &str) {
+        if self.verbosity > Verbosity::Quiet {
+            say("exec", None, [("command", json!(command))]);
+        }
+    }
+}
+
+/// What an event tells beside its name and its dependency.
+pub fn fields(event: &Event) -> Vec<(&'static str, Value)> {
+    let mut fields = vec![
+        ("attempts", json!(event.attempts)),
+        ("elapsed", json!((event.elapsed.as_secs_f64() * 1000.0).round() / 1000.0)),
+    ];
+    let of = |failure: &Failure| {
+        let mut fields = vec![("class", json!(failure.class.name())), ("message", json!(failure.message))];
+        fields.extend(failure.hint.as_ref().map(|hint| ("hint", json!(hint))));
+        fields
+    };
+    match &event.what {
+        What::Ready(detail) => fields.push(("message", json!(detail))),
+        What::Confirmed => fields.push(("ready", json!(true))),
+        What::Lost(failure) => {
+            fields.push(("ready", json!(false)));
+            fields.extend(of(failure));
+        }
+        What::NotYet(failure) | What::Hopeless(failure) => fields.extend(of(failure)),
+        What::TimedOut(failure) | What::Proceeded(failure) => fields.extend(failure.iter().flat_map(of)),
+    }
+    fields
+}
+
+/// One object, its fields in an order that people can read.
+pub fn object(event: &str, dependency: Option<&str>, fields: impl IntoIterator<Item = (&'static str, Value)>) -> String {
+    let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+    let first = [("time", json!(time)), ("event", json!(event)), ("dependency", json!(dependency))];
+    let fields: Vec<_> = first.into_iter().chain(fields).map(|(name, value)| format!("\"{name}\":{value}")).collect();
+    format!("{{{}}}\n", fields.join(","))
+}
+
+fn say(event: &str, dependency: Option<&str>, fields: impl IntoIterator<Item = (&'static str, Value)>) {
+    write(&object(event, dependency, fields), std::time::Duration::from_millis(1));
+}

@@ -1,0 +1,90 @@
+//! What is known of each dependency, and what was said of it: when a line is due.
+
+use std::time::{Duration, Instant};
+
+use super::Subject;
+use crate::{
+    event::{Event, What},
+    probe::{Class, Failure},
+};
+
+/// At most one line per dependency in this time, where only the class changes.
+const CHANGES_AT_MOST_EVERY: Duration = Duration::from_secs(1);
+/// While nothing changes, a line in this time.
+const STILL_WAITING_EVERY: Duration = Duration::from_secs(10);
+
+/// How far one dependency's wait has come, for whoever shows it.
+pub struct Progress {
+    pub subject: Subject,
+    /// Ready, proceeded past, or what ended the wait.
+    pub settled: bool,
+    /// The newest failure, and the event that told of it.
+    pub last: Option<(Failure, Event)>,
+    said: Option<(Class, Instant)>,
+}
+
+impl Progress {
+    /// One for each dependency, in the plan's order.
+    pub fn of(subjects: Vec<Subject>) -> Vec<Self> {
+        subjects.into_iter().map(|subject| Self { subject, settled: false, last: None, said: None }).collect()
+    }
+
+    /// Takes an event in.
+    pub fn note(&mut self, event: &Event) {
+        match &event.what {
+            What::NotYet(failure) | What::Lost(failure) => {
+                self.settled = false;
+                self.last = Some((failure.clone(), event.clone()));
+            }
+            What::Ready(_) | What::Confirmed | What::TimedOut(_) | What::Proceeded(_) | What::Hopeless(_) => self.settled = true,
+        }
+    }
+
+    /// Whether a line is due: the first failure, a change of class, or a long time without one.
+    pub fn is_due(&self, now: Instant) -> bool {
+        let Some((failure, _)) = self.last.as_ref().filter(|_| !self.settled) else { return false };
+        match self.said {
+            None => true,
+            Some((class, at)) if class != failure.class => now - at >= CHANGES_AT_MOST_EVERY,
+            Some((_, at)) => now - at >= STILL_WAITING_EVERY,
+        }
+    }
+
+    /// Remembers that the newest failure was said.
+    pub fn said(&mut self, now: Instant) {
+        self.said = self.last.as_ref().map(|(failure, _)| (failure.class, now));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::Timeout;
+
+    #[test]
+    fn a_line_is_due_at_first_then_on_a_change_then_now_and_then() {
+        let subject = Subject { name: "db".to_owned(), timeout: Timeout::Never };
+        let mut progress = Progress::of(vec![subject]).remove(0);
+        let start = Instant::now();
+        let mut seen = Vec::new();
+        for (at, class) in [
+            (0, Class::Connect),
+            (100, Class::Busy),
+            (900, Class::Busy),
+            (1000, Class::Busy),
+            (1100, Class::Connect),
+            (2000, Class::Connect),
+            (11_900, Class::Connect),
+            (12_000, Class::Connect),
+        ] {
+            let what = What::NotYet(Failure::new(class, "x"));
+            progress.note(&Event { dependency: 0, what, attempts: 1, elapsed: Duration::ZERO });
+            let now = start + Duration::from_millis(at);
+            if progress.is_due(now) {
+                progress.said(now);
+                seen.push(at);
+            }
+        }
+        assert_eq!(seen, [0, 1000, 2000, 12_000]);
+    }
+}
