@@ -18,6 +18,12 @@ pub fn one_line(text: &str, max: usize) -> String {
     out
 }
 
+/// The first line of what a server said instead of what was expected, if it is text.
+pub fn quoted(said: &[u8]) -> Option<String> {
+    let line = one_line(&String::from_utf8_lossy(said), 80);
+    (!line.is_empty() && !line.contains('\u{fffd}')).then_some(line)
+}
+
 /// Replaces what could end a line, move a cursor or reverse the reading direction.
 fn neutral(c: char) -> char {
     match c {

@@ -8,7 +8,7 @@ use crate::{
     connect::{Endpoint, is_local_limit, stream_failure},
     expand::describe,
     probe::{Class, Failure},
-    text::one_line,
+    text::quoted,
 };
 
 /// What of our side the words depend on.
@@ -21,13 +21,22 @@ pub(super) struct Told<'a> {
     pub(super) client_cert: bool,
 }
 
+const NO_TLS: &str = "the server does not speak TLS";
+const SAYS: &str = ", it says: ";
+
+/// What a server said in clear where a handshake was wanted, for a kind that can read it.
+pub(super) fn said_in_clear(failure: &Failure) -> Option<&str> {
+    failure.message.strip_prefix(NO_TLS)?.strip_prefix(SAYS)
+}
+
 /// The failure of a handshake; `first` is what the server said first.
 pub(super) fn handshake(error: &io::Error, first: &[u8], told: &Told<'_>) -> Failure {
     let host = told.host;
     // A TLS record is a handshake message or an alert, of a version whose first byte is 3 (RFC 8446, section 5.1).
     let is_tls = matches!(first, [] | [0x15 | 0x16] | [0x15 | 0x16, 3, ..]);
     if !is_tls {
-        return Failure::new(Class::Tls, format!("the server does not speak TLS{} ({host})", quoted(first)));
+        let said = quoted(first).map(|line| format!("{SAYS}{line}")).unwrap_or_default();
+        return Failure::new(Class::Tls, format!("{NO_TLS}{said} ({host})"));
     }
     match inner(error) {
         Some(error) => with_cause(error, told),
@@ -59,21 +68,12 @@ fn inner(error: &io::Error) -> Option<&Error> {
     error.get_ref().and_then(|inner| inner.downcast_ref::<Error>())
 }
 
-fn quoted(first: &[u8]) -> String {
-    let text = String::from_utf8_lossy(first);
-    let line = one_line(&text, 60);
-    match line.chars().all(|c| c != '\u{fffd}') && !line.is_empty() {
-        true => format!(", it says: {line}"),
-        false => String::new(),
-    }
-}
-
 fn with_cause(error: &Error, told: &Told<'_>) -> Failure {
     let (what, hint) = match error {
         Error::InvalidCertificate(error) => certificate_words(error, told),
         Error::AlertReceived(alert) => alert_words(*alert, Some(told.client_cert)),
         Error::InvalidMessage(InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion) => {
-            ("the server does not speak TLS".to_owned(), None)
+            (NO_TLS.to_owned(), None)
         }
         Error::PeerIncompatible(
             PeerIncompatible::ServerDoesNotSupportTls12Or13 | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
@@ -115,7 +115,10 @@ fn certificate_words(error: &CertificateError, told: &Told<'_>) -> (String, Opti
             format!("certificate not valid for another {}", apart(*not_before, *time)),
             Some("one of the two clocks may be wrong"),
         ),
-        CertificateError::BadSignature => ("certificate not trusted: its signature is wrong".to_owned(), None),
+        CertificateError::BadSignature => (
+            "certificate not trusted: another authority of the same name signed it".to_owned(),
+            Some("ca may hold an older or a newer one"),
+        ),
         // webpki's own errors come wrapped; of these two the names say too little.
         other => match format!("{other:?}") {
             words if words.contains("UnsupportedCertVersion") => {

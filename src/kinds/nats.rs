@@ -1,0 +1,217 @@
+//! `nats:`, `tls:` — INFO, TLS if either side asks for it, CONNECT, and the PONG to our PING.
+
+mod failure;
+mod info;
+mod jetstream;
+mod login;
+mod nkey;
+mod wire;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use tokio::time::timeout;
+
+use crate::{
+    connect::{Endpoint, Stream, ask_each},
+    probe::{Attempt, Attempting, Class, Failure, Key, Kind, Probe, Verdict},
+    spec::{ConfigError, Spec},
+    tls::{KEYS as TLS_KEYS, Tls, said_in_clear},
+};
+use info::Info;
+use jetstream::Wanted;
+use login::Login;
+use wire::{Op, Wire};
+
+/// The kind.
+pub static KIND: Kind = Kind {
+    name: "nats",
+    schemes: &["nats", "tls"],
+    usage: "nats://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]...]",
+    summary: "INFO, TLS if asked, CONNECT, PONG",
+    keys: &[KEYS, TLS_KEYS],
+    build,
+};
+
+static KEYS: &[Key] = &[
+    Key { name: "user", value: "NAME", help: "user to log in as" },
+    Key { name: "password", value: "PASSWORD", help: "the user's password" },
+    Key { name: "token", value: "TOKEN", help: "token to log in with" },
+    Key { name: "nkey", value: "PATH", help: "file with the seed of the user's nkey" },
+    Key { name: "creds", value: "PATH", help: ".creds file: the user's JWT and nkey seed" },
+    Key { name: "jetstream", value: "", help: "JetStream must answer too" },
+    Key { name: "stream", value: "NAME", help: "JetStream must have this stream" },
+];
+
+const PORT: u16 = 4222;
+
+/// The longest wait for an INFO from a server that may be waiting for our handshake.
+const INFO_SHARE: Duration = Duration::from_secs(1);
+
+struct Nats {
+    servers: Vec<Server>,
+    first: usize,
+}
+
+struct Server {
+    endpoint: Endpoint,
+    host: String,
+    login: Arc<Login>,
+    shared: Arc<Shared>,
+    /// It sent no INFO: it waits for the handshake (`handshake_first`).
+    tls_first: AtomicBool,
+}
+
+/// What all servers of a list have in common.
+struct Shared {
+    tls: Tls,
+    /// Nothing but INFO is exchanged in clear.
+    must_tls: bool,
+    wanted: Option<Wanted>,
+}
+
+fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
+    let parts = spec.parts()?;
+    if parts.path.raw().len() > 1 || parts.query.is_some() {
+        return Err(spec.error("nats: takes servers and nothing behind them"));
+    }
+    let shared = Arc::new(Shared {
+        tls: Tls::from_spec(spec)?,
+        must_tls: spec.scheme == "tls" || Tls::is_asked_for(spec),
+        wanted: Wanted::from_spec(spec)?,
+    });
+    let mut servers: Vec<Server> = Vec::new();
+    // A server without userinfo has that of the one before: `user:password@a,b` means both.
+    let first = parts.authority.split(',').next();
+    let first = first.and_then(|server| server.rsplit_once('@')).map(|(userinfo, _)| userinfo);
+    let mut login = Login::from_keys(spec, first.as_ref())?.map(Arc::new);
+    let by_keys = login.is_some();
+    for text in parts.authority.split(',') {
+        let (userinfo, server) = match text.rsplit_once('@') {
+            Some((userinfo, server)) => (Some(userinfo), server),
+            None => (None, text),
+        };
+        if let Some(userinfo) = userinfo.filter(|_| !by_keys) {
+            login = Some(Arc::new(Login::from_userinfo(spec, &userinfo)?));
+        }
+        let server = spec.server(&server)?;
+        if server.host.is_empty() {
+            return Err(spec.error("nats: needs a host, e.g. nats://nats:4222"));
+        }
+        servers.push(Server {
+            endpoint: Endpoint::Tcp(server.host.clone(), server.port.unwrap_or(PORT)),
+            host: server.host,
+            login: login.clone().unwrap_or_else(|| Arc::new(Login::Nobody)),
+            shared: Arc::clone(&shared),
+            tls_first: AtomicBool::new(false),
+        });
+    }
+    Ok(Box::new(Nats { servers, first: 0 }))
+}
+
+impl Probe for Nats {
+    fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> Attempting<'a> {
+        Box::pin(async {
+            ask_each(attempt, &self.servers, &mut self.first, |attempt, server| {
+                Box::pin(async move { server.ask(attempt).await.map_or_else(Verdict::from, Verdict::Ready) })
+            })
+            .await
+        })
+    }
+
+    fn is_local(&self) -> bool {
+        self.servers.iter().all(|server| server.endpoint.is_local())
+    }
+}
+
+impl Server {
+    async fn ask(&self, attempt: &Attempt<'_>) -> Result<String, Failure> {
+        let (mut wire, info, tls) = self.open(attempt).await?;
+        if info.lame_duck {
+            wire.close().await;
+            return Err(Failure::new(
+                Class::Busy,
+                format!("the server is in lame duck mode, about to shut down ({})", self.endpoint),
+            ));
+        }
+        attempt.stage(format!("connected to {}, but no answer to CONNECT and PING", self.endpoint));
+        let options = self.login.connect_options(&info, tls)?;
+        wire.send(format!("CONNECT {options}\r\nPING\r\n").as_bytes()).await?;
+        loop {
+            match wire.next().await? {
+                Op::Pong => break,
+                Op::Ping => wire.send(b"PONG\r\n").await?,
+                Op::Info(_) | Op::Ok | Op::Message { .. } => {}
+            }
+        }
+        let mut detail = format!("NATS {}", info.version);
+        if let Some(wanted) = &self.shared.wanted {
+            attempt.stage(format!("logged in to {}, but no answer from JetStream", self.endpoint));
+            wanted.ask(&mut wire, &info).await?;
+            detail = format!("{detail}, {}", wanted.shown());
+        }
+        wire.close().await;
+        Ok(detail)
+    }
+
+    /// A connection on which INFO was said, encrypted where either side wants it.
+    async fn open(&self, attempt: &Attempt<'_>) -> Result<(Wire<'_>, Info, bool), Failure> {
+        if self.tls_first.load(Relaxed) {
+            return self.open_tls_first(attempt).await;
+        }
+        let stream = attempt.connect(&self.endpoint).await?;
+        let mut wire = Wire::new(stream, &self.endpoint);
+        attempt.stage(format!("connected to {}, but no NATS INFO", self.endpoint));
+        let info = match self.shared.must_tls {
+            false => wire.first_info().await?,
+            true => match timeout(INFO_SHARE.min(attempt.left() / 4), wire.first_info()).await {
+                Ok(info) => info?,
+                Err(_) => {
+                    drop(wire);
+                    self.tls_first.store(true, Relaxed);
+                    return self.open_tls_first(attempt).await;
+                }
+            },
+        };
+        if !self.shared.must_tls && !info.tls_required {
+            return Ok((wire, info, false));
+        }
+        if !info.tls_required && !info.tls_available {
+            return Err(Failure::new(Class::Tls, format!("the server does not offer TLS ({})", self.endpoint)));
+        }
+        let stream = self.shake_hands(attempt, wire.into_stream().await?).await?;
+        Ok((Wire::new(stream, &self.endpoint), info, true))
+    }
+
+    /// For a server that says nothing before the handshake. If it does not shake hands, the next attempt waits for INFO again.
+    async fn open_tls_first(&self, attempt: &Attempt<'_>) -> Result<(Wire<'_>, Info, bool), Failure> {
+        self.tls_first.store(false, Relaxed);
+        let stream = attempt.connect(&self.endpoint).await?;
+        let shaken = self.shake_hands(attempt, stream).await;
+        self.tls_first
+            .store(shaken.as_ref().map_or_else(|e| e.class == Class::Tls && said_in_clear(e).is_none(), |_| true), Relaxed);
+        let stream = shaken?;
+        attempt.stage(format!("connected to {} by TLS, but no NATS INFO", self.endpoint));
+        let mut wire = Wire::new(stream, &self.endpoint);
+        let info = wire.first_info().await?;
+        Ok((wire, info, true))
+    }
+
+    async fn shake_hands(&self, attempt: &Attempt<'_>, stream: Box<dyn Stream>) -> Result<Box<dyn Stream>, Failure> {
+        self.shared.tls.connect(attempt, &self.host, stream).await.map_err(|failure| {
+            // A server that is full says INFO and then, still in clear, -ERR.
+            match said_in_clear(&failure).and_then(|said| said.strip_prefix("-ERR ")) {
+                Some(text) => failure::of_err(text.rsplit_once(" (").map_or(text, |(text, _)| text)),
+                None => failure,
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

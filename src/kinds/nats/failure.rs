@@ -1,0 +1,104 @@
+//! What a NATS server's refusals mean.
+
+use crate::{
+    probe::{Class, Failure},
+    text::quoted,
+};
+
+/// The failure that `-ERR 'text'` stands for.
+///
+/// The texts are those of nats-server's `errors.go` and of its clients' handlers; a text alone tells them apart.
+pub(super) fn of_err(text: &str) -> Failure {
+    let text = text.trim().trim_matches('\'');
+    let class = class_of(&text.to_ascii_lowercase());
+    let failure = Failure::new(class, format!("-ERR '{text}'"));
+    match class {
+        // A permission that is missing leaves a line in the server's log too.
+        Class::Auth => failure.hint("the credentials are wrong, or the server does not know them yet"),
+        Class::Tls => failure.hint("use the scheme tls:"),
+        Class::Protocol if text.contains("Port") => failure.hint("clients have a port of their own, usually 4222"),
+        _ => failure,
+    }
+}
+
+fn class_of(text: &str) -> Class {
+    const CLASSES: [(&str, Class); 12] = [
+        ("authorization violation", Class::Auth),
+        // User Authentication Expired, Account Authentication Expired, User Authentication Revoked, Authentication Timeout.
+        ("authentication", Class::Auth),
+        ("permissions violation", Class::Auth),
+        ("credentials", Class::Auth),
+        ("maximum", Class::Busy),
+        ("throttl", Class::Busy),
+        ("server shutdown", Class::Busy),
+        ("stale connection", Class::Busy),
+        ("slow consumer", Class::Busy),
+        ("no responders", Class::Busy),
+        ("tls required", Class::Tls),
+        ("", Class::Protocol),
+    ];
+    CLASSES.iter().find(|(part, _)| text.contains(part)).map_or(Class::Protocol, |(_, class)| *class)
+}
+
+/// The failure of a port on which something else than NATS speaks first.
+pub(super) fn not_nats(said: &[u8], place: &str) -> Failure {
+    match quoted(said) {
+        Some(line) => Failure::new(Class::Protocol, format!("not NATS, it says: {line} ({place})")),
+        None => Failure::new(Class::Protocol, format!("not NATS ({place})")),
+    }
+}
+
+/// The failure that a JetStream answer stands for; `what` was asked for.
+pub(super) fn of_jetstream(code: u64, description: &str, what: &str) -> Failure {
+    let class = match code {
+        // "JetStream not enabled", "... not enabled for account": nobody but an administrator will change that.
+        _ if description.contains("not enabled") => Class::Absent,
+        401 | 403 => Class::Auth,
+        429 | 503 => Class::Busy,
+        _ => Class::Absent,
+    };
+    Failure::new(class, format!("{what}: {code} {description}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_has_its_class_and_is_told_in_the_servers_words() {
+        for (text, class) in [
+            ("'Authorization Violation'", Class::Auth),
+            ("'Authentication Timeout'", Class::Auth),
+            ("'User Authentication Expired'", Class::Auth),
+            ("'User Authentication Revoked'", Class::Auth),
+            ("'Account Authentication Expired'", Class::Auth),
+            ("'Permissions Violation for Publish to \"$JS.API.INFO\"'", Class::Auth),
+            ("'maximum connections exceeded'", Class::Busy),
+            ("'maximum account active connections exceeded'", Class::Busy),
+            ("'Connection throttling is active. Please try again later.'", Class::Busy),
+            ("'Server Shutdown'", Class::Busy),
+            ("'Secure Connection - TLS Required'", Class::Tls),
+            ("'Attempted To Connect To Route Port'", Class::Protocol),
+            ("'Unknown Protocol Operation'", Class::Protocol),
+            ("'Parser Error'", Class::Protocol),
+        ] {
+            let failure = of_err(text);
+            assert_eq!((failure.class, failure.message), (class, format!("-ERR {text}")));
+            assert_eq!(failure.hint.is_some(), matches!(class, Class::Auth | Class::Tls) || text.contains("Port"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_jetstream_refuses_is_told_from_what_it_lacks() {
+        for (code, description, class) in [
+            (404, "stream not found", Class::Absent),
+            (503, "JetStream not enabled for account", Class::Absent),
+            (503, "JetStream system temporarily unavailable", Class::Busy),
+            (403, "not permitted", Class::Auth),
+            (500, "general failure", Class::Absent),
+        ] {
+            let failure = of_jetstream(code, description, "stream ORDERS");
+            assert_eq!((failure.class, failure.message), (class, format!("stream ORDERS: {code} {description}")));
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Who we say that we are: the credentials of a declaration, read at build, and the CONNECT that carries them.
+
+use serde_json::{Map, Value};
+
+use super::{info::Info, nkey::Nkey};
+use crate::{
+    expand::{Text, read_small},
+    probe::{Class, Failure},
+    spec::{ConfigError, Spec},
+    text::Secret,
+};
+
+/// The credentials for one server.
+pub(super) enum Login {
+    /// None; with a client certificate the server may know us by that.
+    Nobody,
+    Password {
+        user: String,
+        password: Option<Secret>,
+    },
+    Token(Secret),
+    Nkey(Nkey),
+    /// A `.creds` file: a JWT, and the key that it names.
+    Jwt {
+        jwt: Secret,
+        nkey: Nkey,
+    },
+}
+
+impl Login {
+    /// The credentials that the keys name, if they name any. `userinfo` is consulted for a user whose password is a key.
+    ///
+    /// Files are read here, once: who renews them restarts the service that uses them, and thereby us.
+    pub(super) fn from_keys(spec: &Spec, userinfo: Option<&Text>) -> Result<Option<Self>, ConfigError> {
+        let ways = [&["user", "password"][..], &["token"], &["nkey"], &["creds"]];
+        let given: Vec<_> = ways.iter().filter_map(|way| way.iter().find(|key| spec.key(key).is_some())).collect();
+        if let [_, second, ..] = given[..] {
+            return Err(spec.key_error(second, format_args!("is another way to log in than {}; one is enough", given[0])));
+        }
+        if let Some(path) = spec.key("creds") {
+            return creds(spec, path).map(Some).map_err(|what| spec.key_error("creds", format_args!("{path}: {what}")));
+        }
+        if let Some(path) = spec.key("nkey") {
+            let nkey = read_small(path).and_then(|text| {
+                let seed = block(&text, "SU").unwrap_or(text.trim()).to_owned();
+                Nkey::from_seed(spec.secret(seed).reveal())
+            });
+            return nkey
+                .map(|nkey| Some(Login::Nkey(nkey)))
+                .map_err(|what| spec.key_error("nkey", format_args!("{path}: {what}")));
+        }
+        if let Some(token) = spec.secret_key("token") {
+            return Ok(Some(Login::Token(token)));
+        }
+        let user = match (spec.key("user"), userinfo) {
+            (Some(user), _) => Some(user.to_owned()),
+            (None, Some(userinfo)) => Some(spec.userinfo(userinfo)?.0),
+            (None, None) => None,
+        };
+        match (user, spec.secret_key("password")) {
+            (None, Some(_)) => Err(spec.key_error("password", "needs a user")),
+            (Some(user), password) if spec.key("user").is_some() || password.is_some() => {
+                Ok(Some(Login::Password { user, password }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// `user:password@`, or, as every NATS client reads it, `token@`.
+    pub(super) fn from_userinfo(spec: &Spec, userinfo: &Text) -> Result<Self, ConfigError> {
+        Ok(match spec.userinfo(userinfo)? {
+            (user, Some(password)) => Login::Password { user, password: Some(password) },
+            (token, None) => Login::Token(spec.secret(token)),
+        })
+    }
+
+    /// The options of CONNECT for a server that said `info`. `tls`: whether the connection is encrypted.
+    pub(super) fn connect_options(&self, info: &Info, tls: bool) -> Result<Value, Failure> {
+        let mut options = Map::new();
+        let mut put = |key: &str, value: Value| options.insert(key.to_owned(), value);
+        put("verbose", false.into());
+        put("pedantic", false.into());
+        put("tls_required", tls.into());
+        put("lang", "rust".into());
+        put("version", env!("CARGO_PKG_VERSION").into());
+        put("protocol", 1.into());
+        put("name", "afterall".into());
+        // A request that nobody serves is then answered at once.
+        put("headers", true.into());
+        put("no_responders", true.into());
+        match self {
+            Login::Nobody => {}
+            Login::Password { user, password } => {
+                put("user", user.as_str().into());
+                put("pass", password.as_ref().map(Secret::reveal).unwrap_or_default().into());
+            }
+            Login::Token(token) => {
+                put("auth_token", token.reveal().into());
+            }
+            Login::Nkey(nkey) => {
+                let nonce = info.nonce.as_deref().ok_or_else(no_nonce)?;
+                put("nkey", nkey.public().into());
+                put("sig", nkey.sign(nonce).into());
+            }
+            // A server without accounts asks for no signature and ignores this one, as with the real clients.
+            Login::Jwt { jwt, nkey } => {
+                put("jwt", jwt.reveal().into());
+                put("sig", nkey.sign(info.nonce.as_deref().unwrap_or_default()).into());
+            }
+        }
+        Ok(Value::Object(options))
+    }
+}
+
+fn no_nonce() -> Failure {
+    Failure::new(Class::Auth, "the server asks for no nkey signature (no nonce in its INFO)")
+        .hint("it may not know its users yet")
+        .cost(crate::probe::Cost::Answer)
+}
+
+fn creds(spec: &Spec, path: &str) -> Result<Login, String> {
+    let text = read_small(path)?;
+    let jwt = block(&text, "eyJ").ok_or("not a .creds file: holds no JWT")?;
+    let seed = block(&text, "SU").ok_or("not a .creds file: holds no user's nkey seed")?;
+    let nkey = Nkey::from_seed(spec.secret(seed).reveal())?;
+    Ok(Login::Jwt { jwt: spec.secret(jwt), nkey })
+}
+
+/// The line that stands between `-----BEGIN ...-----` and its end and begins with `prefix`.
+fn block<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+    let mut inside = false;
+    text.lines().map(str::trim).find(|line| {
+        if line.starts_with("---") {
+            inside = line.contains("BEGIN");
+        }
+        inside && line.starts_with(prefix)
+    })
+}

@@ -1,0 +1,147 @@
+//! The conversation with scripted servers, and how declarations are read.
+
+#![allow(clippy::unwrap_used)]
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    time::Instant,
+};
+
+use super::*;
+use crate::{
+    connect::Net,
+    expand::{Env, Text},
+    probe::Stage,
+    spec::Declaration,
+};
+
+fn spec(text: &str) -> Spec {
+    let env = Env::new(|_| None);
+    let declaration = Declaration::parse("here", text, &env).unwrap();
+    Spec::new("nats".to_owned(), declaration.scheme, declaration.rest, declaration.keys, env)
+}
+
+fn error(text: &str) -> String {
+    build(&spec(text)).err().map_or_else(|| "no error".to_owned(), |error| error.to_string())
+}
+
+/// Asks a server that says `says` at once and `answers` when it was spoken to; the keys are `keys`.
+async fn ask(keys: &str, says: &'static str, answers: &'static str) -> (String, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serve = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(says.as_bytes()).await.unwrap();
+        if answers.is_empty() {
+            stream.shutdown().await.unwrap();
+        }
+        let mut heard = vec![0; 4096];
+        let n = stream.read(&mut heard).await.unwrap_or_default();
+        let _ = stream.write_all(answers.as_bytes()).await;
+        let mut rest = Vec::new();
+        let _ = stream.shutdown().await;
+        let _ = stream.read_to_end(&mut rest).await;
+        heard.truncate(n);
+        String::from_utf8_lossy(&heard).into_owned()
+    });
+    let mut probe = build(&spec(&format!("nats://127.0.0.1:{port}{keys}"))).unwrap();
+    let (net, stage) = (Net::system(), Stage::default());
+    let attempt = Attempt::new(&net, Instant::now() + Duration::from_secs(5), &stage);
+    let verdict = match probe.attempt(&attempt).await {
+        Verdict::Ready(detail) => format!("ready: {detail}"),
+        Verdict::NotYet(failure) => format!("{}: {}", failure.class, failure.message.replace(&port.to_string(), "PORT")),
+        Verdict::Hopeless(failure) => format!("hopeless: {}", failure.message),
+    };
+    (verdict, serve.await.unwrap())
+}
+
+const INFO: &str = "INFO {\"server_id\":\"x\",\"version\":\"2.9.10\",\"headers\":true}\r\n";
+
+#[tokio::test]
+async fn only_the_pong_to_our_ping_is_ready() {
+    for (says, answers, want) in [
+        (INFO, "PONG\r\n", "ready: NATS 2.9.10"),
+        (INFO, "+OK\r\nINFO {}\r\nPING\r\nPONG\r\n", "ready: NATS 2.9.10"),
+        (INFO, "+OK\r\n", "connect: connection closed by the server (127.0.0.1:PORT)"),
+        (INFO, "-ERR 'Authorization Violation'\r\n", "auth: -ERR 'Authorization Violation'"),
+        (INFO, "-ERR 'maximum connections exceeded'\r\n", "busy: -ERR 'maximum connections exceeded'"),
+        (INFO, "WHAT 1\r\n", "protocol: not what NATS says: WHAT 1 (127.0.0.1:PORT)"),
+        (INFO, "MSG a 1 99999999999\r\n", "protocol: not what NATS says: a message of an impossible size (127.0.0.1:PORT)"),
+        ("HTTP/1.1 400 Bad Request\r\n\r\n", "", "protocol: not NATS, it says: HTTP/1.1 400 Bad Request (127.0.0.1:PORT)"),
+        ("SSH-2.0-x\r\n", "", "protocol: not NATS, it says: SSH-2.0-x (127.0.0.1:PORT)"),
+        ("I", "", "connect: connection closed by the server (127.0.0.1:PORT)"),
+        ("INFO hello\r\n", "", "protocol: not NATS, it says: INFO hello (127.0.0.1:PORT)"),
+        ("\u{1}\u{2}\u{3}", "", "protocol: not NATS (127.0.0.1:PORT)"),
+        ("-ERR 'maximum connections exceeded'\r\n", "", "busy: -ERR 'maximum connections exceeded'"),
+        ("INFO {\"ldm\":true}\r\n", "", "busy: the server is in lame duck mode, about to shut down (127.0.0.1:PORT)"),
+    ] {
+        assert_eq!(ask("", says, answers).await.0, want, "{says}{answers}");
+    }
+}
+
+#[tokio::test]
+async fn tls_that_is_asked_for_is_never_done_without() {
+    let (verdict, heard) = ask("#insecure", INFO, "").await;
+    assert_eq!((verdict.as_str(), heard.as_str()), ("tls: the server does not offer TLS (127.0.0.1:PORT)", ""));
+    let says = "INFO {\"tls_required\":true}\r\n-ERR 'maximum connections exceeded'\r\n";
+    assert_eq!(ask("#insecure,user=a,password=b", says, "").await.0, "busy: -ERR 'maximum connections exceeded'");
+    let (verdict, heard) = ask("#insecure,user=a,password=b", "INFO {\"tls_required\":true}\r\n", "-ERR 'x'\r\n").await;
+    assert_eq!(verdict, "protocol: -ERR 'x'");
+    assert!(!heard.contains("CONNECT"), "{heard}");
+}
+
+#[tokio::test]
+async fn jetstream_is_asked_after_the_login() {
+    const ANSWER: &str = "PONG\r\nMSG _INBOX.x 1 32\r\n{\"memory\":0,\"storage\":0,\"x\":\"y\"}\r\n";
+    assert_eq!(ask("#jetstream", INFO, ANSWER).await.0, "ready: NATS 2.9.10, JetStream");
+    const NOBODY: &str = "PONG\r\nHMSG _INBOX.x 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\n";
+    let want = "absent: stream S: JetStream is not enabled (503 no responders)";
+    assert_eq!(ask("#stream=S", INFO, NOBODY).await.0, want);
+}
+
+#[tokio::test]
+async fn credentials_are_sent_as_they_were_written() {
+    let (_, heard) = ask("#user=a,password=p%2Cq", INFO, "PONG\r\n").await;
+    assert!(heard.contains(r#""user":"a""#) && heard.contains(r#""pass":"p,q""#), "{heard}");
+    let (_, heard) = ask("#token=t", INFO, "PONG\r\n").await;
+    assert!(heard.contains(r#""auth_token":"t""#), "{heard}");
+    assert!(heard.starts_with("CONNECT {") && heard.ends_with("}\r\nPING\r\n"), "{heard}");
+}
+
+#[test]
+fn each_server_has_its_own_credentials_or_those_of_the_one_before() {
+    let spec = spec("nats://u:p%40@a,b:1,t@c");
+    let userinfo = spec.parts().unwrap().authority;
+    let servers: Vec<_> = userinfo.split(',').collect();
+    assert_eq!(servers.len(), 3);
+    let login = |text: &Text| match Login::from_userinfo(&spec, &text.rsplit_once('@').unwrap().0).unwrap() {
+        Login::Password { user, password } => format!("{user} {}", password.unwrap().reveal()),
+        Login::Token(token) => token.reveal().to_owned(),
+        _ => unreachable!(),
+    };
+    assert_eq!((login(&servers[0]), login(&servers[2])), ("u p@".to_owned(), "t".to_owned()));
+    assert!(build(&spec).is_ok());
+}
+
+#[test]
+fn what_is_wrong_on_our_side_is_said_before_the_first_attempt() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x");
+    std::fs::write(&path, "SUSECRET").unwrap();
+    let path = path.to_str().unwrap();
+    for (text, want) in [
+        ("nats://a/x", "nats: nats: takes servers and nothing behind them".to_owned()),
+        ("nats://a,,b", "nats: nats: needs a host, e.g. nats://nats:4222".to_owned()),
+        ("nats://a#token=t,user=u", "nats: token: is another way to log in than user; one is enough".to_owned()),
+        ("nats://a#password=p", "nats: password: needs a user".to_owned()),
+        ("nats://a#stream=a.b", "nats: stream: not a stream's name: no spaces, dots, *, >, / or \\ in it".to_owned()),
+        ("nats://a#nkey=/no", "nats: nkey: /no: no such file or directory".to_owned()),
+        (&format!("nats://a#nkey={path}"), format!("nats: nkey: {path}: not an nkey seed: too short")),
+        (&format!("nats://a#creds={path}"), format!("nats: creds: {path}: not a .creds file: holds no JWT")),
+        ("nats://a#ca=/no", "nats: ca: /no: no such file or directory".to_owned()),
+        ("nats://a#jetstream=maybe", "nats: jetstream: is true or false".to_owned()),
+    ] {
+        assert_eq!(error(text), want, "{text}");
+    }
+}
