@@ -1,6 +1,7 @@
 //! Names, addresses and connections, for every kind: one shared lookup per name, every address within one attempt.
 
 mod lookup;
+mod recorded;
 mod servers;
 
 use std::{
@@ -20,6 +21,7 @@ use tokio::{
 };
 
 pub use lookup::Resolve;
+pub use recorded::{First, Recorded};
 pub use servers::ask_each;
 
 use crate::{
@@ -97,7 +99,14 @@ impl Attempt<'_> {
         match endpoint {
             Endpoint::Unix(path) => {
                 self.stage(format!("no connection to {path}"));
-                Ok(Box::new(connect_unix(path).await.map_err(|e| connect_failure(&e, path))?))
+                match connect_unix(path).await {
+                    Ok(stream) => Ok(Box::new(stream)),
+                    // On a Unix socket that is not a limit of ours: the server accepts more slowly than it is asked.
+                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                        Err(Failure::new(Class::Busy, format!("its queue of connections is full ({path})")))
+                    }
+                    Err(e) => Err(connect_failure(&e, path)),
+                }
             }
             Endpoint::Tcp(host, port) => {
                 let mut addresses = match host.parse::<IpAddr>() {
@@ -199,9 +208,23 @@ async fn connect_any(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
 
 async fn connect_tcp(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
+    if is_itself(&stream, address)? {
+        // Reset rather than closed: its TIME_WAIT would hold the very port that the server is about to bind.
+        stream.set_zero_linger()?;
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
     // Every protocol here speaks in short turns.
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+/// Whether a connection ends where it began.
+///
+/// A port of this machine that nobody listens on may be the one that the kernel picks for our own end; TCP then connects the
+/// socket to itself (RFC 9293, simultaneous open). Asked every few milliseconds, that happens within minutes.
+fn is_itself(stream: &TcpStream, address: SocketAddr) -> io::Result<bool> {
+    let own = stream.local_addr()?;
+    Ok(own.port() == address.port() && own.ip() == address.ip())
 }
 
 fn all_refused(addresses: &[SocketAddr], errors: Vec<Option<io::Error>>) -> Failure {
@@ -240,10 +263,11 @@ pub fn stream_failure(error: &io::Error, endpoint: &Endpoint) -> Failure {
     Failure::new(class, format!("{what} ({endpoint})"))
 }
 
-/// Out of descriptors, memory, threads or ports: a limit of ours, whatever the dependency does.
+/// Out of descriptors, memory, threads or buffers: a limit of ours, whatever the dependency does.
+///
+/// EADDRNOTAVAIL is not one of them: it is what `::1` says where IPv6 is off, and the next address may answer.
 pub fn is_local_limit(error: &io::Error) -> bool {
-    const LIMITS: [i32; 7] =
-        [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS, libc::EAGAIN, libc::EADDRNOTAVAIL, libc::EDQUOT];
+    const LIMITS: [i32; 5] = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS, libc::EAGAIN];
     error.raw_os_error().is_some_and(|code| LIMITS.contains(&code))
 }
 

@@ -1,0 +1,69 @@
+//! A stream that remembers the first bytes it gave, so that a server that speaks another protocol can be quoted.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::Stream;
+
+/// Enough for the first line of an answer, in bytes.
+const KEPT: usize = 256;
+
+/// A stream with its [`First`] bytes.
+pub struct Recorded {
+    inner: Box<dyn Stream>,
+    first: First,
+}
+
+/// The first bytes that a server sent, whoever owns the stream by now.
+#[derive(Clone, Default)]
+pub struct First(Arc<Mutex<Vec<u8>>>);
+
+impl First {
+    /// At most 256 of them.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn take_in(&self, new: &[u8]) {
+        let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = KEPT.saturating_sub(first.len());
+        first.extend(new.iter().take(left));
+    }
+}
+
+impl Recorded {
+    /// From now on.
+    pub fn new(inner: Box<dyn Stream>) -> (Self, First) {
+        let first = First::default();
+        (Self { inner, first: first.clone() }, first)
+    }
+}
+
+impl AsyncRead for Recorded {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.inner).poll_read(context, buffer);
+        self.first.take_in(buffer.filled().get(before..).unwrap_or_default());
+        polled
+    }
+}
+
+impl AsyncWrite for Recorded {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(context)
+    }
+}
