@@ -172,7 +172,8 @@ fn check_order(planned: &[Planned]) -> Result<(), ConfigError> {
     for start in planned {
         for name in &start.settings.after {
             if of(name).is_none() {
-                let near = nearest(name, planned.iter().map(|planned| planned.spec.name.as_str()));
+                let others = planned.iter().map(|planned| planned.spec.name.as_str()).filter(|other| *other != start.spec.name);
+                let near = nearest(name, others);
                 let near = near.map(|near| format!(", did you mean {near}?")).unwrap_or_default();
                 return Err(start.spec.key_error("after", format_args!("there is no dependency called {name}{near}")));
             }

@@ -1,1 +1,142 @@
+use super::*;
+use crate::keys::{OnTimeout, Timeout};
+use std::{ffi::OsString, time::Duration};
 
+fn env() -> Env {
+    Env::new(|name| match name {
+        "URL" => Some("tcp://app:1".into()),
+        "Z" => Some("/z z".into()),
+        VARIABLE => Some("tcp://a:1 'b=file:/x y'  c=file:${Z}".into()),
+        _ => None,
+    })
+}
+
+fn planned_with(declared: &[&str], defaults: &Settings) -> Result<Plan, String> {
+    let args: Vec<OsString> = declared.iter().map(Into::into).collect();
+    declarations(&args, &env()).and_then(|declarations| plan(declarations, defaults, &env())).map_err(|e| e.to_string())
+}
+
+fn planned(declared: &[&str]) -> Result<Plan, String> {
+    planned_with(declared, &Settings::default())
+}
+
+fn called(declared: &[&str]) -> Vec<String> {
+    planned(declared).unwrap().planned.into_iter().map(|planned| planned.spec.name).collect()
+}
+
+fn wrong(declared: &[&str]) -> String {
+    planned(declared).err().expect("an error")
+}
+
+#[test]
+fn a_dependency_is_called_by_its_name_or_by_what_it_is() {
+    let declared = ["db=tcp://a:1", "tcp://a:1", "a:2", "file:/run/x", "${URL}", "env:URL", "tcp://[::1]:5"];
+    assert_eq!(called(&declared), ["db", "tcp://a:1", "tcp://a:2", "file:/run/x", "${URL}", "${URL}-2", "tcp://[::1]:5"]);
+}
+
+#[test]
+fn a_repeat_is_numbered_and_never_takes_a_name_that_was_given() {
+    assert_eq!(called(&["file:x", "file:x", "file:x"]), ["file:x", "file:x-2", "file:x-3"]);
+    assert_eq!(called(&["a=file:x", "b=file:x", "file:x"]), ["a", "b", "file:x"]);
+}
+
+#[test]
+fn a_name_given_twice_is_an_error() {
+    assert_eq!(wrong(&["a=file:x", "a=file:y"]), "a: the name is given to two dependencies");
+}
+
+#[test]
+fn a_key_beats_the_option_which_beats_the_default() {
+    let defaults = Settings { timeout: Timeout::Never, successes: 3, ..Settings::default() };
+    let plan = planned_with(&["a=file:x#timeout=5s,on-timeout=proceed", "b=file:y"], &defaults).unwrap();
+    let settings: Vec<_> = plan.planned.iter().map(|planned| &planned.settings).collect();
+    assert_eq!(settings[0].timeout, Timeout::After(Duration::from_secs(5)));
+    assert_eq!((settings[0].on_timeout, settings[0].successes), (OnTimeout::Proceed, 3));
+    assert_eq!((settings[1].timeout, settings[1].on_timeout), (Timeout::Never, OnTimeout::Fail));
+}
+
+#[test]
+fn what_is_wrong_with_a_declaration_is_said_with_its_name_and_key_and_without_a_value() {
+    for (declared, want) in [
+        (&["a=file:x#tiemout=S3CR"][..], "a: unknown key tiemout, did you mean timeout?"),
+        (&["a=file:x#timeout=S3CR"], "a: timeout: not a duration (e.g. 30s, 2m, 0 or never)"),
+        (&["a=file:x#timeout=1s,timeout=2s"], "a: timeout: is given twice"),
+        (&["a=file:x#interval=2s"], "a: interval is longer than max-interval"),
+        (
+            &["a=file:x#S3CR"],
+            "dependency 1: behind the # stand KEY=VALUE pairs, joined by commas (a literal comma in a value is %2C, a # in the URL is %23)",
+        ),
+        (&["a=filr:x"], "a: unknown scheme filr:, did you mean file:?"),
+        (
+            &["file:x", "a=redis://:S3CR@h"],
+            "a: redis: is not checked by its own protocol; tcp://HOST:PORT waits for the port, exec: for a command",
+        ),
+        (&["a=file:x", "S3CR"], "dependency 2: not a URL and not HOST:PORT (e.g. postgres://app@db/app, cache:6379)"),
+        (&["a=${NONE}"], "dependency 1: the variable NONE is not set (a default is written ${NONE:-...})"),
+    ] {
+        assert_eq!(wrong(declared), want);
+    }
+}
+
+#[test]
+fn an_unknown_key_that_is_near_none_is_shown_all_that_there_are() {
+    let said = wrong(&["a=tcp://a:1#zebra=S3CR"]);
+    assert!(said.starts_with("a: unknown key zebra; tcp takes timeout, attempt-timeout, interval, "), "{said}");
+    // Another kind's key is no key of this one.
+    assert!(wrong(&["a=tcp://a:1#query=S3CR"]).starts_with("a: unknown key query"));
+}
+
+#[test]
+fn after_names_other_dependencies_and_no_chain_comes_back() {
+    for (declared, want) in [
+        (&["a=file:x#after=b"][..], "a: after: there is no dependency called b"),
+        (&["db=file:x", "b=file:y#after=bd"], "b: after: there is no dependency called bd, did you mean db?"),
+        (&["a=file:x#after=a"], "a: after: it would wait for itself"),
+        (&["a=file:x#after=b", "b=file:y#after=a"], "a: after: it would wait for itself"),
+        (&["a=file:x#after=b", "b=file:y#after=c", "c=file:z#after=a"], "a: after: it would wait for itself"),
+        (&["d=file:w#after=a", "a=file:x#after=b", "b=file:y#after=a"], "a: after: it would wait for itself"),
+    ] {
+        assert_eq!(wrong(declared), want);
+    }
+    let plan = planned(&["c=file:z#after=a+b", "a=file:x", "b=file:y#after=a"]).unwrap();
+    let built = build(plan.planned).unwrap();
+    let after: Vec<_> = built.iter().map(|dependency| dependency.after.clone()).collect();
+    assert_eq!(after, [vec![1, 2], vec![], vec![1]]);
+}
+
+#[test]
+fn the_variable_is_read_where_argv_declares_nothing() {
+    let of = |args: &[&str]| {
+        let args: Vec<OsString> = args.iter().map(Into::into).collect();
+        let declared = declarations(&args, &env()).unwrap();
+        declared.into_iter().map(|d| (d.name, d.rest.plain())).collect::<Vec<_>>()
+    };
+    let named = |name: &str, rest: &str| (Some(name.to_owned()), rest.to_owned());
+    assert_eq!(of(&[]), [(None, "//a:1".to_owned()), named("b", "/x y"), named("c", "/z z")]);
+    assert_eq!(of(&["d=file:w"]), [named("d", "w")]);
+    let open = Env::new(|_| Some("'S3CR".into()));
+    assert_eq!(declarations(&[], &open).err().unwrap().to_string(), "AFTERALL_DEPENDENCIES: a quote is not closed");
+    let wrong = Env::new(|_| Some("file:x S3CR".into()));
+    let said = declarations(&[], &wrong).err().unwrap().to_string();
+    assert!(said.starts_with("AFTERALL_DEPENDENCIES 2: not a URL") && !said.contains("S3CR"), "{said}");
+    assert!(declarations(&[], &Env::new(|_| None)).unwrap().is_empty());
+}
+
+#[test]
+fn an_argument_that_is_not_utf8_is_an_error() {
+    use std::os::unix::ffi::OsStringExt;
+    let args = [OsString::from("file:x"), OsString::from_vec(vec![0xff])];
+    assert_eq!(declarations(&args, &env()).err().unwrap().to_string(), "dependency 2: is not UTF-8");
+}
+
+#[test]
+fn a_port_on_a_host_that_is_called_like_a_kind_is_remarked_upon() {
+    assert_eq!(planned(&["file:5", "cache:6379"]).unwrap().notes, Vec::<String>::new());
+    // `unix`, `file`, `dns` and `exec` name no servers, and `tcp` checks no more.
+    assert_eq!(planned(&["tcp:1", "unix:1", "dns:1", "exec:1"]).unwrap().notes, Vec::<String>::new());
+    for name in ["postgres", "nats", "http"].into_iter().filter(|name| kinds::find(name).is_some()) {
+        let notes = planned(&[&format!("{name}:5432")]).unwrap().notes;
+        assert_eq!(notes.len(), 1, "{notes:?}");
+        assert!(notes[0].starts_with(&format!("tcp://{name}:5432: waits for the port alone; {name}://{name}:5432 checks more")));
+    }
+}

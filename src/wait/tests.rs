@@ -1,1 +1,608 @@
+//! The engine under a paused clock: what it does is exact to the millisecond, and scripted probes are all that it asks.
 
+use std::sync::{Mutex, atomic::AtomicUsize, atomic::Ordering::SeqCst};
+
+use super::*;
+use crate::{keys::Backoff, keys::Until, probe::Attempting};
+
+const fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// What one attempt does.
+enum Step {
+    Ready,
+    Fails(Class),
+    Says(Verdict),
+    /// Comes to its end after a while.
+    Takes(u64, Box<Step>),
+    Hangs,
+    Panics,
+    /// Before there is a future that could be polled.
+    PanicsAtOnce,
+}
+
+use Step::{Fails, Hangs, Panics, PanicsAtOnce, Ready, Says, Takes};
+
+type Script = Box<dyn FnMut(usize, u64) -> Step + Send>;
+
+struct Scripted {
+    script: Script,
+    began: Instant,
+    asked: Arc<Mutex<Vec<u64>>>,
+    open: Arc<AtomicUsize>,
+}
+
+struct Open(Arc<AtomicUsize>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
+    }
+}
+
+impl Probe for Scripted {
+    fn attempt<'a>(&'a mut self, _: &'a Attempt<'a>) -> Attempting<'a> {
+        let now = self.began.elapsed().as_millis() as u64;
+        let number = {
+            let mut asked = self.asked.lock().unwrap();
+            asked.push(now);
+            asked.len()
+        };
+        let mut step = (self.script)(number, now);
+        assert!(!matches!(step, PanicsAtOnce), "at once");
+        self.open.fetch_add(1, SeqCst);
+        let open = Open(Arc::clone(&self.open));
+        Box::pin(async move {
+            let _open = open;
+            loop {
+                match step {
+                    Ready => return Verdict::Ready("fine".to_owned()),
+                    Fails(class) => return Verdict::NotYet(Failure::new(class, class.name())),
+                    Says(verdict) => return verdict,
+                    Takes(long, then) => {
+                        tokio::time::sleep(ms(long)).await;
+                        step = *then;
+                    }
+                    Hangs => std::future::pending().await,
+                    Panics | PanicsAtOnce => panic!("a defect"),
+                }
+            }
+        })
+    }
+}
+
+/// What was heard, with its time: `"100 a: connect"`.
+struct Heard {
+    began: Instant,
+    names: Vec<String>,
+    lines: Vec<String>,
+    ticks: Vec<u64>,
+}
+
+impl Listener for Heard {
+    fn event(&mut self, event: Event) {
+        let said =
+            |failure: Failure| failure.hint.map_or(failure.message.clone(), |hint| format!("{} ({hint})", failure.message));
+        let or_none = |failure: Option<Failure>| failure.map_or("nothing".to_owned(), said);
+        let what = match event.what {
+            What::NotYet(failure) => said(failure),
+            What::Ready(detail) => format!("ready: {detail}"),
+            What::Lost(failure) => format!("lost: {}", said(failure)),
+            What::TimedOut(failure) => format!("timed out: {}", or_none(failure)),
+            What::Proceeded(failure) => format!("proceeded: {}", or_none(failure)),
+            What::Hopeless(failure) => format!("hopeless: {}", said(failure)),
+        };
+        let now = self.began.elapsed().as_millis();
+        let name = &self.names[event.dependency];
+        self.lines.push(format!("{now} {name}: {what} [{} {}]", event.attempts, event.elapsed.as_millis()));
+    }
+
+    fn tick(&mut self) {
+        self.ticks.push(self.began.elapsed().as_millis() as u64);
+    }
+}
+
+/// A wait that is put together and then run once.
+struct Wait {
+    began: Instant,
+    dependencies: Vec<Dependency>,
+    asked: Vec<Arc<Mutex<Vec<u64>>>>,
+    open: Arc<AtomicUsize>,
+    deadline: Option<u64>,
+    open_attempts: usize,
+    signal: Option<(u64, i32)>,
+    random: fn() -> f64,
+}
+
+struct Outcome {
+    end: End,
+    took: u64,
+    lines: Vec<String>,
+    ticks: Vec<u64>,
+    /// When each dependency was asked.
+    asked: Vec<Vec<u64>>,
+}
+
+impl Wait {
+    fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            dependencies: Vec::new(),
+            asked: Vec::new(),
+            open: Arc::default(),
+            deadline: None,
+            open_attempts: 1000,
+            signal: None,
+            random: || 0.0,
+        }
+    }
+
+    /// A dependency asked every 100 ms and given 60 s, but for what `set` says.
+    fn on(
+        mut self,
+        name: &str,
+        set: impl FnOnce(&mut Settings),
+        script: impl FnMut(usize, u64) -> Step + Send + 'static,
+    ) -> Self {
+        let mut settings = Settings { interval: Some(ms(100)), backoff: Backoff::Constant, jitter: 0.0, ..Settings::default() };
+        set(&mut settings);
+        let names: Vec<_> = self.dependencies.iter().map(|dependency| dependency.name.clone()).collect();
+        let after = settings.after.iter().map(|first| names.iter().position(|name| name == first).unwrap()).collect();
+        let asked = Arc::<Mutex<Vec<u64>>>::default();
+        let script = Box::new(script);
+        let probe = Scripted { script, began: self.began, asked: Arc::clone(&asked), open: Arc::clone(&self.open) };
+        let secrets = vec![Secret::new("s3cr3t")];
+        self.dependencies.push(Dependency { name: name.to_owned(), settings, probe: Box::new(probe), secrets, after });
+        self.asked.push(asked);
+        self
+    }
+
+    async fn run(self) -> Outcome {
+        let names = self.dependencies.iter().map(|dependency| dependency.name.clone()).collect();
+        let mut heard = Heard { began: self.began, names, lines: Vec::new(), ticks: Vec::new() };
+        let world = World {
+            net: Net::new(|_| Err(std::io::Error::other("nobody is to be looked up"))),
+            open_attempts: self.open_attempts,
+            random: self.random,
+            deadline: self.deadline.map(ms),
+            tick: ms(1000),
+        };
+        let signal = self.signal;
+        let stop = async move {
+            match signal {
+                Some((at, number)) => {
+                    tokio::time::sleep(ms(at)).await;
+                    number
+                }
+                None => std::future::pending().await,
+            }
+        };
+        let end = wait(self.dependencies, world, stop, &mut heard).await;
+        assert_eq!(self.open.load(SeqCst), 0, "an attempt outlives the wait");
+        let took = self.began.elapsed().as_millis() as u64;
+        let asked = self.asked.iter().map(|asked| asked.lock().unwrap().clone()).collect();
+        Outcome { end, took, lines: heard.lines, ticks: heard.ticks, asked }
+    }
+}
+
+fn plain(_: &mut Settings) {}
+
+fn timeout(ms: u64) -> impl FnOnce(&mut Settings) {
+    move |settings| settings.timeout = Timeout::After(Duration::from_millis(ms))
+}
+
+/// Ready from this time on.
+fn ready_from(at: u64) -> impl FnMut(usize, u64) -> Step + Send {
+    move |_, now| if now >= at { Ready } else { Fails(Class::Connect) }
+}
+
+fn never(_: usize, _: u64) -> Step {
+    Fails(Class::Connect)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_ready_at_once_takes_no_time() {
+    let out = Wait::new().on("a", plain, ready_from(0)).on("b", plain, ready_from(0)).run().await;
+    assert_eq!((out.end, out.took), (End::Ready, 0));
+    assert_eq!(out.lines, ["0 a: ready: fine [1 0]", "0 b: ready: fine [1 0]"]);
+    assert_eq!(Wait::new().run().await.end, End::Ready);
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_follow_the_schedule_exactly_and_the_last_comes_just_before_the_end() {
+    let out = Wait::new().on("a", timeout(1000), never).run().await;
+    assert_eq!((out.end, out.took), (End::TimedOut, 1000));
+    assert_eq!(out.asked, [[0, 100, 200, 300, 400, 500, 600, 700, 800, 900, 980]]);
+    assert_eq!(out.lines.last().unwrap(), "1000 a: timed out: connect [11 1000]");
+
+    let linear = |settings: &mut Settings| {
+        settings.backoff = Backoff::Linear;
+        settings.max_interval = ms(350);
+        settings.timeout = Timeout::After(ms(2000));
+    };
+    let out = Wait::new().on("a", linear, never).run().await;
+    assert_eq!(out.asked, [[0, 100, 300, 600, 950, 1300, 1650, 1980]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_is_shortened_by_jitter_alone() {
+    let jittered = |settings: &mut Settings| {
+        settings.jitter = 0.5;
+        settings.timeout = Timeout::After(ms(400));
+    };
+    let mut wait = Wait::new().on("a", jittered, never);
+    wait.random = || 1.0;
+    assert_eq!(wait.run().await.asked, [[0, 50, 100, 150, 200, 250, 300, 350, 380]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_dependency_runs_on_its_own_clock() {
+    let slow = |settings: &mut Settings| settings.interval = Some(ms(400));
+    let out = Wait::new()
+        .on("fast", plain, ready_from(500))
+        .on("slow", slow, ready_from(500))
+        .on("hung", |settings| settings.attempt_timeout = ms(700), |n, _| if n == 1 { Hangs } else { Ready })
+        .run()
+        .await;
+    assert_eq!((out.end, out.took), (End::Ready, 800));
+    assert_eq!(out.asked, [vec![0, 100, 200, 300, 400, 500], vec![0, 400, 800], vec![0, 800]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn timeouts_run_side_by_side_not_one_after_the_other() {
+    let proceed = |ms| {
+        move |settings: &mut Settings| {
+            timeout(ms)(settings);
+            settings.on_timeout = OnTimeout::Proceed;
+        }
+    };
+    let out = Wait::new().on("a", proceed(1000), never).on("b", proceed(900), never).on("c", proceed(800), never).run().await;
+    assert_eq!((out.end, out.took), (End::Ready, 1000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_hangs_is_cut_at_its_bound() {
+    let short = |settings: &mut Settings| settings.attempt_timeout = ms(200);
+    let out = Wait::new().on("a", short, |n, _| if n < 3 { Hangs } else { Ready }).run().await;
+    assert_eq!(out.asked, [[0, 300, 600]]);
+    assert_eq!(out.lines[0], "200 a: no answer within 0.2s [1 200]");
+    assert_eq!(out.end, End::Ready);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_never_ends_late_whatever_hangs_or_asks_for_patience() {
+    let out = Wait::new().on("a", timeout(1000), |_, _| Hangs).run().await;
+    assert_eq!((out.end, out.took), (End::TimedOut, 1000));
+    assert_eq!(out.lines.last().unwrap(), "1000 a: timed out: no answer within 1.0s [1 1000]");
+
+    let patient = |_, _| {
+        let failure = Failure { retry_after: Some(ms(3_600_000)), ..Failure::new(Class::Busy, "later") };
+        Says(Verdict::NotYet(failure))
+    };
+    let out = Wait::new().on("a", timeout(1000), patient).run().await;
+    assert_eq!((out.took, &out.asked[0]), (1000, &vec![0, 980]));
+
+    // What is learned before the cut says more than the cut.
+    let out = Wait::new().on("a", timeout(1000), |n, _| if n == 1 { Fails(Class::Auth) } else { Hangs }).run().await;
+    assert_eq!((out.took, out.lines.last().unwrap().as_str()), (1000, "1000 a: timed out: auth [2 1000]"));
+
+    // A long attempt leaves no time for another.
+    let out = Wait::new().on("a", timeout(1000), |_, _| Takes(450, Box::new(Fails(Class::Busy)))).run().await;
+    assert_eq!((out.took, &out.asked[0]), (1000, &vec![0, 550]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_success_in_the_last_attempt_counts() {
+    let out = Wait::new().on("a", timeout(1000), ready_from(980)).run().await;
+    assert_eq!((out.end, out.took), (End::Ready, 980));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_of_nothing_is_one_attempt_however_long_it_takes() {
+    let once = |settings: &mut Settings| settings.timeout = Timeout::Once;
+    let out = Wait::new().on("a", once, never).run().await;
+    assert_eq!((out.end, out.took, &out.lines), (End::TimedOut, 0, &vec!["0 a: timed out: connect [1 0]".to_owned()]));
+    let out = Wait::new().on("a", once, |_, _| Takes(3000, Box::new(Ready))).run().await;
+    assert_eq!((out.end, out.took), (End::Ready, 3000));
+    let out = Wait::new().on("a", once, |_, _| Hangs).run().await;
+    assert_eq!((out.end, out.took), (End::TimedOut, 5000));
+    // One attempt, so one success.
+    let thrice = |settings: &mut Settings| {
+        settings.timeout = Timeout::Once;
+        settings.successes = 3;
+    };
+    assert_eq!(Wait::new().on("a", thrice, ready_from(0)).run().await.asked, [[0]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_of_all_is_exact_and_each_meets_it_in_its_own_way() {
+    let forever = |settings: &mut Settings| settings.timeout = Timeout::Never;
+    let mut wait = Wait::new().on("a", forever, never).on("b", forever, |_, _| Hangs);
+    wait.deadline = Some(700);
+    let out = wait.run().await;
+    assert_eq!((out.end, out.took), (End::TimedOut, 700));
+
+    let proceed = |settings: &mut Settings| settings.on_timeout = OnTimeout::Proceed;
+    let mut wait = Wait::new().on("a", proceed, never).on("b", proceed, |_, _| Hangs).on("c", plain, ready_from(0));
+    wait.deadline = Some(700);
+    let out = wait.run().await;
+    assert_eq!((out.end, out.took), (End::Ready, 700));
+    assert_eq!(out.lines.iter().filter(|line| line.contains("proceeded")).count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_ready_long_ago_is_asked_once_more_before_the_end() {
+    let out = Wait::new().on("a", plain, ready_from(0)).on("b", plain, ready_from(1500)).run().await;
+    assert_eq!((out.end, out.took), (End::Ready, 1500));
+    assert_eq!((out.asked[0].as_slice(), out.asked[1].last()), (&[0, 1500][..], Some(&1500)));
+    assert_eq!(out.lines.iter().filter(|line| line.contains("ready:")).count(), 2, "the confirmation is not news");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_ready_a_moment_ago_is_not_asked_again() {
+    let out = Wait::new().on("a", plain, ready_from(0)).on("b", plain, ready_from(900)).run().await;
+    assert_eq!((out.end, out.took, out.asked[0].as_slice()), (End::Ready, 900, &[0][..]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn there_is_one_confirming_round_however_long_it_takes() {
+    let slow = |n: usize, _| if n == 1 { Ready } else { Takes(3000, Box::new(Ready)) };
+    let out = Wait::new().on("a", plain, slow).on("b", plain, ready_from(0)).on("c", plain, ready_from(1500)).run().await;
+    assert_eq!((out.end, out.took), (End::Ready, 4500));
+    assert_eq!((out.asked[0].len(), out.asked[1].len()), (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_proceeded_past_or_asked_once_is_not_confirmed() {
+    let once = |settings: &mut Settings| settings.timeout = Timeout::Once;
+    let proceed = |settings: &mut Settings| {
+        timeout(300)(settings);
+        settings.on_timeout = OnTimeout::Proceed;
+    };
+    let out = Wait::new().on("a", once, ready_from(0)).on("b", proceed, never).on("c", plain, ready_from(1500)).run().await;
+    assert_eq!((out.end, out.took), (End::Ready, 1500));
+    assert_eq!((out.asked[0].as_slice(), out.asked[1].last()), (&[0][..], Some(&280)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_lost_is_waited_for_again() {
+    let flapping = |_, now| if (1000..2000).contains(&now) { Fails(Class::Connect) } else { Ready };
+    let out = Wait::new().on("a", plain, flapping).on("b", plain, ready_from(1500)).run().await;
+    assert_eq!((out.end, out.took), (End::Ready, 2000));
+    assert_eq!(out.asked[0], [0, 1500, 1600, 1700, 1800, 1900, 2000]);
+    assert!(out.lines.contains(&"1500 a: lost: connect [2 1500]".to_owned()), "{:?}", out.lines);
+    assert_eq!(out.lines.last().unwrap(), "2000 a: ready: fine [7 2000]");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_loss_whatever_has_grown_old_meanwhile_is_confirmed_too() {
+    let flapping = |_, now| if (1000..4000).contains(&now) { Fails(Class::Connect) } else { Ready };
+    let out = Wait::new().on("a", plain, flapping).on("b", plain, ready_from(1500)).run().await;
+    assert_eq!((out.end, out.took), (End::Ready, 4000));
+    assert_eq!(out.asked[1].last(), Some(&4000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_that_is_lost_has_one_timeout_together() {
+    let a = |_, now| if (1000..3000).contains(&now) { Fails(Class::Connect) } else { Ready };
+    let c = |_, now| if now >= 3000 { Fails(Class::Busy) } else { Ready };
+    let out = Wait::new().on("a", timeout(2000), a).on("b", plain, ready_from(1500)).on("c", timeout(2000), c).run().await;
+    // `a` is lost at 1500 and back at 3000; `c`, lost then, gets only what is left.
+    assert_eq!((out.end, out.took), (End::TimedOut, 3500));
+    assert!(out.lines.last().unwrap().starts_with("3500 c: timed out: busy"), "{:?}", out.lines);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loss_never_makes_the_wait_end_late() {
+    let patient = |n, _| {
+        let failure = Failure { retry_after: Some(ms(3_600_000)), ..Failure::new(Class::Busy, "later") };
+        if n == 1 { Ready } else { Says(Verdict::NotYet(failure)) }
+    };
+    let mut wait = Wait::new().on("a", plain, patient).on("b", plain, ready_from(1500));
+    wait.deadline = Some(2000);
+    let out = wait.run().await;
+    assert_eq!((out.end, out.took), (End::TimedOut, 2000));
+    let out = Wait::new().on("a", timeout(1600), patient).on("b", plain, ready_from(1500)).run().await;
+    assert_eq!((out.end, out.took), (End::TimedOut, 3100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_one_that_only_asks_for_patience_is_asked_once_more_in_time() {
+    let patient = |n, now| {
+        let failure = Failure { retry_after: Some(ms(3_600_000)), ..Failure::new(Class::Busy, "later") };
+        if n == 1 || now > 1600 { Ready } else { Says(Verdict::NotYet(failure)) }
+    };
+    let out = Wait::new().on("a", timeout(2000), patient).on("b", plain, ready_from(1500)).run().await;
+    assert_eq!(out.end, End::Ready, "{:?}", out.lines);
+    assert!(out.took <= 3500, "{}", out.took);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_deadline_cuts_a_confirmation_the_earlier_success_stands() {
+    let mut wait = Wait::new()
+        .on("a", plain, |n, _| if n == 1 { Ready } else { Hangs })
+        .on("b", plain, |n, _| {
+            if n == 2 {
+                Ready
+            } else if n == 1 {
+                Fails(Class::Busy)
+            } else {
+                Hangs
+            }
+        })
+        .on("c", plain, ready_from(1500));
+    wait.deadline = Some(2000);
+    let out = wait.run().await;
+    assert_eq!((out.end, out.took), (End::Ready, 2000));
+    // The attempt's own bound is another matter.
+    let short = |settings: &mut Settings| settings.attempt_timeout = ms(200);
+    let mut wait = Wait::new().on("a", short, |n, _| if n == 1 { Ready } else { Hangs }).on("b", plain, ready_from(1500));
+    wait.deadline = Some(2000);
+    assert_eq!(wait.run().await.end, End::TimedOut);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_confirmation_that_finds_it_hopeless_ends_the_wait() {
+    let hopeless = |n, _| if n == 1 { Ready } else { Says(Verdict::Hopeless(Failure::new(Class::Config, "wrong"))) };
+    let out = Wait::new().on("a", plain, hopeless).on("b", plain, ready_from(1500)).run().await;
+    assert_eq!((out.end, out.took), (End::Hopeless, 1500));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signal_ends_a_confirming_round_too() {
+    let mut wait = Wait::new().on("a", plain, |n, _| if n == 1 { Ready } else { Hangs }).on("b", plain, ready_from(1500));
+    wait.signal = Some((1700, 15));
+    let out = wait.run().await;
+    assert_eq!((out.end, out.took), (End::Signal(15), 1700));
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_successes_are_consecutive_and_max_interval_apart() {
+    let thrice = |settings: &mut Settings| {
+        settings.successes = 3;
+        settings.max_interval = ms(200);
+    };
+    let out = Wait::new().on("a", thrice, ready_from(0)).run().await;
+    assert_eq!(out.asked, [[0, 200, 400]]);
+    assert_eq!(out.lines, ["400 a: ready: fine [3 400]"]);
+    let out = Wait::new().on("a", thrice, |n, _| if n == 3 { Fails(Class::Busy) } else { Ready }).run().await;
+    assert_eq!(out.asked, [[0, 200, 400, 500, 700, 900]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn successes_that_do_not_fit_into_the_timeout_are_a_timeout() {
+    let often = |settings: &mut Settings| {
+        settings.successes = 4;
+        timeout(1500)(settings);
+    };
+    let out = Wait::new().on("a", often, ready_from(0)).run().await;
+    assert_eq!((out.end, out.took), (End::TimedOut, 1500));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_after_is_asked_only_then_and_its_clock_starts_then() {
+    let later = |settings: &mut Settings| {
+        settings.after = vec!["a".to_owned()];
+        timeout(500)(settings);
+    };
+    let out = Wait::new().on("a", plain, ready_from(700)).on("b", later, never).run().await;
+    assert_eq!((out.end, out.took), (End::TimedOut, 1200));
+    assert_eq!(out.asked[1], [700, 800, 900, 1000, 1100, 1180]);
+    assert_eq!(out.lines.last().unwrap(), "1200 b: timed out: connect [6 500]");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_after_something_that_was_proceeded_past_is_asked_all_the_same() {
+    let proceed = |settings: &mut Settings| {
+        timeout(300)(settings);
+        settings.on_timeout = OnTimeout::Proceed;
+    };
+    let later = |settings: &mut Settings| settings.after = vec!["a".to_owned()];
+    let out = Wait::new().on("a", proceed, never).on("b", later, ready_from(0)).run().await;
+    assert_eq!((out.end, out.took, out.asked[1].as_slice()), (End::Ready, 300, &[300][..]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_warning_and_on_past_a_timeout_but_not_past_the_hopeless() {
+    let proceed = |settings: &mut Settings| {
+        timeout(300)(settings);
+        settings.on_timeout = OnTimeout::Proceed;
+        settings.fail_fast = vec![Class::Auth];
+    };
+    let out = Wait::new().on("a", proceed, never).run().await;
+    assert_eq!((out.end, out.lines.last().unwrap().as_str()), (End::Ready, "300 a: proceeded: connect [4 300]"));
+    let hopeless = |n, _| if n < 2 { Fails(Class::Connect) } else { Fails(Class::Auth) };
+    let out = Wait::new().on("a", proceed, hopeless).run().await;
+    assert_eq!((out.end, out.took), (End::Hopeless, 100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_hopeless_dependency_ends_the_whole_wait_at_once() {
+    let wrong = |_, _| Says(Verdict::Hopeless(Failure::new(Class::Config, "wrong")));
+    let out = Wait::new().on("a", plain, never).on("b", plain, |_, _| Hangs).on("c", plain, wrong).run().await;
+    assert_eq!((out.end, out.took), (End::Hopeless, 0));
+    assert_eq!(out.lines.last().unwrap(), "0 c: hopeless: wrong [1 0]");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_timeout_ends_the_whole_wait() {
+    let out = Wait::new().on("a", timeout(300), never).on("b", timeout(9000), never).run().await;
+    assert_eq!((out.end, out.took), (End::TimedOut, 300));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_panics_is_a_failed_attempt() {
+    let script = |n, _| match n {
+        1 => Panics,
+        2 => PanicsAtOnce,
+        3 => Takes(10, Box::new(Panics)),
+        _ => Ready,
+    };
+    let out = Wait::new().on("a", plain, script).run().await;
+    assert_eq!((out.end, out.asked[0].as_slice()), (End::Ready, &[0, 100, 200, 310][..]));
+    assert_eq!(out.lines[0], "0 a: the probe failed: this is a defect of afterall [1 0]");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signal_ends_the_wait_at_once() {
+    let mut wait = Wait::new().on("a", plain, never).on("b", plain, |_, _| Hangs);
+    wait.signal = Some((350, 15));
+    let out = wait.run().await;
+    assert_eq!((out.end, out.took), (End::Signal(15), 350));
+    // Also before anything that happens at the same time.
+    let mut wait = Wait::new().on("a", plain, ready_from(400));
+    wait.signal = Some((400, 2));
+    assert_eq!(wait.run().await.end, End::Signal(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn secrets_that_the_other_side_echoes_are_hidden_everywhere() {
+    let echo = |n, _| match n {
+        1 => Says(Verdict::NotYet(Failure::new(Class::Auth, "no s3cr3t").hint("is s3cr3t right?"))),
+        2 => Says(Verdict::Ready("welcome s3cr3t".to_owned())),
+        3 => Says(Verdict::NotYet(Failure::new(Class::Auth, "lost s3cr3t"))),
+        _ => Says(Verdict::Hopeless(Failure::new(Class::Config, "never s3cr3t"))),
+    };
+    let out = Wait::new().on("a", plain, echo).on("b", plain, ready_from(1500)).run().await;
+    let heard = out.lines.join("\n");
+    assert!(!heard.contains("s3cr3t") && heard.matches("***").count() == 5, "{heard}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn until_down_waits_for_what_is_gone_and_for_nothing_else() {
+    let down = |settings: &mut Settings| settings.until = Until::Down;
+    let script = |n, _| match n {
+        1 => Ready,
+        2 => Fails(Class::Auth),
+        3 => Fails(Class::Timeout),
+        _ => Says(Verdict::NotYet(Failure::new(Class::Connect, "refused").gone())),
+    };
+    let out = Wait::new().on("a", down, script).run().await;
+    let said: Vec<_> = out.lines.iter().map(|line| line.split(" [").next().unwrap()).collect();
+    assert_eq!(said, ["0 a: still there: fine", "100 a: auth", "200 a: timeout", "300 a: ready: gone: refused"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_attempts_are_open_than_descriptors_allow_and_the_wait_for_one_is_not_the_attempts_own_time() {
+    let takes = |_, _| Takes(300, Box::new(Ready));
+    let short = |settings: &mut Settings| settings.attempt_timeout = ms(400);
+    let mut wait = Wait::new().on("a", short, takes).on("b", short, takes).on("c", short, takes);
+    wait.open_attempts = 1;
+    let out = wait.run().await;
+    assert_eq!((out.end, out.took), (End::Ready, 900));
+    assert_eq!(out.asked, [[0], [300], [600]]);
+    // It is the dependency's own time, though.
+    let mut wait = Wait::new().on("a", plain, |_, _| Takes(4000, Box::new(Ready))).on("b", timeout(1000), takes);
+    wait.open_attempts = 1;
+    let out = wait.run().await;
+    assert_eq!((out.end, out.took), (End::TimedOut, 1000));
+    assert_eq!(out.lines, ["1000 b: timed out: nothing [0 1000]"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_listener_hears_the_clock_though_nothing_happens() {
+    let slow = |settings: &mut Settings| settings.attempt_timeout = ms(10_000);
+    let out = Wait::new().on("a", slow, |_, _| Takes(3500, Box::new(Ready))).run().await;
+    assert_eq!((out.end, out.ticks), (End::Ready, vec![1000, 2000, 3000]));
+}

@@ -320,9 +320,9 @@ fn as_pid_1_no_signal_is_lost_but_while_the_kernel_puts_the_command_in_our_place
     });
     let count = |fate: Fate| fates.iter().filter(|other| **other == fate).count();
     let (ours, commands, lost) = (count(Fate::Code(143)), count(Fate::Code(99)), count(Fate::Lost));
-    eprintln!("ended by us {ours}, by the command {commands}, lost in the gap {lost}");
     assert_eq!(ours + commands + lost, fates.len(), "{fates:?}");
-    assert!(lost <= fates.len() / 5, "{lost} of {} were lost", fates.len());
+    // Where each of them is to be seen at all: about 85, 30 and 5.
+    assert!(ours > 0 && lost <= fates.len() / 5, "ended by us {ours}, by the command {commands}, lost {lost}");
 }
 
 #[test]
