@@ -83,8 +83,9 @@ impl fmt::Display for PgError {
 
 type Meaning = (Class, Option<&'static str>);
 
+const PASSWORD: &str = "wrong password, or the role or its password does not exist yet";
+
 fn meaning(error: &PgError, phase: Phase) -> Meaning {
-    const PASSWORD: &str = "wrong password, or the role or its password does not exist yet";
     const ROLE: &str = "the role does not exist yet or may not log in, or pg_hba.conf does not admit it this way";
     const CONNECT: &str = "the right to connect may still have to be granted";
     const RIGHT: &str = "the right may still have to be granted";
@@ -149,7 +150,7 @@ fn of_a_pooler(error: &PgError) -> Option<Meaning> {
             "tenant or user not found",
             "does not exist",
         ]) {
-            (Class::Auth, behind.then_some(SERVER_SIDE))
+            (Class::Auth, Some(if behind { SERVER_SIDE } else { PASSWORD }))
         } else if behind || says(&["cannot connect to server", "server conn crashed", "server_lifetime"]) {
             (Class::Connect, Some(SERVER_SIDE))
         } else if says(&["query_wait_timeout", "is disabled", "is paused", "pause"]) {

@@ -22,7 +22,7 @@ mod wire;
 
 pub use ask::Question;
 pub use classify::{PgError, Phase};
-pub use session::{Column, Error, Row, Session};
+pub use session::{Column, Error, Prepared, Row, Session};
 pub use target::{KEYS as LOGIN_KEYS, Target};
 
 use crate::{

@@ -6,7 +6,7 @@ use postgres_protocol::message::{backend::Message, frontend};
 use tokio::time::timeout;
 
 use super::{
-    classify::PgError,
+    classify::{PgError, Phase},
     login::{Refused, login, startup},
     session::Session,
     ssl::Mode,
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     connect::Endpoint,
-    probe::{Attempt, Class, Failure},
+    probe::{Attempt, Class, Cost, Failure},
     tls::Tls,
 };
 
@@ -31,6 +31,14 @@ pub(super) async fn open(attempt: &Attempt<'_>, target: &Target, server: &Server
     };
     server.down.store(is_down, Relaxed);
     opened
+}
+
+/// A handshake that fails is a line in the server's log.
+fn logged(failure: Failure) -> Failure {
+    match failure.class {
+        Class::Tls => failure.cost(Cost::Logged),
+        _ => failure,
+    }
 }
 
 struct Opening<'a> {
@@ -91,8 +99,12 @@ impl Opening<'_> {
             (Ok(session), _) => Ok(session),
             // Admitted neither way: the first words are those of the better one.
             (Err(second), first @ Error::Server(_)) if second.by_admission() => Err(first),
-            (Err(Refused { error: Error::Failed(second), .. }), Error::Failed(first)) => {
-                Err(second.hint(format!("with TLS: {}", first.message)).into())
+            (Err(second), Error::Failed(first)) if !matches!(&second.error, Error::Server(error) if error.is_starting()) => {
+                let second = match second.error {
+                    Error::Server(error) => error.failure(Phase::Login, &self.server.endpoint),
+                    Error::Failed(failure) => failure,
+                };
+                Err(second.hint(format!("that is without TLS; with TLS: {}", first.message)).into())
             }
             (Err(second), _) => Err(second.error),
         }
@@ -118,7 +130,7 @@ impl Opening<'_> {
         wire.send().await?;
         match wire.receive_byte().await? {
             b'S' => {
-                let stream = tls.connect(self.attempt, &self.server.host, wire.stream).await?;
+                let stream = tls.connect(self.attempt, &self.server.host, wire.stream).await.map_err(logged)?;
                 let mut wire = Wire::new(stream, self.server.endpoint.clone());
                 wire.encrypted = true;
                 Ok(Answer::Encrypted(wire))

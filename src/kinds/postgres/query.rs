@@ -3,7 +3,7 @@
 use super::{
     ask::Question,
     classify::Phase,
-    session::{BOOL, Column, Error, Row, Session},
+    session::{BOOL, Error, Prepared, Row, Session},
 };
 use crate::probe::{Attempt, Attempting, Class, Failure, Verdict};
 
@@ -30,8 +30,8 @@ async fn run(attempt: &Attempt<'_>, session: &mut Session, query: &str) -> Resul
     attempt.stage(format!("logged in to {}, but no answer to the query", session.endpoint()));
     // Looked at before it is run: what is no query is never run, whatever it would do.
     let rows = match session.prepare(query).await {
-        Ok(columns) => {
-            check_columns(columns.as_deref()).map_err(|what| session.not_yet(Class::Config, what))?;
+        Ok(prepared) => {
+            check_columns(&prepared).map_err(|what| session.not_yet(Class::Config, what))?;
             session.execute(&[], 2).await
         }
         Err(error) => Err(error),
@@ -45,11 +45,12 @@ fn failure(session: &Session, error: Error) -> Failure {
     Failure { message: format!("query: {}", failure.message), ..failure }
 }
 
-fn check_columns(columns: Option<&[Column]>) -> Result<(), String> {
-    match columns {
-        None | Some([]) => Err("query: is no SELECT, it answers with no column".to_owned()),
-        Some([first, ..]) if first.type_oid == BOOL => Ok(()),
-        Some([first, ..]) => Err(format!("query: its first column is {}, not boolean", type_name(first.type_oid))),
+fn check_columns(prepared: &Prepared) -> Result<(), String> {
+    match prepared.columns.first() {
+        _ if prepared.params > 0 => Err("query: takes parameters ($1), and there are none to give".to_owned()),
+        None => Err("query: is no SELECT, it answers with no column".to_owned()),
+        Some(first) if first.type_oid == BOOL => Ok(()),
+        Some(first) => Err(format!("query: its first column is {}, not boolean", type_name(first.type_oid))),
     }
 }
 
@@ -81,6 +82,7 @@ fn type_name(oid: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kinds::postgres::session::Column;
 
     #[test]
     fn only_one_row_with_true_in_it_is_ready() {
@@ -97,11 +99,15 @@ mod tests {
     }
 
     #[test]
-    fn the_first_column_is_boolean() {
-        let column = |type_oid| Column { name: "x".to_owned(), type_oid };
-        assert_eq!(check_columns(Some(&[column(BOOL), column(25)])), Ok(()));
-        assert_eq!(check_columns(Some(&[column(23)])).unwrap_err(), "query: its first column is integer, not boolean");
-        assert_eq!(check_columns(Some(&[column(17)])).unwrap_err(), "query: its first column is of type 17, not boolean");
-        assert!(check_columns(None).is_err());
+    fn the_first_column_is_boolean_and_nothing_is_to_be_filled_in() {
+        let check = |params, types: &[u32]| {
+            let columns = types.iter().map(|oid| Column { name: "x".to_owned(), type_oid: *oid }).collect();
+            check_columns(&Prepared { params, columns })
+        };
+        assert_eq!(check(0, &[BOOL, 25]), Ok(()));
+        assert_eq!(check(0, &[23]).unwrap_err(), "query: its first column is integer, not boolean");
+        assert_eq!(check(0, &[17]).unwrap_err(), "query: its first column is of type 17, not boolean");
+        assert!(check(0, &[]).is_err());
+        assert!(check(1, &[BOOL]).unwrap_err().contains("takes parameters"));
     }
 }

@@ -6,7 +6,7 @@ use fallible_iterator::FallibleIterator;
 use postgres_protocol::{
     IsNull,
     message::{
-        backend::{DataRowBody, Message},
+        backend::{DataRowBody, Field, Message},
         frontend,
     },
 };
@@ -51,6 +51,15 @@ pub struct Column {
     pub name: String,
     /// Its type's OID.
     pub type_oid: u32,
+}
+
+/// What a statement takes and answers with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prepared {
+    /// How many parameters it takes.
+    pub params: usize,
+    /// Its columns; none where it is no query.
+    pub columns: Vec<Column>,
 }
 
 /// A row as text; NULL is none.
@@ -132,23 +141,27 @@ impl Session {
         self.until_ready(|_| Ok(())).await
     }
 
-    /// What `sql` would answer with, without running it: its columns, or none where it is no query.
-    pub async fn prepare(&mut self, sql: &str) -> Result<Option<Vec<Column>>, Error> {
+    /// What `sql` takes and would answer with, without running it.
+    pub async fn prepare(&mut self, sql: &str) -> Result<Prepared, Error> {
         let output = &mut self.wire.output;
         frontend::parse("", sql, [], output).map_err(unsendable)?;
         frontend::describe(b'S', "", output).map_err(unsendable)?;
         frontend::sync(output);
         self.wire.send().await?;
-        let mut columns = None;
+        let mut prepared = Prepared::default();
         self.until_ready(|message| {
-            if let Message::RowDescription(body) = message {
-                let fields = body.fields().map(|field| Ok(Column { name: field.name().to_owned(), type_oid: field.type_oid() }));
-                columns = Some(fields.collect().map_err(unreadable)?);
+            match message {
+                Message::ParameterDescription(body) => prepared.params = body.parameters().count().map_err(unreadable)?,
+                Message::RowDescription(body) => {
+                    let column = |field: Field<'_>| Ok(Column { name: field.name().to_owned(), type_oid: field.type_oid() });
+                    prepared.columns = body.fields().map(column).collect().map_err(unreadable)?;
+                }
+                _ => {}
             }
             Ok(())
         })
         .await?;
-        Ok(columns)
+        Ok(prepared)
     }
 
     /// Runs what was prepared last, up to `max` rows; 0 means all.

@@ -94,7 +94,7 @@ impl Wire {
             }
             let whole = self.next_length()?.unwrap_or(5);
             if self.input.len() < whole {
-                self.input.reserve((whole - self.input.len()).clamp(512, 64 * 1024));
+                self.input.reserve((whole - self.input.len()).min(64 * 1024));
                 self.fill().await?;
                 continue;
             }
@@ -129,6 +129,7 @@ impl Wire {
     }
 
     async fn fill(&mut self) -> Result<(), Failure> {
+        self.input.reserve(512);
         match self.stream.read_buf(&mut self.input).await {
             Ok(0) => Err(self.lost(&io::ErrorKind::UnexpectedEof.into())),
             Ok(_) => Ok(()),
