@@ -1,7 +1,7 @@
 //! `postgres:` — logged in, and ReadyForQuery: never just a port, never AuthenticationOk.
 //!
 //! ```text
-//! dsn, service, passfile, os_user, ssl -> target -> ask -> open -> login -> session -> a Question
+//! dsn, service, hosts, passfile, os_user, ssl -> target -> ask -> open -> login -> session -> a Question
 //! ```
 //!
 //! The migrations kind sits on [`Target`], [`Question`] and [`Session`] too.
@@ -9,6 +9,7 @@
 mod ask;
 mod classify;
 mod dsn;
+mod hosts;
 mod login;
 mod open;
 mod os_user;

@@ -4,7 +4,7 @@ use std::{sync::atomic::AtomicBool, time::Duration};
 
 use super::{
     dsn::{self, Params},
-    os_user, passfile, service,
+    hosts, os_user, passfile, service,
     ssl::{self, Encryption},
 };
 use crate::{
@@ -44,9 +44,6 @@ const VARIABLES: &[(&str, &str)] = &[
     ("PGTARGETSESSIONATTRS", "target_session_attrs"),
     ("PGUSER", "user"),
 ];
-
-/// Where Debian's libpq and where PostgreSQL's own puts the sockets.
-const SOCKET_DIRS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 
 /// What to reach: the servers of one declaration and the login that they share.
 pub struct Target {
@@ -173,7 +170,7 @@ impl Target {
             spec.error("no user: the URL, the key user, PGUSER and USER name none, and /etc/passwd does not know our uid")
         })?;
         let database = own("dbname").unwrap_or_else(|| user.clone());
-        let places = places(all).map_err(|what| spec.error(what))?;
+        let places = hosts::read(all).map_err(|what| spec.error(what))?;
         let networked = places.iter().any(|place| matches!(place.endpoint, Endpoint::Tcp(..)));
         let encryption = ssl::read(spec, declared, all, home, networked)?;
         let (passfile, passfile_note) = passwords(spec, all, home)?;
@@ -301,69 +298,6 @@ fn connect_timeout(all: &Params) -> Result<Option<Duration>, String> {
         Ok(seconds) => Ok(u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)),
         Err(_) => Err("connect_timeout: is a whole number of seconds".to_owned()),
     }
-}
-
-/// One server as it was written.
-struct Place {
-    endpoint: Endpoint,
-    host: String,
-    port: String,
-    /// What a password file calls it.
-    named: String,
-}
-
-/// The servers, paired as libpq pairs them: as many addresses as names, and as many ports, or one for all.
-fn places(all: &Params) -> Result<Vec<Place>, String> {
-    let list = |keyword: &str| all.get(keyword).map(|text| text.split(',').map(str::trim).collect::<Vec<_>>());
-    let (hosts, addresses, ports) = (list("host"), list("hostaddr"), list("port").unwrap_or_else(|| vec![""]));
-    let count = match (&hosts, &addresses) {
-        (Some(hosts), Some(addresses)) if hosts.len() != addresses.len() => {
-            return Err(format!("{} host names, but {} hostaddr values", hosts.len(), addresses.len()));
-        }
-        (Some(hosts), _) => hosts.len(),
-        (None, Some(addresses)) => addresses.len(),
-        (None, None) => 1,
-    };
-    if ports.len() != 1 && ports.len() != count {
-        return Err(format!("{} ports for {count} hosts", ports.len()));
-    }
-    let mut places = Vec::new();
-    for n in 0..count {
-        let port = *ports.get(n).or(ports.first()).unwrap_or(&"");
-        let port = match port {
-            "" => 5432,
-            port => port.parse::<u16>().ok().filter(|port| *port > 0).ok_or("port (or PGPORT): not a number from 1 to 65535")?,
-        };
-        let host = hosts.as_ref().map_or("", |hosts| hosts[n]);
-        let address = addresses.as_ref().map_or("", |addresses| addresses[n]);
-        places.extend(place(host, address, port)?);
-    }
-    Ok(places)
-}
-
-fn place(host: &str, address: &str, port: u16) -> Result<Vec<Place>, String> {
-    let unix = |dir: &str| Place {
-        endpoint: Endpoint::Unix(format!("{dir}/.s.PGSQL.{port}")),
-        host: dir.to_owned(),
-        port: port.to_string(),
-        named: if SOCKET_DIRS.contains(&dir) { "localhost" } else { dir }.to_owned(),
-    };
-    if !address.is_empty() {
-        if address.split('%').next().and_then(|address| address.parse::<std::net::IpAddr>().ok()).is_none() {
-            return Err("hostaddr (or PGHOSTADDR): is an address, not a name".to_owned());
-        }
-        let host = if host.is_empty() { address } else { host }.to_owned();
-        let endpoint = Endpoint::Tcp(address.to_owned(), port);
-        return Ok(vec![Place { endpoint, named: host.clone(), host, port: port.to_string() }]);
-    }
-    Ok(match host {
-        "" => SOCKET_DIRS.into_iter().map(unix).collect(),
-        dir if dir.starts_with(['/', '@']) => vec![unix(dir.trim_end_matches('/'))],
-        host => {
-            let endpoint = Endpoint::Tcp(host.to_owned(), port);
-            vec![Place { endpoint, host: host.to_owned(), port: port.to_string(), named: host.to_owned() }]
-        }
-    })
 }
 
 #[cfg(test)]
