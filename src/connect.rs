@@ -3,6 +3,7 @@
 mod lookup;
 mod recorded;
 mod servers;
+mod tcp;
 
 use std::{
     collections::VecDeque,
@@ -172,59 +173,46 @@ async fn connect_any(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
             false => again().filter(|_| open.len() < MAX_CONNECTS),
         };
         // Not left to a sleep of nothing, which would cost a tick of the timer, a millisecond.
-        if let Some(index) = candidate.filter(|_| Instant::now() >= next) {
+        let ended = if let Some(index) = candidate.filter(|_| Instant::now() >= next) {
             if open.len() >= MAX_CONNECTS
                 && let Some(oldest) = oldest_first.pop_front()
             {
                 oldest.abort();
             }
-            let address = addresses[index];
-            oldest_first.push_back(open.spawn(async move { (index, connect_tcp(address).await) }));
             begun += 1;
             next = Instant::now() + STAGGER;
-            continue;
-        }
-        tokio::select! {
-            biased;
-            done = open.join_next(), if !open.is_empty() => match done {
-                Some(Ok((_, Ok(stream)))) => return Ok(stream),
-                Some(Ok((index, Err(error)))) => {
-                    if is_local_limit(&error) {
-                        return Err(connect_failure(&error, &addresses[index].to_string()));
-                    }
-                    refused[index] = Some(error);
-                    if begun < addresses.len() {
-                        next = Instant::now();
-                    }
+            match tcp::begin(addresses[index]) {
+                Ok(tcp::Begun::Connected(stream)) => Some((index, TcpStream::from_std(stream))),
+                Ok(tcp::Begun::Pending(socket)) => {
+                    let address = addresses[index];
+                    oldest_first.push_back(open.spawn(async move { (index, tcp::finish(socket, address).await) }));
+                    None
                 }
-                // It made way for another address.
-                Some(Err(_)) | None => {}
-            },
-            () = sleep_until(next), if candidate.is_some() => {}
+                Err(error) => Some((index, Err(error))),
+            }
+        } else {
+            tokio::select! {
+                biased;
+                // A task that was aborted made way for another address.
+                done = open.join_next(), if !open.is_empty() => done.and_then(Result::ok),
+                () = sleep_until(next), if candidate.is_some() => None,
+            }
+        };
+        match ended {
+            None => {}
+            Some((_, Ok(stream))) => return Ok(stream),
+            Some((index, Err(error))) if is_local_limit(&error) => {
+                return Err(connect_failure(&error, &addresses[index].to_string()));
+            }
+            Some((index, Err(error))) => {
+                refused[index] = Some(error);
+                if begun < addresses.len() {
+                    next = Instant::now();
+                }
+            }
         }
     }
     Err(all_refused(addresses, refused))
-}
-
-async fn connect_tcp(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(address).await?;
-    if is_itself(&stream, address)? {
-        // Reset rather than closed: its TIME_WAIT would hold the very port that the server is about to bind.
-        stream.set_zero_linger()?;
-        return Err(io::ErrorKind::ConnectionRefused.into());
-    }
-    // Every protocol here speaks in short turns.
-    stream.set_nodelay(true)?;
-    Ok(stream)
-}
-
-/// Whether a connection ends where it began.
-///
-/// A port of this machine that nobody listens on may be the one that the kernel picks for our own end; TCP then connects the
-/// socket to itself (RFC 9293, simultaneous open). Asked every few milliseconds, that happens within minutes.
-fn is_itself(stream: &TcpStream, address: SocketAddr) -> io::Result<bool> {
-    let own = stream.local_addr()?;
-    Ok(own.port() == address.port() && own.ip() == address.ip())
 }
 
 fn all_refused(addresses: &[SocketAddr], errors: Vec<Option<io::Error>>) -> Failure {

@@ -2,7 +2,6 @@
 
 mod failure;
 mod files;
-mod recorded;
 mod verify;
 
 use std::{
@@ -21,11 +20,10 @@ use rustls::{
 use tokio_rustls::TlsConnector;
 
 use crate::{
-    connect::{Endpoint, Stream},
+    connect::{Endpoint, Recorded, Stream},
     probe::{Attempt, Class, Failure, Key},
     spec::{ConfigError, Spec},
 };
-use recorded::Recorded;
 
 /// The TLS keys, the same for every kind.
 pub static KEYS: &[Key] = &[
@@ -123,10 +121,10 @@ impl Tls {
         };
         let config = self.config.get_or_init(|| self.config()).clone()?;
         attempt.stage(format!("connected to {host}, but no end of the TLS handshake"));
-        let connecting = TlsConnector::from(config).connect(name, Recorded::new(stream)).into_fallible();
-        match connecting.await {
+        let (stream, first) = Recorded::new(stream);
+        match TlsConnector::from(config).connect(name, stream).await {
             Ok(stream) => Ok(Box::new(stream)),
-            Err((error, stream)) => Err(failure::handshake(&error, stream.first_bytes(), &self.told(host))),
+            Err(error) => Err(failure::handshake(&error, &first.bytes(), &self.told(host))),
         }
     }
 

@@ -10,6 +10,7 @@ mod list {
     pub static KINDS: &[&Kind] = &[
         &super::postgres::KIND,
         &super::nats::KIND,
+        &super::http::KIND,
         &super::tcp::KIND,
         &super::unix::KIND,
         &super::dns::KIND,
@@ -22,6 +23,7 @@ pub use list::KINDS;
 pub mod command;
 pub mod dns;
 pub mod file;
+pub mod http;
 pub mod nats;
 pub mod postgres;
 pub mod tcp;

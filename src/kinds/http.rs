@@ -1,0 +1,182 @@
+//! `http:`, `https:`, `http+unix:` — a response with an expected status and body.
+
+mod exchange;
+mod expect;
+mod failure;
+mod proxy;
+mod request;
+mod retry_after;
+mod target;
+
+use hyper::header::{HeaderValue, LOCATION, PROXY_AUTHORIZATION};
+use url::Url;
+
+use crate::{
+    connect::{Endpoint, Stream},
+    probe::{Attempt, Attempting, Class, Failure, Key, Kind, Probe, Verdict},
+    spec::{ConfigError, Spec},
+    tls::{KEYS as TLS_KEYS, Tls, TlsFiles, Verify, said_in_clear},
+};
+use exchange::{Answer, exchange};
+use expect::Expect;
+use proxy::{Proxies, Proxy};
+use request::Template;
+use target::{Target, endpoint_of, host_of, origin_form};
+
+/// The kind.
+pub static KIND: Kind = Kind {
+    name: "http",
+    schemes: &["http", "https", "http+unix"],
+    usage: "https://[USER:PASSWORD@]HOST[:PORT]/PATH, http+unix://%2FRUN%2FX.SOCK/PATH",
+    summary: "a response with an expected status and body",
+    keys: &[KEYS, TLS_KEYS],
+    build,
+};
+
+static KEYS: &[Key] = &[
+    Key { name: "status", value: "STATUS+STATUS", help: "statuses wanted: 200, 2xx, 200-204; default 200-299" },
+    Key { name: "method", value: "METHOD", help: "GET or HEAD; default GET" },
+    Key { name: "header", value: "NAME: VALUE", help: "header to send; repeats" },
+    Key { name: "match", value: "REGEX", help: "regular expression that the body must match somewhere" },
+    Key {
+        name: "json",
+        value: "POINTER[==VALUE]",
+        help: "RFC 6901 pointer into the body: to VALUE, or to anything but false and null",
+    },
+    Key { name: "redirects", value: "N", help: "redirects to follow; default 0: a redirect is a status as any other" },
+    Key {
+        name: "proxy",
+        value: "URL",
+        help: "http:// proxy to use, or env for http_proxy, https_proxy and no_proxy; default none",
+    },
+    Key { name: "user", value: "NAME", help: "user of HTTP Basic" },
+    Key { name: "password", value: "PASSWORD", help: "the user's password" },
+    Key { name: "bearer", value: "TOKEN", help: "token to send as Authorization: Bearer" },
+];
+
+/// As curl's, and more than any health check needs.
+const MAX_REDIRECTS: u32 = 50;
+
+struct Http {
+    url: Url,
+    endpoint: Endpoint,
+    template: Template,
+    expect: Expect,
+    redirects: u32,
+    proxies: Proxies,
+    tls: Tls,
+    /// For other origins: the same trust, but neither our certificate nor the name that was set.
+    elsewhere: Tls,
+}
+
+fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
+    let Target { url, endpoint, userinfo } = Target::from_spec(spec)?;
+    let template = Template::from_spec(spec, userinfo.as_ref())?;
+    let expect = Expect::from_spec(spec)?;
+    if template.is_head() && expect.needs_body() {
+        return Err(spec.key_error("method", "a response to HEAD has no body for match or json to look at"));
+    }
+    let redirects = match spec.key("redirects").map(str::parse) {
+        None => 0,
+        Some(Ok(n)) if n <= MAX_REDIRECTS => n,
+        Some(_) => return Err(spec.key_error("redirects", format_args!("is a number from 0 to {MAX_REDIRECTS}"))),
+    };
+    let proxies = if spec.scheme == "http+unix" { Proxies::default() } else { Proxies::from_spec(spec)? };
+    let tls = Tls::from_spec(spec)?;
+    if Tls::is_asked_for(spec) && spec.scheme != "https" && redirects == 0 {
+        return Err(spec.error(format_args!("{}: speaks no TLS; its keys belong to https:", spec.scheme)));
+    }
+    let verify = if spec.flag("insecure")? { Verify::Nothing } else { Verify::Full };
+    let files = TlsFiles { ca: spec.key("ca").map(str::to_owned), ..TlsFiles::default() };
+    let elsewhere = Tls::new(files, None, verify).map_err(|what| spec.key_error("ca", what))?;
+    Ok(Box::new(Http { url, endpoint, template, expect, redirects, proxies, tls, elsewhere }))
+}
+
+impl Probe for Http {
+    fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> Attempting<'a> {
+        Box::pin(async { self.ask(attempt).await.map_or_else(Verdict::from, Verdict::Ready) })
+    }
+
+    fn is_local(&self) -> bool {
+        self.endpoint.is_local() && self.proxies.of(&self.url).is_none()
+    }
+}
+
+impl Http {
+    async fn ask(&self, attempt: &Attempt<'_>) -> Result<String, Failure> {
+        let mut url = self.url.clone();
+        let mut left = self.redirects;
+        loop {
+            let own = url.origin() == self.url.origin();
+            let answer = self.fetch(attempt, &url, own).await?;
+            match answer.headers.get(LOCATION) {
+                Some(location) if left > 0 && matches!(answer.status.as_u16(), 301 | 302 | 303 | 307 | 308) => {
+                    url = next(&url, location).ok_or_else(|| {
+                        let status = failure::shown(answer.status);
+                        Failure::new(Class::Absent, format!("status {status} redirects to what is no http: or https: URL"))
+                    })?;
+                    left -= 1;
+                }
+                _ => return self.expect.judge(&answer, own && self.template.credentials),
+            }
+        }
+    }
+
+    /// One request to one server. `own`: it is the declaration's own origin, which alone gets what the declaration says of it.
+    async fn fetch(&self, attempt: &Attempt<'_>, url: &Url, own: bool) -> Result<Answer, Failure> {
+        let nowhere = || Failure::new(Class::Absent, "redirected to a URL that HTTP cannot ask for");
+        let (host, server) = host_of(url).zip(endpoint_of(url)).ok_or_else(nowhere)?;
+        let server = if own { &self.endpoint } else { &server };
+        let is_tls = url.scheme() == "https";
+        let proxy = if own && matches!(server, Endpoint::Unix(_)) { None } else { self.proxies.of(url) };
+        let peer = proxy.map_or(server, |proxy| &proxy.endpoint);
+        let mut stream = attempt.connect(peer).await?;
+        if is_tls {
+            if let Some(proxy) = proxy {
+                proxy.tunnel(attempt, &mut stream, &host, url.port_or_known_default().unwrap_or(443)).await?;
+            }
+            stream = self.shake_hands(attempt, &host, own, stream).await?;
+        }
+        let (uri, login) = match proxy.filter(|_| !is_tls) {
+            // RFC 9112, section 3.2.2: a proxy is told the whole URL.
+            Some(Proxy { authorization, .. }) => {
+                let login = authorization.as_ref().and_then(|login| HeaderValue::from_str(login.reveal()).ok());
+                (url.as_str().split('#').next().and_then(|url| url.parse().ok()), login)
+            }
+            None => (origin_form(url), None),
+        };
+        let login = login.map(|login| (PROXY_AUTHORIZATION, login));
+        let request = self.template.request(url, uri.ok_or_else(nowhere)?, own, login);
+        let endpoint = if is_tls { server } else { peer };
+        exchange(attempt, stream, endpoint, request, |status| self.expect.needs_body() && self.expect.wants(status.as_u16()))
+            .await
+    }
+
+    async fn shake_hands(
+        &self,
+        attempt: &Attempt<'_>,
+        host: &str,
+        own: bool,
+        stream: Box<dyn Stream>,
+    ) -> Result<Box<dyn Stream>, Failure> {
+        let tls = if own { &self.tls } else { &self.elsewhere };
+        tls.connect(attempt, host, stream).await.map_err(|failure| {
+            match said_in_clear(&failure).is_some_and(|said| said.starts_with("HTTP/")) {
+                true => failure.hint("the port speaks plain HTTP: use http:"),
+                false => failure,
+            }
+        })
+    }
+}
+
+/// Where a redirect leads. Its userinfo is not ours to send.
+fn next(url: &Url, location: &HeaderValue) -> Option<Url> {
+    let mut next = url.join(location.to_str().ok()?).ok()?;
+    let _ = next.set_username("");
+    let _ = next.set_password(None);
+    next.set_fragment(None);
+    matches!(next.scheme(), "http" | "https").then_some(next)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,175 @@
+//! What a response that was not wanted means, and what a connection on which none came.
+
+use std::{error::Error, io};
+
+use hyper::StatusCode;
+
+use super::{exchange::Answer, retry_after};
+use crate::{
+    connect::Endpoint,
+    probe::{Class, Failure},
+    text::{one_line, quoted},
+    tls::late_failure,
+};
+
+/// How much of a body's first line is shown.
+const SHOWN: usize = 120;
+
+/// `status 502 Bad Gateway, wanted 200-299: first line of the body`.
+pub(super) fn of_status(answer: &Answer, wanted: &str, credentials: bool) -> Failure {
+    let status = answer.status;
+    let line = first_line(answer);
+    if status == StatusCode::BAD_REQUEST
+        && let Some(failure) = bad_request(&String::from_utf8_lossy(&answer.body))
+    {
+        return failure;
+    }
+    let said = line.map(|line| format!(": {line}")).unwrap_or_default();
+    let mut failure = Failure::new(class_of(status), format!("status {}, wanted {wanted}{said}", shown(status)));
+    if failure.class == Class::Busy {
+        failure.retry_after = retry_after::of(&answer.headers);
+    }
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !credentials => failure.hint("no credentials were sent"),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            failure.hint("the credentials are wrong, or the server does not know them yet")
+        }
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => failure.hint("the proxy wants a user and a password in its URL"),
+        _ => failure,
+    }
+}
+
+fn class_of(status: StatusCode) -> Class {
+    match status.as_u16() {
+        401 | 403 | 407 => Class::Auth,
+        429 | 503 => Class::Busy,
+        _ => Class::Absent,
+    }
+}
+
+/// A 400 with which a server says something about TLS: nginx, Apache and Go have words of their own for it.
+fn bad_request(body: &str) -> Option<Failure> {
+    const WANTS_TLS: [&str; 3] = [
+        "The plain HTTP request was sent to HTTPS port",
+        "Client sent an HTTP request to an HTTPS server",
+        "speaking plain HTTP to an SSL-enabled server port",
+    ];
+    const CERTIFICATE: [&str; 2] = ["No required SSL certificate was sent", "The SSL certificate error"];
+    let find = |phrases: &[&'static str]| phrases.iter().copied().find(|phrase| body.contains(phrase));
+    if let Some(phrase) = find(&WANTS_TLS) {
+        return Some(speaks_tls(&format!(": {phrase}")));
+    }
+    let phrase = find(&CERTIFICATE)?;
+    let failure = Failure::new(Class::Tls, format!("the server refused our client certificate, or wants one (400: {phrase})"));
+    Some(failure.hint("cert=PATH and key=PATH give one"))
+}
+
+fn speaks_tls(said: &str) -> Failure {
+    Failure::new(Class::Protocol, format!("the port speaks TLS{said}")).hint("use https:")
+}
+
+/// `502 Bad Gateway`.
+pub(super) fn shown(status: StatusCode) -> String {
+    match status.canonical_reason() {
+        Some(reason) => format!("{} {reason}", status.as_u16()),
+        None => status.as_u16().to_string(),
+    }
+}
+
+/// What a person would read first: a line of text, or the title of a page, unless it only repeats the status.
+fn first_line(answer: &Answer) -> Option<String> {
+    let text = quoted(&answer.body).map(|_| String::from_utf8_lossy(&answer.body))?;
+    let line = match text.trim_start().starts_with('<') {
+        true => {
+            let (_, title) = text.split_once("<title>")?;
+            one_line(title.split_once("</title>")?.0, SHOWN)
+        }
+        false => one_line(&text, SHOWN),
+    };
+    (!line.is_empty() && line != shown(answer.status) && Some(line.as_str()) != answer.status.canonical_reason()).then_some(line)
+}
+
+/// The failure of an exchange that brought no whole response; `first` is what the server said first.
+pub(super) fn of_exchange(error: &hyper::Error, first: &[u8], endpoint: &Endpoint) -> Failure {
+    let begins = |word: &[u8]| first.iter().zip(word).all(|(a, b)| a == b);
+    match first {
+        [] => {}
+        // An alert or a handshake message: RFC 8446, section 5.1.
+        [0x15 | 0x16, 3, ..] => return speaks_tls(""),
+        // A SETTINGS frame: RFC 9113, section 3.4.
+        [0, 0, _, 4, 0, ..] => {
+            return Failure::new(Class::Protocol, format!("the server speaks HTTP/2 only ({endpoint})"));
+        }
+        _ if begins(b"HTTP/") => {}
+        _ => {
+            let said = quoted(first).map(|line| format!(", it says: {line}")).unwrap_or_default();
+            return Failure::new(Class::Protocol, format!("not HTTP{said} ({endpoint})"));
+        }
+    }
+    let io = std::iter::successors(error.source(), |error| (*error).source()).find_map(|error| error.downcast_ref::<io::Error>());
+    match io {
+        Some(io) if io.kind() != io::ErrorKind::UnexpectedEof => late_failure(io, endpoint),
+        _ if error.is_parse() => Failure::new(Class::Protocol, format!("not HTTP/1: {error} ({endpoint})")),
+        _ if first.is_empty() => Failure::new(Class::Connect, format!("connection closed without a response ({endpoint})")),
+        _ => Failure::new(Class::Connect, format!("the response ends half-way ({endpoint})")),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use hyper::HeaderMap;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        let body = body.as_bytes().to_vec();
+        Answer { status: StatusCode::from_u16(status).unwrap(), headers: HeaderMap::new(), body, cut: false }
+    }
+
+    #[test]
+    fn every_status_has_its_class_and_is_told_with_the_first_line_of_its_body() {
+        const HTTPS: &str = "<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head></html>";
+        for (status, body, class, want) in [
+            (401, "", Class::Auth, "status 401 Unauthorized, wanted 200-299"),
+            (403, "\nno way\nat all", Class::Auth, "status 403 Forbidden, wanted 200-299: no way"),
+            (407, "", Class::Auth, "status 407 Proxy Authentication Required, wanted 200-299"),
+            (404, "Not Found", Class::Absent, "status 404 Not Found, wanted 200-299"),
+            (429, "", Class::Busy, "status 429 Too Many Requests, wanted 200-299"),
+            (503, r#"{"status":"DOWN"}"#, Class::Busy, r#"status 503 Service Unavailable, wanted 200-299: {"status":"DOWN"}"#),
+            (
+                502,
+                "<html>\r\n<head><title>502 Bad Gateway</title></head>",
+                Class::Absent,
+                "status 502 Bad Gateway, wanted 200-299",
+            ),
+            (302, "", Class::Absent, "status 302 Found, wanted 200-299"),
+            (299, "", Class::Absent, "status 299, wanted 200-299"),
+            (500, "\u{1f}\u{8b}\u{0}", Class::Absent, "status 500 Internal Server Error, wanted 200-299"),
+            (400, HTTPS, Class::Protocol, "the port speaks TLS: The plain HTTP request was sent to HTTPS port"),
+            (
+                400,
+                "Client sent an HTTP request to an HTTPS server.\n",
+                Class::Protocol,
+                "the port speaks TLS: Client sent an HTTP request to an HTTPS server",
+            ),
+            (
+                400,
+                "<title>400 No required SSL certificate was sent</title>",
+                Class::Tls,
+                "the server refused our client certificate, or wants one (400: No required SSL certificate was sent)",
+            ),
+        ] {
+            let failure = of_status(&answer(status, body), "200-299", true);
+            assert_eq!((failure.class, failure.message.as_str()), (class, want), "{status}");
+        }
+    }
+
+    #[test]
+    fn retry_after_counts_only_where_the_server_is_busy() {
+        for (status, want) in [(503, Some(7)), (429, Some(7)), (404, None)] {
+            let mut answer = answer(status, "");
+            answer.headers.insert("retry-after", "7".parse().unwrap());
+            assert_eq!(of_status(&answer, "200", false).retry_after.map(|d| d.as_secs()), want);
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Proxies: none unless asked for, since a probe through one says more of the proxy than of the dependency.
+
+use std::net::IpAddr;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use hyper::StatusCode;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use url::Url;
+
+use super::{
+    failure,
+    target::{endpoint_of, host_of},
+};
+use crate::{
+    connect::{Endpoint, Stream, stream_failure},
+    expand::Text,
+    probe::{Attempt, Class, Failure},
+    spec::{ConfigError, Spec},
+    text::{Secret, quoted},
+};
+
+/// The longest head of an answer to CONNECT, in bytes.
+const MAX_HEAD: usize = 16 * 1024;
+
+/// The proxies of one dependency.
+#[derive(Default)]
+pub(super) struct Proxies {
+    http: Option<Proxy>,
+    https: Option<Proxy>,
+    except: Vec<String>,
+}
+
+/// One proxy.
+#[derive(Clone)]
+pub(super) struct Proxy {
+    pub(super) endpoint: Endpoint,
+    /// The value of Proxy-Authorization.
+    pub(super) authorization: Option<Secret>,
+}
+
+impl Proxies {
+    /// Reads the key `proxy`: `env`, or a URL.
+    pub(super) fn from_spec(spec: &Spec) -> Result<Self, ConfigError> {
+        match spec.key("proxy") {
+            None | Some("none") => Ok(Self::default()),
+            Some("env") => Self::from_env(spec).map_err(|what| spec.key_error("proxy", what)),
+            Some(url) => {
+                let proxy = Proxy::parse(spec, url).map_err(|what| spec.key_error("proxy", what))?;
+                Ok(Self { http: Some(proxy.clone()), https: Some(proxy), except: Vec::new() })
+            }
+        }
+    }
+
+    /// As curl reads them. HTTP_PROXY in capitals is not honoured: in a CGI program whoever sends a `Proxy:` header sets it.
+    fn from_env(spec: &Spec) -> Result<Self, String> {
+        let first = |names: &[&str]| -> Result<Option<(String, String)>, String> {
+            for name in names {
+                if let Some(value) = spec.env.var(name)?.filter(|value| !value.is_empty()) {
+                    return Ok(Some(((*name).to_owned(), value)));
+                }
+            }
+            Ok(None)
+        };
+        let proxy = |names: &[&str]| match first(names)? {
+            Some((name, value)) => Proxy::parse(spec, &value).map(Some).map_err(|what| format!("the variable {name} {what}")),
+            None => Ok(None),
+        };
+        let except = first(&["no_proxy", "NO_PROXY"])?.map(|(_, value)| value).unwrap_or_default();
+        Ok(Self {
+            http: proxy(&["http_proxy", "all_proxy", "ALL_PROXY"])?,
+            https: proxy(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"])?,
+            except: except.split([',', ' ']).map(|e| e.trim().to_ascii_lowercase()).filter(|e| !e.is_empty()).collect(),
+        })
+    }
+
+    /// The proxy for `url`, if it has one.
+    pub(super) fn of(&self, url: &Url) -> Option<&Proxy> {
+        let proxy = if url.scheme() == "https" { self.https.as_ref() } else { self.http.as_ref() };
+        let (host, port) = (host_of(url)?, url.port_or_known_default()?);
+        proxy.filter(|_| !self.except.iter().any(|except| excepts(except, &host, port)))
+    }
+}
+
+/// Whether an entry of `no_proxy` means this host: `*`, a name with all below it, an address, a network; each with a port or without.
+fn excepts(entry: &str, host: &str, port: u16) -> bool {
+    if entry == "*" {
+        return true;
+    }
+    if let Ok(address) = host.parse::<IpAddr>() {
+        let (bare, only) = match entry.strip_prefix('[').and_then(|entry| entry.split_once(']')) {
+            Some((bare, rest)) => (bare, rest.strip_prefix(':')),
+            None if entry.matches(':').count() == 1 => {
+                entry.split_once(':').map_or((entry, None), |(bare, port)| (bare, Some(port)))
+            }
+            None => (entry, None),
+        };
+        return in_network(bare, address) && only.is_none_or(|only| only.parse() == Ok(port));
+    }
+    let (name, only) = entry.split_once(':').map_or((entry, None), |(name, port)| (name, Some(port)));
+    let name = name.trim_start_matches('*').trim_start_matches('.').trim_end_matches('.');
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    let below = host.strip_suffix(name).is_some_and(|above| above.is_empty() || above.ends_with('.'));
+    !name.is_empty() && below && only.is_none_or(|only| only.parse() == Ok(port))
+}
+
+fn in_network(network: &str, address: IpAddr) -> bool {
+    let (base, bits) = network.split_once('/').map_or((network, None), |(base, bits)| (base, Some(bits)));
+    let Ok(base) = base.parse::<IpAddr>() else { return false };
+    let Some(bits) = bits else { return base == address };
+    let Ok(bits) = bits.parse::<u32>() else { return false };
+    match (base, address) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => {
+            bits <= 32 && (a.to_bits() ^ b.to_bits()).checked_shr(32 - bits).unwrap_or_default() == 0
+        }
+        (IpAddr::V6(a), IpAddr::V6(b)) => {
+            bits <= 128 && (a.to_bits() ^ b.to_bits()).checked_shr(128 - bits).unwrap_or_default() == 0
+        }
+        _ => false,
+    }
+}
+
+impl Proxy {
+    /// `http://[USER:PASSWORD@]HOST[:PORT]` or `HOST:PORT`. The error does not hold it.
+    fn parse(spec: &Spec, text: &str) -> Result<Self, String> {
+        let wrong = || "is not env, none or the URL of a proxy (http://HOST:PORT)".to_owned();
+        let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+        let url = Url::parse(&text).map_err(|_| wrong())?;
+        if url.scheme() != "http" {
+            return Err("is not the URL of an http:// proxy; others are not supported".to_owned());
+        }
+        let decoded = |text: &str| Text::literal(text).decoded().map_err(|_| wrong());
+        let authorization = match (url.username(), url.password()) {
+            ("", None) => None,
+            (user, password) => {
+                let password = spec.secret(decoded(password.unwrap_or_default())?);
+                Some(spec.secret(format!("Basic {}", STANDARD.encode(format!("{}:{}", decoded(user)?, password.reveal())))))
+            }
+        };
+        Ok(Self { endpoint: endpoint_of(&url).ok_or_else(wrong)?, authorization })
+    }
+
+    /// Asks the proxy for a tunnel to `host:port`: CONNECT, RFC 9110, section 9.3.6.
+    pub(super) async fn tunnel(
+        &self,
+        attempt: &Attempt<'_>,
+        stream: &mut dyn Stream,
+        host: &str,
+        port: u16,
+    ) -> Result<(), Failure> {
+        attempt.stage(format!("connected to the proxy {}, but no tunnel", self.endpoint));
+        let place = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+        let login =
+            self.authorization.as_ref().map(|login| format!("Proxy-Authorization: {}\r\n", login.reveal())).unwrap_or_default();
+        let request = format!("CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n{login}\r\n");
+        let failed = |error: std::io::Error| stream_failure(&error, &self.endpoint);
+        stream.write_all(request.as_bytes()).await.map_err(failed)?;
+        stream.flush().await.map_err(failed)?;
+        let mut head = Vec::new();
+        // Byte by byte: what stands behind the empty line belongs to the tunnel.
+        while !head.ends_with(b"\r\n\r\n") && head.len() < MAX_HEAD {
+            head.push(stream.read_u8().await.map_err(failed)?);
+        }
+        refusal(&head, &self.endpoint).map_or(Ok(()), Err)
+    }
+}
+
+/// What a proxy's answer to CONNECT means, if it is no tunnel.
+fn refusal(head: &[u8], proxy: &Endpoint) -> Option<Failure> {
+    let line = quoted(head).unwrap_or_default();
+    let status = line.strip_prefix("HTTP/1.").and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok());
+    match status.and_then(|code: u16| StatusCode::from_u16(code).ok()) {
+        Some(status) if status.is_success() => None,
+        Some(StatusCode::PROXY_AUTHENTICATION_REQUIRED) => Some(
+            Failure::new(Class::Auth, format!("the proxy refused the tunnel: {line} ({proxy})"))
+                .hint("the proxy wants a user and a password in its URL"),
+        ),
+        // 502, 503, 504: the proxy could not connect, which is where we would be without it.
+        Some(status) => {
+            Some(Failure::new(Class::Connect, format!("the proxy gives no tunnel: {} ({proxy})", failure::shown(status))))
+        }
+        None => Some(Failure::new(Class::Protocol, format!("the proxy speaks no HTTP, it says: {line} ({proxy})"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_proxy_is_read_as_curl_reads_it() {
+        for (entry, host, port, want) in [
+            ("*", "a", 80, true),
+            ("example.com", "example.com", 80, true),
+            ("example.com", "a.example.com", 80, true),
+            (".example.com", "a.example.com", 80, true),
+            ("*.example.com", "a.example.com", 80, true),
+            ("example.com", "notexample.com", 80, false),
+            ("example.com:8080", "example.com", 80, false),
+            ("example.com:80", "example.com", 80, true),
+            ("10.0.0.0/8", "10.1.2.3", 80, true),
+            ("10.0.0.0/8", "11.1.2.3", 80, false),
+            ("0.0.0.0/0", "11.1.2.3", 80, true),
+            ("127.0.0.1", "127.0.0.1", 80, true),
+            ("127.0.0.1:81", "127.0.0.1", 80, false),
+            ("fd00::/8", "fd00::1", 80, true),
+            ("[::1]:80", "::1", 80, true),
+            ("::1", "::1", 80, true),
+            ("10.0.0.0/99", "10.0.0.0", 80, false),
+            (".", "a", 80, false),
+        ] {
+            assert_eq!(excepts(entry, host, port), want, "{entry} {host}:{port}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_that_gives_no_tunnel_is_told_from_one_that_cannot() {
+        let proxy = Endpoint::Tcp("proxy".to_owned(), 3128);
+        for (head, want) in [
+            ("HTTP/1.1 200 Connection established\r\n\r\n", None),
+            ("HTTP/1.0 200 OK\r\n\r\n", None),
+            ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", Some(Class::Auth)),
+            ("HTTP/1.1 503 Service Unavailable\r\n\r\n", Some(Class::Connect)),
+            ("SSH-2.0\r\n\r\n", Some(Class::Protocol)),
+        ] {
+            assert_eq!(refusal(head.as_bytes(), &proxy).map(|failure| failure.class), want, "{head}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The request: method, headers, credentials. Read and proved at build, put together for each attempt.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use http_body_util::Empty;
+use hyper::{
+    HeaderMap, Method, Request, Uri,
+    body::Bytes,
+    header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING, USER_AGENT},
+};
+use url::{Position, Url};
+
+use crate::{
+    expand::Text,
+    spec::{ConfigError, Spec},
+};
+
+/// What is the same in every request of one dependency.
+pub(super) struct Template {
+    method: Method,
+    /// What the declaration adds, credentials among it: for its own origin only.
+    own: HeaderMap,
+    /// Whether credentials are among it.
+    pub(super) credentials: bool,
+}
+
+impl Template {
+    /// Reads the keys `method`, `header`, `user`, `password` and `bearer`, and the URL's userinfo.
+    pub(super) fn from_spec(spec: &Spec, userinfo: Option<&Text>) -> Result<Self, ConfigError> {
+        let method = match spec.key("method") {
+            None | Some("GET") => Method::GET,
+            Some("HEAD") => Method::HEAD,
+            Some(_) => return Err(spec.key_error("method", "is GET or HEAD: a probe changes nothing")),
+        };
+        let mut own = HeaderMap::new();
+        for header in spec.all("header") {
+            let (name, value) = read_header(spec, header).map_err(|what| spec.key_error("header", what))?;
+            own.append(name, value);
+        }
+        if let Some((key, value)) = authorization(spec, userinfo)? {
+            if own.contains_key(AUTHORIZATION) {
+                return Err(spec.key_error(key, "the header Authorization is given too; one is enough"));
+            }
+            own.insert(AUTHORIZATION, value);
+        }
+        let credentials = own.contains_key(AUTHORIZATION);
+        Ok(Self { method, own, credentials })
+    }
+
+    /// Whether a response to it has a body.
+    pub(super) fn is_head(&self) -> bool {
+        self.method == Method::HEAD
+    }
+
+    /// The request for `url`. `own`: it goes to the declaration's own origin; `more` is for the next hop alone.
+    pub(super) fn request(
+        &self,
+        url: &Url,
+        uri: Uri,
+        own: bool,
+        more: Option<(HeaderName, HeaderValue)>,
+    ) -> Request<Empty<Bytes>> {
+        let mut request = Request::new(Empty::new());
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = uri;
+        let headers = request.headers_mut();
+        if own {
+            *headers = self.own.clone();
+        }
+        let host = HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort]);
+        headers.entry(HOST).or_insert(host.unwrap_or_else(|_| HeaderValue::from_static("localhost")));
+        headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(concat!("afterall/", env!("CARGO_PKG_VERSION"))));
+        headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        headers.extend(more);
+        request
+    }
+}
+
+/// `Name: value`. No error shows the value, nor a name that is none: it may be a value whose name was forgotten.
+fn read_header(spec: &Spec, header: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let (name, value) = header.split_once(':').ok_or("is written Name: value")?;
+    let name = HeaderName::try_from(name.trim()).map_err(|_| "is written Name: value, and this is not a header's name")?;
+    if [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&name) {
+        return Err(format!("{name} is not yours to set"));
+    }
+    let value = spec.secret(value.trim());
+    // `Bearer TOKEN`: a server may echo the token alone.
+    if let Some((_, token)) = value.reveal().rsplit_once(' ').filter(|(_, token)| token.len() >= 8) {
+        spec.secret(token);
+    }
+    let mut value =
+        HeaderValue::from_str(value.reveal()).map_err(|_| format!("the value of {name} holds a control character"))?;
+    value.set_sensitive(true);
+    Ok((name, value))
+}
+
+/// The value of Authorization, and the key that it comes from.
+fn authorization(spec: &Spec, userinfo: Option<&Text>) -> Result<Option<(&'static str, HeaderValue)>, ConfigError> {
+    let mut user = spec.key("user").map(str::to_owned);
+    let mut password = spec.secret_key("password");
+    if let Some(userinfo) = userinfo {
+        let (in_url, password_in_url) = spec.userinfo(userinfo)?;
+        user = user.or(Some(in_url));
+        password = password.or(password_in_url);
+    }
+    let bearer = spec.secret_key("bearer");
+    let (key, secret) = match (user, password, bearer) {
+        (None, None, None) => return Ok(None),
+        (None, None, Some(token)) => ("bearer", spec.secret(format!("Bearer {}", token.reveal()))),
+        (_, _, Some(_)) => return Err(spec.key_error("bearer", "a user is given too; one is enough")),
+        (None, Some(_), None) => return Err(spec.key_error("password", "needs a user")),
+        (Some(user), _, None) if user.contains(':') => {
+            return Err(spec.key_error("user", "holds a colon, which HTTP Basic cannot carry"));
+        }
+        (Some(user), password, None) => {
+            let password = password.unwrap_or_default();
+            let encoded = spec.secret(STANDARD.encode(format!("{user}:{}", password.reveal())));
+            ("user", spec.secret(format!("Basic {}", encoded.reveal())))
+        }
+    };
+    let mut value = HeaderValue::from_str(secret.reveal()).map_err(|_| spec.key_error(key, "holds a control character"))?;
+    value.set_sensitive(true);
+    Ok(Some((key, value)))
+}

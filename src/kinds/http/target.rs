@@ -1,0 +1,108 @@
+//! Where a request goes: the declaration's URL, its parts put together with every expansion as data.
+
+use url::{Host, Position, Url};
+
+use crate::{
+    connect::Endpoint,
+    expand::Text,
+    spec::{ConfigError, Spec},
+};
+
+/// The URL without userinfo, and where its server listens.
+pub(super) struct Target {
+    pub(super) url: Url,
+    pub(super) endpoint: Endpoint,
+    pub(super) userinfo: Option<Text>,
+}
+
+/// A value of a query this long or longer may be a token and is kept out of messages.
+const MAYBE_A_TOKEN: usize = 8;
+
+impl Target {
+    /// Puts the URL together. `url::Url` sees it only now that it is split: an expansion with `/`, `?` or `#` in it
+    /// stays in the part in which it was written.
+    pub(super) fn from_spec(spec: &Spec) -> Result<Self, ConfigError> {
+        let parts = spec.parts()?;
+        let server = spec.server(&parts.servers)?;
+        let is_unix = spec.scheme == "http+unix";
+        if server.host.is_empty() || is_unix != server.host.starts_with('/') || (is_unix && server.port.is_some()) {
+            let usage = if is_unix { "http+unix://%2Frun%2Fx.sock/ready" } else { "https://api/ready" };
+            return Err(spec.error(format_args!("{}: needs a host, e.g. {usage}", spec.scheme)));
+        }
+        // What an address's zone means is known on this machine only, and to no server.
+        let bare = server.host.split('%').next().unwrap_or_default();
+        let mut base = match (is_unix, bare.contains(':')) {
+            (true, _) => "http://localhost".to_owned(),
+            (false, true) => format!("{}://[{bare}]", spec.scheme),
+            (false, false) => format!("{}://{}", spec.scheme, server.host),
+        };
+        if let Some(port) = server.port {
+            base = format!("{base}:{port}");
+        }
+        let path = component(&parts.path, b"/:@!$&'()*+,;=");
+        let query = parts.query.as_ref().map(|query| match query.as_value() {
+            // The whole query as the application has it.
+            Some(whole) => whole.replace('#', "%23"),
+            None => component(query, b"/?:@"),
+        });
+        remember_tokens(spec, query.as_deref().unwrap_or_default());
+        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+        let url = Url::parse(&format!("{base}{path}{query}")).ok().filter(|url| origin_form(url).is_some());
+        let url = url.ok_or_else(|| spec.error("not a URL that HTTP can ask for"))?;
+        let endpoint = match is_unix {
+            true => Endpoint::Unix(server.host),
+            false if server.host.contains('%') => Endpoint::Tcp(server.host, url.port_or_known_default().unwrap_or(80)),
+            false => endpoint_of(&url).ok_or_else(|| spec.error("the URL has no host"))?,
+        };
+        Ok(Self { url, endpoint, userinfo: parts.userinfo })
+    }
+}
+
+/// Where a URL's server listens.
+pub(super) fn endpoint_of(url: &Url) -> Option<Endpoint> {
+    Some(Endpoint::Tcp(host_of(url)?, url.port_or_known_default()?))
+}
+
+/// The host as names are looked up and certificates are verified: an address without its brackets.
+pub(super) fn host_of(url: &Url) -> Option<String> {
+    Some(match url.host()? {
+        Host::Domain(name) => name.to_owned(),
+        Host::Ipv4(address) => address.to_string(),
+        Host::Ipv6(address) => address.to_string(),
+    })
+}
+
+/// `/path?query`, if a request line can hold it.
+pub(super) fn origin_form(url: &Url) -> Option<hyper::Uri> {
+    url[Position::BeforePath..Position::AfterQuery].parse().ok()
+}
+
+/// Literal parts as they stand, expansions percent-encoded (RFC 3986, section 2) but for `keep`.
+fn component(text: &Text, keep: &[u8]) -> String {
+    let mut out = String::new();
+    for c in text.raw().chars() {
+        let Some(value) = text.part(c.encode_utf8(&mut [0; 4])).as_value().map(str::to_owned) else {
+            out.push(c);
+            continue;
+        };
+        for byte in value.bytes() {
+            match byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || keep.contains(&byte) {
+                true => out.push(char::from(byte)),
+                false => out.push_str(&format!("%{byte:02X}")),
+            }
+        }
+    }
+    out
+}
+
+fn remember_tokens(spec: &Spec, query: &str) {
+    for pair in query.split('&') {
+        let value = pair.split_once('=').map_or(pair, |(_, value)| value);
+        if value.len() >= MAYBE_A_TOKEN {
+            spec.secret(value);
+            if let Ok(decoded) = Text::literal(value).decoded() {
+                spec.secret(decoded);
+            }
+        }
+    }
+}
