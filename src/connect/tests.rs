@@ -64,18 +64,6 @@ async fn every_address_is_tried_and_every_refusal_is_told() {
 }
 
 #[tokio::test]
-async fn a_connection_to_itself_is_not_a_server() {
-    let socket = tokio::net::TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let address = socket.local_addr().unwrap();
-    let stream = socket.connect(address).await.unwrap();
-    assert!(is_itself(&stream, address).unwrap());
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    assert!(!is_itself(&TcpStream::connect(address).await.unwrap(), address).unwrap());
-}
-
-#[tokio::test]
 async fn a_unix_socket_whose_queue_is_full_is_busy() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s");

@@ -88,6 +88,7 @@ impl Listener for Heard {
         let what = match event.what {
             What::NotYet(failure) => said(failure),
             What::Ready(detail) => format!("ready: {detail}"),
+            What::Confirmed => "confirmed".to_owned(),
             What::Lost(failure) => format!("lost: {}", said(failure)),
             What::TimedOut(failure) => format!("timed out: {}", or_none(failure)),
             What::Proceeded(failure) => format!("proceeded: {}", or_none(failure)),
@@ -113,6 +114,7 @@ struct Wait {
     open_attempts: usize,
     signal: Option<(u64, i32)>,
     random: fn() -> f64,
+    ask_all: bool,
 }
 
 struct Outcome {
@@ -135,6 +137,7 @@ impl Wait {
             open_attempts: 1000,
             signal: None,
             random: || 0.0,
+            ask_all: false,
         }
     }
 
@@ -167,6 +170,7 @@ impl Wait {
             random: self.random,
             deadline: self.deadline.map(ms),
             tick: ms(1000),
+            ask_all: self.ask_all,
         };
         let signal = self.signal;
         let stop = async move {

@@ -1,0 +1,95 @@
+//! One TCP connect, begun without the reactor: a neighbour on this machine has answered before the call returns.
+
+use std::{io, net, net::SocketAddr};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fd::OwnedFd,
+    io::Errno,
+    net::{AddressFamily, SocketFlags, SocketType, connect, socket_with, sockopt},
+};
+use tokio::net::TcpStream;
+
+/// What a connect has come to when the call returns.
+pub enum Begun {
+    /// The other side has accepted.
+    Connected(net::TcpStream),
+    /// The other side has not answered yet.
+    Pending(net::TcpStream),
+}
+
+/// Begins to connect.
+///
+/// On loopback the answer is there at once: a refused connection then costs five system calls, and nobody is woken.
+pub fn begin(address: SocketAddr) -> io::Result<Begun> {
+    let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
+    let socket: OwnedFd = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
+    match connect(&socket, &address) {
+        Ok(()) => {}
+        Err(Errno::INPROGRESS) => {
+            let mut fds = [PollFd::new(&socket, PollFlags::OUT)];
+            if poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? == 0 {
+                return Ok(Begun::Pending(socket.into()));
+            }
+            sockopt::socket_error(&socket)??;
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(Begun::Connected(connected(socket.into(), address)?))
+}
+
+/// Waits for the answer.
+pub async fn finish(socket: net::TcpStream, address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = TcpStream::from_std(socket)?;
+    socket.writable().await?;
+    if let Some(error) = socket.take_error()? {
+        return Err(error);
+    }
+    TcpStream::from_std(connected(socket.into_std()?, address)?)
+}
+
+fn connected(stream: net::TcpStream, address: SocketAddr) -> io::Result<net::TcpStream> {
+    if is_itself(&stream, address)? {
+        // Reset rather than closed: its TIME_WAIT would hold the very port that the server is about to bind.
+        sockopt::set_socket_linger(&stream, Some(std::time::Duration::ZERO))?;
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
+    // Every protocol here speaks in short turns.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Whether a connection ends where it began.
+///
+/// A port of this machine that nobody listens on may be the one that the kernel picks for our own end; TCP then connects the
+/// socket to itself (RFC 9293, simultaneous open). Asked every few milliseconds, that happens within minutes.
+fn is_itself(stream: &net::TcpStream, address: SocketAddr) -> io::Result<bool> {
+    let own = stream.local_addr()?;
+    Ok(own.port() == address.port() && own.ip() == address.ip())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_to_itself_is_not_a_server() {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = socket.local_addr().unwrap();
+        let stream = socket.connect(address).await.unwrap().into_std().unwrap();
+        assert!(connected(stream, address).is_err());
+        // Nothing is left of it: the port can be listened on at once.
+        net::TcpListener::bind(address).unwrap();
+    }
+
+    #[test]
+    fn a_neighbours_answer_is_there_when_the_call_returns() {
+        let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        assert!(matches!(begin(address), Ok(Begun::Connected(_))));
+        drop(listener);
+        let error = begin(address).err().map(|e| e.kind());
+        assert_eq!(error, Some(io::ErrorKind::ConnectionRefused));
+    }
+}
