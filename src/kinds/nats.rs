@@ -72,6 +72,8 @@ struct Shared {
     tls: Tls,
     /// Nothing but INFO is exchanged in clear.
     must_tls: bool,
+    /// The server may know us by our certificate.
+    client_cert: bool,
     wanted: Option<Wanted>,
 }
 
@@ -83,6 +85,7 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
     let shared = Arc::new(Shared {
         tls: Tls::from_spec(spec)?,
         must_tls: spec.scheme == "tls" || Tls::is_asked_for(spec),
+        client_cert: spec.key("cert").is_some(),
         wanted: Wanted::from_spec(spec)?,
     });
     let mut servers: Vec<Server> = Vec::new();
@@ -141,14 +144,12 @@ impl Server {
         }
         attempt.stage(format!("connected to {}, but no answer to CONNECT and PING", self.endpoint));
         let options = self.login.connect_options(&info, tls)?;
-        wire.send(format!("CONNECT {options}\r\nPING\r\n").as_bytes()).await?;
-        loop {
-            match wire.next().await? {
-                Op::Pong => break,
-                Op::Ping => wire.send(b"PONG\r\n").await?,
-                Op::Info(_) | Op::Ok | Op::Message { .. } => {}
+        log_in(&mut wire, &options).await.map_err(|failure| match *self.login {
+            Login::Nobody if failure.class == Class::Auth && !self.shared.client_cert => {
+                failure.hint("no credentials were given: user and password, token, nkey or creds")
             }
-        }
+            _ => failure,
+        })?;
         let mut detail = format!("NATS {}", info.version);
         if let Some(wanted) = &self.shared.wanted {
             attempt.stage(format!("logged in to {}, but no answer from JetStream", self.endpoint));
@@ -210,6 +211,18 @@ impl Server {
                 None => failure,
             }
         })
+    }
+}
+
+/// CONNECT, and the PONG to our own PING: a server sends it only to whom it has let in.
+async fn log_in(wire: &mut Wire<'_>, options: &serde_json::Value) -> Result<(), Failure> {
+    wire.send(format!("CONNECT {options}\r\nPING\r\n").as_bytes()).await?;
+    loop {
+        match wire.next().await? {
+            Op::Pong => return Ok(()),
+            Op::Ping => wire.send(b"PONG\r\n").await?,
+            Op::Info(_) | Op::Ok | Op::Message { .. } => {}
+        }
     }
 }
 

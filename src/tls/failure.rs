@@ -7,7 +7,7 @@ use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerInco
 use crate::{
     connect::{Endpoint, is_local_limit, stream_failure},
     expand::describe,
-    probe::{Class, Failure},
+    probe::{Class, Cost, Failure},
     text::quoted,
 };
 
@@ -57,7 +57,7 @@ pub(super) fn late(error: &io::Error, endpoint: &Endpoint) -> Failure {
     match inner(error) {
         Some(Error::AlertReceived(alert)) => {
             let (what, hint) = alert_words(*alert, None);
-            with_hint(Failure::new(Class::Tls, format!("{what} ({endpoint})")), hint)
+            with_hint(Failure::new(Class::Tls, format!("{what} ({endpoint})")).cost(Cost::Logged), hint)
         }
         Some(error) => Failure::new(Class::Tls, format!("TLS broke: {error} ({endpoint})")),
         None => stream_failure(error, endpoint),
@@ -80,7 +80,8 @@ fn with_cause(error: &Error, told: &Told<'_>) -> Failure {
         ) => ("the server speaks neither TLS 1.2 nor 1.3".to_owned(), None),
         other => (format!("TLS handshake: {other}"), None),
     };
-    with_hint(Failure::new(Class::Tls, format!("{what} ({})", told.host)), hint)
+    // Either side has told the other why it gives up, and servers log that.
+    with_hint(Failure::new(Class::Tls, format!("{what} ({})", told.host)).cost(Cost::Logged), hint)
 }
 
 fn with_hint(failure: Failure, hint: Option<&'static str>) -> Failure {

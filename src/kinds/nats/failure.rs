@@ -1,7 +1,7 @@
 //! What a NATS server's refusals mean.
 
 use crate::{
-    probe::{Class, Failure},
+    probe::{Class, Cost, Failure},
     text::quoted,
 };
 
@@ -11,9 +11,9 @@ use crate::{
 pub(super) fn of_err(text: &str) -> Failure {
     let text = text.trim().trim_matches('\'');
     let class = class_of(&text.to_ascii_lowercase());
-    let failure = Failure::new(class, format!("-ERR '{text}'"));
+    // nats-server writes whatever it refuses a client into its log.
+    let failure = Failure::new(class, format!("-ERR '{text}'")).cost(Cost::Logged);
     match class {
-        // A permission that is missing leaves a line in the server's log too.
         Class::Auth => failure.hint("the credentials are wrong, or the server does not know them yet"),
         Class::Tls => failure.hint("use the scheme tls:"),
         Class::Protocol if text.contains("Port") => failure.hint("clients have a port of their own, usually 4222"),
@@ -57,7 +57,7 @@ pub(super) fn of_jetstream(code: u64, description: &str, what: &str) -> Failure 
         429 | 503 => Class::Busy,
         _ => Class::Absent,
     };
-    Failure::new(class, format!("{what}: {code} {description}"))
+    Failure::new(class, format!("{what}: {code} {description}").trim_end())
 }
 
 #[cfg(test)]

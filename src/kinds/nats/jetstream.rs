@@ -66,10 +66,8 @@ impl Wanted {
         let what = self.shown();
         match status {
             // Nobody listens on the subject: JetStream is off, or has not come up yet.
-            Some(503) if info.jetstream => {
-                Err(Failure::new(Class::Busy, format!("{what}: JetStream does not answer yet (503 no responders)")))
-            }
-            Some(503) => Err(Failure::new(Class::Absent, format!("{what}: JetStream is not enabled (503 no responders)"))),
+            Some(503) if info.jetstream => Err(Failure::new(Class::Busy, "JetStream does not answer yet (503 no responders)")),
+            Some(503) => Err(Failure::new(Class::Absent, "JetStream is not enabled (503 no responders)")),
             Some(code) if code >= 400 => Err(failure::of_jetstream(code.into(), "", &what)),
             _ => match serde_json::from_slice::<Value>(payload) {
                 Ok(answer) if answer["error"].is_object() => {
@@ -78,7 +76,7 @@ impl Wanted {
                     Err(failure::of_jetstream(error["code"].as_u64().unwrap_or_default(), description, &what))
                 }
                 Ok(answer) if answer.is_object() => Ok(()),
-                _ => Err(Failure::new(Class::Protocol, format!("{what}: JetStream answers no JSON"))),
+                _ => Err(Failure::new(Class::Protocol, "JetStream answers no JSON")),
             },
         }
     }
@@ -103,21 +101,9 @@ mod tests {
                 &on,
                 Some((Class::Absent, "stream ORDERS: 404 stream not found")),
             ),
-            (
-                &Wanted::Service,
-                Some(503),
-                "",
-                &on,
-                Some((Class::Busy, "JetStream: JetStream does not answer yet (503 no responders)")),
-            ),
-            (
-                &Wanted::Service,
-                Some(503),
-                "",
-                &off,
-                Some((Class::Absent, "JetStream: JetStream is not enabled (503 no responders)")),
-            ),
-            (&Wanted::Service, None, "hello", &on, Some((Class::Protocol, "JetStream: JetStream answers no JSON"))),
+            (&Wanted::Service, Some(503), "", &on, Some((Class::Busy, "JetStream does not answer yet (503 no responders)"))),
+            (&Wanted::Service, Some(503), "", &off, Some((Class::Absent, "JetStream is not enabled (503 no responders)"))),
+            (&Wanted::Service, None, "hello", &on, Some((Class::Protocol, "JetStream answers no JSON"))),
         ] {
             let got = wanted.judge(status, payload.as_bytes(), info).err().map(|failure| (failure.class, failure.message));
             assert_eq!(got, want.map(|(class, message)| (class, message.to_owned())));

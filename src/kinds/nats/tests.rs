@@ -96,7 +96,7 @@ async fn jetstream_is_asked_after_the_login() {
     const ANSWER: &str = "PONG\r\nMSG _INBOX.x 1 32\r\n{\"memory\":0,\"storage\":0,\"x\":\"y\"}\r\n";
     assert_eq!(ask("#jetstream", INFO, ANSWER).await.0, "ready: NATS 2.9.10, JetStream");
     const NOBODY: &str = "PONG\r\nHMSG _INBOX.x 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\n";
-    let want = "absent: stream S: JetStream is not enabled (503 no responders)";
+    let want = "absent: JetStream is not enabled (503 no responders)";
     assert_eq!(ask("#stream=S", INFO, NOBODY).await.0, want);
 }
 
