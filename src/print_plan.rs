@@ -27,26 +27,44 @@ pub fn text(plan: &Plan, deadline: Option<Duration>, command: Option<&str>) -> S
 }
 
 fn lines(planned: &Planned) -> Vec<(String, String)> {
-    let Settings { timeout, attempt_timeout, interval, max_interval, backoff, jitter, successes, on_timeout, fail_fast, until, after } =
-        &planned.settings;
+    let Settings {
+        timeout,
+        attempt_timeout,
+        interval,
+        max_interval,
+        backoff,
+        jitter,
+        successes,
+        on_timeout,
+        fail_fast,
+        until,
+        after,
+    } = &planned.settings;
     let mut lines: Vec<(&str, String)> = vec![
         ("kind", planned.kind.name.to_owned()),
         ("target", planned.target.clone()),
         ("ready when", planned.kind.summary.to_owned()),
-        ("timeout", match timeout {
-            Timeout::Once => "0 (one attempt)".to_owned(),
-            Timeout::After(timeout) => written(*timeout),
-            Timeout::Never => "never".to_owned(),
-        }),
+        (
+            "timeout",
+            match timeout {
+                Timeout::Once => "0 (one attempt)".to_owned(),
+                Timeout::After(timeout) => written(*timeout),
+                Timeout::Never => "never".to_owned(),
+            },
+        ),
         ("attempt-timeout", written(*attempt_timeout)),
         ("interval", interval.map_or("10ms on this machine, 50ms elsewhere".to_owned(), written)),
         ("max-interval", written(*max_interval)),
-        ("backoff", match backoff {
-            Backoff::Adaptive => "adaptive",
-            Backoff::Linear => "linear",
-            Backoff::Exponential => "exponential",
-            Backoff::Constant => "constant",
-        }.to_owned()),
+        (
+            "backoff",
+            match backoff {
+                Backoff::Adaptive => "adaptive",
+                Backoff::Linear => "linear",
+                Backoff::Exponential => "exponential",
+                Backoff::Constant => "constant",
+            }
+            .to_owned(),
+        ),
         ("jitter", format!("{}%", jitter * 100.0)),
         ("successes", successes.to_string()),
         ("on-timeout", if *on_timeout == OnTimeout::Proceed { "proceed" } else { "fail" }.to_owned()),
@@ -71,17 +89,25 @@ fn written(duration: Duration) -> String {
 pub fn warnings(planned: &[Planned], deadline: Option<Duration>) -> Vec<String> {
     let mut warnings = Vec::new();
     for Planned { spec, settings, .. } in planned {
-        if let Timeout::After(timeout) = settings.timeout && settings.attempt_timeout > timeout && !timeout.is_zero() {
+        if let Timeout::After(timeout) = settings.timeout
+            && settings.attempt_timeout > timeout
+            && !timeout.is_zero()
+        {
             // The default bound under a short timeout is no mistake: it is cut by the timeout.
             if settings.attempt_timeout != Settings::default().attempt_timeout {
                 warnings.push(format!("{}: attempt-timeout is longer than timeout, which cuts it", spec.name));
             }
         }
     }
-    let longest = planned.iter().filter_map(|start| chain(planned, start, planned.len())).max();
-    if let (Some(deadline), Some(longest)) = (deadline, longest) && longest > deadline {
+    let longest = || planned.iter().filter_map(|end| chain(planned, end, planned.len())).max();
+    if let Some(deadline) = deadline
+        && let Some(longest) = longest()
+        && longest > deadline
+    {
         let (longest, deadline) = (written(longest), written(deadline));
-        warnings.push(format!("the timeouts of the longest chain of after add up to {longest}, more than the deadline of {deadline}"));
+        warnings.push(format!(
+            "the timeouts of the longest chain of after add up to {longest}, more than the deadline of {deadline}"
+        ));
     }
     warnings
 }

@@ -93,6 +93,7 @@ pub async fn wait(
     });
     let mut stop = pin!(stop);
     let mut round = Round::new(dependencies, shared);
+    round.unblock();
     let mut next_tick = Instant::now() + world.tick;
     let end = loop {
         if let Some(end) = round.advance() {
@@ -143,20 +144,19 @@ struct Round {
 impl Round {
     fn new(dependencies: Vec<Dependency>, shared: Arc<Shared>) -> Self {
         let blocked = dependencies.into_iter().enumerate().map(|(place, dependency)| Waiter::new(place, dependency)).collect();
-        Self { shared, tasks: JoinSet::new(), blocked, settled: Vec::new(), confirming: false, waited_again: None, end: End::Ready }
+        Self {
+            shared,
+            tasks: JoinSet::new(),
+            blocked,
+            settled: Vec::new(),
+            confirming: false,
+            waited_again: None,
+            end: End::Ready,
+        }
     }
 
-    /// Starts what can be started. The end, once nothing is left to ask.
+    /// The end, once nothing is left to ask; before that, the confirming round.
     fn advance(&mut self) -> Option<End> {
-        let settled: HashSet<usize> = self.settled.iter().map(|(waiter, _)| waiter.place).collect();
-        let ready = |waiter: &mut Waiter| waiter.dependency.after.iter().all(|first| settled.contains(first));
-        for waiter in self.blocked.extract_if(.., ready) {
-            let shared = Arc::clone(&self.shared);
-            self.tasks.spawn(async move {
-                let until = waiter.deadline(Instant::now());
-                waiter.wait(&shared, until, Duration::ZERO).await
-            });
-        }
         if !self.tasks.is_empty() || !self.blocked.is_empty() {
             return None;
         }
@@ -171,6 +171,22 @@ impl Round {
         }
         self.confirming = true;
         self.tasks.is_empty().then_some(End::Ready)
+    }
+
+    /// Starts what nothing stands before any more.
+    fn unblock(&mut self) {
+        if self.blocked.is_empty() {
+            return;
+        }
+        let settled: HashSet<usize> = self.settled.iter().map(|(waiter, _)| waiter.place).collect();
+        let free = |waiter: &mut Waiter| waiter.dependency.after.iter().all(|first| settled.contains(first));
+        for waiter in self.blocked.extract_if(.., free) {
+            let shared = Arc::clone(&self.shared);
+            self.tasks.spawn(async move {
+                let until = waiter.deadline(Instant::now());
+                waiter.wait(&shared, until, Duration::ZERO).await
+            });
+        }
     }
 
     /// Takes in what became of one dependency. The end, if it decides that.
@@ -195,6 +211,7 @@ impl Round {
             },
             Outcome::Hopeless => return self.failed(waiter, End::Hopeless),
         }
+        self.unblock();
         None
     }
 
