@@ -176,6 +176,20 @@ const BACKOFFS: &[(&str, Backoff)] = &[
 const ON_TIMEOUTS: &[(&str, OnTimeout)] = &[("fail", OnTimeout::Fail), ("proceed", OnTimeout::Proceed)];
 const UNTILS: &[(&str, Until)] = &[("ready", Until::Ready), ("down", Until::Down)];
 
+/// The words that a common key takes, where they can be listed: for completions and the manual.
+pub fn choices(key: &str) -> Vec<&'static str> {
+    fn words<T>(choices: &[(&'static str, T)]) -> Vec<&'static str> {
+        choices.iter().map(|(name, _)| *name).collect()
+    }
+    match key {
+        "backoff" => words(BACKOFFS),
+        "on-timeout" => words(ON_TIMEOUTS),
+        "fail-fast" => Class::ALL.map(Class::name).to_vec(),
+        "until" => words(UNTILS),
+        _ => Vec::new(),
+    }
+}
+
 /// Durations over this are a mistake for `never`.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 

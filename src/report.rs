@@ -49,18 +49,19 @@ pub enum Format {
 }
 
 impl Format {
+    /// Every format, as it is written.
+    pub const ALL: [(&str, Format); 4] =
+        [("auto", Format::Auto), ("live", Format::Live), ("plain", Format::Plain), ("json", Format::Json)];
+
     /// Reads the option.
     ///
     /// # Errors
     /// Names the choices.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        match text {
-            "auto" => Ok(Format::Auto),
-            "live" => Ok(Format::Live),
-            "plain" => Ok(Format::Plain),
-            "json" => Ok(Format::Json),
-            _ => Err(ConfigError::at("--format", "is one of auto, live, plain, json")),
-        }
+        let found = Self::ALL.into_iter().find(|(name, _)| *name == text);
+        found.map(|(_, format)| format).ok_or_else(|| {
+            ConfigError::at("--format", format_args!("is one of {}", Self::ALL.map(|(name, _)| name).join(", ")))
+        })
     }
 
     /// Settles `auto`: live only where stderr is a terminal that can move its cursor, and somebody watches it.

@@ -4,6 +4,8 @@
 
 mod exec;
 mod exit_codes;
+mod generated;
 mod harness;
+mod kinds;
 mod signals;
 mod support;

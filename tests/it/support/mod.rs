@@ -17,6 +17,7 @@ pub mod postgres;
 pub mod process;
 pub mod psql;
 pub mod scripted;
+pub mod tmux;
 pub mod wait;
 
 pub use afterall::{Afterall, Running};
@@ -30,4 +31,5 @@ pub use nginx::Nginx;
 pub use ports::Address;
 pub use postgres::{Postgres, Shutdown};
 pub use scripted::{BlackHole, Reserved, Scripted};
+pub use tmux::Terminal;
 pub use wait::{ms, secs, wait_for, wait_until};

@@ -1,0 +1,56 @@
+# Generated: UPDATE=1 cargo test generated
+
+# Behind the first -- stands a command with its own completion.
+function __afterall_behind
+    contains -- -- (commandline -opc)
+end
+
+function __afterall_command
+    set -l words (commandline -opc)
+    set -l at (contains -i -- -- $words)
+    set -l before $words[(math $at + 1)..-1]
+    test (count $words) -gt $at; or set before
+    complete -C (string join -- ' ' (string escape -- $before) (commandline -ct))
+end
+
+function __afterall_list
+    set -l before (string replace -r '[^+]*$' '' -- (commandline -ct | string replace -r '^--[^=]*=' ''))
+    printf '%s\n' $before$argv
+end
+
+complete -c afterall -f
+complete -c afterall -n __afterall_behind -a '(__afterall_command)'
+complete -c afterall -n 'not __afterall_behind' -s t -l timeout -x -d 'How long each dependency may take; 0 = one attempt; never'
+complete -c afterall -n 'not __afterall_behind' -l attempt-timeout -x -d 'Bound on one attempt: resolve, connect, TLS, protocol, all of it'
+complete -c afterall -n 'not __afterall_behind' -l interval -x -d 'Shortest pause between attempts'
+complete -c afterall -n 'not __afterall_behind' -l max-interval -x -d 'Longest pause between attempts'
+complete -c afterall -n 'not __afterall_behind' -l backoff -x -a 'adaptive linear exponential constant' -d 'How pauses grow: adaptive, linear, exponential, constant'
+complete -c afterall -n 'not __afterall_behind' -l jitter -x -d 'Random part by which a pause is shortened'
+complete -c afterall -n 'not __afterall_behind' -l successes -x -d 'Consecutive successes wanted, max-interval apart'
+complete -c afterall -n 'not __afterall_behind' -l on-timeout -x -a 'fail proceed' -d 'fail, or proceed: one warning, then go on (after a timeout only)'
+complete -c afterall -n 'not __afterall_behind' -l fail-fast -x -a '(__afterall_list dns connect timeout tls auth busy absent failed protocol config)' -d 'Failure classes that end the wait at once, e.g. auth+tls'
+complete -c afterall -n 'not __afterall_behind' -l until -x -a 'ready down' -d 'ready, or down: refused, unreachable, no such name or file'
+complete -c afterall -n 'not __afterall_behind' -l deadline -x -d 'A timeout of everything that still waits'
+complete -c afterall -n 'not __afterall_behind' -l once -d 'One attempt each, now, and a table on stdout; exit 0 or 69'
+complete -c afterall -n 'not __afterall_behind' -s c -l config -r -F -d 'A TOML file with options and [dependency.NAME] tables'
+complete -c afterall -n 'not __afterall_behind' -l print-plan -d 'Print what would be waited for, and how, on stdout; exit 0 or 64'
+complete -c afterall -n 'not __afterall_behind' -l allow-empty -d 'Go on where nothing is declared to wait for'
+complete -c afterall -n 'not __afterall_behind' -l format -x -a 'auto live plain json' -d 'How the wait is shown: auto, live, plain, json'
+complete -c afterall -n 'not __afterall_behind' -s q -l quiet -d 'Say only what fails'
+complete -c afterall -n 'not __afterall_behind' -s v -l verbose -d 'Say every attempt'
+complete -c afterall -n 'not __afterall_behind' -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c afterall -n 'not __afterall_behind' -s V -l version -d 'Print version'
+complete -c afterall -n 'not __afterall_behind' -a 'postgres://' -d 'logged in and ready for a query'
+complete -c afterall -n 'not __afterall_behind' -a 'postgresql://' -d 'logged in and ready for a query'
+complete -c afterall -n 'not __afterall_behind' -a 'nats://' -d 'INFO, TLS if asked, CONNECT, PONG'
+complete -c afterall -n 'not __afterall_behind' -a 'tls://' -d 'INFO, TLS if asked, CONNECT, PONG'
+complete -c afterall -n 'not __afterall_behind' -a 'http://' -d 'a response with an expected status and body'
+complete -c afterall -n 'not __afterall_behind' -a 'https://' -d 'a response with an expected status and body'
+complete -c afterall -n 'not __afterall_behind' -a 'http+unix://' -d 'a response with an expected status and body'
+complete -c afterall -n 'not __afterall_behind' -a 'tcp://' -d 'a connection is accepted'
+complete -c afterall -n 'not __afterall_behind' -a 'unix:' -d 'a connection is accepted'
+complete -c afterall -n 'not __afterall_behind' -a 'dns:' -d 'the name resolves'
+complete -c afterall -n 'not __afterall_behind' -a 'file:' -d 'the path exists'
+complete -c afterall -n 'not __afterall_behind' -a 'exec:' -d 'the command exits 0 (stdin is /dev/null, stdout is thrown away)'
+complete -c afterall -n 'not __afterall_behind; and string match -qr "^(file|unix):" -- (commandline -ct)' \
+    -a '(set -l kind (string match -r "^[a-z]+:" -- (commandline -ct)); and printf "%s\n" $kind(__fish_complete_path (string replace -r "^[a-z]+:" "" -- (commandline -ct))))'

@@ -1,0 +1,174 @@
+//! What is generated from the registries and committed: the manual page and the completions. `UPDATE=1` rewrites them.
+
+mod completions;
+mod man;
+mod shells;
+
+use crate::support::process::program;
+use afterall::cli::Cli;
+use clap::{Arg, CommandFactory};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Of the repository.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[track_caller]
+fn is_up_to_date(path: &str, wanted: &str) {
+    let file = root().join(path);
+    if std::env::var_os("UPDATE").is_some_and(|value| value == "1") {
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, wanted).unwrap();
+    }
+    let found = fs::read_to_string(&file).unwrap_or_default();
+    let line = found.lines().zip(wanted.lines()).position(|(found, wanted)| found != wanted).unwrap_or(0) + 1;
+    assert!(found == wanted, "{path} is stale from line {line} on: UPDATE=1 cargo test generated");
+}
+
+/// An option of the command line, as the generated files need it.
+struct Opt {
+    long: String,
+    short: Option<char>,
+    /// What stands for its value; none for a flag.
+    value: Option<String>,
+    help: String,
+    variable: Option<String>,
+}
+
+impl Opt {
+    fn of(arg: &Arg) -> Option<Self> {
+        let takes_value = arg.get_action().takes_values();
+        let value = arg.get_value_names().filter(|_| takes_value).map(|names| names[0].to_string());
+        Some(Self {
+            long: arg.get_long()?.to_owned(),
+            short: arg.get_short(),
+            value,
+            help: arg.get_help().map(ToString::to_string).unwrap_or_default(),
+            variable: arg.get_env().map(|name| name.to_str().unwrap().to_owned()),
+        })
+    }
+
+    /// Its help without the default, for where there is little room.
+    fn brief(&self) -> &str {
+        self.help.split(" [default").next().unwrap()
+    }
+
+    /// The words that it takes, where they can be listed.
+    fn choices(&self) -> Vec<&'static str> {
+        match self.long.as_str() {
+            "format" => afterall::report::Format::ALL.map(|(name, _)| name).to_vec(),
+            long => afterall::keys::choices(long),
+        }
+    }
+
+    /// Whether several of its words can be joined by +.
+    fn is_list(&self) -> bool {
+        self.long == "fail-fast"
+    }
+
+    fn is_file(&self) -> bool {
+        self.value.as_deref() == Some("FILE")
+    }
+}
+
+fn options() -> Vec<Opt> {
+    let mut command = Cli::command();
+    // Only then are --help and --version among them.
+    command.build();
+    command.get_arguments().filter_map(Opt::of).collect()
+}
+
+#[test]
+fn the_manual_page_is_what_the_registries_say() {
+    is_up_to_date("man/afterall.1", &man::page());
+}
+
+#[test]
+fn the_completions_are_what_the_registries_say() {
+    is_up_to_date("completions/afterall.bash", &completions::bash());
+    is_up_to_date("completions/_afterall", &completions::zsh());
+    is_up_to_date("completions/afterall.fish", &completions::fish());
+}
+
+#[test]
+fn every_option_says_what_it_is_for() {
+    for option in options() {
+        assert!(!option.help.is_empty(), "--{}", option.long);
+    }
+}
+
+fn man_page() -> PathBuf {
+    root().join("man/afterall.1")
+}
+
+#[test]
+fn the_manual_page_has_no_mistake_that_mandoc_can_find() {
+    let output = Command::new(program("mandoc", "mandoc")).args(["-Tlint", "-Wstyle"]).arg(man_page()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    // The pages that ours refers to may not be installed, and how long the source's lines are is nobody's concern.
+    let is_harmless = |line: &&str| line.contains("referenced manual not found") || line.contains("line longer than 80 bytes");
+    let wrong: Vec<_> = said.lines().filter(|line| !is_harmless(line)).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn man_shows_every_section_kind_key_option_and_exit_code() {
+    let man = program("man", "man-db");
+    let output = Command::new(man)
+        .args(["--warnings", "--nh", "--nj", "-P", "cat", "-E", "UTF-8"])
+        .arg(man_page())
+        .env("MANWIDTH", "200")
+        .output();
+    let output = output.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
+    // As a terminal would show it: what is struck twice to be bold is shown once.
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let text = without_overstrikes(&text);
+    for section in [
+        "NAME",
+        "SYNOPSIS",
+        "DESCRIPTION",
+        "DEPENDENCIES",
+        "KINDS",
+        "KEYS",
+        "OPTIONS",
+        "CONFIG FILE",
+        "PACING",
+        "OUTPUT",
+        "EXIT STATUS",
+        "ENVIRONMENT",
+        "FILES",
+        "SIGNALS",
+        "EXAMPLES",
+        "SECURITY",
+    ] {
+        assert!(text.lines().any(|line| line == section), "no section {section} in\n{text}");
+    }
+    let mut wanted: Vec<String> = options().iter().map(|option| format!("--{}", option.long)).collect();
+    for kind in afterall::kinds::KINDS {
+        wanted.extend(kind.schemes.iter().map(|scheme| format!("{scheme}:")));
+        wanted.extend(kind.own_keys().map(|key| key.help.to_owned()));
+    }
+    wanted.extend(afterall::keys::COMMON.iter().map(|common| common.key.help.to_owned()));
+    wanted.extend(afterall::exit::TABLE.iter().map(|(_, meaning)| meaning.replace('`', "")));
+    let flat = text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+    for wanted in wanted {
+        let wanted = wanted.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+        assert!(flat.contains(&wanted), "the page does not say {wanted:?}:\n{text}");
+    }
+}
+
+fn without_overstrikes(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            '\u{8}' => drop(out.pop()),
+            c => out.push(c),
+        }
+    }
+    out
+}

@@ -1,0 +1,220 @@
+//! Completions, each written for its shell by hand around what the registries say.
+//!
+//! Not clap_complete's: it knows neither the schemes of a DEPENDENCY nor, in bash, the command behind `--`.
+
+use super::{Opt, options};
+use afterall::kinds::KINDS;
+use std::fmt::Write;
+
+/// Text between the single quotes of zsh (and bash).
+fn quoted(text: &str) -> String {
+    text.replace('\'', r"'\''")
+}
+
+const HEAD: &str = "# Generated: UPDATE=1 cargo test generated\n";
+
+/// What a dependency of each scheme begins with, and when such a one is ready.
+fn schemes() -> Vec<(String, &'static str)> {
+    let of = |scheme: &str, usage: &str| if usage.contains("://") { format!("{scheme}://") } else { format!("{scheme}:") };
+    KINDS.iter().flat_map(|kind| kind.schemes.iter().map(move |scheme| (of(scheme, kind.usage), kind.summary))).collect()
+}
+
+/// As it is written: `-t`, `--timeout`.
+fn written(option: &Opt) -> Vec<String> {
+    option.short.map(|short| format!("-{short}")).into_iter().chain([format!("--{}", option.long)]).collect()
+}
+
+pub fn bash() -> String {
+    let options = options();
+    let all: Vec<_> = options.iter().map(|option| format!("--{}", option.long)).collect();
+    let mut cases = String::new();
+    for option in options.iter().filter(|option| option.value.is_some()) {
+        let words = option.choices().join(" ");
+        let action = match (option.is_file(), option.is_list(), words.is_empty()) {
+            (true, ..) => "compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")".to_owned(),
+            (_, true, _) => format!("_afterall_list '{words}'"),
+            (_, _, false) => format!("mapfile -t COMPREPLY < <(compgen -W '{words}' -- \"$cur\")"),
+            _ => ":".to_owned(),
+        };
+        let _ = writeln!(cases, "        {}) {action}; return ;;", written(option).join(" | "));
+    }
+    let schemes: Vec<_> = schemes().into_iter().map(|(scheme, _)| scheme).collect();
+    format!(
+        r##"{HEAD}# shellcheck shell=bash
+
+# Words joined by +, of which the last is completed.
+_afterall_list() {{
+    local before=
+    [[ $cur == *+* ]] && before=${{cur%+*}}+
+    mapfile -t COMPREPLY < <(compgen -P "$before" -W "$1" -- "${{cur##*+}}")
+    compopt -o nospace
+}}
+
+_afterall() {{
+    local cur=${{COMP_WORDS[COMP_CWORD]}} prev=${{COMP_WORDS[COMP_CWORD - 1]}} at
+    COMPREPLY=()
+    for ((at = 1; at < COMP_CWORD; at++)); do
+        if [[ ${{COMP_WORDS[at]}} == -- ]]; then
+            # Behind it stands a command with its own completion, where bash-completion is there to find it.
+            if declare -F _command_offset >/dev/null; then
+                _command_offset $((at + 1))
+            elif ((COMP_CWORD == at + 1)); then
+                mapfile -t COMPREPLY < <(compgen -c -- "$cur")
+            else
+                compopt -o default
+            fi
+            return
+        fi
+    done
+    # --option=value and scheme:path are three words to bash.
+    if [[ $cur == = ]]; then
+        cur=
+    elif [[ $prev == = ]]; then
+        prev=${{COMP_WORDS[COMP_CWORD - 2]}}
+    elif [[ $cur == : || $prev == : ]]; then
+        [[ $cur == : ]] && at=$((COMP_CWORD - 1)) cur= || at=$((COMP_CWORD - 2))
+        if [[ ${{COMP_WORDS[at]}} == @(file|unix) ]]; then
+            compopt -o filenames
+            mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        fi
+        return
+    fi
+    case $prev in
+{cases}    esac
+    if [[ $cur == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W '{options}' -- "$cur")
+    else
+        mapfile -t COMPREPLY < <(compgen -W '{schemes}' -- "$cur")
+        compopt -o nospace
+    fi
+}}
+
+complete -F _afterall afterall
+"##,
+        options = all.join(" "),
+        schemes = schemes.join(" "),
+    )
+}
+
+/// Text between single quotes, in a place where zsh reads brackets and colons.
+fn for_arguments(text: &str) -> String {
+    text.replace('[', "\\[").replace(']', "\\]").replace(':', "\\:")
+}
+
+pub fn zsh() -> String {
+    let mut arguments = String::new();
+    for option in options() {
+        let names = written(&option);
+        let (open, names) = match names.as_slice() {
+            [short, long] => (format!("({short} {long})"), format!("'{{{short},{long}}}'")),
+            _ => (String::new(), names[0].clone()),
+        };
+        // A long option takes its value as a word of its own or behind a =.
+        let equals = if option.value.is_some() { "=" } else { "" };
+        let names = match option.short {
+            Some(short) if option.value.is_some() => format!("'{{-{short}+,--{}=}}'", option.long),
+            Some(_) => names,
+            None => format!("{names}{equals}"),
+        };
+        let help = quoted(&for_arguments(option.brief()));
+        let value = option.value.as_ref().map(|value| {
+            let words = option.choices().join(" ");
+            let action = match (option.is_file(), option.is_list(), words.is_empty()) {
+                (true, ..) => "_files".to_owned(),
+                (_, true, _) => format!("_values -s + class {words}"),
+                (_, _, false) => format!("({words})"),
+                _ => " ".to_owned(),
+            };
+            format!(":{}:{action}", value.to_lowercase())
+        });
+        let _ = writeln!(arguments, "        '{open}{names}[{help}]{}' \\", value.unwrap_or_default());
+    }
+    let mut described = String::new();
+    for (scheme, summary) in schemes() {
+        let _ = writeln!(described, "        '{}:{}'", scheme.replace(':', "\\:"), quoted(summary));
+    }
+    format!(
+        r##"#compdef afterall
+{HEAD}
+_afterall_dependency() {{
+    local -a schemes=(
+{described}    )
+    if [[ $PREFIX == (file|unix):* ]]; then
+        compset -P '*:'
+        _files
+    else
+        _describe -V dependency schemes -S ''
+    fi
+}}
+
+_afterall() {{
+    # Behind the first -- stands a command with its own completion.
+    local -i at=${{words[(i)--]}}
+    if (( at < CURRENT )); then
+        shift $at words
+        (( CURRENT -= at ))
+        _normal
+        return
+    fi
+    _arguments -s \
+{arguments}        '*: :_afterall_dependency'
+}}
+
+_afterall "$@"
+"##
+    )
+}
+
+fn for_fish(text: &str) -> String {
+    text.replace('\\', r"\\").replace('\'', r"\'")
+}
+
+pub fn fish() -> String {
+    let mut out = format!(
+        r##"{HEAD}
+# Behind the first -- stands a command with its own completion.
+function __afterall_behind
+    contains -- -- (commandline -opc)
+end
+
+function __afterall_command
+    set -l words (commandline -opc)
+    set -l at (contains -i -- -- $words)
+    set -l before $words[(math $at + 1)..-1]
+    test (count $words) -gt $at; or set before
+    complete -C (string join -- ' ' (string escape -- $before) (commandline -ct))
+end
+
+function __afterall_list
+    set -l before (string replace -r '[^+]*$' '' -- (commandline -ct | string replace -r '^--[^=]*=' ''))
+    printf '%s\n' $before$argv
+end
+
+complete -c afterall -f
+complete -c afterall -n __afterall_behind -a '(__afterall_command)'
+"##
+    );
+    for option in options() {
+        let short = option.short.map(|short| format!(" -s {short}")).unwrap_or_default();
+        let words = option.choices().join(" ");
+        let value = match (option.value.is_some(), option.is_file(), option.is_list(), words.is_empty()) {
+            (false, ..) => String::new(),
+            (_, true, ..) => " -r -F".to_owned(),
+            (_, _, true, _) => format!(" -x -a '(__afterall_list {words})'"),
+            (_, _, _, false) => format!(" -x -a '{words}'"),
+            _ => " -x".to_owned(),
+        };
+        let _ = writeln!(
+            out,
+            "complete -c afterall -n 'not __afterall_behind'{short} -l {}{value} -d '{}'",
+            option.long,
+            for_fish(option.brief())
+        );
+    }
+    for (scheme, summary) in schemes() {
+        let _ = writeln!(out, "complete -c afterall -n 'not __afterall_behind' -a '{scheme}' -d '{}'", for_fish(summary));
+    }
+    out += "complete -c afterall -n 'not __afterall_behind; and string match -qr \"^(file|unix):\" -- (commandline -ct)' \\\n";
+    out += "    -a '(set -l kind (string match -r \"^[a-z]+:\" -- (commandline -ct)); and printf \"%s\\n\" $kind(__fish_complete_path (string replace -r \"^[a-z]+:\" \"\" -- (commandline -ct))))'\n";
+    out
+}

@@ -1,0 +1,151 @@
+//! The manual page: the prose of `man/afterall.1.in`, and what the registries say in place of its `@NAME@` lines.
+
+use super::{options, root};
+use afterall::keys::COMMON;
+use afterall::kinds::KINDS;
+use afterall::probe::{Class, Key};
+use afterall::{config, exit, tls};
+use std::fmt::Write;
+use std::fs;
+
+pub fn page() -> String {
+    let prose = fs::read_to_string(root().join("man/afterall.1.in")).unwrap();
+    // The first two lines speak of the template.
+    let prose = prose.splitn(3, '\n').nth(2).unwrap();
+    let page = prose
+        .replace("@VERSION@", env!("CARGO_PKG_VERSION"))
+        .replace("@KINDS@", &kinds())
+        .replace("@COMMON@", &common())
+        .replace("@CLASSES@", &classes())
+        .replace("@OPTIONS@", &arguments())
+        .replace("@FILE_OPTIONS@", &file_options())
+        .replace("@EXIT@", &exit_status())
+        .replace("@ENVIRONMENT@", &environment());
+    format!(".\\\" Generated from afterall.1.in and the source: UPDATE=1 cargo test generated\n{page}")
+}
+
+/// Text as roff takes it literally.
+fn literal(text: &str) -> String {
+    let text = text.replace('\\', "\\e").replace('-', "\\-");
+    if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }
+}
+
+/// The same, with what stands between backticks in bold.
+fn sentence(text: &str) -> String {
+    let parts = text.split('`').enumerate();
+    let text: String =
+        parts.map(|(n, part)| if n % 2 == 1 { format!("\\fB{}\\fR", literal(part)) } else { literal(part) }).collect();
+    if text.ends_with('.') || text.is_empty() { text } else { format!("{text}.") }
+}
+
+/// A tagged paragraph.
+fn item(out: &mut String, tag: &str, text: &str) {
+    let _ = writeln!(out, ".TP\n{tag}\n{text}");
+}
+
+fn key(out: &mut String, key: &Key, more: &str) {
+    let value = if key.value.is_empty() { String::new() } else { format!("=\\fI{}\\fR", literal(key.value)) };
+    item(out, &format!("\\fB{}\\fR{value}", literal(key.name)), &format!("{}{more}", sentence(&capital(key.help))));
+}
+
+fn kinds() -> String {
+    let mut out = String::new();
+    for kind in KINDS {
+        let schemes: Vec<_> = kind.schemes.iter().map(|scheme| format!("{scheme}:")).collect();
+        let _ = writeln!(out, ".SS {}", literal(&schemes.join(" ")));
+        let forms: Vec<_> = kind.usage.split(", ").map(|form| format!(".B {}\n", literal(form))).collect();
+        let _ = writeln!(out, "{}.PP", forms.join(".br\n"));
+        let _ = writeln!(out, "Ready when: {}", sentence(kind.summary));
+        kind.keys.iter().filter(|keys| !is_tls(keys)).copied().flatten().for_each(|own| key(&mut out, own, ""));
+        if kind.keys.iter().any(|keys| is_tls(keys)) {
+            let _ = writeln!(out, ".PP\nAnd the TLS keys.");
+        }
+    }
+    let _ = writeln!(out, ".SS TLS keys\nThe same for every kind that speaks TLS.");
+    tls::KEYS.iter().for_each(|tls| key(&mut out, tls, ""));
+    out.trim_end().to_owned()
+}
+
+fn is_tls(keys: &[Key]) -> bool {
+    std::ptr::eq(keys, tls::KEYS)
+}
+
+fn common() -> String {
+    let mut out = String::new();
+    for common in COMMON {
+        let default = if common.default.is_empty() { String::new() } else { format!("\nDefault: {}.", literal(common.default)) };
+        key(&mut out, &common.key, &default);
+    }
+    out.trim_end().to_owned()
+}
+
+fn classes() -> String {
+    let mut out = String::new();
+    for class in Class::ALL {
+        item(&mut out, &format!(".B {}", class.name()), &sentence(meaning(class)));
+    }
+    out.trim_end().to_owned()
+}
+
+fn meaning(class: Class) -> &'static str {
+    match class {
+        Class::Local => "A limit of this process or machine",
+        Class::Dns => "The name does not resolve",
+        Class::Connect => "Refused, unreachable, reset, or closed before a byte",
+        Class::Timeout => "The attempt's own bound",
+        Class::Tls => "The handshake was refused, or the certificate is not trusted",
+        Class::Auth => "Credentials were refused, or a right is missing; it may be about to be granted",
+        Class::Busy => "The server answers, and says that it cannot serve now",
+        Class::Absent => "The server serves, but what is asked for is not there",
+        Class::Failed => "A wanted migration is recorded as failed, and no migrator is at work",
+        Class::Protocol => "Garbage, or another protocol",
+        Class::Config => "Wrong on this side; always ends the wait at once",
+    }
+}
+
+fn arguments() -> String {
+    let mut out = String::new();
+    for option in options() {
+        let value = option.value.as_ref().map(|value| format!(" \\fI{}\\fR", literal(value))).unwrap_or_default();
+        let short = option.short.map(|short| format!("\\fB\\-{short}\\fR, ")).unwrap_or_default();
+        let long = literal(&format!("--{}", option.long));
+        item(&mut out, &format!("{short}\\fB{long}\\fR{value}"), &sentence(&capital(&option.help)));
+    }
+    out.trim_end().to_owned()
+}
+
+/// As a sentence begins.
+fn capital(text: &str) -> String {
+    // A word that is a value keeps its letters.
+    let first = text.split([' ', ',']).next().unwrap_or_default();
+    match text.chars().next() {
+        Some(c) if !["fail", "ready"].contains(&first) && !first.contains(':') => {
+            c.to_uppercase().chain(text.chars().skip(1)).collect()
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// As a sentence goes on: `deadline, format`, each bold.
+fn file_options() -> String {
+    config::OPTIONS.map(|name| format!("\\fB{}\\fR", literal(name))).join(", ")
+}
+
+fn exit_status() -> String {
+    let mut out = String::new();
+    exit::TABLE
+        .iter()
+        .for_each(|(codes, meaning)| item(&mut out, &format!(".B {}", literal(codes)), &sentence(&capital(meaning))));
+    out.trim_end().to_owned()
+}
+
+fn environment() -> String {
+    let variables: Vec<_> = options().into_iter().filter_map(|option| option.variable).map(|name| format!("\\%{name}")).collect();
+    let mut out = String::new();
+    item(
+        &mut out,
+        &format!(".B {}", variables.join(", ")),
+        "The options of the same names. A flag is set by anything but an empty value, 0, n, no, f, false or off.",
+    );
+    out.trim_end().to_owned()
+}
