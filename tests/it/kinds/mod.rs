@@ -1,0 +1,3 @@
+//! Each kind of dependency against the real thing.
+
+mod postgres;

@@ -1,0 +1,309 @@
+//! `postgres:` against a real PostgreSQL; scripted servers only for what a real one cannot show.
+
+use crate::support::{Afterall, Authority, Dir, Done, Postgres, Scripted, Shutdown, ms, secs, sh};
+use std::io::Read;
+use std::sync::{Arc, Mutex};
+
+/// One attempt, and its line in the table.
+fn once(url: &str) -> Done {
+    Afterall::new().arg("--once").arg(url).run()
+}
+
+fn with_query(server: &Postgres, sql: &str) -> String {
+    let sql: String = sql.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    format!("{}#query={sql}", server.superuser_url())
+}
+
+#[test]
+fn a_role_its_password_and_a_database_that_appear_late_are_waited_for() {
+    let server = Postgres::started();
+    server.hba(&["host all all all scram-sha-256"]);
+    let waiting =
+        Afterall::waiting_for([format!("db={}", server.url("app", "s3cr3t", "app"))]).becoming(sh("echo started")).spawn();
+    waiting.wait_for_stderr("28P01: password authentication failed for user \"app\"", secs(20));
+    waiting.wait_for_stderr("wrong password, or the role or its password does not exist yet", secs(20));
+    server.psql("create role app login password 's3cr3t'");
+    waiting.wait_for_stderr("3D000: database \"app\" does not exist", secs(20));
+    server.psql("create database app");
+    waiting.done().code(0).stdout("started\n").stderr_has("db: ready: PostgreSQL ").says_nowhere("s3cr3t");
+}
+
+#[test]
+fn a_server_that_is_starting_is_waited_for() {
+    let server = Postgres::starting_up();
+    let waiting = Afterall::waiting_for([format!("db={}", server.superuser_url())]).spawn();
+    waiting.wait_for_stderr("57P03: the database system is not accepting connections", secs(20));
+    server.promote();
+    waiting.done().code(0).stderr_has("[class=busy attempt=1");
+}
+
+#[test]
+fn a_server_that_shuts_down_is_busy_and_one_that_is_gone_is_gone() {
+    let server = Postgres::started();
+    let session = server.session("postgres");
+    server.begin_stop(Shutdown::Smart);
+    let waiting = Afterall::waiting_for([format!("db={}#until=down", server.superuser_url())]).spawn();
+    waiting.wait_for_stderr("57P03: the database system is shutting down", secs(20));
+    drop(session);
+    waiting.done().code(0).any_stderr();
+}
+
+#[test]
+fn a_server_that_is_paused_costs_one_attempt_and_no_more() {
+    let server = Postgres::started();
+    server.pause();
+    let url = format!("db={}#attempt-timeout=300ms", server.superuser_url());
+    let waiting = Afterall::waiting_for([url]).spawn();
+    waiting.wait_for_stderr("no answer to the request for TLS within 0.3s", secs(20));
+    server.resume();
+    waiting.done().code(0).any_stderr();
+}
+
+#[test]
+fn a_server_that_is_full_is_waited_for() {
+    let server = Postgres::new();
+    for line in ["max_connections = 4", "superuser_reserved_connections = 1", "max_wal_senders = 1"] {
+        server.conf(line);
+    }
+    server.start();
+    server.psql("create role app login");
+    let taken: Vec<_> = (0..3).map(|_| server.session_as("app", "", "postgres")).collect();
+    let waiting = Afterall::waiting_for([format!("db={}", server.url("app", "", "postgres"))]).spawn();
+    waiting.wait_for_stderr("53300: remaining connection slots are reserved", secs(20));
+    drop(taken);
+    waiting.done().code(0).stderr_has("[class=busy attempt=1");
+}
+
+#[test]
+fn a_success_leaves_no_line_in_the_servers_log() {
+    let authority = Authority::new("authority");
+    let server = Postgres::started();
+    server.tls(&authority.server(&["127.0.0.1", "localhost"]), None);
+    server.psql("create role app login password 'x'; set password_encryption = md5; create role old login password 'x'");
+    server.hba(&["local all all trust", "host all postgres all trust", "host all old all md5", "host all all all scram-sha-256"]);
+    let before = server.log().len();
+    let socket = format!("postgres:host={} port={} user=postgres", server.socket_dir(), server.port());
+    let urls = [
+        server.superuser_url(),
+        format!("{}?sslmode=disable", server.superuser_url()),
+        format!("{}?target_session_attrs=read-write&sslmode=require", server.superuser_url()),
+        server.url("app", "x", "postgres"),
+        format!("{}?sslmode=require", server.url("old", "x", "postgres")),
+        format!("{}#query=select%20true", server.url("app", "x", "postgres")),
+        socket,
+    ];
+    for url in &urls {
+        for _ in 0..5 {
+            once(url).code(0).stdout_has("ready");
+        }
+    }
+    assert_eq!(server.log_after(before), "");
+    assert_eq!(server.psql("select count(*) from pg_stat_activity where application_name = 'afterall'"), "0");
+}
+
+#[test]
+fn every_sslmode_ends_as_psqls_does() {
+    let (authority, stranger) = (Authority::new("authority"), Authority::new("stranger"));
+    let server = Postgres::started();
+    server.tls(&authority.server(&["localhost"]), Some(&authority.cert));
+    server.psql("create role plain login; create role tls login; create role \"cert\" login");
+    server.hba(&[
+        "hostnossl all plain all trust",
+        "hostssl all tls all trust",
+        "hostssl all cert all cert",
+        "host all postgres all trust",
+    ]);
+    let client = authority.client("cert");
+    let (ours, theirs) = (authority.cert_text(), stranger.cert_text());
+    let (port, address) = (server.port(), server.host());
+    let identity = format!("sslcert={} sslkey={}", client.cert_text(), client.key_text());
+    for (user, rest, want) in [
+        ("postgres", "sslmode=disable", "ready"),
+        ("postgres", "sslmode=require", "ready"),
+        ("postgres", &format!("sslmode=require sslrootcert={ours}"), "ready"),
+        ("postgres", &format!("sslmode=require sslrootcert={theirs}"), "class=tls"),
+        ("postgres", &format!("sslmode=prefer sslrootcert={theirs}"), "ready"),
+        ("postgres", &format!("sslmode=verify-ca sslrootcert={ours}"), "ready"),
+        ("postgres", &format!("sslmode=verify-ca sslrootcert={theirs}"), "class=tls"),
+        ("postgres", &format!("sslmode=verify-full sslrootcert={ours}"), "certificate not valid for"),
+        ("postgres", &format!("sslmode=verify-full sslrootcert={ours} host=localhost"), "ready"),
+        ("plain", "sslmode=prefer", "ready"),
+        ("plain", "sslmode=allow", "ready"),
+        ("plain", "sslmode=require", "28000: no pg_hba.conf entry"),
+        ("tls", "sslmode=disable", "28000: no pg_hba.conf entry"),
+        ("tls", "sslmode=allow", "ready"),
+        ("tls", "sslmode=prefer", "ready"),
+        ("cert", "sslmode=require", "class=auth"),
+        ("cert", &format!("sslmode=require {identity}"), "ready"),
+    ] {
+        let url = format!("db=postgres:host={address} hostaddr={address} port={port} dbname=postgres user={user} {rest}");
+        once(&url).code(if want == "ready" { 0 } else { 69 }).stdout_has(want);
+    }
+}
+
+#[test]
+fn nothing_but_the_request_for_tls_is_sent_in_clear_where_tls_is_required() {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let ears = Arc::clone(&heard);
+    let server = Scripted::new(move |_, mut stream| {
+        let mut bytes = vec![0; 1024];
+        let n = stream.read(&mut bytes).unwrap_or(0);
+        ears.lock().unwrap().push(bytes[..n].to_vec());
+    });
+    for rest in ["?sslmode=require", "?sslmode=verify-ca", "?sslmode=verify-full", "#server-name=x", "#insecure"] {
+        let url = format!("db=postgres://app:s3cr3t@{}/app{rest}", server.address());
+        Afterall::new().args(["-t", "150ms"]).arg(url).run().code(124).any_stderr();
+    }
+    let heard = heard.lock().unwrap();
+    assert!(heard.len() > 10);
+    // An attempt that the deadline cut may have said nothing yet.
+    let is_request = |bytes: &Vec<u8>| bytes.is_empty() || bytes == &[0, 0, 0, 8, 4, 210, 22, 47];
+    assert!(heard.iter().all(is_request), "{heard:?}");
+}
+
+#[test]
+fn a_query_is_true_or_waited_for_or_wrong() {
+    let server = Postgres::started();
+    server.psql("create table t (done boolean, n int); insert into t values (true, 1)");
+    for (sql, code, want) in [
+        ("select true", 0, "ready"),
+        ("select done, n from t;", 0, "ready"),
+        ("select false", 69, "query: false"),
+        ("select null::boolean", 69, "query: NULL"),
+        ("select true where false", 69, "query: no row"),
+        ("select true from generate_series(1, 3)", 69, "query: several rows"),
+        ("select true from missing", 69, "42P01: relation \"missing\" does not exist"),
+        ("select missing()", 69, "class=absent"),
+        ("select 1", 69, "its first column is integer, not boolean (127.0.0.1"),
+        ("selec true", 69, "42601: syntax error"),
+        ("select nope from t", 69, "42703: column \"nope\" does not exist"),
+        ("select true; select true", 69, "42601"),
+        ("insert into t values (true, 2) returning true", 69, "25006: cannot execute INSERT in a read-only transaction"),
+        ("truncate t", 69, "is no SELECT"),
+        ("commit", 69, "is no SELECT"),
+        ("select done from t where n = $1", 69, "takes parameters"),
+    ] {
+        let want = want.replace("127.0.0.1", &server.host());
+        once(&with_query(&server, sql)).code(code).stdout_has(&want);
+    }
+    assert_eq!(server.psql("select count(*) from t"), "1");
+}
+
+#[test]
+fn a_query_that_becomes_true_ends_the_wait_and_one_that_cannot_be_true_ends_it_at_once() {
+    let server = Postgres::started();
+    server.psql("create table t (done boolean); insert into t values (false)");
+    let waiting = Afterall::waiting_for([format!("db={}", with_query(&server, "select done from t"))]).spawn();
+    waiting.wait_for_stderr("query: false", secs(20));
+    server.psql("update t set done = true");
+    waiting.done().code(0).any_stderr();
+    let wrong = format!("db={}", with_query(&server, "select 1"));
+    Afterall::waiting_for([wrong]).run().code(69).stderr_has("cannot become ready").took(..secs(20));
+}
+
+#[test]
+fn a_lock_that_a_query_needs_is_waited_for_without_holding_anything_up() {
+    let server = Postgres::started();
+    server.psql("create table t (done boolean); insert into t values (true)");
+    let mut migrator = server.session("postgres");
+    migrator.run("begin; lock table t in access exclusive mode;");
+    let url = format!("db={},attempt-timeout=500ms", with_query(&server, "select done from t"));
+    let waiting = Afterall::waiting_for([url]).spawn();
+    waiting.wait_for_stderr("55P03: canceling statement due to lock timeout", secs(20));
+    migrator.run("commit;");
+    waiting.done().code(0).stderr_has("another transaction holds a lock");
+}
+
+#[test]
+fn a_password_that_is_asked_for_and_not_given_is_told_at_once() {
+    let server = Postgres::started();
+    server.psql("create role app login password 'x'");
+    server.hba(&["host all all all scram-sha-256"]);
+    let url = format!("db={}", server.url("app", "", "postgres"));
+    Afterall::waiting_for([&url]).run().code(69).stderr_has("the server asks for a password of \"app\", and none is given");
+    // From a variable, a file, a service and a key.
+    let dir = Dir::new();
+    let passfile = dir.write_secret("pgpass", "*:*:postgres:app:x\n").display().to_string();
+    let readable = dir.write_with_mode("readable", 0o644, "*:*:postgres:app:x\n").display().to_string();
+    let service = dir.write("services", "[mine]\nuser=app\npassword=x\ndbname=postgres\n").display().to_string();
+    let once = || Afterall::new().arg("--once");
+    once().arg(&url).env("PGPASSWORD", "x").run().code(0).any_stdout();
+    once().arg(&url).env("PGPASSFILE", &passfile).run().code(0).any_stdout();
+    once().arg(&url).env("PGPASSFILE", &readable).run().code(69).stdout_has("its mode is 0644");
+    once().arg(format!("{url}#passfile={passfile}")).run().code(0).any_stdout();
+    once().arg(format!("{url}#password=x")).run().code(0).any_stdout();
+    let (host, port) = (server.host(), server.port().to_string());
+    let elsewhere = [("PGHOST", host.as_str()), ("PGPORT", &port), ("PGSERVICEFILE", &service), ("PGSERVICE", "mine")];
+    let from_env = elsewhere.iter().fold(once(), |afterall, (name, value)| afterall.env(name, value));
+    from_env.arg("postgres:").run().code(0).any_stdout();
+}
+
+#[test]
+fn the_connection_strings_of_other_drivers_are_read() {
+    let server = Postgres::started();
+    let at = server.address();
+    for url in [
+        format!("postgresql+psycopg2://postgres@{at}/postgres?prepare_threshold=0"),
+        format!("jdbc:postgresql://{at}/postgres?user=postgres&reWriteBatchedInserts=true"),
+        format!("ecto://postgres@{at}/postgres?pool_size=10"),
+        format!("postgresql://postgres@{at}/postgres?schema=public&connection_limit=1&pgbouncer=true"),
+    ] {
+        let done = Afterall::waiting_for(["${DATABASE_URL}", "postgres:${DATABASE_URL}"]).env("DATABASE_URL", &url).run();
+        done.code(0).stderr_has_times(2, "ready: PostgreSQL ");
+    }
+}
+
+#[test]
+fn what_is_not_postgresql_is_told_for_what_it_is() {
+    for (says, want) in [
+        (&b"INFO {\"server_id\":\"x\"}\r\n"[..], "not PostgreSQL, it says: INFO"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "not PostgreSQL, it says: HTTP/1.1 400 Bad Request"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "not PostgreSQL, it says: SSH-2.0-OpenSSH_9.2"),
+        (b"J\0\0\0\x0a8.0.36\0", "not PostgreSQL"),
+        (b"R\x7f\xff\xff\xff", "not PostgreSQL"),
+    ] {
+        let server = Scripted::saying(says);
+        for rest in ["", "?sslmode=disable", "?sslmode=require"] {
+            let url = format!("postgres://app@{}/app{rest}", server.address());
+            once(&url).code(69).stdout_has(want).took(..secs(4));
+        }
+    }
+    let closing = Scripted::closing();
+    let done = once(&format!("postgres://app@{}/app", closing.address()));
+    done.code(69).stdout_has("[class=connect]");
+}
+
+#[test]
+fn of_several_servers_the_one_that_is_wanted_is_found() {
+    let (standby, primary) = (Postgres::started(), Postgres::started());
+    // What read-write looks at is the same for a standby.
+    standby.psql("alter system set default_transaction_read_only = on");
+    standby.reload();
+    let list = |attrs: &str| {
+        format!("postgres://postgres@{},{}/postgres?target_session_attrs={attrs}", standby.address(), primary.address())
+    };
+    once(&list("read-write")).code(0).stdout_has("ready");
+    once(&list("read-only")).code(0).stdout_has("ready");
+    once(&list("prefer-standby")).code(0).stdout_has("ready");
+    once(&list("standby")).code(69).stdout_has("target_session_attrs=standby wants one");
+    // A silent server has its share of the attempt and no more.
+    standby.pause();
+    once(&list("any")).code(0).took(..secs(5)).stdout_has("ready");
+    standby.resume();
+    assert_eq!(primary.psql("select count(*) from pg_stat_activity where application_name = 'afterall'"), "0");
+}
+
+#[test]
+fn what_is_wrong_with_a_declaration_is_found_before_the_first_attempt() {
+    for (url, want) in [
+        ("postgres://db?sslmode=requrie", "db: sslmode (or PGSSLMODE): not a mode; did you mean require?"),
+        ("postgres://db?sslmode=disable#ca=/c", "db: ca: contradicts sslmode=disable"),
+        ("postgres://db?channel_binding=require", "db: channel_binding=require: is not supported"),
+        ("postgres://db?sslmode=verify-full&sslrootcert=/none", "/none: no such file or directory"),
+        ("postgres://db#query=", "db: query: is one SQL statement"),
+        ("postgres:host=db,x port=1,2,3", "db: 3 ports for 2 hosts"),
+        ("jdbc:mysql://db/app", "of the jdbc: URLs, only jdbc:postgresql: is understood"),
+    ] {
+        Afterall::waiting_for([format!("db={url}")]).run().code(64).stderr_has(want).took(..ms(10_000));
+    }
+}
