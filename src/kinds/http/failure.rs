@@ -86,7 +86,9 @@ fn first_line(answer: &Answer) -> Option<String> {
         }
         false => one_line(&text, SHOWN),
     };
-    (!line.is_empty() && line != shown(answer.status) && Some(line.as_str()) != answer.status.canonical_reason()).then_some(line)
+    // nginx's pages say "502 Bad Gateway", its own version of the reason.
+    let repeats = line.starts_with(answer.status.as_str()) || Some(line.as_str()) == answer.status.canonical_reason();
+    (!line.is_empty() && !repeats).then_some(line)
 }
 
 /// The failure of an exchange that brought no whole response; `first` is what the server said first.

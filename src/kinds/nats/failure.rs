@@ -14,6 +14,7 @@ pub(super) fn of_err(text: &str) -> Failure {
     // nats-server writes whatever it refuses a client into its log.
     let failure = Failure::new(class, format!("-ERR '{text}'")).cost(Cost::Logged);
     match class {
+        Class::Auth if text.starts_with("Permissions") => failure.hint("this user has no right to that, or not yet"),
         Class::Auth => failure.hint("the credentials are wrong, or the server does not know them yet"),
         Class::Tls => failure.hint("use the scheme tls:"),
         Class::Protocol if text.contains("Port") => failure.hint("clients have a port of their own, usually 4222"),
