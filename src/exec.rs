@@ -12,6 +12,7 @@ use crate::{
     exit::Exit,
     expand::describe,
     signals::{self, Signals},
+    text::{MAX_FOREIGN, one_line},
 };
 
 /// The rest of the command line, as it was given.
@@ -71,7 +72,7 @@ impl Command {
         Err(match denied {
             Some((at, error)) => ExecError {
                 exit: Exit::NotExecutable,
-                message: format!("{}: cannot be executed: {}", at.display(), describe(&error)),
+                message: format!("{}: cannot be executed: {}", shown(at.as_os_str()), describe(&error)),
             },
             None if self.name.is_empty() => ExecError { exit: Exit::NotFound, message: "the command is empty".to_owned() },
             None if self.argv[0].as_bytes().contains(&b'/') => self.not_found("no such file"),
@@ -80,7 +81,7 @@ impl Command {
     }
 
     fn not_found(&self, what: &str) -> ExecError {
-        ExecError { exit: Exit::NotFound, message: format!("{}: {what}", self.name.to_string_lossy()) }
+        ExecError { exit: Exit::NotFound, message: format!("{}: {what}", shown(&self.name)) }
     }
 
     /// Becomes the command. Returns only where that failed; a signal ends this process at once then.
@@ -95,7 +96,7 @@ impl Command {
         };
         // What is still to be said must not end us where nobody reads it.
         signals::ignore_pipe();
-        let name = self.name.to_string_lossy();
+        let name = shown(&self.name);
         match error.kind() {
             io::ErrorKind::NotFound if self.look_up(std::env::var_os("PATH").as_deref()).is_ok() => {
                 self.not_found("is there, but its interpreter or loader is not")
@@ -104,6 +105,11 @@ impl Command {
             _ => ExecError { exit: Exit::NotExecutable, message: format!("{name}: cannot be executed: {}", describe(&error)) },
         }
     }
+}
+
+/// A name or a path as messages show it.
+fn shown(name: &OsStr) -> String {
+    one_line(&name.to_string_lossy(), MAX_FOREIGN)
 }
 
 fn executable(path: &Path) -> io::Result<()> {

@@ -9,6 +9,7 @@ mod progress;
 
 use std::{
     io::{self, IsTerminal, Write},
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
     time::Duration,
 };
 
@@ -23,6 +24,12 @@ use crate::{
     spec::ConfigError,
     wait::Listener,
 };
+
+/// The longest line, in bytes: what a pipe that polls as writable takes at once is PIPE_BUF, 4,096.
+const MAX_LINE: usize = 4_000;
+
+/// A reader was given a moment and did not use it. There is no second one, or two hundred last lines would take ten seconds.
+static NOBODY_READS: AtomicBool = AtomicBool::new(false);
 
 /// How much is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -124,22 +131,30 @@ pub fn once(format: Format, subjects: Vec<Subject>) -> Box<dyn Report> {
 
 /// Writes one line to stderr, prefixed. A full pipe that nobody reads loses the line rather than hold up the wait.
 pub fn line(text: &str) {
-    write(&format!("afterall: {text}\n"), Duration::ZERO);
+    write(&prefixed(text), Duration::ZERO);
 }
 
-/// The same for what is said last: a reader that is merely slow is given a moment.
+/// The same for what is said last: a reader that is merely slow is given a moment, once.
 pub fn last_line(text: &str) {
-    write(&format!("afterall: {text}\n"), Duration::from_millis(50));
+    write(&prefixed(text), Duration::from_millis(50));
 }
 
-/// Writes to stderr what fits at once. A pipe that polls as writable takes at least PIPE_BUF (4,096) bytes, more than a line has.
+fn prefixed(text: &str) -> String {
+    let end = (0..=text.len().min(MAX_LINE)).rev().find(|&n| text.is_char_boundary(n)).unwrap_or_default();
+    format!("afterall: {}\n", &text[..end])
+}
+
+/// Writes to stderr what fits at once.
 fn write(text: &str, patience: Duration) {
     let stderr = io::stderr();
+    let patience = if NOBODY_READS.load(Relaxed) { Duration::ZERO } else { patience };
     let mut fds = [PollFd::new(&stderr, PollFlags::OUT)];
-    let patience = Timespec { tv_sec: 0, tv_nsec: patience.subsec_nanos().into() };
-    if poll(&mut fds, Some(&patience)).is_ok_and(|ready| ready > 0) {
+    let at_most = Timespec { tv_sec: 0, tv_nsec: patience.subsec_nanos().into() };
+    if poll(&mut fds, Some(&at_most)).is_ok_and(|ready| ready > 0) {
         // A closed or broken stderr is no reason to keep a service from starting.
         let _ = stderr.lock().write_all(text.as_bytes());
+    } else if !patience.is_zero() {
+        NOBODY_READS.store(true, Relaxed);
     }
 }
 

@@ -257,7 +257,11 @@ fn default_name_of(scheme: &str, rest: &Text) -> String {
             let servers: Vec<_> = servers.split(',').map(|server| without_userinfo(&server).shown()).collect();
             format!("//{}{}", servers.join(","), if path == "/" { "" } else { &path })
         }
-        _ if scheme == "exec" => rest.split(' ').find(|word| !word.is_empty()).map(|word| word.shown()).unwrap_or_default(),
+        _ if scheme == "exec" => match rest.split(' ').find(|word| !word.is_empty()) {
+            // `PGPASSWORD=x psql` is a mistake, and about to be said.
+            Some(word) => word.split('=').next().map(|word| word.shown()).unwrap_or_default(),
+            None => String::new(),
+        },
         _ if !is_hierarchical(scheme) => rest.shown(),
         // A connection string of key=value pairs: where its password stands is known to its kind alone.
         _ => return scheme.to_owned(),

@@ -43,6 +43,10 @@ struct Exec {
 fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
     // Split before expansions are put in: what a variable holds is one word, or part of one.
     let words = shell_words::split(spec.rest.raw()).map_err(|_| spec.error("a quote is not closed"))?;
+    if words.first().is_some_and(|word| word.split('/').next().is_some_and(|start| start.contains('='))) {
+        return Err(spec
+            .error("exec: starts no shell, which a NAME=VALUE before the command needs; env NAME=VALUE COMMAND does the same"));
+    }
     let words: Vec<OsString> = words.iter().map(|word| spec.rest.part(word).plain().into()).collect();
     let command = exec::Command::new(words.clone()).ok_or_else(|| spec.error("exec: needs a command"))?;
     let path = spec.env.var("PATH").map_err(|what| spec.error(what))?;

@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a broken test shall panic
 
+mod cli;
+mod engine;
 mod exec;
 mod exit_codes;
 mod generated;
 mod harness;
 mod kinds;
+mod report;
 mod signals;
 mod support;

@@ -1,0 +1,291 @@
+//! The command line: what it says of mistakes, what help holds, where values come from, and that no secret is ever shown.
+
+use crate::support::{Afterall, Dir, Reserved, Scripted, ms, sh};
+use afterall::{exit, keys::COMMON, kinds::KINDS};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+
+#[test]
+fn every_mistake_is_one_line_and_64_and_nothing_is_started() {
+    let server = Scripted::silent();
+    let good = format!("tcp://{}", server.address());
+    let dir = Dir::new();
+    dir.write("big", vec![b'x'; 70_000]);
+    let big = format!("tcp://${{file:{}}}", dir.text("big"));
+    const UNKNOWN: &str = "unknown option (see --help; the command stands behind --)";
+    const NEITHER: &str = "not a URL and not HOST:PORT (e.g. postgres://app@db/app, cache:6379)";
+    const TIMEOUT: &str = "not a duration (e.g. 30s, 2m, 0 or never)";
+    let cases: &[(&[&str], String)] = &[
+        (&[], "nothing to wait for: give a DEPENDENCY (see --help), or --allow-empty".into()),
+        (&["--", "true"], "nothing to wait for: give a DEPENDENCY (see --help), or --allow-empty".into()),
+        (&[&good, "--colour"], format!("--colour: {UNKNOWN}")),
+        (&[&good, "--colour=red"], format!("--colour: {UNKNOWN}")),
+        (&[&good, "-x"], format!("-x: {UNKNOWN}")),
+        (&[&good, "--timout", "5"], "--timout: unknown option, did you mean --timeout?".into()),
+        (&[&good, "-t"], "--timeout: needs a value".into()),
+        (&[&good, "-t", "soon"], format!("--timeout: {TIMEOUT}")),
+        (&[&good, "--timeout="], format!("--timeout: {TIMEOUT}")),
+        (&[&good, "-t", "-5"], format!("-5: {UNKNOWN}")),
+        (&[&good, "-t", "8days"], "--timeout: longer than 7 days; for no limit write never".into()),
+        (&[&good, "--deadline", "x"], "--deadline: not a duration (e.g. 30s, 2m, 500ms)".into()),
+        (&[&good, "--quiet=yes"], "--quiet: takes no value".into()),
+        (&[&good, "--backoff", "fast"], "--backoff: is one of adaptive, linear, exponential, constant".into()),
+        (&[&good, "--fail-fast", "auht"], "--fail-fast: not a class of failure; did you mean auth?".into()),
+        (&[&good, "--jitter", "200%"], "--jitter: not a percentage from 0% to 100%".into()),
+        (&[&good, "--successes", "0"], "--successes: not a number from 1 to 1000".into()),
+        (&[&good, "--interval", "0"], "--interval: shorter than 1ms".into()),
+        (&[&good, "help"], format!("dependency 2: {NEITHER}")),
+        (&[&good, ""], "dependency 2: nothing to wait for: the URL is empty".into()),
+        (&["::1:5432"], "dependency 1: an IPv6 address needs brackets, e.g. [::1:5432]:443".into()),
+        (&["tcp://cache"], "tcp://cache: tcp: needs a host and a port, e.g. tcp://cache:6379".into()),
+        (&["tcp://cache:0"], "dependency 1: the port is not a number from 1 to 65535 (a / ? # or @ in a password must be percent-encoded, or come from a variable)".into()),
+        (&["tcp://u:p@cache:1"], "tcp://cache:1: tcp: takes a host and a port and nothing else".into()),
+        (&["tpc://cache:1"], "tpc://cache:1: unknown scheme tpc:, did you mean tcp:?".into()),
+        (&["x=file:a", "x=file:b"], "x: the name is given to two dependencies".into()),
+        (&["x=file:a#tiemout=5"], "x: unknown key tiemout, did you mean timeout?".into()),
+        (&["x=file:a#timeout=5,timeout=6"], "x: timeout: is given twice".into()),
+        (&["x=file:a#after=y"], "x: after: there is no dependency called y".into()),
+        (&["x=file:a#after=y", "y=file:b#after=x"], "x: after: it would wait for itself".into()),
+        (&["file://host/x"], "file://host/x: file: takes a path as written (file:/run/x, file:x), not a host".into()),
+        (&["file:"], "file:: file: needs a path, e.g. file:/run/ready".into()),
+        (&["tcp://${NONE}:1"], "dependency 1: the variable NONE is not set (a default is written ${NONE:-...})".into()),
+        (&["env:NONE"], "dependency 1: the variable NONE is not set (a default is written ${NONE:-...})".into()),
+        (&["tcp://${file:/no/such}:1"], "dependency 1: ${file:/no/such}: no such file or directory".into()),
+        (&[&big], format!("dependency 1: ${{file:{}}}: larger than 64 KiB", dir.text("big"))),
+    ];
+    for (args, want) in cases {
+        let mut args: Vec<&str> = args.to_vec();
+        if !args.contains(&"--") && !args.is_empty() {
+            // What is right beside it is not touched either.
+            args.insert(0, "-v");
+            args.extend(["--", "touch", "ran"]);
+        }
+        Afterall::new().args(args).cwd(dir.path()).run().code(64).stderr(&format!("afterall: {want}\n"));
+    }
+    assert_eq!(server.connections(), 0);
+    assert!(!dir.join("ran").exists());
+}
+
+#[test]
+fn an_argument_that_is_not_utf8_is_told_apart() {
+    let odd = || OsString::from_vec(b"tcp://\xff:1".to_vec());
+    Afterall::new().arg(odd()).run().code(64).stderr("afterall: dependency 1: is not UTF-8\n");
+    let done = Afterall::new().arg("file:/").arg("-t").arg(odd()).run().code(64);
+    done.stderr("afterall: an option's value is not UTF-8\n");
+}
+
+#[test]
+fn help_names_every_kind_key_and_exit_code_and_no_variables_value() {
+    for flag in ["--help", "-h"] {
+        let options = COMMON
+            .iter()
+            .map(|common| common.key.name.to_uppercase().replace('-', "_"))
+            .chain(["DEADLINE".into(), "FORMAT".into()]);
+        let run = options.fold(Afterall::new().arg(flag), |run, name| run.env(format!("AFTERALL_{name}"), "c4nary"));
+        let done = run.env("AFTERALL_DEPENDENCIES", "c4nary").env("AFTERALL_QUIET", "c4nary").run().code(0);
+        let help = done.says_nowhere("c4nary");
+        let text = help.stdout_text();
+        for kind in KINDS {
+            assert!(text.contains(kind.usage) && text.contains(kind.summary), "{}", kind.name);
+            assert!(kind.own_keys().all(|key| text.contains(key.name) && text.contains(key.help)), "{}", kind.name);
+        }
+        for common in COMMON {
+            assert!(text.contains(common.key.name), "{}", common.key.name);
+            assert!(common.key.name == "after" || text.contains(&format!("--{} ", common.key.name)), "{}", common.key.name);
+        }
+        for (codes, meaning) in exit::TABLE {
+            assert!(text.contains(codes) && text.contains(meaning), "{codes}");
+        }
+        assert!(text.contains("AFTERALL_DEPENDENCIES") && text.contains("AFTERALL_TIMEOUT"), "{text}");
+    }
+}
+
+#[test]
+fn the_version_is_the_packages() {
+    for flag in ["--version", "-V"] {
+        Afterall::new().arg(flag).run().code(0).stdout(concat!("afterall ", env!("CARGO_PKG_VERSION"), "\n"));
+    }
+}
+
+#[test]
+fn help_and_version_survive_a_stdout_that_nobody_reads() {
+    Afterall::new().arg("--help").under(["sh", "-c", "\"$@\" >&-", "sh"]).run().code(0);
+    Afterall::new().arg("--version").under(["sh", "-c", "\"$@\" >/dev/full", "sh"]).run().code(0);
+}
+
+#[test]
+fn dependencies_come_from_the_variable_where_argv_has_none() {
+    let dir = Dir::new();
+    dir.write("with space", "");
+    let words = format!("here=file:/  'quoted=file:{}'\n\"file:${{AT}}\"#timeout=5s env:URL", dir.text("with space"));
+    let run = Afterall::new().env("AFTERALL_DEPENDENCIES", &words).env("AT", "/ ").env("URL", "file:/").env("AT", "/tmp");
+    let done = run.run().code(0);
+    for line in ["here: ready", "quoted: ready", "file:${AT}: ready", "${URL}: ready"] {
+        assert!(done.stderr_text().contains(&format!("afterall: {line}: exists")), "{line}: {}", done.stderr_text());
+    }
+    let done = Afterall::waiting_for(["mine=file:/"]).env("AFTERALL_DEPENDENCIES", "'not even read").run().code(0);
+    done.stderr_has_times(1, "ready").stderr_has("mine: ready");
+    Afterall::new()
+        .env("AFTERALL_DEPENDENCIES", "'x")
+        .run()
+        .code(64)
+        .stderr("afterall: AFTERALL_DEPENDENCIES: a quote is not closed\n");
+    let done = Afterall::new().env("AFTERALL_DEPENDENCIES", "file:/ x").run().code(64);
+    done.stderr_has("afterall: AFTERALL_DEPENDENCIES 2: not a URL");
+    Afterall::new().env("AFTERALL_DEPENDENCIES", " ").run().code(64).stderr_has("nothing to wait for");
+    Afterall::new().env("AFTERALL_DEPENDENCIES", "").arg("--allow-empty").becoming(sh("echo ran")).run().code(0).stdout("ran\n");
+}
+
+#[test]
+fn a_nested_run_reads_the_variable_again_only_where_it_has_no_dependencies() {
+    let nested = Afterall::program().to_str().unwrap();
+    let run = Afterall::waiting_for(["a=file:/"]).becoming([nested, "b=file:/", "--", "/bin/echo", "ran"]);
+    run.run().code(0).stdout("ran\n").stderr_has("a: ready").stderr_has_times(2, "ready");
+}
+
+#[test]
+fn a_key_beats_a_flag_which_beats_a_variable() {
+    let port = Reserved::new();
+    let url = format!("tcp://{}", port.address());
+    let run = |keys: &str| Afterall::waiting_for([format!("{url}{keys}")]).env("AFTERALL_TIMEOUT", "200ms");
+    run("").run().code(124).took(ms(200)..ms(500)).any_stderr();
+    run("").args(["-t", "600ms"]).run().code(124).took(ms(600)..ms(900)).any_stderr();
+    run("#timeout=900ms").args(["-t", "600ms"]).run().code(124).took(ms(900)..ms(1200)).any_stderr();
+    run("").args(["-t", "50s", "--timeout", "300ms"]).run().code(124).took(ms(300)..ms(600)).any_stderr();
+    Afterall::waiting_for([&url]).env("AFTERALL_DEADLINE", "300ms").run().code(124).took(ms(300)..ms(600)).any_stderr();
+    let run = Afterall::waiting_for([&url]).env("AFTERALL_TIMEOUT", "200ms").env("AFTERALL_ON_TIMEOUT", "proceed");
+    run.run().code(0).stderr_has("going on without it");
+    Afterall::new().env("AFTERALL_ALLOW_EMPTY", "true").run().code(0);
+    Afterall::new().env("AFTERALL_ALLOW_EMPTY", "false").run().code(64).stderr_has("nothing to wait for");
+    Afterall::waiting_for(["file:/"]).env("AFTERALL_SUCCESSES", "x").run().code(64).stderr_has("successes: not a number");
+}
+
+#[test]
+fn variables_and_files_are_data_wherever_they_stand_but_the_whole_url_is_a_url() {
+    let server = Scripted::silent();
+    let dir = Dir::new();
+    let (ip, port) = (server.host(), server.port().to_string());
+    dir.write_secret("port", format!("{port}\n"));
+    let url = format!("tcp://{}", server.address());
+    dir.write("url", format!("{url}\n"));
+    let run = |declared: &str| {
+        Afterall::waiting_for([declared]).env("IP", &ip).env("PORT", &port).env("URL", &url).env("EMPTY", "").run().code(0)
+    };
+    let named = |name: &str| format!("afterall: {name}: ready: accepts connections [");
+    for declared in ["tcp://${IP}:${PORT}", "tcp://${IP}:${NONE:-PORT}", "${URL}", "env:URL", "x=env:URL#timeout=5s"] {
+        let declared = declared.replace("-PORT", &format!("-{port}"));
+        let name = match declared.as_str() {
+            "env:URL" => "${URL}",
+            "x=env:URL#timeout=5s" => "x",
+            other => other,
+        };
+        run(&declared).stderr_has(&named(name));
+    }
+    let file = format!("tcp://${{IP}}:${{file:{}}}", dir.text("port"));
+    run(&file).stderr_has(&named(&file));
+    let whole = format!("${{file:{}}}", dir.text("url"));
+    run(&whole).stderr_has(&named(&whole));
+    assert_eq!(server.connections(), 7);
+    // The command's own words are nobody's business.
+    let done = Afterall::waiting_for(["file:/", "-q"]).env("URL", "x").becoming(["/bin/echo", "${URL}", "env:URL"]).run();
+    done.code(0).stdout("${URL} env:URL\n");
+}
+
+#[test]
+fn a_secret_is_shown_nowhere_whatever_goes_wrong() {
+    const CANARY: &str = "c4nary";
+    let dir = Dir::new();
+    dir.write_secret("secret", CANARY);
+    dir.write_secret("url", format!("tcp://u:{CANARY}@127.0.0.1:1"));
+    let port = Reserved::new();
+    let at = port.address();
+    let file = dir.text("secret");
+    let declared = [
+        format!("tcp://u:{CANARY}@{at}"),
+        format!("tcp://u:{CANARY}/x@{at}"),
+        format!("tcp://u:a#{CANARY}@{at}"),
+        format!("tcp://u:a#{CANARY},b@{at}"),
+        format!("tcp://u:a?{CANARY}@{at}"),
+        format!("tcp://{at}?password={CANARY}"),
+        format!("tcp://{at}#password={CANARY}"),
+        format!("tcp://{at}#timeout={CANARY}"),
+        format!("tcp://{at}#after=x"),
+        format!("tcp://{at}#fail-fast={CANARY}"),
+        format!("tcp://{at}#successes={CANARY}"),
+        format!("tcp://{at}#timeout=1s,{CANARY}=1"),
+        format!("tcp://u:${{SECRET}}@{at}"),
+        format!("tcp://{at}:${{SECRET}}"),
+        format!("tcp://{at}#timeout=${{SECRET}}"),
+        format!("tcp://{at}#timeout=${{file:{file}}}"),
+        format!("tcp://u:${{file:{file}}}@{at}"),
+        format!("${{file:{}}}", dir.text("url")),
+        format!("${{file:{file}}}"),
+        "env:URL".to_owned(),
+        "env:SECRET".to_owned(),
+        "x=env:URL#timeout=1s".to_owned(),
+        "${URL}x".to_owned(),
+        format!("http://u:{CANARY}@{at}/"),
+        format!("http://{at}/?token={CANARY}"),
+        format!("http://{at}/#password={CANARY},user=u"),
+        format!("http://{at}/#header=Authorization: {CANARY}"),
+        format!("postgres://u:{CANARY}@{at}/db"),
+        format!("postgres://u@{at}/db?password={CANARY}"),
+        format!("postgres://u@{at}/db#password={CANARY}"),
+        format!("postgres:host={} password={CANARY}", at.ip()),
+        format!("postgres:hots={} password={CANARY}", at.ip()),
+        "postgres:${DSN}".to_owned(),
+        format!("migrations+postgres://u:{CANARY}@{at}/db#version=1"),
+        format!("nats://u:{CANARY}@{at}"),
+        format!("nats://{CANARY}@{at}"),
+        format!("nats://{at}#token={CANARY}"),
+        format!("redis://:{CANARY}@{at}"),
+        format!("exec:false {CANARY}"),
+        format!("exec:PGPASSWORD={CANARY} psql"),
+    ];
+    let options: [&[&str]; 4] = [&[], &["-v"], &["-q"], &["-v", "--fail-fast", "connect+protocol+auth+absent+busy"]];
+    std::thread::scope(|scope| {
+        for options in options {
+            let declared = &declared;
+            scope.spawn(move || {
+                for declared in declared {
+                    let run = Afterall::waiting_for([declared])
+                        .args(["-t", "60ms"])
+                        .args(options)
+                        .env("SECRET", CANARY)
+                        .env("URL", format!("tcp://u:{CANARY}@127.0.0.1:1/{CANARY}"))
+                        .env("DSN", format!("host=127.0.0.1 port=1 password={CANARY}"))
+                        .env("RUST_BACKTRACE", "full")
+                        .env("RUST_LOG", "trace");
+                    let done = run.run();
+                    assert!([64, 69, 124].contains(&done.status().code().unwrap()), "{declared}");
+                    done.any_stderr().says_nowhere(CANARY);
+                }
+            });
+        }
+    });
+    let bad: [&[&str]; 8] = [
+        &["--pasword=c4nary"],
+        &["--timeout=c4nary"],
+        &["-tc4nary"],
+        &["-xc4nary"],
+        &["--quiet=c4nary"],
+        &["--format", "c4nary"],
+        &["--deadline", "c4nary"],
+        &["--fail-fast", "auth+c4nary"],
+    ];
+    for options in bad {
+        Afterall::waiting_for(["file:/"]).args(options).run().code(64).any_stderr().says_nowhere(CANARY);
+    }
+    for name in ["TIMEOUT", "DEADLINE", "FORMAT", "INTERVAL", "JITTER", "BACKOFF", "UNTIL", "DEPENDENCIES", "FAIL_FAST"] {
+        let run = Afterall::new().env(format!("AFTERALL_{name}"), CANARY).run();
+        run.code(64).any_stderr().says_nowhere(CANARY);
+        let odd = OsString::from_vec([CANARY.as_bytes(), b"\xff"].concat());
+        let run = Afterall::new().env(format!("AFTERALL_{name}"), odd).run();
+        run.code(64).any_stderr().says_nowhere(CANARY);
+    }
+    // Where it is right, and ready.
+    let server = Scripted::silent();
+    for declared in [format!("x=tcp://{}#timeout=${{T:-9s}}", server.address()), format!("file:{file}")] {
+        Afterall::waiting_for([declared]).arg("-v").env("SECRET", CANARY).run().code(0).stderr_has("ready").says_nowhere(CANARY);
+    }
+}

@@ -1,0 +1,169 @@
+//! What is said during a wait: plain lines, on stderr, and no more of them than are of use.
+
+use crate::support::{Afterall, BlackHole, Dir, Reserved, Scripted, ms, secs, sh, wait_until};
+
+fn refusing(port: &Reserved) -> String {
+    format!("db=tcp://{}", port.address())
+}
+
+/// The lines with all that time decides taken out: `attempt=12` is `attempt=N`, `elapsed=0.3s` is `elapsed=N`.
+fn shape(text: &str) -> Vec<String> {
+    let word = |word: &str| match word.split_once('=') {
+        Some((key @ ("attempt" | "attempts" | "elapsed"), value)) if value.ends_with(']') => format!("{key}=N]"),
+        Some((key @ ("attempt" | "attempts" | "elapsed" | "[attempts"), _)) => format!("{key}=N"),
+        _ => word.to_owned(),
+    };
+    text.lines().map(|line| line.split(' ').map(word).collect::<Vec<_>>().join(" ")).collect()
+}
+
+#[test]
+fn the_first_failure_is_said_at_once_and_repetitions_are_not() {
+    let port = Reserved::new();
+    let at = port.address();
+    let running = Afterall::waiting_for([refusing(&port)]).becoming(sh("echo out; echo err >&2")).spawn();
+    let first = format!("afterall: db: waiting: connection refused ({at}) [class=connect attempt=1 elapsed=0.0s]\n");
+    running.wait_for_stderr(&first, secs(20));
+    wait_until("many attempts were made", secs(20), || running.elapsed() > ms(700));
+    assert_eq!(running.stderr_so_far(), first);
+    let _server = port.serve(|_, _| {});
+    let done = running.done().code(0).stdout("out\n");
+    let ready = "afterall: db: ready: accepts connections [attempts=N elapsed=N]".to_owned();
+    let want = [shape(&first).remove(0), ready, "err".to_owned()];
+    assert_eq!(shape(done.stderr_text()), want);
+}
+
+#[test]
+fn a_timeout_is_one_line_for_each_dependency_with_its_last_failure() {
+    let (port, dir) = (Reserved::new(), Dir::new());
+    let at = port.address();
+    let file = dir.text("none");
+    let done = Afterall::waiting_for([refusing(&port), format!("f=file:{file}#timeout=9s"), "here=file:/".to_owned()])
+        .args(["-t", "300ms"])
+        .becoming(["true"])
+        .run()
+        .code(124);
+    let mut said = shape(done.stderr_text());
+    assert_eq!(
+        said.split_off(3),
+        [
+            format!("afterall: db: timed out: connection refused ({at}) [class=connect attempts=N elapsed=N]"),
+            format!("afterall: f: not ready: no such file or directory ({file}) [class=absent attempts=N elapsed=N]"),
+        ]
+    );
+}
+
+#[test]
+fn a_change_of_class_is_said_but_at_most_once_a_second() {
+    // A black hole at first, then a refusal.
+    let hole = BlackHole::new();
+    let url = format!("db=tcp://{}#attempt-timeout=100ms", hole.address());
+    let running = Afterall::waiting_for([url]).spawn();
+    running.wait_for_stderr("[class=timeout attempt=1 elapsed=0.1s]", secs(20));
+    let first = running.elapsed();
+    drop(hole);
+    running.wait_for_stderr("db: waiting: connection refused", secs(20));
+    assert!(running.elapsed() - first > ms(900), "{:?}", running.elapsed() - first);
+    assert_eq!(running.stderr_so_far().lines().count(), 2, "{}", running.stderr_so_far());
+    running.signal(15);
+    running.done().signal(15).any_stderr();
+}
+
+#[test]
+fn quiet_says_only_what_fails_or_is_left_behind() {
+    let port = Reserved::new();
+    let at = port.address();
+    let failed = |line: &str| format!("afterall: db: {line}connection refused ({at}) [class=connect attempts=N elapsed=N]");
+    for quiet in [["-q", "-q"], ["--quiet", "-t1s"]] {
+        let done = Afterall::waiting_for([format!("{}#timeout=200ms", refusing(&port))]).args(quiet).run().code(124);
+        assert_eq!(shape(done.stderr_text()), [failed("timed out: ")]);
+    }
+    let url = format!("{}#timeout=200ms,on-timeout=proceed", refusing(&port));
+    let done = Afterall::waiting_for([url.as_str()]).env("AFTERALL_QUIET", "1").becoming(["true"]).run().code(0);
+    assert_eq!(shape(done.stderr_text()), [failed("going on without it: timed out: ")]);
+    let done = Afterall::waiting_for([format!("{}#fail-fast=connect", refusing(&port))]).arg("-q").run().code(69);
+    assert_eq!(shape(done.stderr_text()), [failed("cannot become ready: ")]);
+}
+
+#[test]
+fn verbose_says_every_attempt() {
+    let port = Reserved::new();
+    let url = format!("{}#backoff=constant,interval=50ms,jitter=0,timeout=300ms", refusing(&port));
+    let done = Afterall::waiting_for([url]).arg("-v").run().code(124);
+    let said = done.stderr_text();
+    let attempts = said.matches(" attempt=").count();
+    assert!(attempts >= 3 && said.contains(" attempt=3 "), "{said}");
+    assert!(said.contains(&format!(" attempts={attempts} ")), "{said}");
+}
+
+#[test]
+fn a_flag_beats_the_variable_that_says_the_opposite() {
+    let quiet = Afterall::waiting_for(["file:/", "-q"]).env("AFTERALL_VERBOSE", "1");
+    quiet.run().code(0);
+    let verbose = Afterall::waiting_for(["file:/", "-v"]).env("AFTERALL_QUIET", "1").run();
+    verbose.code(0).stderr_has("ready: exists");
+    Afterall::waiting_for(["file:/"]).env("AFTERALL_QUIET", "0").run().code(0).stderr_has("ready: exists");
+}
+
+#[test]
+fn stdout_is_the_commands_alone() {
+    let port = Reserved::new();
+    for flags in [&[][..], &["-v"], &["-q"]] {
+        Afterall::waiting_for([refusing(&port)]).args(["-t", "200ms"]).args(flags).run().code(124).stdout("").any_stderr();
+    }
+}
+
+#[test]
+fn a_backtrace_that_is_asked_for_changes_nothing() {
+    let port = Reserved::new();
+    let said = |backtrace: &str| {
+        let run =
+            Afterall::waiting_for([refusing(&port)]).args(["-t", "0"]).env("RUST_BACKTRACE", backtrace).env("RUST_LOG", "trace");
+        shape(run.run().code(124).stderr_text())
+    };
+    assert_eq!(said("0"), said("full"));
+    let wrong = |backtrace: &str| {
+        Afterall::waiting_for(["x y z"]).env("RUST_BACKTRACE", backtrace).run().code(64).stderr_text().to_owned()
+    };
+    assert_eq!(wrong("0"), wrong("full"));
+}
+
+#[test]
+fn a_line_now_and_then_while_nothing_changes() {
+    let port = Reserved::new();
+    let done = Afterall::waiting_for([refusing(&port)]).args(["-t", "11500ms"]).run().code(124);
+    let said = shape(done.stderr_text());
+    // At once, after ten seconds, and at the end.
+    assert_eq!(said.len(), 3, "{said:?}");
+    assert!(done.stderr_text().contains(" elapsed=10."), "{}", done.stderr_text());
+}
+
+#[test]
+fn control_characters_in_what_was_declared_do_not_reach_the_terminal() {
+    let dir = Dir::new();
+    let done = Afterall::waiting_for([format!("file:{}", dir.text("a%1B[2J"))]).args(["-t", "0"]).run().code(124);
+    assert!(!done.stderr_text().contains('\u{1b}'), "{}", done.stderr_text());
+    for hostile in ["file:a\u{1b}[2J", "file:a\nafterall: db: ready", "tcp://a\u{7}:1", "a\u{1b}", "x=\u{1b}[2J:1"] {
+        let done = Afterall::waiting_for([hostile]).args(["-t", "0"]).run().code(64);
+        let said = done.stderr_text();
+        assert!(said.lines().count() == 1 && !said.trim_end().contains(char::is_control), "{said:?}");
+    }
+    let odd = "no\u{1b}[2J\nsuch";
+    let done = Afterall::waiting_for(["file:/"]).becoming([odd]).run().code(127);
+    let said = done.stderr_text();
+    assert!(said.lines().count() == 1 && !said.trim_end().contains(char::is_control), "{said:?}");
+}
+
+#[test]
+fn a_variables_value_that_holds_control_characters_is_harmless() {
+    let server = Scripted::silent();
+    let hostile = "/none\u{1b}[2J\nafterall: db: ready: fine";
+    let run = Afterall::waiting_for(["file:${HOSTILE}", &format!("tcp://{}", server.address())]).env("HOSTILE", hostile);
+    let done = run.args(["-t", "0"]).run();
+    let said = done.any_stderr();
+    assert!(
+        !said.stderr_text().contains('\u{1b}') && !said.stderr_text().contains("\nafterall: db: ready: fine"),
+        "{}",
+        said.stderr_text()
+    );
+    said.code(124);
+}
