@@ -11,7 +11,7 @@ use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -39,8 +39,12 @@ impl Afterall {
         Self::new().args(dependencies)
     }
 
+    /// What is tested: the binary that was built with the tests, or another build of it that AFTERALL_BINARY names.
     pub fn program() -> &'static Path {
-        Path::new(env!("CARGO_BIN_EXE_afterall"))
+        static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+        PROGRAM.get_or_init(|| {
+            std::env::var_os("AFTERALL_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_afterall").into(), PathBuf::from)
+        })
     }
 
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
