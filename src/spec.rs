@@ -92,7 +92,9 @@ impl Declaration {
         if url.is_empty() {
             return Err("nothing to wait for: the URL is empty".to_owned());
         }
-        if url.raw().contains(char::is_control) {
+        // A connection string of key=value pairs may stand on several lines; a URL may not.
+        let is_odd = |c: char| c.is_control() && (url.raw().contains("//") || !c.is_ascii_whitespace());
+        if url.raw().contains(is_odd) {
             return Err("a control character in the URL".to_owned());
         }
         let mut host_named = None;
@@ -311,10 +313,11 @@ fn read_server(text: &Text) -> Result<Server, String> {
         None => None,
     };
     let host = host.decoded().map_err(|e| format!("the host {e}"))?;
-    let is_path = host.starts_with('/');
+    // The directory of a Unix socket, or an abstract one, percent-encoded as libpq has it.
+    let is_path = host.starts_with(['/', '@']);
     let is_v6 = host.split('%').next().is_some_and(|host| host.parse::<std::net::Ipv6Addr>().is_ok());
     let is_odd = |c: char| c.is_whitespace() || c.is_control() || "@?#\"<>[]".contains(c);
-    if host.contains(is_odd) || (host.contains(':') && !is_v6 && !is_path) {
+    if !is_path && (host.contains(is_odd) || (host.contains(':') && !is_v6)) {
         return Err(format!("the host is neither a name nor an address {ENCODE}"));
     }
     Ok(Server { host, port })

@@ -71,6 +71,7 @@ fn declarations_are_split_as_people_write_them() {
             &[("dir", "/m")],
         ),
         ("POSTGRES://db", "postgres://db", "postgres", "//db", none),
+        ("postgres:host=/run/pg\n\tdbname=app", "postgres", "postgres", "host=/run/pg\n\tdbname=app", none),
         ("a-1_b.c=tcp://x:1", "a-1_b.c", "tcp", "//x:1", none),
         // Variables: whole, behind a scheme, and inside.
         ("${DATABASE_URL}", "${DATABASE_URL}", "postgres", "//app:p%40ss@db:5432/app?sslmode=disable", none),
@@ -147,6 +148,7 @@ fn servers_are_read_in_every_form() {
         ("postgres://a,b", vec![server("a", None), server("b", None)]),
         ("postgres:///app", vec![server("", None)]),
         ("postgres://%2Frun%2Fpg:5433/app", vec![server("/run/pg", Some(5433))]),
+        ("postgres://%40abstract/app", vec![server("@abstract", None)]),
         ("tcp://[fe80::1%25eth0]:80", vec![server("fe80::1%eth0", Some(80))]),
         ("tcp://${HOST}:${PORT}", vec![server("db", Some(5433))]),
     ] {
