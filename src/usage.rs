@@ -1,12 +1,12 @@
 //! What clap says, said our way: help with the kinds and exit codes, and errors of one line that quote no value.
 
 use clap::{
-    CommandFactory, FromArgMatches,
+    Arg, ArgAction, CommandFactory, FromArgMatches,
     error::{ContextKind, ContextValue, ErrorKind},
     parser::ValueSource,
 };
 
-use crate::{cli::Cli, exit, keys::COMMON, kinds::KINDS, spec::ConfigError};
+use crate::{cli::Cli, exit, keys::COMMON, kinds::KINDS, probe::Key, spec::ConfigError, tls};
 
 /// What the command line asks for.
 pub enum Asked {
@@ -45,26 +45,52 @@ fn read(matches: &clap::ArgMatches) -> Result<Cli, clap::Error> {
 
 /// The whole help. Built only when it is asked for.
 fn help() -> String {
-    Cli::command().after_long_help(epilogue()).after_help(epilogue()).render_long_help().to_string()
+    // There is one help; clap's own flag would speak of a shorter one.
+    let flag = Arg::new("help").short('h').long("help").action(ArgAction::Help).help("Print this");
+    Cli::command().disable_help_flag(true).arg(flag).after_help(epilogue()).render_help().to_string()
 }
 
-/// Behind the options: the kinds, the keys, the exit codes.
+/// Behind the options: examples, the kinds, the keys, the exit codes.
 fn epilogue() -> String {
-    let mut out = String::from("Kinds (the URL is the one that the application itself uses):\n");
+    let mut out = EXAMPLES.to_owned();
+    out += "\nKinds (the URL is the one that the application itself uses), and their keys behind the #:\n";
     for kind in KINDS {
         out += &format!("  {}\n          ready when: {}\n", kind.usage, kind.summary);
-        for key in kind.own_keys() {
-            out += &format!("          {}={}: {}\n", key.name, key.value, key.help);
+        for key in kind.own_keys().filter(|key| !is_tls(key)) {
+            out += &described(key);
+        }
+        if kind.own_keys().any(is_tls) {
+            out += "          and the keys of TLS\n";
         }
     }
-    out += "\nKeys of every kind, behind the # (each but `after` is also an option):\n  ";
+    out += "\nKeys of TLS:\n";
+    out.extend(tls::KEYS.iter().map(described));
+    out += "\nKeys of every kind; each but `after` is also an option:\n          ";
     out += &COMMON.iter().map(|common| common.key.name).collect::<Vec<_>>().join(", ");
     out += "\n\nIn a declaration, ${VAR}, ${VAR:-default} and ${file:PATH} are expanded, and env:NAME stands for ${NAME}.\n";
+    out += "Where no dependency is given, AFTERALL_DEPENDENCIES is read: declarations as shell words.\n";
     out += "\nExit codes:\n";
     for (codes, meaning) in exit::TABLE {
         out += &format!("  {codes:<10}{meaning}\n");
     }
     out
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  afterall db:5432 -- myservice                           a port; then myservice, as the same process
+  afterall postgres://app@db/app#timeout=5m -- myservice  a login
+  afterall db=env:DATABASE_URL api=https://api/ready      no command: exits 0 when both are ready
+  afterall --once nats://nats:4222                        looks once
+";
+
+fn is_tls(key: &Key) -> bool {
+    tls::KEYS.iter().any(|known| (known.name, known.help) == (key.name, key.help))
+}
+
+fn described(key: &Key) -> String {
+    let equals = if key.value.is_empty() { "" } else { "=" };
+    format!("          {}{equals}{}: {}\n", key.name, key.value, key.help)
 }
 
 fn one_line(error: &clap::Error) -> ConfigError {
