@@ -25,7 +25,7 @@ impl Wanted {
     pub(super) fn from_spec(spec: &Spec) -> Result<Option<Self>, ConfigError> {
         let service = spec.flag("jetstream")?.then_some(Self::Service);
         let Some(name) = spec.key("stream") else { return Ok(service) };
-        // The name becomes one token of a subject. (RFC-like rules: NATS architecture decision record 6.)
+        // The name becomes one token of a subject: NATS architecture decision record 6.
         let is_odd = |c: char| c.is_whitespace() || c.is_control() || ".*>/\\".contains(c);
         if name.is_empty() || name.contains(is_odd) {
             return Err(spec.key_error("stream", "not a stream's name: no spaces, dots, *, >, / or \\ in it"));

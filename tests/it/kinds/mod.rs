@@ -1,3 +1,5 @@
 //! Each kind of dependency against the real thing.
 
+mod http;
+mod nats;
 mod postgres;

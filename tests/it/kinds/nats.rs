@@ -1,0 +1,148 @@
+//! `nats:` and `tls:` against a real nats-server; scripted servers only for what a real one cannot show.
+
+mod operator;
+
+use crate::support::{Afterall, Authority, Dir, Done, Identity, Nats, Reserved, Scripted, ms, secs, sh};
+use operator::Operator;
+use std::net::TcpStream;
+
+/// One attempt, and its line in the table.
+fn once(url: &str) -> Done {
+    Afterall::new().arg("--once").arg(url).run()
+}
+
+fn ready(url: &str) {
+    once(url).code(0).stdout_has("NATS 2.");
+}
+
+fn not_ready(url: &str, class: &str, says: &str) {
+    once(url).code(69).stdout_has(&format!("[class={class}]")).stdout_has(says);
+}
+
+#[test]
+fn every_way_to_log_in_is_let_in_and_leaves_no_line_in_the_servers_log() {
+    let server = Nats::started("authorization { user: u, password: \"p@ss,w\" }");
+    let (host, port) = (server.host(), server.port());
+    ready(&format!("nats://u:p%40ss%2Cw@{host}:{port}"));
+    ready(&format!("nats://{host}:{port}#user=u,password=p@ss%2Cw"));
+    ready(&format!("nats://u@{host}:{port}#password=p@ss%2Cw"));
+    Afterall::waiting_for([format!("nats://u:${{PW}}@{host}:{port}")]).env("PW", "p@ss,w").run().code(0).any_stderr();
+    assert!(!server.log().contains("[ERR]"), "{}", server.log());
+    let token = Nats::started("authorization { token: \"t0k/3n\" }");
+    ready(&format!("nats://t0k%2F3n@{}", token.address()));
+    ready(&format!("nats://{}#token=t0k/3n", token.address()));
+    assert!(!token.log().contains("[ERR]"), "{}", token.log());
+}
+
+#[test]
+fn nkeys_and_creds_files_sign_the_servers_nonce() {
+    let (operator, dir) = (Operator::new(), Dir::new());
+    let (public, seed) = operator.nkey();
+    let by_nkey = Nats::started(&format!("authorization {{ users: [ {{ nkey: {public} }} ] }}"));
+    let seed = dir.write_secret("seed.nk", seed + "\n");
+    ready(&format!("{}#nkey={}", by_nkey.url(), seed.display()));
+    not_ready(&by_nkey.url(), "auth", "no credentials were given");
+    let by_jwt = Nats::started(&operator.config());
+    let creds = dir.write_secret("user.creds", operator.creds());
+    ready(&format!("{}#creds={}", by_jwt.url(), creds.display()));
+    let wrong = dir.write_secret("wrong.creds", operator.creds_with_another_seed());
+    not_ready(&format!("{}#creds={}", by_jwt.url(), wrong.display()), "auth", "-ERR 'Authorization Violation'");
+}
+
+#[test]
+fn a_user_that_appears_late_is_waited_for_and_its_password_is_shown_nowhere() {
+    let server = Nats::started("authorization { token: other }");
+    let url = format!("bus=nats://app:s3cr3t@{}", server.address());
+    let waiting = Afterall::waiting_for([url]).becoming(sh("echo started")).spawn();
+    waiting.wait_for_stderr("bus: waiting: -ERR 'Authorization Violation' [class=auth", secs(20));
+    server.configure("authorization { user: app, password: s3cr3t }");
+    server.reload();
+    waiting.done().code(0).stdout("started\n").stderr_has("bus: ready: NATS 2.").says_nowhere("s3cr3t");
+}
+
+#[test]
+fn mutual_tls_with_users_that_are_mapped_late_is_waited_for() {
+    let (ca, other) = (Authority::new("ca"), Authority::new("other"));
+    let server = Nats::new("");
+    let identity = ca.server(&[&server.host()]);
+    let tls = format!(
+        "tls {{ cert_file: \"{}\", key_file: \"{}\", ca_file: \"{}\", verify_and_map: true }}",
+        identity.cert_text(),
+        identity.key_text(),
+        ca.cert_text()
+    );
+    let client = |client: &Identity| format!("cert={},key={}", client.cert_text(), client.key_text());
+    let (known, stranger) = (ca.client("app"), other.client("app"));
+    server.configure(&format!("{tls}\nauthorization {{ token: first }}"));
+    server.start();
+    let url = format!("{}#ca={}", server.url(), ca.cert_text());
+    let waiting = Afterall::waiting_for([format!("bus={url},{}", client(&known))]).spawn();
+    waiting.wait_for_stderr("-ERR 'Authorization Violation'", secs(20));
+    server.configure(&format!("{tls}\nauthorization {{ users: [ {{ user: \"CN=app\" }} ] }}"));
+    server.reload();
+    waiting.done().code(0).stderr_has("bus: ready: NATS 2.");
+    not_ready(&url, "tls", "client certificate");
+    not_ready(&format!("{url},{}", client(&stranger)), "tls", "client certificate");
+    not_ready(
+        &format!("{url},server-name=other.test,{}", client(&known)),
+        "tls",
+        "certificate not valid for other.test: it is for",
+    );
+    not_ready(&format!("{}#ca={},{}", server.url(), other.cert_text(), client(&known)), "tls", "certificate not trusted");
+}
+
+#[test]
+fn a_certificate_that_is_its_own_authority_is_accepted_as_ca() {
+    let server = Nats::new("");
+    let identity = Identity::self_signed(&[&server.host()]);
+    server.configure(&format!("tls {{ cert_file: \"{}\", key_file: \"{}\" }}", identity.cert_text(), identity.key_text()));
+    server.start();
+    let url = format!("tls://{}", server.address());
+    ready(&format!("{url}#ca={}", identity.cert_text()));
+    ready(&format!("{url}#insecure"));
+    not_ready(&url, "tls", "ca=PATH names whom to trust");
+}
+
+#[test]
+fn tls_that_was_asked_for_is_never_done_without() {
+    let server = Nats::started("");
+    not_ready(&format!("tls://u:p@{}", server.address()), "tls", "the server does not offer TLS");
+}
+
+#[test]
+fn jetstream_and_a_stream_are_asked_for_by_name() {
+    let server = Nats::started("jetstream { store_dir: \"@DIR@/js\" }");
+    once(&format!("{}#jetstream", server.url())).code(0).stdout_has(", JetStream");
+    not_ready(&format!("{}#stream=ORDERS", server.url()), "absent", "stream ORDERS: 404 stream not found");
+    let without = Nats::started("");
+    not_ready(&format!("{}#jetstream", without.url()), "absent", "JetStream is not enabled");
+    assert!(!server.log().contains("[ERR]"), "{}", server.log());
+}
+
+#[test]
+fn a_full_server_is_busy() {
+    let server = Nats::started("max_connections: 1");
+    let _holder = TcpStream::connect(server.address()).unwrap();
+    not_ready(&server.url(), "busy", "-ERR 'maximum connections exceeded'");
+}
+
+#[test]
+fn a_dead_or_silent_first_server_does_not_hide_the_second() {
+    let (server, silent, dead) = (Nats::started(""), Scripted::silent(), Reserved::new());
+    for first in [dead.address(), silent.address()] {
+        let url = format!("nats://{first},{}#attempt-timeout=1s", server.address());
+        once(&url).code(0).stdout_has("NATS 2.");
+    }
+}
+
+#[test]
+fn a_port_that_speaks_something_else_or_nothing_is_told_for_what_it_is() {
+    let ssh = Scripted::saying_then_closing("SSH-2.0-OpenSSH_9.2\r\n");
+    not_ready(&format!("nats://{}", ssh.address()), "protocol", "not NATS, it says: SSH-2.0-OpenSSH_9.2");
+    let silent = Scripted::silent();
+    let url = format!("nats://{}#attempt-timeout=200ms", silent.address());
+    not_ready(&url, "timeout", "but no NATS INFO within 0.2s");
+    let endless = Scripted::dripping("INFO ", ms(1));
+    let url = format!("nats://{}#attempt-timeout=200ms", endless.address());
+    not_ready(&url, "timeout", "but no NATS INFO within 0.2s");
+}
