@@ -9,6 +9,7 @@ mod list {
     /// Every kind, in the order of the documentation.
     pub static KINDS: &[&Kind] = &[
         &super::postgres::KIND,
+        &super::migrations::KIND,
         &super::nats::KIND,
         &super::http::KIND,
         &super::tcp::KIND,
@@ -24,6 +25,7 @@ pub mod command;
 pub mod dns;
 pub mod file;
 pub mod http;
+pub mod migrations;
 pub mod nats;
 pub mod postgres;
 pub mod tcp;

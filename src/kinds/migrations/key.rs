@@ -1,0 +1,133 @@
+//! How keys are written and compared. Versions exceed 32 and even 64 bits: they stay text, and are read only to be compared.
+
+use std::cmp::Ordering;
+
+use super::tool::Order;
+
+/// As it stands.
+pub fn exact(key: &str) -> String {
+    key.to_owned()
+}
+
+/// An integer without leading zeros; anything else as it stands.
+pub fn number(key: &str) -> String {
+    match !key.is_empty() && key.bytes().all(|b| b.is_ascii_digit()) {
+        true => significant(key).to_owned(),
+        false => key.to_owned(),
+    }
+}
+
+/// In lower case.
+pub fn lower(key: &str) -> String {
+    key.to_lowercase()
+}
+
+/// Without the extension of a script, since a database that recorded `.ts` and an image that holds `.js` mean the same.
+pub fn script(key: &str) -> String {
+    const SCRIPTS: [&str; 12] =
+        [".js", ".ts", ".cjs", ".mjs", ".cts", ".mts", ".sql", ".coffee", ".ls", ".iced", ".eg", ".litcoffee"];
+    SCRIPTS.iter().find_map(|extension| key.strip_suffix(extension)).unwrap_or(key).to_owned()
+}
+
+/// The digits that a name begins with, or all of it.
+pub fn leading_number(key: &str) -> String {
+    let digits = &key[..key.bytes().take_while(u8::is_ascii_digit).count()];
+    number(if digits.is_empty() { key } else { digits })
+}
+
+/// Flyway's version: `_` is a dot, and a missing part is 0.
+pub fn dotted(key: &str) -> String {
+    let version = key.replace('_', ".");
+    match is_dotted(&version) {
+        true => {
+            let parts: Vec<_> = version.split('.').map(significant).collect();
+            let end = parts.iter().rposition(|part| *part != "0").unwrap_or(0);
+            parts[..=end].join(".")
+        }
+        false => key.to_owned(),
+    }
+}
+
+fn is_dotted(version: &str) -> bool {
+    version.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
+}
+
+fn significant(digits: &str) -> &str {
+    match digits.trim_start_matches('0') {
+        "" => "0",
+        digits => digits,
+    }
+}
+
+/// Compares two keys; `None` where at least one of them is none of this order.
+pub fn compare(order: Order, a: &str, b: &str) -> Option<Ordering> {
+    let integer = |a: &str, b: &str| {
+        let (a, b) = (significant(a), significant(b));
+        a.len().cmp(&b.len()).then_with(|| a.cmp(b))
+    };
+    let is_number = |key: &str| !key.is_empty() && key.bytes().all(|b| b.is_ascii_digit());
+    match order {
+        Order::Number => (is_number(a) && is_number(b)).then(|| integer(a, b)),
+        Order::Text => Some(a.cmp(b)),
+        Order::Dotted if is_dotted(a) && is_dotted(b) => {
+            let (mut a, mut b) = (a.split('.'), b.split('.'));
+            loop {
+                match (a.next(), b.next()) {
+                    (None, None) => return Some(Ordering::Equal),
+                    (x, y) => match integer(x.unwrap_or("0"), y.unwrap_or("0")) {
+                        Ordering::Equal => {}
+                        unequal => return Some(unequal),
+                    },
+                }
+            }
+        }
+        Order::Dotted | Order::None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_migration_has_one_key_however_it_is_written() {
+        let rules: [(fn(&str) -> String, &str, &str); 14] = [
+            (number, "001", "1"),
+            (number, "000", "0"),
+            (number, "1a", "1a"),
+            (lower, "20240102_Add_N.rb", "20240102_add_n.rb"),
+            (script, "1_a.ts", "1_a"),
+            (script, "1_a.d", "1_a.d"),
+            (leading_number, "00012_x", "12"),
+            (leading_number, "x", "x"),
+            (dotted, "1_2", "1.2"),
+            (dotted, "01.02.0", "1.2"),
+            (dotted, "0", "0"),
+            (dotted, "1.0", "1"),
+            (dotted, "R:R__views.sql", "R:R__views.sql"),
+            (exact, "001", "001"),
+        ];
+        for (rule, key, want) in rules {
+            assert_eq!(rule(key), want, "{key}");
+        }
+    }
+
+    #[test]
+    fn keys_follow_each_other_as_their_tool_has_it() {
+        use Ordering::{Equal, Greater, Less};
+        for (order, a, b, want) in [
+            (Order::Number, "9", "10", Some(Less)),
+            (Order::Number, "010", "10", Some(Equal)),
+            (Order::Number, "99999999999999999999999", "1", Some(Greater)),
+            (Order::Number, "-1", "1", None),
+            (Order::Text, "9", "10", Some(Greater)),
+            (Order::Dotted, "1.2", "1.10", Some(Less)),
+            (Order::Dotted, "1", "1.0", Some(Equal)),
+            (Order::Dotted, "2.0.1", "2", Some(Greater)),
+            (Order::Dotted, "R:x", "2", None),
+            (Order::None, "1", "2", None),
+        ] {
+            assert_eq!(compare(order, a, b), want, "{a} {b}");
+        }
+    }
+}

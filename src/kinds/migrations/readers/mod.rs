@@ -1,0 +1,11 @@
+//! Directories that a file name alone does not explain: one file for each tool that needs code.
+
+pub mod alembic;
+pub mod atlas;
+pub mod django;
+pub mod drizzle;
+pub mod flyway;
+pub mod liquibase;
+pub mod python;
+pub mod sequel;
+pub mod sqitch;

@@ -1,0 +1,52 @@
+//! Sqitch: the plan lists the changes in order; a name that comes again is a rework.
+
+use std::collections::HashMap;
+
+use crate::kinds::migrations::{
+    dir::Listing,
+    wanted::{Want, Wanted},
+};
+
+/// Reads `sqitch.plan` in the project's directory.
+pub fn read(listing: &Listing) -> Result<Wanted, String> {
+    const PLAN: &str = "sqitch.plan";
+    match listing.files.iter().any(|path| path == PLAN) {
+        true => Ok(Wanted { list: plan(&listing.text(PLAN)?)?, graph: None }),
+        false => Ok(Wanted::default()),
+    }
+}
+
+/// `%pragma=value`, `@tag ...`, `[+]change [dependencies] time planner # note`.
+fn plan(text: &str) -> Result<Vec<Want>, String> {
+    let lines = || text.lines().map(|line| line.split('#').next().unwrap_or_default().trim()).filter(|line| !line.is_empty());
+    let project = lines().find_map(|line| line.strip_prefix("%project=")).ok_or("sqitch.plan: names no project")?;
+    let mut times: HashMap<&str, usize> = HashMap::new();
+    let mut list = Vec::new();
+    for line in lines().filter(|line| !line.starts_with(['%', '@'])) {
+        let Some(name) = line.trim_start_matches(['+', ' ']).split_whitespace().next() else { continue };
+        if name == "-" {
+            continue;
+        }
+        let time = times.entry(name).and_modify(|time| *time += 1).or_insert(1);
+        let (again, label) = match *time {
+            1 => (String::new(), name.to_owned()),
+            n => (format!("#{n}"), format!("{name} (rework {n})")),
+        };
+        list.push(Want::new(label, format!("{project}:{name}{again}")));
+    }
+    Ok(list)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_is_its_changes_and_a_rework_is_wanted_once_more() {
+        let text = "%syntax-version=1.0.0\n%project=flipr\n\n# note\na 2026-11-21T00:04:29Z t <t@x> # a\nb [a] 2026 t <t@x>\n\
+            @v1 2026 t <t@x> # t\na [a@v1] 2026 t <t@x> # again\n";
+        let keys: Vec<_> = plan(text).unwrap().into_iter().flat_map(|want| want.keys).collect();
+        assert_eq!(keys, ["flipr:a", "flipr:b", "flipr:a#2"]);
+        assert_eq!(plan("a 2026 t").unwrap_err(), "sqitch.plan: names no project");
+    }
+}

@@ -1,0 +1,572 @@
+//! The tools. Adding one is one entry here, and its fixture under tests/fixtures/migrations.
+//!
+//! Where several entries have the same table, the first whose columns fit is the one. Facts about each tool were read from
+//! its source or seen with the real one; the README's section on migration tools says which, and what each cannot tell.
+
+use super::{
+    key::{dotted, exact, leading_number, lower, number, script},
+    locks,
+    readers::{alembic, atlas, django, drizzle, flyway, liquibase, sequel, sqitch},
+    tool::{
+        EACH,
+        Family::*,
+        Files, Home, Lock, Order, Record, Scope,
+        Shape::{AtLeast, Exactly},
+        Tool,
+    },
+};
+
+const DECLARATIONS: &str = r"\.d\.[cm]?ts$";
+const SCRIPTS: &str = r"^(.+)\.[cm]?[jt]s$";
+const VERSION: &str = "SELECT t.version::text, 'applied' FROM {t} t";
+const NAME: &str = "SELECT t.name, 'applied' FROM {t} t";
+const FLYWAY: &str = "SELECT DISTINCT ON (coalesce(t.version, 'R:' || t.script)) coalesce(t.version, 'R:' || t.script), \
+    CASE WHEN NOT t.success THEN 'failed' WHEN t.type ~ '^UNDO' OR t.type = 'DELETE' THEN 'reverted' \
+    WHEN t.type = 'SCHEMA' THEN 'marker' WHEN t.type ~ 'BASELINE$' THEN 'baseline' ELSE 'applied' END, t.script \
+    FROM {t} t ORDER BY coalesce(t.version, 'R:' || t.script), t.installed_rank DESC";
+
+/// A file name's capture is the key.
+const fn named(scope: Scope, pattern: &'static str) -> Files {
+    Files::Named { scope, pattern, except: "" }
+}
+
+/// The same, without some.
+const fn named_but(scope: Scope, pattern: &'static str, except: &'static str) -> Files {
+    Files::Named { scope, pattern, except }
+}
+
+/// Every tool.
+pub static TOOLS: &[Tool] = &[
+    Tool {
+        name: "golang-migrate",
+        table: "schema_migrations",
+        shape: Exactly(&[("version", Int), ("dirty", Bool)]),
+        rows: "SELECT t.version::text, CASE WHEN t.dirty THEN 'dirty' ELSE 'applied' END FROM {t} t",
+        key: number,
+        order: Order::Number,
+        record: Record::Latest,
+        locks: &[Lock::Advisory(locks::golang_migrate)],
+        files: named(Scope::Flat, r"^([0-9]+)_.*\.up\..*$"),
+        example: "000001_name.up.sql",
+        ..EACH
+    },
+    Tool {
+        name: "ecto",
+        table: "schema_migrations",
+        shape: Exactly(&[("version", Int), ("inserted_at", Time)]),
+        rows: VERSION,
+        key: number,
+        order: Order::Number,
+        files: named(Scope::Deep, r"^([0-9]+)_.*\.exs$"),
+        example: "20240101120000_name.exs",
+        ..EACH
+    },
+    Tool {
+        name: "sequel",
+        table: "schema_migrations",
+        shape: Exactly(&[("filename", Str)]),
+        rows: "SELECT t.filename, 'applied', substring(t.filename from '^[0-9]+'), regexp_replace(t.filename, '[.]rb$', '') FROM {t} t",
+        key: lower,
+        locks: &[Lock::Advisory(|_, _, _| vec![4_966_325_471_869_609_408])],
+        files: Files::Read(sequel::timestamps),
+        example: "20240101120000_name.rb",
+        ..EACH
+    },
+    Tool {
+        name: "sequel",
+        table: "schema_info",
+        shape: AtLeast(&[("version", Int)]),
+        rows: VERSION,
+        key: number,
+        order: Order::Number,
+        record: Record::Latest,
+        locks: &[Lock::Advisory(|_, _, _| vec![4_966_325_471_869_609_408])],
+        files: Files::Read(sequel::integers),
+        example: "001_name.rb",
+        ..EACH
+    },
+    Tool {
+        name: "supabase",
+        table: "schema_migrations",
+        home: Home::Only("supabase_migrations"),
+        shape: AtLeast(&[("version", Str)]),
+        rows: VERSION,
+        files: named(Scope::Flat, r"^([0-9]+)_.*\.sql$"),
+        example: "20240101120000_name.sql",
+        ..EACH
+    },
+    Tool {
+        name: "rails",
+        table: "schema_migrations",
+        shape: Exactly(&[("version", Str)]),
+        sibling: Some("ar_internal_metadata"),
+        rows: VERSION,
+        key: number,
+        order: Order::Number,
+        locks: &[Lock::Advisory(locks::rails)],
+        files: named(Scope::Deep, r"^([0-9]+)_[_a-z0-9]*\.?[_a-z0-9]*\.rb$"),
+        example: "20240101120000_name.rb",
+        ..EACH
+    },
+    Tool {
+        name: "dbmate",
+        table: "schema_migrations",
+        shape: Exactly(&[("version", Str)]),
+        rows: VERSION,
+        // dbmate takes none; a Rails without its metadata table has the same table.
+        locks: &[Lock::Advisory(locks::rails)],
+        files: named(Scope::Flat, r"^([0-9]+).*\.sql$"),
+        example: "20240101120000_name.sql",
+        ..EACH
+    },
+    Tool {
+        name: "typeorm",
+        table: "migrations",
+        shape: Exactly(&[("id", Int), ("timestamp", Int), ("name", Str)]),
+        rows: r#"SELECT t."timestamp"::text, 'applied', t.name FROM {t} t"#,
+        key: number,
+        order: Order::Number,
+        files: named_but(Scope::Deep, r"^([0-9]{13})-.*\.[cm]?[jt]s$", DECLARATIONS),
+        example: "1700000000000-Name.js",
+        ..EACH
+    },
+    Tool {
+        name: "laravel",
+        table: "migrations",
+        shape: Exactly(&[("id", Int), ("migration", Str), ("batch", Int)]),
+        rows: "SELECT t.migration, 'applied' FROM {t} t",
+        files: named(Scope::Flat, r"^([^.].*_.*)\.php$"),
+        example: "2024_01_01_000000_name.php",
+        ..EACH
+    },
+    Tool {
+        name: "db-migrate",
+        table: "migrations",
+        shape: Exactly(&[("id", Int), ("name", Str), ("run_on", Time)]),
+        rows: "SELECT ltrim(t.name, '/'), 'applied' FROM {t} t",
+        key: script,
+        files: named_but(Scope::Flat, r"^(.+)\.(?:[cm]?[jt]s|coffee)$", DECLARATIONS),
+        example: "20240101120000-name.js",
+        ..EACH
+    },
+    Tool {
+        name: "gormigrate",
+        table: "migrations",
+        shape: Exactly(&[("id", Str)]),
+        refused: Some("its migrations are compiled in, so that a row cannot be told from one of another release"),
+        ..EACH
+    },
+    Tool {
+        name: "graphile-migrate",
+        table: "migrations",
+        home: Home::Only("graphile_migrate"),
+        shape: AtLeast(&[("hash", Str), ("previous_hash", Str), ("filename", Str), ("date", Time)]),
+        rows: "SELECT t.filename, 'applied' FROM {t} t",
+        key: script,
+        locks: &[Lock::Advisory(|_, _, _| vec![4_727_445_306_447_283])],
+        files: named(Scope::Deep, r"^([0-9]+)(?:-.*)?\.sql$"),
+        example: "committed/000001-name.sql",
+        ..EACH
+    },
+    Tool {
+        name: "pgroll",
+        table: "migrations",
+        home: Home::Only("pgroll"),
+        shape: AtLeast(&[("schema", Any), ("name", Str), ("migration", Json), ("done", Bool)]),
+        // Started is what a new release waits for: completing it is done once the old one is gone. The start ends with
+        // the schema of the new version.
+        rows: "SELECT t.name, CASE WHEN t.done OR EXISTS (SELECT FROM pg_catalog.pg_namespace n \
+            WHERE n.nspname = t.schema || '_' || t.name) THEN 'applied' ELSE 'unfinished' END \
+            FROM {t} t WHERE t.schema = coalesce(pg_catalog.current_schema(), 'public')",
+        files: named(Scope::Flat, r"^(.+)\.(?:json|ya?ml)$"),
+        example: "01_name.yaml",
+        ..EACH
+    },
+    Tool {
+        name: "tern",
+        table: "schema_version",
+        home: Home::Also("public"),
+        shape: Exactly(&[("version", Int)]),
+        rows: VERSION,
+        key: number,
+        order: Order::Number,
+        record: Record::Latest,
+        locks: &[Lock::Advisory(|_, _, _| vec![9_628_173_550_095_224])],
+        files: named(Scope::Flat, r"^([0-9]+)_.+\.sql$"),
+        example: "001_name.sql",
+        ..EACH
+    },
+    Tool {
+        name: "flyway",
+        table: "flyway_schema_history",
+        shape: AtLeast(&[("installed_rank", Int), ("version", Str), ("script", Str), ("success", Bool)]),
+        rows: FLYWAY,
+        key: dotted,
+        order: Order::Dotted,
+        locks: &[Lock::Advisory(locks::flyway)],
+        files: Files::Read(flyway::read),
+        example: "V1_2__name.sql",
+        ..EACH
+    },
+    Tool {
+        name: "flyway",
+        table: "schema_version",
+        shape: AtLeast(&[("installed_rank", Int), ("version", Str), ("script", Str), ("success", Bool)]),
+        rows: FLYWAY,
+        key: dotted,
+        order: Order::Dotted,
+        locks: &[Lock::Advisory(locks::flyway)],
+        files: Files::Read(flyway::read),
+        example: "V1_2__name.sql",
+        ..EACH
+    },
+    Tool {
+        name: "sqlx",
+        table: "_sqlx_migrations",
+        shape: AtLeast(&[("version", Int), ("success", Bool), ("checksum", Any), ("execution_time", Int)]),
+        rows: "SELECT t.version::text, CASE WHEN t.success THEN 'applied' ELSE 'failed' END FROM {t} t",
+        key: number,
+        order: Order::Number,
+        locks: &[Lock::Advisory(locks::sqlx)],
+        files: named_but(Scope::Flat, r"^([0-9]+)_.*\.sql$", r"\.down\.sql$"),
+        example: "20240101120000_name.sql",
+        ..EACH
+    },
+    Tool {
+        name: "diesel",
+        table: "__diesel_schema_migrations",
+        shape: AtLeast(&[("version", Str), ("run_on", Time)]),
+        rows: VERSION,
+        key: |key| key.split('_').next().unwrap_or(key).replace('-', ""),
+        files: named(Scope::Path, r"^([^/.][^/]*)/up\.sql$"),
+        example: "2024-01-01-120000_name/up.sql",
+        ..EACH
+    },
+    Tool {
+        name: "refinery",
+        table: "refinery_schema_history",
+        shape: AtLeast(&[("version", Int), ("name", Str), ("applied_on", Str), ("checksum", Str)]),
+        rows: VERSION,
+        key: number,
+        order: Order::Number,
+        files: named(Scope::Deep, r"^[U|V]([0-9]+)(?:\.[0-9]+)?__\w+\.(?:rs|sql)$"),
+        example: "V1__name.sql",
+        ..EACH
+    },
+    Tool {
+        name: "sea-orm",
+        table: "seaql_migrations",
+        shape: AtLeast(&[("version", Str), ("applied_at", Int)]),
+        rows: VERSION,
+        files: named(Scope::Flat, r"^(m[0-9]\w*)\.rs$"),
+        example: "m20240101_000001_name.rs",
+        ..EACH
+    },
+    Tool {
+        name: "prisma",
+        table: "_prisma_migrations",
+        shape: AtLeast(&[("migration_name", Str), ("finished_at", Time), ("rolled_back_at", Time), ("logs", Str)]),
+        rows: "SELECT t.migration_name, CASE WHEN t.rolled_back_at IS NOT NULL THEN 'rolled back' \
+            WHEN t.finished_at IS NOT NULL THEN 'applied' WHEN coalesce(t.logs, '') <> '' THEN 'failed' ELSE 'unfinished' END FROM {t} t",
+        locks: &[Lock::Advisory(|_, _, _| vec![72_707_369])],
+        files: named(Scope::Path, r"^([^/]+)/migration\.sql$"),
+        example: "20240101120000_name/migration.sql",
+        ..EACH
+    },
+    Tool {
+        name: "drizzle",
+        table: "__drizzle_migrations",
+        home: Home::Also("drizzle"),
+        shape: AtLeast(&[("hash", Str), ("created_at", Int), ("name", Str)]),
+        rows: "SELECT t.created_at::text, 'applied', t.name, t.hash FROM {t} t",
+        order: Order::Number,
+        files: Files::Read(drizzle::read),
+        example: "20240101120000_name/migration.sql",
+        ..EACH
+    },
+    Tool {
+        name: "drizzle",
+        table: "__drizzle_migrations",
+        home: Home::Also("drizzle"),
+        shape: AtLeast(&[("hash", Str), ("created_at", Int)]),
+        rows: "SELECT t.created_at::text, 'applied', t.hash FROM {t} t",
+        order: Order::Number,
+        files: Files::Read(drizzle::read),
+        example: "meta/_journal.json",
+        ..EACH
+    },
+    Tool {
+        name: "goose",
+        table: "goose_db_version",
+        shape: AtLeast(&[("id", Int), ("version_id", Int), ("is_applied", Bool)]),
+        rows: "SELECT DISTINCT ON (t.version_id) t.version_id::text, CASE WHEN t.is_applied THEN 'applied' ELSE 'reverted' END \
+            FROM {t} t WHERE t.version_id > 0 ORDER BY t.version_id, t.id DESC",
+        key: number,
+        order: Order::Number,
+        locks: &[
+            Lock::Advisory(|_, _, _| vec![4_097_083_626]),
+            Lock::Row {
+                table: "goose_lock",
+                holders: "SELECT coalesce(l.locked_by, 'somebody') || ' until ' || l.lease_expires_at FROM {l} l \
+                    WHERE l.locked AND l.lease_expires_at > now()",
+                release: "it ends with its lease",
+            },
+        ],
+        files: named_but(Scope::Flat, r"^([0-9]+)_.*\.(?:sql|go)$", r"_test\.go$|^0+_"),
+        example: "00001_name.sql",
+        ..EACH
+    },
+    Tool {
+        name: "alembic",
+        table: "alembic_version",
+        shape: AtLeast(&[("version_num", Str)]),
+        rows: "SELECT t.version_num, 'applied' FROM {t} t",
+        order: Order::None,
+        record: Record::Heads,
+        files: Files::Read(alembic::read),
+        example: "versions/1975ea83b712_name.py",
+        ..EACH
+    },
+    Tool {
+        name: "django",
+        table: "django_migrations",
+        shape: AtLeast(&[("app", Str), ("name", Str), ("applied", Time)]),
+        rows: "SELECT t.app || '.' || t.name, 'applied' FROM {t} t ORDER BY t.applied",
+        order: Order::None,
+        files: Files::Read(django::read),
+        example: "shop/migrations/0001_initial.py",
+        ..EACH
+    },
+    Tool {
+        name: "aerich",
+        table: "aerich",
+        shape: AtLeast(&[("version", Str), ("app", Str), ("content", Json)]),
+        rows: "SELECT t.app || '.' || t.version, 'applied', t.app || '.' || regexp_replace(t.version, '[.]py$', '') FROM {t} t ORDER BY t.id",
+        order: Order::None,
+        files: Files::Read(django::read_aerich),
+        example: "models/0_20240101120000_init.py",
+        ..EACH
+    },
+    Tool {
+        name: "yoyo",
+        table: "_yoyo_migration",
+        shape: AtLeast(&[("migration_hash", Str), ("migration_id", Str)]),
+        rows: "SELECT t.migration_id, 'applied' FROM {t} t",
+        key: script,
+        locks: &[Lock::Row {
+            table: "yoyo_lock",
+            holders: "SELECT 'process ' || l.pid || coalesce(' since ' || l.ctime, '') FROM {l} l",
+            release: "yoyo break-lock takes a stale one away",
+        }],
+        files: named_but(Scope::Flat, r"^([^_].*)\.(?:py|sql)$", r"\.rollback\.sql$|^post-apply"),
+        example: "0001.name.sql",
+        ..EACH
+    },
+    Tool {
+        name: "knex",
+        table: "knex_migrations",
+        shape: AtLeast(&[("id", Int), ("name", Str), ("batch", Int), ("migration_time", Time)]),
+        rows: NAME,
+        key: script,
+        locks: &[Lock::Row {
+            table: "{}_lock",
+            holders: "SELECT 'somebody' FROM {l} l WHERE l.is_locked <> 0",
+            release: "knex migrate:unlock takes a stale one away",
+        }],
+        files: named_but(Scope::Flat, r"^(.+)\.(?:[cm]?[jt]s|co|coffee|eg|iced|ls|litcoffee)$", DECLARATIONS),
+        example: "20240101120000_name.js",
+        ..EACH
+    },
+    Tool {
+        name: "sequelize",
+        table: "SequelizeMeta",
+        shape: AtLeast(&[("name", Str)]),
+        rows: NAME,
+        key: script,
+        files: named_but(Scope::Flat, SCRIPTS, DECLARATIONS),
+        example: "20240101120000-name.js",
+        ..EACH
+    },
+    Tool {
+        name: "mikro-orm",
+        table: "mikro_orm_migrations",
+        shape: AtLeast(&[("name", Str), ("executed_at", Time)]),
+        rows: NAME,
+        key: script,
+        files: named_but(Scope::Flat, r"^(Migration.*)\.[cm]?[jt]s$", DECLARATIONS),
+        example: "Migration20240101120000.js",
+        ..EACH
+    },
+    Tool {
+        name: "kysely",
+        table: "kysely_migration",
+        shape: AtLeast(&[("name", Str), ("timestamp", Str)]),
+        rows: NAME,
+        key: script,
+        locks: &[Lock::Advisory(|_, _, _| vec![3_853_314_791_062_309_107])],
+        files: named_but(Scope::Flat, SCRIPTS, DECLARATIONS),
+        example: "20240101120000_name.js",
+        ..EACH
+    },
+    Tool {
+        name: "node-pg-migrate",
+        table: "pgmigrations",
+        shape: AtLeast(&[("name", Str), ("run_on", Time)]),
+        rows: NAME,
+        key: script,
+        locks: &[Lock::Advisory(|_, _, _| vec![7_241_865_325_823_964])],
+        files: named_but(Scope::Flat, r"^([^.].*?)(?:\.up|\.down)?\.(?:[cm]?[jt]s|sql)$", DECLARATIONS),
+        example: "1700000000000_name.js",
+        ..EACH
+    },
+    Tool {
+        name: "postgrator",
+        table: "schemaversion",
+        shape: AtLeast(&[("version", Int), ("name", Str), ("md5", Str)]),
+        rows: "SELECT t.version::text, 'applied' FROM {t} t WHERE t.version > 0",
+        key: number,
+        order: Order::Number,
+        files: named(Scope::Flat, r"^([0-9]+)\.do(?:\..*)?\.(?:sql|[cm]?[jt]s)$"),
+        example: "001.do.name.sql",
+        ..EACH
+    },
+    Tool {
+        name: "liquibase",
+        table: "databasechangelog",
+        shape: AtLeast(&[("id", Str), ("author", Str), ("filename", Str), ("exectype", Str), ("orderexecuted", Int)]),
+        rows: "SELECT t.id || '::' || t.author || '::' || t.filename, CASE WHEN t.exectype = 'FAILED' THEN 'failed' ELSE 'applied' END, \
+            t.id || '::' || t.author, t.tag FROM {t} t ORDER BY t.orderexecuted",
+        order: Order::None,
+        locks: &[Lock::Row {
+            table: "databasechangeloglock",
+            holders: "SELECT concat_ws(' since ', coalesce(nullif(l.lockedby, ''), 'somebody'), l.lockgranted::text) FROM {l} l WHERE l.locked",
+            release: "liquibase release-locks takes a stale one away",
+        }],
+        files: Files::Read(liquibase::read),
+        ..EACH
+    },
+    Tool {
+        name: "efcore",
+        table: "__EFMigrationsHistory",
+        shape: AtLeast(&[("MigrationId", Str), ("ProductVersion", Str)]),
+        rows: r#"SELECT t."MigrationId", 'applied' FROM {t} t"#,
+        key: lower,
+        files: EFCORE_FILES,
+        example: "20240101120000_Name.cs",
+        ..EACH
+    },
+    Tool {
+        name: "efcore",
+        table: "__EFMigrationsHistory",
+        shape: AtLeast(&[("migration_id", Str), ("product_version", Str)]),
+        rows: "SELECT t.migration_id, 'applied' FROM {t} t",
+        key: lower,
+        files: EFCORE_FILES,
+        example: "20240101120000_Name.cs",
+        ..EACH
+    },
+    Tool {
+        name: "atlas",
+        table: "atlas_schema_revisions",
+        home: Home::Also("atlas_schema_revisions"),
+        shape: AtLeast(&[("version", Str), ("type", Int), ("applied", Int), ("total", Int), ("error", Str)]),
+        // The types are bits: 1 baseline, 2 executed, 4 resolved by hand.
+        rows: "SELECT t.version, CASE WHEN t.type & 4 <> 0 THEN 'applied' WHEN coalesce(t.error, '') <> '' THEN 'failed' \
+            WHEN t.applied < t.total THEN 'unfinished' WHEN t.type & 1 <> 0 THEN 'baseline' ELSE 'applied' END \
+            FROM {t} t WHERE left(t.version, 1) <> '.'",
+        locks: &[Lock::Advisory(|_, _, _| vec![2_686_470_616])],
+        files: Files::Read(atlas::read),
+        example: "20240101120000_name.sql",
+        ..EACH
+    },
+    Tool {
+        name: "sqitch",
+        table: "changes",
+        home: Home::Only("sqitch"),
+        shape: AtLeast(&[("change_id", Str), ("change", Str), ("project", Str), ("committed_at", Time)]),
+        reads: &["events", "tags"],
+        rows: "SELECT c.project || ':' || c.change || CASE WHEN c.n > 1 THEN '#' || c.n ELSE '' END, 'applied', c.change, \
+            (SELECT string_agg(g.tag, chr(10)) FROM {s}.tags g WHERE g.change_id = c.change_id) \
+            FROM (SELECT t.*, row_number() OVER (PARTITION BY t.project, t.change ORDER BY t.committed_at) AS n FROM {t} t) c \
+            UNION ALL SELECT e.project || ':' || e.change, 'failed', e.change, NULL FROM (SELECT DISTINCT ON (v.change_id) v.* \
+            FROM {s}.events v ORDER BY v.change_id, v.committed_at DESC) e \
+            WHERE e.event = 'fail' AND NOT EXISTS (SELECT FROM {t} t WHERE t.change_id = e.change_id)",
+        order: Order::None,
+        locks: &[Lock::Advisory(|_, _, _| vec![75_474_063])],
+        files: Files::Read(sqitch::read),
+        example: "sqitch.plan",
+        ..EACH
+    },
+    Tool {
+        name: "phinx",
+        table: "phinxlog",
+        shape: AtLeast(&[("version", Int), ("start_time", Time), ("end_time", Time)]),
+        rows: VERSION,
+        key: leading_number,
+        order: Order::Number,
+        files: named(Scope::Flat, r"^([0-9]{14}|[0-9]+(?:_\w+))\.php$"),
+        example: "20240101120000_name.php",
+        ..EACH
+    },
+    Tool {
+        name: "doctrine",
+        table: "doctrine_migration_versions",
+        shape: AtLeast(&[("version", Str), ("executed_at", Time)]),
+        rows: VERSION,
+        key: doctrine_class,
+        files: named(Scope::Deep, r"^(Version.*)\.php$"),
+        example: "Version20240101120000.php",
+        ..EACH
+    },
+    Tool {
+        name: "doctrine",
+        table: "migration_versions",
+        shape: AtLeast(&[("version", Str)]),
+        rows: VERSION,
+        key: doctrine_class,
+        files: named(Scope::Deep, r"^(Version.*)\.php$"),
+        example: "Version20240101120000.php",
+        ..EACH
+    },
+    Tool {
+        name: "sql-migrate",
+        table: "gorp_migrations",
+        shape: AtLeast(&[("id", Str), ("applied_at", Time)]),
+        rows: "SELECT t.id, 'applied' FROM {t} t",
+        files: named(Scope::Flat, r"^(.+\.sql)$"),
+        example: "1_name.sql",
+        ..EACH
+    },
+    Tool {
+        name: "bun",
+        table: "bun_migrations",
+        shape: AtLeast(&[("name", Str), ("group_id", Int)]),
+        files: named(Scope::Flat, r"^([0-9]{1,14})_[0-9a-z_\-]+\.(?:sql|go|up\.sql)$"),
+        refused: Some("it records a migration before running it, so that a row proves nothing"),
+        ..EACH
+    },
+];
+
+const EFCORE_FILES: Files = named_but(Scope::Deep, r"^([0-9]{14}_.+)\.cs$", r"\.Designer\.cs$|ModelSnapshot\.cs$");
+
+/// The class without its namespace; what older releases recorded is its number.
+fn doctrine_class(key: &str) -> String {
+    let class = key.rsplit('\\').next().unwrap_or(key);
+    class.strip_prefix("Version").unwrap_or(class).to_owned()
+}
+
+/// A table that no known tool writes, as `table` and `column` describe it.
+pub static UNKNOWN: Tool = Tool { name: "", rows: "SELECT t.{c}::text, 'applied' FROM {t} t", key: exact, ..EACH };
+
+/// The entries of one tool.
+pub fn named_tool(name: &str) -> impl Iterator<Item = &'static Tool> {
+    TOOLS.iter().filter(move |tool| tool.name == name)
+}
+
+/// Every tool's name, once, in the order of the table.
+pub fn names() -> Vec<&'static str> {
+    let mut names: Vec<_> = TOOLS.iter().map(|tool| tool.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
