@@ -3,12 +3,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a broken test shall panic
 
 mod cli;
+mod config;
 mod engine;
 mod exec;
 mod exit_codes;
 mod generated;
 mod harness;
+mod json;
 mod kinds;
+mod notify;
+mod once;
 mod report;
 mod signals;
 mod support;
