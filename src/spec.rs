@@ -153,7 +153,7 @@ fn with_inner(scheme: &str, inner: &str) -> String {
 fn split_name(text: &str) -> (Option<&str>, &str) {
     let Some((name, rest)) = text.split_once('=') else { return (None, text) };
     let before_keys = rest.split('#').next().unwrap_or_default();
-    let follows = before_keys.starts_with("${")
+    let follows = before_keys.strip_prefix(MIGRATIONS).unwrap_or(before_keys).starts_with("${")
         || is_host_port(before_keys)
         || is_bare_ipv6(before_keys)
         || before_keys.split_once(':').is_some_and(|(scheme, _)| is_scheme(scheme));

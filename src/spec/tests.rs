@@ -90,6 +90,7 @@ fn declarations_are_split_as_people_write_them() {
             "//app:p%40ss@db:5432/app?sslmode=disable",
             &[("dir", "m")],
         ),
+        ("schema=migrations+${DATABASE_URL}", "schema", "migrations+postgres", "//app:p%40ss@db:5432/app?sslmode=disable", none),
         ("postgres:${DSN}", "postgres:${DSN}", "postgres", "host=/run/pg dbname=app password=s3cret", none),
         ("postgres:${DATABASE_URL}", "postgres:${DATABASE_URL}", "postgres", "//app:p%40ss@db:5432/app?sslmode=disable", none),
         (
