@@ -95,8 +95,24 @@ pub fn hide(text: &str, secrets: &[Secret]) -> String {
         if out.contains(&secret.0) {
             out = out.replace(&secret.0, "***");
         }
+        out = hide_cut(&out, &secret.0);
     }
     out
+}
+
+/// Foreign text is cut before it comes here, and the cut may go through an echoed secret: `wrong password s3cr…`.
+fn hide_cut(text: &str, secret: &str) -> String {
+    let mut parts: Vec<&str> = text.split('…').collect();
+    let last = parts.pop().unwrap_or_default();
+    let mut out = String::new();
+    for part in parts {
+        let beginnings = (4..secret.len()).rev().filter_map(|end| secret.get(..end));
+        match beginnings.filter_map(|beginning| part.strip_suffix(beginning)).next() {
+            Some(rest) => out.extend([rest, "***…"]),
+            None => out.extend([part, "…"]),
+        }
+    }
+    out + last
 }
 
 #[cfg(test)]
@@ -122,6 +138,8 @@ mod tests {
     fn a_secret_is_hidden_wherever_it_is_echoed() {
         let secrets = [Secret::new("s3cr3t"), Secret::new("a")];
         assert_eq!(hide("no user a with s3cr3t", &secrets), "no user a with ***");
+        assert_eq!(hide("a s3cr3t, and s3cr3… [class=auth]", &secrets), "a ***, and ***… [class=auth]");
+        assert_eq!(hide(&one_line("with s3cr3t", 8), &secrets), "with s3c…", "three bytes tell nothing");
         assert_eq!(format!("{:?}", secrets[0]), "***");
     }
 }
