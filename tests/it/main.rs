@@ -5,12 +5,14 @@
 mod cli;
 mod config;
 mod engine;
+mod docs;
 mod exec;
 mod exit_codes;
 mod generated;
 mod harness;
 mod json;
 mod kinds;
+mod live;
 mod notify;
 mod once;
 mod report;
