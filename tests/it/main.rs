@@ -4,8 +4,8 @@
 
 mod cli;
 mod config;
-mod engine;
 mod docs;
+mod engine;
 mod exec;
 mod exit_codes;
 mod generated;
