@@ -96,22 +96,37 @@ pub struct Cli {
     /// Say every attempt
     #[arg(short, long, env = "AFTERALL_VERBOSE", hide_env_values = true, value_parser = FalseyValueParser::new())]
     pub verbose: bool,
+
+    /// The options whose values came from their variables, by name
+    #[arg(skip)]
+    pub from_env: Vec<String>,
 }
 
 impl Cli {
-    /// The options that are defaults for every dependency's keys, by the key's name.
-    pub fn settings(&self) -> [(&'static str, &Option<String>); 10] {
+    /// Where an option's value stands, for errors: `--timeout` or `AFTERALL_TIMEOUT`.
+    pub fn place(&self, name: &str) -> String {
+        match self.from_env.iter().any(|known| known == name) {
+            true => format!("AFTERALL_{}", name.replace('-', "_").to_uppercase()),
+            false => format!("--{name}"),
+        }
+    }
+
+    /// Every option that takes a value, by name.
+    pub fn values(&mut self) -> [(&'static str, &mut Option<String>); 13] {
         [
-            ("timeout", &self.timeout),
-            ("attempt-timeout", &self.attempt_timeout),
-            ("interval", &self.interval),
-            ("max-interval", &self.max_interval),
-            ("backoff", &self.backoff),
-            ("jitter", &self.jitter),
-            ("successes", &self.successes),
-            ("on-timeout", &self.on_timeout),
-            ("fail-fast", &self.fail_fast),
-            ("until", &self.until),
+            ("timeout", &mut self.timeout),
+            ("attempt-timeout", &mut self.attempt_timeout),
+            ("interval", &mut self.interval),
+            ("max-interval", &mut self.max_interval),
+            ("backoff", &mut self.backoff),
+            ("jitter", &mut self.jitter),
+            ("successes", &mut self.successes),
+            ("on-timeout", &mut self.on_timeout),
+            ("fail-fast", &mut self.fail_fast),
+            ("until", &mut self.until),
+            ("deadline", &mut self.deadline),
+            ("config", &mut self.config),
+            ("format", &mut self.format),
         ]
     }
 }

@@ -202,11 +202,11 @@ impl Settings {
         }
     }
 
-    /// Takes in an option or its variable, which are written alike.
-    pub fn apply_option(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
+    /// Takes in an option or its variable, which are written alike and stand at `place`. What is no key of a dependency is left.
+    pub fn apply_option(&mut self, place: &str, name: &str, value: &str) -> Result<(), ConfigError> {
         let items = value.split('+').map(str::to_owned).collect();
         let key = KeyValue { name: name.to_owned(), value: value.to_owned(), items, at: None };
-        self.apply(&key).map(drop).map_err(|what| ConfigError::at(format_args!("--{name}"), what))
+        self.apply(&key).map(drop).map_err(|what| ConfigError::at(place, what))
     }
 
     /// Checks what only together can be wrong.
@@ -312,7 +312,7 @@ mod tests {
     fn every_common_key_takes_its_own_default() {
         for common in COMMON.iter().filter(|common| !common.default.is_empty() && common.key.name != "interval") {
             let mut settings = Settings::default();
-            settings.apply_option(common.key.name, common.default).unwrap();
+            settings.apply_option("", common.key.name, common.default).unwrap();
             assert_eq!(settings, Settings::default(), "{}", common.key.name);
         }
     }
@@ -330,7 +330,7 @@ mod tests {
             ("fail-fast", "auth+tsl", "--fail-fast: not a class of failure; did you mean tls?"),
             ("until", "up", "--until: is one of ready, down"),
         ] {
-            assert_eq!(settings.apply_option(key, value).unwrap_err().to_string(), want);
+            assert_eq!(settings.apply_option(&format!("--{key}"), key, value).unwrap_err().to_string(), want);
         }
     }
 }

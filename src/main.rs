@@ -20,8 +20,11 @@ use afterall::{
 
 #[allow(clippy::exit)] // Here and nowhere else; dropping the runtime would wait for a resolver that hangs.
 fn main() {
-    // A panic is a defect of ours; what it holds may be a secret, so the hook says nothing and the engine says that it happened.
-    std::panic::set_hook(Box::new(|_| {}));
+    // A panic is a defect of ours. What it says may hold a secret, where it happened does not.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
+        last_line(&format!("a defect of afterall{place}: please report it"));
+    }));
     let exit_with = match run() {
         Ok(exit_with) => exit_with,
         Err(Stopped::Config(error)) => {
@@ -55,12 +58,12 @@ impl From<ExecError> for Stopped {
 
 fn run() -> Result<Exit, Stopped> {
     let signals = Signals::hold().map_err(|e| ConfigError::at("cannot watch for signals", e))?;
-    let cli = match usage::parse(std::env::args_os())? {
+    let mut cli = match usage::parse(std::env::args_os())? {
         Asked::Wait(cli) => *cli,
         Asked::Text(text) => return Ok(on_stdout(&text)),
     };
     let env = Env::process();
-    let mut options = Options::read(&cli, &env)?;
+    let mut options = Options::read(&mut cli, &env)?;
     let declarations = std::mem::take(&mut options.declarations);
     let mut plan = plan::plan(declarations, &options.defaults, &env)?;
     plan.notes.extend(print_plan::warnings(&plan.planned, options.deadline));
@@ -78,11 +81,13 @@ fn run() -> Result<Exit, Stopped> {
     if cli.print_plan {
         let text = print_plan::text(&plan, options.deadline, command.as_ref().map(Command::name).as_deref());
         // Proving it right is half of what a printed plan is for.
-        plan::build(plan.planned)?;
+        let (_, remarks) = plan::build(plan.planned)?;
+        remark(&remarks, options.verbosity);
         return Ok(on_stdout(&text));
     }
     let subjects: Vec<Subject> = plan.planned.iter().map(|planned| Subject::new(&planned.spec.name, &planned.settings)).collect();
-    let dependencies = plan::build(plan.planned)?;
+    let (dependencies, remarks) = plan::build(plan.planned)?;
+    remark(&remarks, options.verbosity);
     if cli.once {
         let mut report = report::once(options.format, subjects);
         return match waited(dependencies, &options, &signals, true, report.as_mut())? {
@@ -104,6 +109,13 @@ fn run() -> Result<Exit, Stopped> {
         End::TimedOut => Ok(Exit::TimedOut),
         End::Hopeless => Ok(Exit::Hopeless),
         End::Signal(signal) => die_of(signal),
+    }
+}
+
+/// What the kinds found worth a remark, for whoever asked for every detail.
+fn remark(remarks: &[String], verbosity: Verbosity) {
+    if verbosity == Verbosity::Verbose {
+        remarks.iter().for_each(|remark| line(remark));
     }
 }
 

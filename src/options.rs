@@ -31,15 +31,17 @@ impl Options {
     ///
     /// # Errors
     /// The first thing that is wrong.
-    pub fn read(cli: &Cli, env: &Env) -> Result<Self, ConfigError> {
+    pub fn read(cli: &mut Cli, env: &Env) -> Result<Self, ConfigError> {
         let mut defaults = Settings::default();
         let Config { mut declarations, options } = match &cli.config {
             Some(path) => config::read(path, &mut defaults, env)?,
             None => Config::default(),
         };
-        for (name, value) in cli.settings() {
+        let given: Vec<_> = cli.values().map(|(name, value)| (name, value.clone())).into();
+        for (name, value) in given {
             if let Some(value) = value {
-                defaults.apply_option(name, value)?;
+                // What is no key of a dependency is read below.
+                defaults.apply_option(&cli.place(name), name, &value)?;
             }
         }
         defaults.check().map_err(ConfigError::new)?;
@@ -53,14 +55,15 @@ impl Options {
             return Err(ConfigError::new("nothing to wait for: give a DEPENDENCY (see --help), or --allow-empty"));
         }
         let deadline = cli.deadline.as_deref().or(in_file("deadline")).map(duration).transpose();
+        let format = cli.format.as_deref().or(in_file("format")).unwrap_or("auto");
         let verbosity = match (is_set(cli.quiet, "quiet"), is_set(cli.verbose, "verbose")) {
             (_, true) if !cli.quiet => Verbosity::Verbose,
             (true, _) => Verbosity::Quiet,
             _ => Verbosity::Normal,
         };
         Ok(Self {
-            deadline: deadline.map_err(|what| ConfigError::at("--deadline", what))?,
-            format: Format::parse(cli.format.as_deref().or(in_file("format")).unwrap_or("auto"))?,
+            deadline: deadline.map_err(|what| ConfigError::at(cli.place("deadline"), what))?,
+            format: Format::parse(format).map_err(|what| ConfigError::at(cli.place("format"), what))?,
             defaults,
             verbosity,
             declarations,

@@ -21,7 +21,6 @@ use crate::{
     event::{End, Event},
     keys::{Settings, Timeout},
     probe::Failure,
-    spec::ConfigError,
     wait::Listener,
 };
 
@@ -64,11 +63,9 @@ impl Format {
     ///
     /// # Errors
     /// Names the choices.
-    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|(name, _)| *name == text);
-        found.map(|(_, format)| format).ok_or_else(|| {
-            ConfigError::at("--format", format_args!("is one of {}", Self::ALL.map(|(name, _)| name).join(", ")))
-        })
+        found.map(|(_, format)| format).ok_or_else(|| format!("is one of {}", Self::ALL.map(|(name, _)| name).join(", ")))
     }
 
     /// Settles `auto`: live only where stderr is a terminal that can move its cursor, and somebody watches it.
@@ -144,18 +141,20 @@ fn prefixed(text: &str) -> String {
     format!("afterall: {}\n", &text[..end])
 }
 
-/// Writes to stderr what fits at once.
-fn write(text: &str, patience: Duration) {
+/// Writes to stderr what fits at once. Whether it was taken.
+fn write(text: &str, patience: Duration) -> bool {
     let stderr = io::stderr();
     let patience = if NOBODY_READS.load(Relaxed) { Duration::ZERO } else { patience };
     let mut fds = [PollFd::new(&stderr, PollFlags::OUT)];
     let at_most = Timespec { tv_sec: 0, tv_nsec: patience.subsec_nanos().into() };
-    if poll(&mut fds, Some(&at_most)).is_ok_and(|ready| ready > 0) {
+    let is_taken = poll(&mut fds, Some(&at_most)).is_ok_and(|ready| ready > 0);
+    if is_taken {
         // A closed or broken stderr is no reason to keep a service from starting.
         let _ = stderr.lock().write_all(text.as_bytes());
     } else if !patience.is_zero() {
         NOBODY_READS.store(true, Relaxed);
     }
+    is_taken
 }
 
 /// `message [class=connect attempt=3 elapsed=0.2s] hint: ...`

@@ -33,6 +33,7 @@ pub fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Asked
 
 fn read(matches: &clap::ArgMatches) -> Result<Cli, clap::Error> {
     let mut cli = Cli::from_arg_matches(matches)?;
+    let mut from_env = Vec::new();
     // A flag beats the variable that says the opposite.
     let typed = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
     match (typed("quiet"), typed("verbose")) {
@@ -40,6 +41,17 @@ fn read(matches: &clap::ArgMatches) -> Result<Cli, clap::Error> {
         (false, true) => cli.quiet = false,
         _ => {}
     }
+    // A variable that is set to nothing, as compose files do, is a variable that is not set.
+    for (option, value) in cli.values() {
+        if matches.value_source(option.replace('-', "_").as_str()) != Some(ValueSource::EnvVariable) {
+            continue;
+        }
+        match value.as_deref() {
+            Some("") => *value = None,
+            _ => from_env.push(option.to_owned()),
+        }
+    }
+    cli.from_env = from_env;
     Ok(cli)
 }
 

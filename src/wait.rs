@@ -22,7 +22,7 @@ use crate::{
     keys::{OnTimeout, Settings, Timeout},
     policy::{self, Judgement, Pace},
     probe::{Attempt, Class, Failure, Probe, Stage, Verdict},
-    text::{Secret, hide},
+    text::{MAX_FOREIGN, Secret, hide, one_line},
 };
 
 /// A success older than this is asked again before the command is started.
@@ -404,7 +404,7 @@ fn without_secrets(verdict: Verdict, secrets: &[Secret]) -> Verdict {
         ..failure
     };
     match verdict {
-        Verdict::Ready(detail) => Verdict::Ready(hide(&detail, secrets)),
+        Verdict::Ready(detail) => Verdict::Ready(one_line(&hide(&detail, secrets), MAX_FOREIGN)),
         Verdict::NotYet(failure) => Verdict::NotYet(clean(failure)),
         Verdict::Hopeless(failure) => Verdict::Hopeless(clean(failure)),
     }

@@ -289,3 +289,10 @@ fn a_secret_is_shown_nowhere_whatever_goes_wrong() {
         Afterall::waiting_for([declared]).arg("-v").env("SECRET", CANARY).run().code(0).stderr_has("ready").says_nowhere(CANARY);
     }
 }
+
+#[test]
+fn a_variable_set_to_nothing_is_not_set_and_a_wrong_one_is_named() {
+    Afterall::waiting_for(["file:/"]).env("AFTERALL_TIMEOUT", "").env("AFTERALL_FORMAT", "").run().code(0).stderr_has("ready");
+    let done = Afterall::waiting_for(["file:/"]).env("AFTERALL_MAX_INTERVAL", "x").run();
+    done.code(64).stderr("afterall: AFTERALL_MAX_INTERVAL: not a duration (e.g. 30s, 2m, 500ms)\n");
+}
