@@ -86,20 +86,20 @@ pub fn once(planned: &mut [Planned]) {
     }
 }
 
-/// Has every kind prove its declaration right. Reads the files that declarations name.
+/// Has every kind prove its declaration right, and returns its remarks too. Reads the files that declarations name.
 ///
 /// # Errors
 /// What a kind finds wrong.
-pub fn build(planned: Vec<Planned>) -> Result<Vec<Dependency>, ConfigError> {
+pub fn build(planned: Vec<Planned>) -> Result<(Vec<Dependency>, Vec<String>), ConfigError> {
     let places: HashMap<String, usize> = planned.iter().enumerate().map(|(n, p)| (p.spec.name.clone(), n)).collect();
-    planned
-        .into_iter()
-        .map(|Planned { kind, spec, settings, .. }| {
-            let probe = (kind.build)(&spec)?;
-            let after = settings.after.iter().filter_map(|name| places.get(name).copied()).collect();
-            Ok(Dependency { secrets: spec.secrets(), name: spec.name, settings, probe, after })
-        })
-        .collect()
+    let (mut dependencies, mut notes) = (Vec::new(), Vec::new());
+    for Planned { kind, spec, settings, .. } in planned {
+        let probe = (kind.build)(&spec)?;
+        notes.extend(spec.notes());
+        let after = settings.after.iter().filter_map(|name| places.get(name).copied()).collect();
+        dependencies.push(Dependency { secrets: spec.secrets(), name: spec.name, settings, probe, after });
+    }
+    Ok((dependencies, notes))
 }
 
 fn names(declarations: &[Declaration]) -> Result<Vec<String>, ConfigError> {

@@ -4,7 +4,7 @@ use std::{cell::RefCell, fmt};
 
 use crate::{
     expand::{Env, Text},
-    text::Secret,
+    text::{MAX_FOREIGN, Secret, hide, one_line},
 };
 
 /// Something that the command line, the environment or a file says wrongly. Never holds a value, only names.
@@ -358,12 +358,13 @@ pub struct Spec {
     pub env: Env,
     keys: Vec<KeyValue>,
     secrets: RefCell<Vec<Secret>>,
+    notes: RefCell<Vec<String>>,
 }
 
 impl Spec {
     /// Puts a spec together from a declaration and the kind's own part of its keys.
     pub fn new(name: String, scheme: String, rest: Text, keys: Vec<KeyValue>, env: Env) -> Self {
-        Self { name, scheme, rest, env, keys, secrets: RefCell::default() }
+        Self { name, scheme, rest, env, keys, secrets: RefCell::default(), notes: RefCell::default() }
     }
 
     /// An error about this dependency.
@@ -420,6 +421,16 @@ impl Spec {
     /// Every secret that was taken in so far.
     pub fn secrets(&self) -> Vec<Secret> {
         self.secrets.borrow().clone()
+    }
+
+    /// A remark for whoever asks for every detail (`-v`). Holds names, never a value.
+    pub fn note(&self, what: impl fmt::Display) {
+        self.notes.borrow_mut().push(format!("{}: {what}", self.name));
+    }
+
+    /// Every remark that was made so far, fit to be shown.
+    pub fn notes(&self) -> Vec<String> {
+        self.notes.borrow().iter().map(|note| hide(&one_line(note, MAX_FOREIGN), &self.secrets.borrow())).collect()
     }
 
     /// Splits `//[USERINFO@]SERVERS[/PATH][?QUERY]`.

@@ -99,7 +99,7 @@ fn after_names_other_dependencies_and_no_chain_comes_back() {
         assert_eq!(wrong(declared), want);
     }
     let plan = planned(&["c=file:z#after=a+b", "a=file:x", "b=file:y#after=a"]).unwrap();
-    let built = build(plan.planned).unwrap();
+    let (built, _) = build(plan.planned).unwrap();
     let after: Vec<_> = built.iter().map(|dependency| dependency.after.clone()).collect();
     assert_eq!(after, [vec![1, 2], vec![], vec![1]]);
 }

@@ -1,5 +1,7 @@
 //! How an application writes where its PostgreSQL is: libpq's URLs and key=value strings, and other drivers' dialects.
 
+mod npgsql;
+
 use std::collections::BTreeMap;
 
 use crate::{
@@ -9,7 +11,11 @@ use crate::{
 
 /// What a connection string says, by libpq's keywords. Holds passwords, and is therefore never shown.
 #[derive(Clone, Default)]
-pub struct Params(BTreeMap<&'static str, String>);
+pub struct Params {
+    values: BTreeMap<&'static str, String>,
+    /// The names of what was said and is none of ours.
+    passed_over: Vec<String>,
+}
 
 /// libpq's keywords that decide something here (PostgreSQL manual, section 34.1.2), and two of our own: `schema`, where
 /// other drivers say in which one they live, and `no-verify`, set where a dialect encrypts without verifying.
@@ -56,21 +62,30 @@ const ALIASES: &[(&str, &str)] = &[
 impl Params {
     /// The value of a keyword, if it has one: an empty value is none, as nearly everywhere in libpq.
     pub fn get(&self, keyword: &str) -> Option<&str> {
-        self.0.get(keyword).map(String::as_str).filter(|value| !value.is_empty())
+        self.values.get(keyword).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// Sets one of libpq's keywords. What does not concern us is passed over: a pool's size, a cache, a driver's switch.
     pub fn set(&mut self, keyword: &str, value: impl Into<String>) {
         let known = ALIASES.iter().find(|(alias, _)| *alias == keyword).map_or(keyword, |(_, keyword)| keyword);
-        if let Some(known) = KEYWORDS.iter().find(|name| **name == known) {
-            self.0.insert(known, value.into());
+        match KEYWORDS.iter().find(|name| **name == known) {
+            Some(known) => drop(self.values.insert(known, value.into())),
+            None => self.pass_over(keyword),
+        }
+    }
+
+    /// Remembers that `key` is none of ours. What cannot be a key may be the tail of a password, and is not remembered.
+    fn pass_over(&mut self, key: &str) {
+        let is_key = key.len() <= 40 && key.starts_with(|c: char| c.is_ascii_alphabetic());
+        if is_key && key.chars().all(|c| c.is_ascii_alphabetic() || "_-. ".contains(c)) {
+            self.passed_over.push(key.to_owned());
         }
     }
 
     /// Takes in what `other` says and this does not.
     pub fn or(mut self, other: Params) -> Self {
-        for (keyword, value) in other.0 {
-            let mine = self.0.entry(keyword).or_default();
+        for (keyword, value) in other.values {
+            let mine = self.values.entry(keyword).or_default();
             if mine.is_empty() {
                 *mine = value;
             }
@@ -98,8 +113,14 @@ pub fn read(spec: &Spec) -> Result<Params, ConfigError> {
     } else if rest.raw().starts_with("//") {
         read_url(spec, &rest, false)?
     } else {
-        read_pairs(&rest).map_err(|what| spec.error(what))?
+        match npgsql::read(&rest) {
+            Some(params) => params,
+            None => read_pairs(&rest).map_err(|what| spec.error(what))?,
+        }
     };
+    if !params.passed_over.is_empty() {
+        spec.note(format_args!("passed over, as no matter of the connection: {}", params.passed_over.join(", ")));
+    }
     if let Some(password) = params.get("password") {
         spec.secret(password);
     }

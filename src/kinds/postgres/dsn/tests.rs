@@ -8,6 +8,7 @@ fn params(text: &str) -> Result<Params, String> {
         Some(match name {
             "PASSWORD" => PASSWORD.into(),
             "JDBC" => "jdbc:postgresql://db:5433/app?user=u&password=s3cret&ssl=true".into(),
+            "NPGSQL" => "Host=db;Username=u;Password=\"s3 cret;=\";Database=app".into(),
             "DSN" => "host=/run/pg dbname=app password='s3 cret'".into(),
             _ => return None,
         })
@@ -78,12 +79,31 @@ fn connection_strings_are_read_in_every_form_that_drivers_take() {
         ("ecto://u:p@db/app?ssl=true&pool_size=10", "dbname=app host=db password=p sslmode=require user=u"),
         ("postgres://db/app?pool_max_conns=4&default_query_exec_mode=exec&search_path=x", "dbname=app host=db search_path=x"),
         ("postgresql://db/app?pool=5&prepared_statements=false&checkout_timeout=5&encoding=unicode", "dbname=app host=db"),
+        // Npgsql.
+        (
+            "postgres:Host=db;Port=5433;Username=u;Password=p;Database=app;SSL Mode=Require",
+            "dbname=app host=db password=p port=5433 sslmode=require user=u",
+        ),
+        ("postgres:Server=db;User Id=u;Pwd='a;''b';Maximum Pool Size=9;", "host=db password=a;'b user=u"),
+        (
+            "postgres:host=db; database=app ;sslmode=VerifyFull;Root Certificate=ca",
+            "dbname=app host=db sslmode=verify-full sslrootcert=ca",
+        ),
+        ("postgres:Host=a:1,b;Username=u;Trust Server Certificate=true", "host=a,b no-verify=true port=1, user=u"),
+        (
+            "postgres:Host=db;Username=u;Password=${PASSWORD};Timeout=3",
+            &format!("connect_timeout=3 host=db password={PASSWORD} user=u"),
+        ),
+        ("postgres:Host=/run/pg;Target Session Attributes=Prefer-Standby", "host=/run/pg target_session_attrs=prefer-standby"),
+        ("postgres:${NPGSQL}", "dbname=app host=db password=s3 cret;= user=u"),
+        ("postgres:host=db password=a;b user=u", "host=db password=a;b user=u"),
+        ("postgres:password=a;b host=db", "host=db password=a;b"),
         ("postgres://db/app?ssl=no-verify", "dbname=app host=db sslmode=no-verify"),
         ("postgres://db/app?ssl=0", "dbname=app host=db sslmode=disable"),
     ] {
         let got = match params(text) {
             Ok(params) => params
-                .0
+                .values
                 .iter()
                 .filter(|(_, value)| !value.is_empty())
                 .map(|(key, value)| format!("{key}={value}"))
@@ -104,4 +124,31 @@ fn a_password_is_known_as_a_secret_wherever_it_stood() {
         read(&spec).unwrap();
         assert!(spec.secrets().iter().any(|secret| secret.reveal() == PASSWORD), "{text}");
     }
+}
+
+fn notes(text: &str) -> Vec<String> {
+    let d = Declaration::parse("x", text, &Env::new(|_| None)).unwrap();
+    let spec = Spec::new("db".to_owned(), d.scheme, d.rest, d.keys, Env::new(|_| None));
+    read(&spec).unwrap();
+    spec.notes()
+}
+
+#[test]
+fn what_is_no_matter_of_the_connection_is_remarked_upon_by_name_and_without_a_value() {
+    let says = |names: &str| vec![format!("db: passed over, as no matter of the connection: {names}")];
+    for (text, names) in [
+        (
+            "postgres://u:p@db/app?pool_max_conns=4&sslmode=disable&default_query_exec_mode=v4lue",
+            "pool_max_conns, default_query_exec_mode",
+        ),
+        ("postgresql://db/app?schema=public&connection_limit=5&pgbouncer=true", "connection_limit, pgbouncer"),
+        ("jdbc:postgresql://db/app?prepareThreshold=0", "prepareThreshold"),
+        ("postgres:host=db keepalives=1 user=u", "keepalives"),
+        ("postgres:Host=db;Username=u;Maximum Pool Size=9", "Maximum Pool Size"),
+    ] {
+        assert_eq!(notes(text), says(names), "{text}");
+    }
+    assert!(notes("postgres://u:p@db/app?sslmode=require&application_name=x").is_empty());
+    // What looks like no key may be a piece of a password.
+    assert!(notes("postgres://db/app?password=a&s3cr3t!=1&4=5").is_empty());
 }

@@ -1,0 +1,128 @@
+//! Npgsql's `Host=db;Username=app;SSL Mode=Require`: pairs joined by semicolons, as all of ADO.NET has them.
+
+use super::Params;
+use crate::expand::Text;
+
+/// Npgsql's names, without case, spaces and underscores, and libpq's for the same things.
+const NAMES: &[(&str, &str)] = &[
+    ("host", "host"),
+    ("server", "host"),
+    ("port", "port"),
+    ("database", "dbname"),
+    ("db", "dbname"),
+    ("username", "user"),
+    ("userid", "user"),
+    ("uid", "user"),
+    ("password", "password"),
+    ("pwd", "password"),
+    ("psw", "password"),
+    ("passfile", "passfile"),
+    ("sslmode", "sslmode"),
+    ("sslcertificate", "sslcert"),
+    ("sslkey", "sslkey"),
+    ("rootcertificate", "sslrootcert"),
+    ("timeout", "connect_timeout"),
+    ("applicationname", "application_name"),
+    ("searchpath", "search_path"),
+    ("options", "options"),
+    ("channelbinding", "channel_binding"),
+    ("targetsessionattributes", "target_session_attrs"),
+    ("requireauth", "require_auth"),
+    ("trustservercertificate", "no-verify"),
+];
+
+/// Reads `text` if it is one of Npgsql's strings. libpq's pairs are parted by spaces, and a semicolon in them is a part of a value.
+pub(super) fn read(text: &Text) -> Option<Params> {
+    let parts = parts(text.raw())?;
+    let keyword = |key: &str| NAMES.iter().find(|(name, _)| *name == bare(key)).map(|(_, keyword)| *keyword);
+    let starts_so = parts.iter().take(2).all(|(key, _)| keyword(key).is_some());
+    let has_capitals = parts.iter().any(|(key, _)| key.contains(char::is_uppercase));
+    if parts.is_empty() || !starts_so || !(text.raw().contains(';') || has_capitals) {
+        return None;
+    }
+    let mut params = Params::default();
+    for (key, value) in parts {
+        let value = text.part(&value).plain();
+        match keyword(&key) {
+            Some("host") => set_hosts(&mut params, &value),
+            Some("no-verify") if !value.eq_ignore_ascii_case("true") => {}
+            Some("sslmode") => params.set("sslmode", mode(&value)),
+            Some("target_session_attrs") => params.set("target_session_attrs", value.to_ascii_lowercase()),
+            Some("channel_binding" | "require_auth") => {
+                params.set(keyword(&key).unwrap_or_default(), value.to_ascii_lowercase());
+            }
+            Some(keyword) => params.set(keyword, value),
+            None => params.pass_over(&key),
+        }
+    }
+    Some(params)
+}
+
+/// `a:5432,b` is a list of hosts with their ports.
+fn set_hosts(params: &mut Params, list: &str) {
+    let servers: Vec<(&str, &str)> = list
+        .split(',')
+        .map(|server| match server.rsplit_once(':') {
+            Some((host, port)) if !host.contains(':') && port.chars().all(|c| c.is_ascii_digit()) => (host, port),
+            _ => (server, ""),
+        })
+        .collect();
+    params.set("host", servers.iter().map(|(host, _)| *host).collect::<Vec<_>>().join(","));
+    if servers.iter().any(|(_, port)| !port.is_empty()) {
+        params.set("port", servers.iter().map(|(_, port)| *port).collect::<Vec<_>>().join(","));
+    }
+}
+
+/// `VerifyFull` is libpq's `verify-full`.
+fn mode(word: &str) -> String {
+    match bare(word).as_str() {
+        "verifyca" => "verify-ca".to_owned(),
+        "verifyfull" => "verify-full".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+fn bare(key: &str) -> String {
+    key.chars().filter(|c| !matches!(c, ' ' | '_' | '-')).flat_map(char::to_lowercase).collect()
+}
+
+/// The pairs. A value may stand in quotes of either kind, in which the quote itself is doubled. None: not of this form.
+fn parts(text: &str) -> Option<Vec<(String, String)>> {
+    let mut parts = Vec::new();
+    let mut rest = text.trim_start_matches(|c: char| c == ';' || c.is_whitespace());
+    while !rest.is_empty() {
+        let (key, after) = rest.split_once('=')?;
+        let key = key.trim();
+        if key.is_empty() || key.contains([';', '\'', '"']) {
+            return None;
+        }
+        let after = after.trim_start();
+        let (value, after) = match after.chars().next().filter(|c| matches!(c, '\'' | '"')) {
+            Some(quote) => quoted(after, quote)?,
+            None => {
+                let (value, after) = after.split_once(';').unwrap_or((after, ""));
+                (value.trim().to_owned(), after)
+            }
+        };
+        parts.push((key.to_owned(), value));
+        rest = after.trim_start_matches(|c: char| c == ';' || c.is_whitespace());
+    }
+    Some(parts)
+}
+
+/// The value in quotes, and what follows it.
+fn quoted(text: &str, quote: char) -> Option<(String, &str)> {
+    let mut value = String::new();
+    let mut chars = text.char_indices().skip(1).peekable();
+    while let Some((at, c)) = chars.next() {
+        if c != quote {
+            value.push(c);
+        } else if chars.next_if(|(_, next)| *next == quote).is_some() {
+            value.push(quote);
+        } else {
+            let after = text[at + 1..].trim_start();
+            return (after.is_empty() || after.starts_with(';')).then_some((value, after));
+        }
+    }
+    None
+}
