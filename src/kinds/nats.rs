@@ -207,7 +207,7 @@ impl Server {
         self.shared.tls.connect(attempt, &self.host, stream).await.map_err(|failure| {
             // A server that is full says INFO and then, still in clear, -ERR.
             match said_in_clear(&failure).and_then(|said| said.strip_prefix("-ERR ")) {
-                Some(text) => failure::of_err(text.rsplit_once(" (").map_or(text, |(text, _)| text)),
+                Some(text) => failure::of_err(text.rsplit_once(" (").map_or(text, |(text, _)| text), &self.endpoint),
                 None => failure,
             }
         })

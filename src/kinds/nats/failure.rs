@@ -1,18 +1,23 @@
 //! What a NATS server's refusals mean.
 
+use std::fmt;
+
 use crate::{
     probe::{Class, Cost, Failure},
-    text::quoted,
+    text::{one_line, quoted},
 };
 
-/// The failure that `-ERR 'text'` stands for.
+/// The longest part of a message that is the server's own; what follows it says where.
+const MAX_WORDS: usize = 220;
+
+/// The failure that `-ERR 'text'` of the server at `place` stands for.
 ///
 /// The texts are those of nats-server's `errors.go` and of its clients' handlers; a text alone tells them apart.
-pub(super) fn of_err(text: &str) -> Failure {
-    let text = text.trim().trim_matches('\'');
+pub(super) fn of_err(text: &str, place: impl fmt::Display) -> Failure {
+    let text = one_line(text.trim().trim_matches('\''), MAX_WORDS);
     let class = class_of(&text.to_ascii_lowercase());
     // nats-server writes whatever it refuses a client into its log.
-    let failure = Failure::new(class, format!("-ERR '{text}'")).cost(Cost::Logged);
+    let failure = Failure::new(class, format!("-ERR '{text}' ({place})")).cost(Cost::Logged);
     match class {
         Class::Auth if text.starts_with("Permissions") => failure.hint("this user has no right to that, or not yet"),
         Class::Auth => failure.hint("the credentials are wrong, or the server does not know them yet"),
@@ -83,8 +88,8 @@ mod tests {
             ("'Unknown Protocol Operation'", Class::Protocol),
             ("'Parser Error'", Class::Protocol),
         ] {
-            let failure = of_err(text);
-            assert_eq!((failure.class, failure.message), (class, format!("-ERR {text}")));
+            let failure = of_err(text, "a:4222");
+            assert_eq!((failure.class, failure.message), (class, format!("-ERR {text} (a:4222)")));
             assert_eq!(failure.hint.is_some(), matches!(class, Class::Auth | Class::Tls) || text.contains("Port"), "{text}");
         }
     }

@@ -64,8 +64,8 @@ async fn only_the_pong_to_our_ping_is_ready() {
         (INFO, "PONG\r\n", "ready: NATS 2.9.10"),
         (INFO, "+OK\r\nINFO {}\r\nPING\r\nPONG\r\n", "ready: NATS 2.9.10"),
         (INFO, "+OK\r\n", "connect: connection closed by the server (127.0.0.1:PORT)"),
-        (INFO, "-ERR 'Authorization Violation'\r\n", "auth: -ERR 'Authorization Violation'"),
-        (INFO, "-ERR 'maximum connections exceeded'\r\n", "busy: -ERR 'maximum connections exceeded'"),
+        (INFO, "-ERR 'Authorization Violation'\r\n", "auth: -ERR 'Authorization Violation' (127.0.0.1:PORT)"),
+        (INFO, "-ERR 'maximum connections exceeded'\r\n", "busy: -ERR 'maximum connections exceeded' (127.0.0.1:PORT)"),
         (INFO, "WHAT 1\r\n", "protocol: not what NATS says: WHAT 1 (127.0.0.1:PORT)"),
         (INFO, "MSG a 1 99999999999\r\n", "protocol: not what NATS says: a message of an impossible size (127.0.0.1:PORT)"),
         ("HTTP/1.1 400 Bad Request\r\n\r\n", "", "protocol: not NATS, it says: HTTP/1.1 400 Bad Request (127.0.0.1:PORT)"),
@@ -73,7 +73,7 @@ async fn only_the_pong_to_our_ping_is_ready() {
         ("I", "", "connect: connection closed by the server (127.0.0.1:PORT)"),
         ("INFO hello\r\n", "", "protocol: not NATS, it says: INFO hello (127.0.0.1:PORT)"),
         ("\u{1}\u{2}\u{3}", "", "protocol: not NATS (127.0.0.1:PORT)"),
-        ("-ERR 'maximum connections exceeded'\r\n", "", "busy: -ERR 'maximum connections exceeded'"),
+        ("-ERR 'maximum connections exceeded'\r\n", "", "busy: -ERR 'maximum connections exceeded' (127.0.0.1:PORT)"),
         ("INFO {\"ldm\":true}\r\n", "", "busy: the server is in lame duck mode, about to shut down (127.0.0.1:PORT)"),
     ] {
         assert_eq!(ask("", says, answers).await.0, want, "{says}{answers}");
@@ -85,9 +85,12 @@ async fn tls_that_is_asked_for_is_never_done_without() {
     let (verdict, heard) = ask("#insecure", INFO, "").await;
     assert_eq!((verdict.as_str(), heard.as_str()), ("tls: the server does not offer TLS (127.0.0.1:PORT)", ""));
     let says = "INFO {\"tls_required\":true}\r\n-ERR 'maximum connections exceeded'\r\n";
-    assert_eq!(ask("#insecure,user=a,password=b", says, "").await.0, "busy: -ERR 'maximum connections exceeded'");
+    assert_eq!(
+        ask("#insecure,user=a,password=b", says, "").await.0,
+        "busy: -ERR 'maximum connections exceeded' (127.0.0.1:PORT)"
+    );
     let (verdict, heard) = ask("#insecure,user=a,password=b", "INFO {\"tls_required\":true}\r\n", "-ERR 'x'\r\n").await;
-    assert_eq!(verdict, "protocol: -ERR 'x'");
+    assert_eq!(verdict, "protocol: -ERR 'x' (127.0.0.1:PORT)");
     assert!(!heard.contains("CONNECT"), "{heard}");
 }
 

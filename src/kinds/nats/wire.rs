@@ -100,7 +100,7 @@ impl<'a> Wire<'a> {
             "PING" => Ok(Op::Ping),
             "PONG" => Ok(Op::Pong),
             "+OK" => Ok(Op::Ok),
-            "-ERR" => Err(failure::of_err(rest)),
+            "-ERR" => Err(failure::of_err(rest, self.endpoint)),
             // MSG subject sid [reply] bytes
             "MSG" => self.message(None, rest.split_ascii_whitespace().next_back()).await,
             // HMSG subject sid [reply] header-bytes total-bytes
