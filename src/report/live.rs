@@ -28,8 +28,10 @@ pub struct Live {
     began: Instant,
     dependencies: Vec<Progress>,
     frame: usize,
-    /// How many lines are drawn below the last plain one.
-    drawn: usize,
+    /// The widths of the lines that are drawn below the last plain one.
+    drawn: Vec<usize>,
+    /// Plain lines that the terminal did not take yet.
+    unsaid: String,
     color: bool,
 }
 
@@ -37,27 +39,39 @@ impl Live {
     pub fn new(subjects: Vec<Subject>) -> Self {
         let color = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         // The first frame comes with the first tick: what is ready at once needs none.
-        Self { began: Instant::now(), dependencies: Progress::of(subjects), frame: 0, drawn: 0, color }
+        Self {
+            began: Instant::now(),
+            dependencies: Progress::of(subjects),
+            frame: 0,
+            drawn: Vec::new(),
+            unsaid: String::new(),
+            color,
+        }
     }
 
     /// Erases the moving lines, writes `above` for good, and draws the moving ones again; all in one write.
     fn draw(&mut self, above: &str) {
+        self.unsaid += above;
         let (columns, rows) = size();
         let lines = moving_lines(&self.dependencies, self.began.elapsed(), FRAMES[self.frame % FRAMES.len()], rows);
-        let mut out = self.erased() + above;
+        let lines: Vec<&str> = lines.iter().map(|line| cut(line, columns.saturating_sub(1))).collect();
+        let mut out = self.erased(columns) + &self.unsaid;
         for line in &lines {
-            let cut: String = line.chars().take(columns.saturating_sub(1)).collect();
-            out += &if self.color { format!("\u{1b}[2m{cut}\u{1b}[0m\n") } else { format!("{cut}\n") };
+            out += &if self.color { format!("\u{1b}[2m{line}\u{1b}[0m\n") } else { format!("{line}\n") };
         }
-        self.drawn = lines.len();
-        write(&out, Duration::ZERO);
+        // What a stopped terminal does not take stays as it is, and is said later.
+        if write(&out, Duration::ZERO) {
+            self.unsaid.clear();
+            self.drawn = lines.iter().map(|line| line.chars().map(width).sum()).collect();
+        }
     }
 
-    /// What takes the cursor back to the first moving line and erases from there.
-    fn erased(&self) -> String {
-        match self.drawn {
+    /// What takes the cursor back to the first moving line and erases from there. A terminal that has become narrower since has
+    /// broken the lines that no longer fit.
+    fn erased(&self, columns: usize) -> String {
+        match self.drawn.iter().map(|width| width.div_ceil(columns).max(1)).sum::<usize>() {
             0 => String::new(),
-            drawn => format!("\u{1b}[{drawn}A\r\u{1b}[J"),
+            rows => format!("\u{1b}[{rows}A\r\u{1b}[J"),
         }
     }
 }
@@ -80,11 +94,12 @@ impl Listener for Live {
 
 impl Report for Live {
     fn end(&mut self, end: End) {
-        let mut out = self.erased();
+        let mut out = self.erased(size().0) + &self.unsaid;
         for line in end_lines(&self.dependencies, end) {
             out += &format!("afterall: {line}\n");
         }
-        self.drawn = 0;
+        self.drawn.clear();
+        self.unsaid.clear();
         write(&out, Duration::from_millis(50));
     }
 
@@ -98,6 +113,29 @@ fn size() -> (usize, usize) {
     match rustix::termios::tcgetwinsize(io::stderr()) {
         Ok(size) if size.ws_col > 0 && size.ws_row > 0 => (size.ws_col.into(), size.ws_row.into()),
         _ => (80, 24),
+    }
+}
+
+/// As much of `line` as fits into `columns`.
+fn cut(line: &str, columns: usize) -> &str {
+    let mut left = columns;
+    let end = line.char_indices().find(|(_, c)| match left.checked_sub(width(*c)) {
+        Some(less) => {
+            left = less;
+            false
+        }
+        None => true,
+    });
+    end.map_or(line, |(end, _)| &line[..end])
+}
+
+/// The columns that a letter takes: two for the wide ones of East Asia and for emoji (Unicode, annex 11), one for all others. What
+/// takes none, such as an accent of its own, is counted too, so that a line is rather too short than too long.
+fn width(c: char) -> usize {
+    match u32::from(c) {
+        0x1100..=0x115f | 0x2e80..=0x303e | 0x3041..=0xa4cf | 0xa960..=0xa97c | 0xac00..=0xd7a3 | 0xf900..=0xfaff => 2,
+        0xfe30..=0xfe6f | 0xff00..=0xff60 | 0xffe0..=0xffe6 | 0x1f300..=0x1faff | 0x20000..=0x3fffd => 2,
+        _ => 1,
     }
 }
 
@@ -130,6 +168,14 @@ mod tests {
         event::What,
         probe::{Class, Failure},
     };
+
+    #[test]
+    fn a_line_is_cut_by_the_columns_that_it_takes() {
+        for (line, columns, want) in [("abc", 3, "abc"), ("abcd", 3, "abc"), ("漢字", 3, "漢"), ("a漢字", 3, "a漢"), ("x", 0, "")]
+        {
+            assert_eq!(cut(line, columns), want);
+        }
+    }
 
     #[test]
     fn each_dependency_that_waits_has_a_line_and_the_rest_is_counted() {

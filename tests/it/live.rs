@@ -1,0 +1,253 @@
+//! The live view, as somebody in front of a terminal sees it.
+
+use crate::support::{Afterall, Counted, Reserved, Scripted, Terminal, secs, wait_until};
+
+/// A shell in which `afterall` is the binary, on an empty screen.
+fn terminal(columns: u32, rows: u32) -> Terminal {
+    let terminal = Terminal::sh(columns, rows);
+    terminal.dir().write("rc", format!("afterall() {{ {} \"$@\"; }}\n", Afterall::program().display()));
+    let rc = terminal.dir().text("rc");
+    terminal.enters(&format!(". {rc}; cd {}; clear; : >set-up", terminal.dir().path().display()));
+    // The screen was empty but for the prompt before, too.
+    wait_until("the shell is set up", secs(20), || terminal.dir().join("set-up").exists());
+    terminal.wait_for("an empty screen", |screen| screen.trim_end() == "$");
+    terminal
+}
+
+fn is_moving(line: &str) -> bool {
+    line.starts_with(|c: char| ('\u{2800}'..='\u{28ff}').contains(&c))
+}
+
+fn moving(screen: &str) -> Vec<&str> {
+    screen.lines().filter(|line| is_moving(line)).collect()
+}
+
+/// Two ports that refuse, and the dependencies that wait for them.
+fn two() -> (Reserved, Reserved, String) {
+    let (db, cache) = (Reserved::new(), Reserved::new());
+    let words = format!("db=tcp://{} cache=tcp://{}#timeout=never", db.address(), cache.address());
+    (db, cache, words)
+}
+
+#[test]
+fn a_line_for_each_dependency_moves_and_collapses_when_it_is_ready() {
+    let terminal = terminal(100, 24);
+    let (db, cache, words) = two();
+    let (db_at, cache_at) = (db.address(), cache.address());
+    terminal.enters(&format!("afterall {words} -- echo started"));
+    terminal.wait_for("both lines", |screen| {
+        let lines = moving(screen);
+        lines.len() == 2
+            && lines[0].contains(" db ")
+            && lines[0].contains("s left")
+            && lines[0].ends_with(&format!("connection refused ({db_at})"))
+            && lines[1].contains(" cache ")
+            && lines[1].contains("no limit")
+            && lines[1].ends_with(&format!("connection refused ({cache_at})"))
+    });
+    let frame = |screen: &str| moving(screen).first().and_then(|line| line.chars().next());
+    let first = frame(&terminal.screen());
+    terminal.wait_for("another frame", |screen| frame(screen).is_some() && frame(screen) != first);
+    let _db = db.serve(|_, _| {});
+    terminal.wait_for("the first to collapse", |screen| {
+        moving(screen).len() == 1 && screen.lines().any(|line| line.starts_with("afterall: db: ready: "))
+    });
+    let _cache = cache.serve(|_, _| {});
+    terminal.wait_for("the command", |screen| screen.lines().any(|line| line == "started"));
+    terminal.wait_for("the prompt", |screen| screen.trim_end().ends_with("\n$"));
+    let screen = terminal.screen();
+    let lines: Vec<&str> = screen.trim_end().lines().collect();
+    let after = lines.iter().position(|line| line.starts_with("afterall: db: ready: ")).unwrap();
+    assert!(lines[after + 1].starts_with("afterall: cache: ready: "), "{screen}");
+    assert_eq!(lines[after + 2..], ["started", "$"], "{screen}");
+    assert_eq!(terminal.cursor(), (2, after + 3, true), "{screen}");
+}
+
+#[test]
+fn what_is_ready_at_once_leaves_no_trace_of_a_view() {
+    let terminal = terminal(100, 24);
+    terminal.enters("afterall -q file:/ -- echo started");
+    terminal.wait_for("the prompt", |screen| screen.trim_end().ends_with("started\n$"));
+    assert_eq!(terminal.screen().trim_end().lines().count(), 3, "{}", terminal.screen());
+}
+
+#[test]
+fn a_narrow_terminal_gets_lines_that_fit() {
+    let terminal = terminal(20, 10);
+    let (_db, _cache, words) = two();
+    terminal.dir().write("run", format!("afterall {words}\n"));
+    terminal.enters(". ./run");
+    terminal.wait_for("both lines", |screen| moving(screen).len() == 2);
+    // Several frames later there are still two lines and nothing of earlier ones.
+    let first = terminal.screen();
+    terminal.wait_for("a later frame", |screen| moving(screen).len() == 2 && *screen != first);
+    let screen = terminal.screen();
+    let lines: Vec<&str> = screen.trim_end().lines().collect();
+    assert_eq!(lines.len(), 3, "{screen}");
+    assert!(lines.iter().all(|line| line.chars().count() < 20), "{screen}");
+    terminal.press(&["C-c"]);
+    terminal.wait_for("the prompt", |screen| screen.trim_end().ends_with("\n$") && moving(screen).is_empty());
+}
+
+#[test]
+fn a_resize_leaves_nothing_of_earlier_frames_behind() {
+    let terminal = terminal(100, 24);
+    let (_db, _cache, words) = two();
+    terminal.dir().write("run", format!("afterall {words}\n"));
+    terminal.enters(". ./run");
+    // tmux moves what stood above into its history when it breaks lines, so that the command line may be there or not.
+    let is_settled = |screen: &str| {
+        let lines: Vec<&str> = screen.trim_end().lines().filter(|line| *line != "$ . ./run").collect();
+        lines.len() == 2 && moving(screen).len() == 2
+    };
+    terminal.wait_for("both lines", is_settled);
+    for (columns, rows) in [(30, 24), (100, 24), (12, 24), (70, 8), (100, 24)] {
+        terminal.resize(columns, rows);
+        terminal.wait_for(&format!("both lines and nothing else at {columns}x{rows}"), |screen| {
+            is_settled(screen) && moving(screen).iter().all(|line| line.chars().count() < columns as usize)
+        });
+    }
+    terminal.press(&["C-c"]);
+    terminal.wait_for("the prompt", |screen| screen.trim_end().ends_with("\n$") && moving(screen).is_empty());
+}
+
+#[test]
+fn more_dependencies_than_rows_are_counted() {
+    let terminal = terminal(80, 6);
+    let port = Reserved::new();
+    let words: Vec<String> = (0..9).map(|n| format!("d{n}=tcp://{}", port.address())).collect();
+    terminal.dir().write("run", format!("afterall {}\n", words.join(" ")));
+    terminal.enters(". ./run");
+    terminal.wait_for("as many lines as fit", |screen| moving(screen).len() == 3 && screen.contains("  and 6 more"));
+    let first = terminal.screen();
+    terminal.wait_for("a later frame", |screen| *screen != first && moving(screen).len() == 3);
+    assert!(terminal.history().matches("and 6 more").count() == 1, "{}", terminal.history());
+    terminal.press(&["C-c"]);
+    terminal.wait_for("the prompt", |screen| screen.trim_end().ends_with("\n$"));
+}
+
+#[test]
+fn no_color_leaves_text_without_attributes() {
+    for (variable, colored) in [("", true), ("NO_COLOR=1", false)] {
+        let terminal = terminal(100, 24);
+        let (_db, _cache, words) = two();
+        terminal.enters(&format!("{variable} afterall {words}"));
+        terminal.wait_for("both lines", |screen| moving(screen).len() == 2);
+        assert_eq!(terminal.history().contains("\u{1b}[2m"), colored, "{variable}");
+        terminal.press(&["C-c"]);
+    }
+}
+
+#[test]
+fn where_nobody_watches_it_is_plain() {
+    let port = Reserved::new();
+    let dependency = format!("db=tcp://{}", port.address());
+    for how in [
+        format!("TERM=dumb afterall -t 1s {dependency}"),
+        format!("TERM= afterall -t 1s {dependency}"),
+        format!("CI=true afterall -t 1s {dependency}"),
+        format!("afterall -t 1s --format plain {dependency}"),
+        format!("afterall -t 1s -v {dependency}"),
+        format!("afterall -t 1s {dependency} 2>log; cat log"),
+        format!("unshare --map-root-user --fork --pid {} -t 1s {dependency}", Afterall::program().display()),
+    ] {
+        let terminal = terminal(120, 24);
+        terminal.enters(&how);
+        let mut moved = false;
+        terminal.wait_for(&how, |screen| {
+            moved |= !moving(screen).is_empty();
+            screen.trim_end().ends_with("\n$")
+        });
+        let screen = terminal.screen();
+        assert!(!moved && screen.contains("afterall: db: waiting: ") && screen.contains("afterall: db: timed out: "), "{screen}");
+    }
+}
+
+#[test]
+fn ctrl_c_leaves_the_terminal_as_it_was() {
+    let terminal = terminal(100, 24);
+    let (_db, _cache, words) = two();
+    terminal.enters("stty -a >before");
+    terminal.enters(&format!("clear; afterall {words} -- echo started"));
+    terminal.wait_for("both lines", |screen| moving(screen).len() == 2);
+    terminal.press(&["C-c"]);
+    terminal.wait_for("the prompt", |screen| screen.trim_end().ends_with("\n$"));
+    // The shell has seen that a signal ended it, and would not have gone on with the same line.
+    terminal.enters("echo code $?; stty -a >after; cmp before after && echo same");
+    terminal.wait_for("the end", |screen| screen.trim_end().ends_with("\nsame\n$"));
+    // The shell says nothing but a line's end where a signal ended what it ran.
+    let screen = terminal.screen().replace("\n\n", "\n");
+    assert!(screen.starts_with("afterall: ended by SIGINT while waiting for db, cache\n$ echo"), "{screen}");
+    assert!(screen.contains("\ncode 130\nsame\n"), "{screen}");
+    assert!(moving(&screen).is_empty() && !screen.contains("started\n"), "{screen}");
+    assert!(terminal.cursor().2, "the cursor is hidden");
+}
+
+#[test]
+fn the_command_gets_the_terminal_as_it_was() {
+    let terminal = terminal(100, 24);
+    let (db, cache, words) = two();
+    // What a command could be confused by: the modes, the flags of the descriptor, and where the cursor stands.
+    let state = "stty -a; grep flags /proc/self/fdinfo/0 /proc/self/fdinfo/1 /proc/self/fdinfo/2";
+    terminal.dir().write_script("state", &format!("#!/bin/sh\n{state}\n"));
+    terminal.enters("./state >before");
+    terminal.enters(&format!("clear; afterall {words} -- sh -c './state >after; stty size; cmp before after && echo same'"));
+    terminal.wait_for("both lines", |screen| moving(screen).len() == 2);
+    let (_db, _cache) = (db.serve(|_, _| {}), cache.serve(|_, _| {}));
+    terminal.wait_for("the end", |screen| screen.trim_end().ends_with("\n24 100\nsame\n$"));
+}
+
+#[test]
+fn a_failed_wait_says_plainly_what_is_missing() {
+    let terminal = terminal(120, 24);
+    let (_db, _cache, words) = two();
+    terminal.enters(&format!("afterall -t 500ms {words}; echo code $?"));
+    terminal.wait_for("the end", |screen| screen.trim_end().ends_with("\ncode 124\n$"));
+    let screen = terminal.screen();
+    assert!(screen.contains("\nafterall: db: timed out: connection refused "), "{screen}");
+    assert!(screen.contains("\nafterall: cache: not ready: connection refused "), "{screen}");
+    assert!(moving(&screen).is_empty(), "{screen}");
+}
+
+#[test]
+fn a_stopped_terminal_holds_up_neither_the_wait_nor_a_word() {
+    let terminal = terminal(120, 24);
+    let (db, cache, words) = two();
+    let command = Counted::new();
+    terminal.enters(&format!("clear; afterall {words} -- {}", command.path()));
+    terminal.wait_for("both lines", |screen| moving(screen).len() == 2);
+    terminal.press(&["C-s"]);
+    let db = db.serve(|_, _| {});
+    wait_until("the first is ready", secs(20), || db.connections() > 0);
+    terminal.press(&["C-q"]);
+    terminal.wait_for("the word that was held back", |screen| {
+        moving(screen).len() == 1 && screen.matches("afterall: db: ready: ").count() == 1
+    });
+    terminal.press(&["C-s"]);
+    let _cache = cache.serve(|_, _| {});
+    wait_until("the command was started", secs(20), || command.runs() == 1);
+    terminal.press(&["C-q"]);
+    terminal.wait_for("the prompt", |screen| screen.trim_end().ends_with("\n$"));
+}
+
+#[test]
+fn a_server_cannot_draw_on_the_terminal() {
+    use std::io::Write;
+    let hostile = Scripted::new(|_, mut stream| {
+        let _ = stream.write_all(
+            "-ERR 'x\x1b[2J\x1b[1;1Hgone 漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字'\r\n".as_bytes(),
+        );
+    });
+    let terminal = terminal(60, 24);
+    terminal.dir().write("run", format!("afterall bus=nats://{}\n", hostile.address()));
+    terminal.enters(". ./run");
+    terminal.wait_for("its line", |screen| moving(screen).len() == 1 && screen.contains("[2J"));
+    let first = terminal.screen();
+    terminal.wait_for("a later frame", |screen| *screen != first && moving(screen).len() == 1);
+    let screen = terminal.screen();
+    // Wide letters take two columns each, and the line does not wrap all the same.
+    assert_eq!(screen.trim_end().lines().count(), 2, "{screen}");
+    assert!(screen.starts_with("$ . ./run\n"), "{screen}");
+    terminal.press(&["C-c"]);
+    terminal.wait_for("the prompt", |screen| screen.trim_end().ends_with("\n$"));
+}
