@@ -139,10 +139,12 @@ fn lines_of_code(language: &str) -> Vec<String> {
 /// What stands behind `afterall` in every command line of the README, and the exit code that is stated behind it.
 fn command_lines() -> Vec<(Vec<String>, Option<i32>)> {
     let mut found = Vec::new();
-    for line in lines_of_code("sh").iter().chain(&lines_of_code("console")) {
-        let (line, comment) = line.split_once(" # ").unwrap_or((line, ""));
+    // In a block that shows a terminal, what is typed stands behind a prompt.
+    let typed = lines_of_code("console").into_iter().filter_map(|line| line.strip_prefix("$ ").map(str::to_owned));
+    for line in lines_of_code("sh").into_iter().chain(typed) {
+        let (line, comment) = line.split_once(" # ").unwrap_or((&line, ""));
         let states = comment.trim().strip_prefix("exits ").map(|rest| rest.split([':', ' ']).next().unwrap().parse().unwrap());
-        let words = shell_words::split(line.trim_start_matches("$ ")).unwrap();
+        let words = shell_words::split(line).unwrap();
         if words.first().is_some_and(|word| word == "afterall") {
             found.push((words[1..].to_vec(), states));
         }
