@@ -2,11 +2,13 @@
 
 use std::{
     ffi::OsString,
+    fs::OpenOptions,
     io,
     os::unix::process::ExitStatusExt,
     process::{ExitStatus, Stdio},
 };
 
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpid};
 use tokio::{
     io::AsyncReadExt,
@@ -77,7 +79,7 @@ impl Probe for Exec {
 impl Exec {
     async fn run(&self) -> io::Result<(ExitStatus, Vec<u8>)> {
         let mut command = Command::new(&self.words[0]);
-        command.args(&self.words[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
+        command.args(&self.words[1..]).stdin(null()).stdout(null()).stderr(Stdio::piped()).process_group(0);
         signals::as_inherited(&mut command);
         let mut child = command.spawn()?;
         let mut group = Group(child.id().and_then(|id| Pid::from_raw(id as i32)), true);
@@ -95,6 +97,12 @@ impl Exec {
         group.1 = false;
         Ok((status, tail))
     }
+}
+
+/// /dev/null; in an image that has no /dev, an empty file without a name, which is gone with the command.
+fn null() -> Stdio {
+    let null = OpenOptions::new().read(true).write(true).open("/dev/null").map(Stdio::from);
+    null.or_else(|_| memfd_create("null", MemfdFlags::CLOEXEC).map(Stdio::from)).unwrap_or_else(|_| Stdio::null())
 }
 
 /// Reads what is there and keeps the end of it. False: nothing more will come.

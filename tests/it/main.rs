@@ -5,6 +5,7 @@
 mod cli;
 mod config;
 mod docs;
+mod empty_root;
 mod engine;
 mod exec;
 mod exit_codes;
