@@ -42,6 +42,8 @@ complete -c afterall -n 'not __afterall_behind' -s h -l help -d 'Print help (see
 complete -c afterall -n 'not __afterall_behind' -s V -l version -d 'Print version'
 complete -c afterall -n 'not __afterall_behind' -a 'postgres://' -d 'logged in and ready for a query'
 complete -c afterall -n 'not __afterall_behind' -a 'postgresql://' -d 'logged in and ready for a query'
+complete -c afterall -n 'not __afterall_behind' -a 'migrations+postgres://' -d 'every wanted migration is recorded as applied'
+complete -c afterall -n 'not __afterall_behind' -a 'migrations+postgresql://' -d 'every wanted migration is recorded as applied'
 complete -c afterall -n 'not __afterall_behind' -a 'nats://' -d 'INFO, TLS if asked, CONNECT, PONG'
 complete -c afterall -n 'not __afterall_behind' -a 'tls://' -d 'INFO, TLS if asked, CONNECT, PONG'
 complete -c afterall -n 'not __afterall_behind' -a 'http://' -d 'a response with an expected status and body'
