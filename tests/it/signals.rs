@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Far more than it takes, and far less than a supervisor's patience. Design asks for 100 ms, which a loaded machine can miss.
-const AT_ONCE: Duration = Duration::from_secs(1);
+const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// Every signal whose default action ends a process, and some real-time ones.
 fn ending() -> impl Iterator<Item = i32> {
