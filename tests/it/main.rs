@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a broken test shall panic
 
+mod bosh_chain;
 mod cli;
 mod config;
 mod docs;
@@ -16,6 +17,7 @@ mod kinds;
 mod live;
 mod notify;
 mod once;
+mod recipes;
 mod report;
 mod signals;
 mod support;

@@ -102,6 +102,18 @@ impl Postgres {
         *slot = Some(Server::start_as(identity, "postgres", &words, &log, Signal::QUIT, Scope::Process));
     }
 
+    /// The words that start it in the foreground, for a supervisor that is to do so in the harness's place.
+    pub fn command_line(&self) -> Vec<String> {
+        let identity: &[&str] = if getuid().is_root() { &UNPRIVILEGED } else { &[] };
+        let own = [program("postgres"), "-D".into(), self.data()].map(|word| word.to_str().unwrap().to_owned());
+        ["setpriv"].iter().chain(identity).map(|&word| word.to_owned()).chain(["--".to_owned()]).chain(own).collect()
+    }
+
+    /// Where its clients are.
+    pub fn programs() -> PathBuf {
+        newest().1
+    }
+
     pub fn wait_until_up(&self) {
         let mut slot = self.server.lock().unwrap();
         let server = slot.as_mut().expect("postgres is running");

@@ -1,0 +1,36 @@
+//! BOSH's director and what depends on it, under a real monit that starts everything in the wrong order.
+//!
+//! PostgreSQL, nats-server and nginx are real; director, scheduler, nats-sync and health monitor are scripts that fail, with a
+//! stack trace, if they are started a moment too early. What they wait for is what the recipes in `examples/bosh` say.
+
+mod jobs;
+mod vm;
+
+use crate::support::Afterall;
+use vm::Vm;
+
+#[test]
+fn the_whole_chain_comes_up_in_the_wrong_order_and_everything_starts_once() {
+    // As monit starts them: whoever needs others comes before them.
+    let order = ["health_monitor", "scheduler", "bosh_nats_sync", "nats", "director", "postgres"];
+    let vm = Vm::boot(&order);
+    vm.wait_until_started(&order);
+    // From outside, as a client of each would.
+    Afterall::waiting_for(vm.everything()).arg("--timeout=20s").run().code(0).any_stderr();
+    vm.wait_for_cycles(3);
+    for job in order {
+        assert_eq!(vm.starts(job), 1, "monit started {job} once:\n{}", vm.monit_log());
+        assert_eq!(vm.pids(job), [vm.pid_file(job)], "{job} became its service once, under the pid that monit knows");
+    }
+    for (job, waited_for) in [
+        // The role has no password yet, or no rights, or nobody listens: whichever is met first, it is waited through.
+        ("director", "db: waiting: "),
+        ("scheduler", "schema: waiting: "),
+        ("bosh_nats_sync", "director: waiting: "),
+        ("health_monitor", "nats: waiting: "),
+    ] {
+        assert!(vm.log(job).contains(waited_for), "{job} was started too early to wait:\n{}", vm.log(job));
+    }
+    assert!(vm.log("health_monitor").contains("-ERR 'Authorization Violation'"), "{}", vm.log("health_monitor"));
+    vm.fail_on_stack_traces();
+}

@@ -1,0 +1,11 @@
+//! The recipes of `examples/` and the command lines of `docs/`: each is read by the real binary, and run where that can be.
+
+pub mod bosh;
+mod containers;
+mod docs;
+mod monit;
+pub mod place;
+mod ready;
+mod runit;
+mod systemd;
+pub mod texts;
