@@ -3,9 +3,9 @@
 use std::cmp::Ordering;
 
 use super::{
-    key::{compare, leading_number},
+    key::compare,
     locks::Held,
-    tool::{Record, Row, State, Tool},
+    tool::{Order, Record, Row, State, Tool},
     wanted::{Want, Wanted},
 };
 use crate::probe::Class;
@@ -72,7 +72,7 @@ impl Seen<'_> {
             }
             // One row is the whole record: while that is in doubt, so is everything.
             if let Some(row) = self.rows.iter().find(|row| row.state.is_failed()) {
-                return self.failed(&[row.key.as_str()], "");
+                return self.failed(&[&format!("{} is dirty", row.key)], "");
             }
         }
         match condition {
@@ -137,8 +137,8 @@ impl Seen<'_> {
         let mut want = Want { label: version.to_owned(), keys: vec![version.to_owned(), key], ..Want::default() };
         // `20240101120000_name` where the table has the number alone.
         let digits = version.bytes().take_while(u8::is_ascii_digit).count();
-        if version[digits..].starts_with(['_', '-']) {
-            want.keys.push((self.tool.key)(&leading_number(version)));
+        if self.tool.order == Order::Number && version[digits..].starts_with(['_', '-']) {
+            want.keys.push((self.tool.key)(&version[..digits]));
         }
         let at_least = match self.tool.record {
             Record::Latest => Some(format!("at {}, at least {version} is wanted", records.latest().unwrap_or("nothing"))),
@@ -198,7 +198,7 @@ impl Seen<'_> {
             (_, Some(latest)) => format!("{applied} applied, the latest {latest}"),
             (_, None) => format!("{applied} applied"),
         };
-        Decision::Ready(format!("{what}, none failed, nobody at work {}{}", self.place(), self.standby_remark()))
+        Decision::Ready(format!("{what}, none failed, nobody seen at work {}{}", self.place(), self.standby_remark()))
     }
 
     fn failed(&self, names: &[&str], total: &str) -> Decision {
@@ -206,7 +206,7 @@ impl Seen<'_> {
         let counted = if total.is_empty() { String::new() } else { format!("{} {total} ", names.len()) };
         let names = some_of(names);
         if live || self.changing {
-            return self.in_progress(&format!("{names} is recorded as failed or running, and a migrator is at work"));
+            return self.in_progress(&format!("{names}, and a migrator is at work"));
         }
         let what = format!("{counted}FAILED: {names} {}", self.place());
         let hint = "no migrator is at work: somebody has to mend it, or to run it again";

@@ -55,7 +55,7 @@ fn a_directory_wants_each_of_its_migrations_and_no_other() {
         ("flyway", &["1|baseline", "1.2"], &["1.10"], "absent: 1 of 1 migrations missing: 1.10_x (flyway, public.t)"),
         ("golang-migrate", &["3"], &["1", "2", "3"], "ready: 3 of 3 migrations applied (golang-migrate, public.t)"),
         ("golang-migrate", &["2"], &["1", "2", "3"], "absent: 1 of 3 migrations missing: 3_x (golang-migrate, public.t)"),
-        ("golang-migrate", &["9|dirty"], &["1"], "failed: FAILED: 9 (golang-migrate, public.t)"),
+        ("golang-migrate", &["9|dirty"], &["1"], "failed: FAILED: 9 is dirty (golang-migrate, public.t)"),
         ("tern", &["1", "2"], &["1"], "config: 2 rows, where one is the whole record (tern, public.t)"),
         ("tern", &["0"], &["1"], "absent: 1 of 1 migrations missing: 1_x (tern, public.t)"),
     ] {
@@ -91,7 +91,7 @@ fn a_failure_with_a_migrator_at_work_is_in_progress() {
         let seen = Seen { held, changing, ..seen("golang-migrate", &["1|dirty"]) };
         for condition in [Condition::Dir(&keys), Condition::Version("1", None), Condition::Clean] {
             let said = said(seen.decide(condition));
-            assert!(said.starts_with("absent: in progress: 1 is recorded as failed or running"), "{said}");
+            assert!(said.starts_with("absent: in progress: 1 is dirty, and a migrator is at work"), "{said}");
         }
     }
 }
@@ -131,15 +131,19 @@ fn a_version_is_a_member_or_where_one_row_is_all_a_minimum() {
 #[test]
 fn clean_is_something_applied_nothing_failed_and_nobody_at_work() {
     for (tool, rows, want) in [
-        ("rails", &["1", "10", "9"][..], "ready: 3 applied, the latest 10, none failed, nobody at work (rails, public.t)"),
+        ("rails", &["1", "10", "9"][..], "ready: 3 applied, the latest 10, none failed, nobody seen at work (rails, public.t)"),
         ("rails", &[], "absent: no migration is applied yet (rails, public.t)"),
         ("goose", &["1|reverted"], "absent: no migration is applied yet (goose, public.t)"),
         ("tern", &["0"], "absent: no migration is applied yet (tern, public.t)"),
-        ("tern", &["4"], "ready: at 4, none failed, nobody at work (tern, public.t)"),
+        ("tern", &["4"], "ready: at 4, none failed, nobody seen at work (tern, public.t)"),
         ("prisma", &["a", "b|failed"], "failed: FAILED: b (prisma, public.t)"),
-        ("prisma", &["a|rolled back", "a"], "ready: 1 applied, the latest a, none failed, nobody at work (prisma, public.t)"),
+        (
+            "prisma",
+            &["a|rolled back", "a"],
+            "ready: 1 applied, the latest a, none failed, nobody seen at work (prisma, public.t)",
+        ),
         ("prisma", &["a", "b|unfinished"], "absent: in progress: begun and not finished: b (prisma, public.t)"),
-        ("alembic", &["x", "y"], "ready: at x, y, none failed, nobody at work (alembic, public.t)"),
+        ("alembic", &["x", "y"], "ready: at x, y, none failed, nobody seen at work (alembic, public.t)"),
         ("flyway", &["1|marker"], "absent: no migration is applied yet (flyway, public.t)"),
     ] {
         assert_eq!(said(seen(tool, rows).decide(Condition::Clean)), want, "{tool} {rows:?}");

@@ -123,7 +123,7 @@ impl Search {
         for relation in relations {
             match self.entry_of(relation, relations, path) {
                 Some(place) => candidates.push((place, relation)),
-                None if self.is_named(relation, path) => strange.push(relation),
+                None if self.is_strange(relation, path) => strange.push(relation),
                 None => {}
             }
         }
@@ -201,6 +201,17 @@ impl Search {
         match self.entries.is_empty() {
             true => false,
             false => self.entries.iter().any(|entry| self.is_place_of(&entry.tool, relation, path)),
+        }
+    }
+
+    /// Whether a table has the name of one that is meant, and is none.
+    ///
+    /// Another tool's is a mistake only where no other table can be meant: it may serve somebody else.
+    fn is_strange(&self, relation: &Relation, path: &[String]) -> bool {
+        let is_theirs = TOOLS.iter().any(|tool| tool.table == relation.name && tool.shape.fits(&relation.columns));
+        match is_theirs && self.column.is_none() {
+            true => !self.entries.is_empty() && self.entries.iter().all(|entry| self.is_place_of(&entry.tool, relation, path)),
+            false => self.is_named(relation, path),
         }
     }
 

@@ -49,9 +49,11 @@ pub fn live(rows: &[Vec<Option<String>>], keys: &[i64]) -> Vec<Held> {
             "relation" if writes(mode) => format!("the table is locked in mode {mode}{who}"),
             _ => continue,
         };
-        held.push(Held::Live(what));
+        held.push((kind != "advisory", Held::Live(what)));
     }
-    held
+    // The tool's own lock says more than that somebody writes.
+    held.sort_by_key(|(other, _)| *other);
+    held.into_iter().map(|(_, held)| held).collect()
 }
 
 fn writes(mode: &str) -> bool {
@@ -105,9 +107,9 @@ mod tests {
         let row = |values: [&str; 4]| values.map(|value| Some(value.to_owned())).to_vec();
         let rows = [
             row(["advisory", "7", "ExclusiveLock", "1"]),
-            row(["advisory", "8", "ExclusiveLock", "2"]),
             row(["relation", "0", "AccessShareLock", "3"]),
             row(["relation", "0", "ShareUpdateExclusiveLock", "4"]),
+            row(["advisory", "8", "ExclusiveLock", "2"]),
         ];
         let held = live(&rows, &[8]);
         assert_eq!(

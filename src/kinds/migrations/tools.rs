@@ -91,6 +91,7 @@ pub static TOOLS: &[Tool] = &[
         home: Home::Only("supabase_migrations"),
         shape: AtLeast(&[("version", Str)]),
         rows: VERSION,
+        order: Order::Number,
         files: named(Scope::Flat, r"^([0-9]+)_.*\.sql$"),
         example: "20240101120000_name.sql",
         ..EACH
@@ -113,6 +114,7 @@ pub static TOOLS: &[Tool] = &[
         table: "schema_migrations",
         shape: Exactly(&[("version", Str)]),
         rows: VERSION,
+        order: Order::Number,
         // dbmate takes none; a Rails without its metadata table has the same table.
         locks: &[Lock::Advisory(locks::rails)],
         files: named(Scope::Flat, r"^([0-9]+).*\.sql$"),
