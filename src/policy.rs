@@ -81,13 +81,17 @@ impl Pace {
     /// A class seen for the first time in this wait starts the pace anew: something has moved. A return to an earlier one does
     /// not, or a server that crashes in a loop would be asked at full speed for ever.
     pub fn pause(&mut self, failure: &Failure, took: Duration, now: Duration, random: f64) -> Duration {
-        if !self.seen.contains(&failure.class) {
+        let is_new = !self.seen.contains(&failure.class);
+        if is_new {
             self.seen.push(failure.class);
             self.anew = now;
             self.failures = 0;
         }
         self.failures = self.failures.saturating_add(1);
         let pause = match self.backoff {
+            // What an attempt took that met the change itself says little: it may have stood in the queue of a server that was just
+            // coming up. It is the next one that tells what asking costs.
+            Backoff::Adaptive if is_new => self.adaptive(failure.cost, Duration::ZERO, now),
             Backoff::Adaptive => self.adaptive(failure.cost, took, now),
             Backoff::Linear => self.interval.saturating_mul(self.failures),
             Backoff::Exponential => self.interval.saturating_mul(1 << (self.failures - 1).min(30)),

@@ -64,6 +64,9 @@ fn adaptive_spares_a_server_that_answers_by_what_it_was_asked_for() {
         (Cost::Login, 50, 1000),
     ] {
         let mut pace = Pace::new(&Settings { jitter: 0.0, ..Settings::default() }, false);
+        // The first of its class may have met the change itself, and what it took does not count.
+        let first = if cost == Cost::Logged { 500 } else { 50 };
+        assert_eq!(pace.pause(&refused().cost(cost), ms(took), ms(took), 0.0), ms(first), "{cost:?} {took}");
         assert_eq!(pace.pause(&refused().cost(cost), ms(took), ms(took), 0.0), ms(want), "{cost:?} {took}");
     }
 }
