@@ -19,5 +19,6 @@ mod notify;
 mod once;
 mod recipes;
 mod report;
+mod scenarios;
 mod signals;
 mod support;

@@ -107,29 +107,28 @@ impl Place {
 
     fn furnish(&self, path: &str, role: Role) {
         let name = path.trim_start_matches('/');
-        let copied = |from: &Path| fs::read(from).unwrap();
-        match role {
+        let content = match role {
             Role::Awaited => {
                 self.dir.mkdir(Path::new(name).parent().unwrap().to_str().unwrap());
                 self.awaited.borrow_mut().push(name.to_owned());
                 return;
-            }
-            Role::Ca => self.dir.write(name, copied(&self.authority.cert)),
-            Role::Cert => self.dir.write(name, copied(&self.client.cert)),
-            Role::Key => self.dir.write_secret(name, copied(&self.client.key)),
-            Role::Creds => self.dir.write_secret(name, CREDS),
-            Role::Secret => self.dir.write_secret(name, format!("{PASSWORD}\n")),
-            Role::Named => {
-                let (_, content) =
-                    self.files.iter().find(|(known, _)| known == path).unwrap_or_else(|| panic!("what is {path}?"));
-                self.dir.write(name, self.moved(content))
             }
             Role::Migrations => {
                 let dir = name.replace('*', "x");
                 MIGRATIONS.iter().for_each(|file| drop(self.dir.write(&format!("{dir}/{file}"), "")));
                 return;
             }
+            Role::Ca => fs::read(&self.authority.cert).unwrap(),
+            Role::Cert => fs::read(&self.client.cert).unwrap(),
+            Role::Key => fs::read(&self.client.key).unwrap(),
+            Role::Creds => CREDS.into(),
+            Role::Secret => format!("{PASSWORD}\n").into(),
+            Role::Named => {
+                let known = self.files.iter().find(|(known, _)| known == path);
+                self.moved(&known.unwrap_or_else(|| panic!("what is {path}?")).1).into()
+            }
         };
+        self.dir.write_secret(name, content);
     }
 
     /// The words between `afterall` and its command, moved here; and whether a command follows.

@@ -1,0 +1,5 @@
+//! What happened to others, replayed with several servers and whole processes.
+
+mod bosh_postgres;
+mod herd;
+mod postgrest;

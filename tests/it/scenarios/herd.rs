@@ -1,0 +1,82 @@
+//! A service that is up and not ready, and many that wait for it.
+
+use crate::support::{Afterall, Http, Reserved, Scripted, ms, response, response_with, secs};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+#[test]
+fn refused_503_and_500_are_not_ready_200_is_and_an_open_port_beside_it_does_not_count() {
+    let main_port = Scripted::closing();
+    let admin = Reserved::new();
+    let url = format!("api=http://{}/ready", admin.address());
+    let waiting = Afterall::waiting_for(["-v", &url]).becoming(["/bin/echo", "started"]).spawn();
+    waiting.wait_for_stderr("[class=connect", secs(20));
+    let admin = Http::on(admin, |number, _| response([503, 500, 200][(number - 1).min(2)], ""));
+    waiting.done().code(0).stdout("started\n").stderr_has("status 503").stderr_has("status 500");
+    assert_eq!((admin.count(), main_port.connections()), (3, 0));
+}
+
+/// From a waiter's first question to its second one; each waiter asks for a path of its own.
+fn gaps(server: &Http) -> Vec<Duration> {
+    let mut arrivals: HashMap<String, Vec<Instant>> = HashMap::new();
+    for request in server.requests() {
+        let path = request.text.split(' ').nth(1).unwrap().to_owned();
+        arrivals.entry(path).or_default().push(request.at);
+    }
+    arrivals.values().map(|at| at[1] - at[0]).collect()
+}
+
+/// 503 with these headers to everybody's first question, 200 to the second.
+fn busy_at_first(headers: &'static [(&'static str, &'static str)]) -> Http {
+    let seen = std::sync::Mutex::new(HashMap::<String, usize>::new());
+    Http::answering(move |_, request| {
+        let path = request.split(' ').nth(1).unwrap().to_owned();
+        let mut seen = seen.lock().unwrap();
+        let times = seen.entry(path).or_default();
+        *times += 1;
+        if *times == 1 { response_with(503, headers, "") } else { response(200, "") }
+    })
+}
+
+fn wait_in_a_crowd(server: &Http, waiters: usize) -> Vec<Duration> {
+    let start = |n| Afterall::waiting_for(["-q".to_owned(), server.url(&format!("/{n}"))]).spawn();
+    let waiting: Vec<_> = (0..waiters).map(start).collect();
+    waiting.into_iter().for_each(|running| drop(running.done().code(0)));
+    let gaps = gaps(server);
+    assert_eq!(gaps.len(), waiters);
+    gaps
+}
+
+#[test]
+fn retry_after_is_a_minimum_for_twenty_waiters_and_they_do_not_come_back_together() {
+    let gaps = wait_in_a_crowd(&busy_at_first(&[("Retry-After", "2")]), 20);
+    let (first, last) = (gaps.iter().min().unwrap(), gaps.iter().max().unwrap());
+    assert!(*first >= secs(2), "{gaps:?}");
+    // Spread over 10% of two seconds; that twenty fall into a quarter of that by chance does not happen.
+    assert!(*last - *first >= ms(50), "{gaps:?}");
+}
+
+#[test]
+fn a_retry_after_of_0_is_no_hint() {
+    // As if it had not been said; without the hint the pause is far below a second.
+    let gaps = wait_in_a_crowd(&busy_at_first(&[("Retry-After", "0")]), 1);
+    assert!(gaps[0] >= ms(9) && gaps[0] < secs(2), "{gaps:?}");
+}
+
+#[test]
+fn a_retry_after_that_is_a_date_is_measured_by_the_servers_own_clock() {
+    // Two seconds after a Date that is years away from ours.
+    let headers = &[("Date", "Tue, 03 Mar 2015 10:00:00 GMT"), ("Retry-After", "Tue, 03 Mar 2015 10:00:02 GMT")];
+    let gaps = wait_in_a_crowd(&busy_at_first(headers), 1);
+    assert!(gaps[0] >= secs(2), "{gaps:?}");
+}
+
+#[test]
+fn a_retry_after_of_an_hour_ends_at_our_own_timeout_with_a_last_question() {
+    let server = busy_at_first(&[("Retry-After", "3600")]);
+    let always_busy = Http::answering(|_, _| response_with(503, &[("Retry-After", "3600")], ""));
+    // It has become ready meanwhile, and is found to be.
+    Afterall::waiting_for(["-q", "-t", "1s", &server.url("/")]).run().code(0);
+    Afterall::waiting_for(["-t", "1s", &always_busy.url("/")]).run().code(124).any_stderr().took(ms(900)..secs(5));
+    assert_eq!((server.count(), always_busy.count()), (2, 2));
+}
