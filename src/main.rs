@@ -89,17 +89,16 @@ fn run() -> Result<Exit, Stopped> {
     let (dependencies, remarks) = plan::build(plan.planned)?;
     remark(&remarks, options.verbosity);
     if cli.once {
-        let report = report::once(options.format, subjects);
-        return match waited(dependencies, &options, &signals, true, report)? {
-            (End::Ready, _) => Ok(Exit::Ready),
-            (End::TimedOut | End::Hopeless, _) => Ok(Exit::Hopeless),
-            (End::Signal(signal), _) => die_of(signal),
+        let mut report = report::once(options.format, subjects);
+        return match waited(dependencies, &options, &signals, true, report.as_mut())? {
+            End::Ready => Ok(Exit::Ready),
+            End::TimedOut | End::Hopeless => Ok(Exit::Hopeless),
+            End::Signal(signal) => die_of(signal),
         };
     }
     let report = report::report(options.format, subjects.clone(), options.verbosity);
-    let report = Notifying::wrap(report, std::env::var_os("NOTIFY_SOCKET"), subjects);
-    let (end, mut report) = waited(dependencies, &options, &signals, false, report)?;
-    match end {
+    let mut report = Notifying::wrap(report, std::env::var_os("NOTIFY_SOCKET"), subjects);
+    match waited(dependencies, &options, &signals, false, report.as_mut())? {
         End::Ready => match command {
             Some(command) => {
                 report.becoming(&command.name());
@@ -143,8 +142,8 @@ fn waited(
     options: &Options,
     signals: &Signals,
     ask_all: bool,
-    mut report: Box<dyn Report>,
-) -> Result<(End, Box<dyn Report>), ConfigError> {
+    report: &mut dyn Report,
+) -> Result<End, ConfigError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(8)
@@ -158,17 +157,10 @@ fn waited(
         tick: report.tick_every(),
         ask_all,
     };
-    let stop = signals.next();
-    // A task like the others: what wakes the runtime's own future does so through a descriptor, at two system calls each time.
-    let waiting = runtime.spawn(async move {
-        let end = wait(dependencies, world, stop, report.as_mut()).await;
-        (end, report)
-    });
-    let ended = runtime.block_on(waiting);
+    let end = runtime.block_on(wait(dependencies, world, signals.next(), report));
     std::mem::forget(runtime);
-    let (end, mut report) = ended.map_err(|_| ConfigError::new("the wait came to no end: this is a defect of afterall"))?;
     report.end(end);
-    Ok((end, report))
+    Ok(end)
 }
 
 /// As many attempts at once as `ulimit -n` allows, each with its connects, beside what we and our resolver hold ourselves.

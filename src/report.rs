@@ -98,7 +98,7 @@ impl Subject {
 }
 
 /// Somebody who hears of the wait, and of how it ended.
-pub trait Report: Listener + Send {
+pub trait Report: Listener {
     /// The wait is over; what the events did not say is said now.
     fn end(&mut self, end: End);
 

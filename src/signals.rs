@@ -10,8 +10,9 @@ use std::{
     io, mem,
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
     ptr,
+    rc::Rc,
     sync::{
-        Arc, OnceLock,
+        OnceLock,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
@@ -50,7 +51,7 @@ pub struct Signals {
     /// SIGCHLD was ignored, so that the kernel would reap our probes' children before we can learn how they ended.
     child_ignored: bool,
     held: Vec<i32>,
-    pending: Arc<OwnedFd>,
+    pending: Rc<OwnedFd>,
 }
 
 impl Signals {
@@ -82,35 +83,49 @@ impl Signals {
             libc::pthread_sigmask(libc::SIG_BLOCK, &set, ptr::null_mut());
             match libc::signalfd(-1, &set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) {
                 -1 => return Err(io::Error::last_os_error()),
-                fd => Arc::new(OwnedFd::from_raw_fd(fd)),
+                fd => Rc::new(OwnedFd::from_raw_fd(fd)),
             }
         };
         Ok(Self { inherited, child_ignored, held, pending })
     }
 
     /// The next signal that is to end the wait.
-    pub fn next(&self) -> impl Future<Output = i32> + Send + use<> {
-        let pending = Arc::clone(&self.pending);
-        async move {
-            // SAFETY: the descriptor is owned by what is registered, which never exchanges it for another.
-            let registered = unsafe { AsyncFd::register(Arc::clone(&pending)) };
-            // Without a place in epoll nothing could wake us; the runtime itself has not come up then, and says so first.
-            let Ok(readable) = registered else { return std::future::pending().await };
-            loop {
-                let Ok(mut ready) = readable.readable().await else { continue };
-                while let Some(signal) = take(&pending) {
-                    if let Some(signal) = signal {
-                        return signal;
-                    }
+    pub async fn next(&self) -> i32 {
+        // Without a place in epoll nothing could wake us; the runtime itself has not come up then, and says so first.
+        // SAFETY: the descriptor is owned by what is registered, which never exchanges it for another.
+        let registered = unsafe { AsyncFd::register(Rc::clone(&self.pending)) };
+        let Ok(readable) = registered else { return std::future::pending().await };
+        loop {
+            let Ok(mut ready) = readable.readable().await else { continue };
+            while let Some(signal) = self.take() {
+                if let Some(signal) = signal {
+                    return signal;
                 }
-                ready.clear_ready();
             }
+            ready.clear_ready();
         }
+    }
+
+    /// Takes one pending signal; `Some(None)` is one that does not count.
+    fn take(&self) -> Option<Option<i32>> {
+        // SAFETY: signalfd_siginfo is plain data, of the size that read is told.
+        let (read, info) = unsafe {
+            let mut info: libc::signalfd_siginfo = mem::zeroed();
+            let size = mem::size_of_val(&info);
+            (libc::read(self.pending.as_raw_fd(), (&raw mut info).cast(), size) == size as isize, info)
+        };
+        if !read {
+            return None;
+        }
+        // Our own write to a closed pipe raises SIGPIPE too; that is an error of the write, and no reason to end.
+        let signal = info.ssi_signo as i32;
+        let own = signal == libc::SIGPIPE && info.ssi_pid == rustix::process::getpid().as_raw_nonzero().get() as u32;
+        Some((!own).then_some(signal))
     }
 
     /// Puts the inherited mask back. Every held signal that is pending, or comes before exec, ends this process here.
     pub fn release(self) {
-        while let Some(signal) = take(&self.pending) {
+        while let Some(signal) = self.take() {
             if let Some(signal) = signal {
                 die_of(signal);
             }
@@ -126,23 +141,6 @@ impl Signals {
         // SAFETY: the mask is the one that was read at the start.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.inherited, ptr::null_mut()) };
     }
-}
-
-/// Takes one pending signal; `Some(None)` is one that does not count.
-fn take(pending: &OwnedFd) -> Option<Option<i32>> {
-    // SAFETY: signalfd_siginfo is plain data, of the size that read is told.
-    let (read, info) = unsafe {
-        let mut info: libc::signalfd_siginfo = mem::zeroed();
-        let size = mem::size_of_val(&info);
-        (libc::read(pending.as_raw_fd(), (&raw mut info).cast(), size) == size as isize, info)
-    };
-    if !read {
-        return None;
-    }
-    // Our own write to a closed pipe raises SIGPIPE too; that is an error of the write, and no reason to end.
-    let signal = info.ssi_signo as i32;
-    let own = signal == libc::SIGPIPE && info.ssi_pid == rustix::process::getpid().as_raw_nonzero().get() as u32;
-    Some((!own).then_some(signal))
 }
 
 /// Has a child start with the signal mask that we were started with, rather than with everything held back.
