@@ -163,6 +163,18 @@ impl Text {
         String::from_utf8(out).map_err(|_| WRONG.to_owned())
     }
 
+    /// The expansions in this text that hold secrets, as far as can be told: files, and variables that are called so.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        const WORDS: [&str; 6] = ["PASS", "SECRET", "TOKEN", "KEY", "CRED", "PW"];
+        let is_secret =
+            |source: &str| source.starts_with("${file:") || WORDS.iter().any(|word| source.to_ascii_uppercase().contains(word));
+        self.raw
+            .chars()
+            .filter_map(|c| self.value(c))
+            .filter(move |value| is_secret(&value.source))
+            .map(|value| value.text.as_str())
+    }
+
     fn value(&self, c: char) -> Option<&Value> {
         (FIRST..=LAST).contains(&u32::from(c)).then(|| &self.values[(u32::from(c) - FIRST) as usize])
     }

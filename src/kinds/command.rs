@@ -8,8 +8,11 @@ use std::{
     process::{ExitStatus, Stdio},
 };
 
-use rustix::fs::{MemfdFlags, memfd_create};
-use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpid};
+use rustix::{
+    fs::{MemfdFlags, memfd_create},
+    io::Errno,
+    process::{Pid, Signal, WaitOptions, kill_process_group, waitpgid},
+};
 use tokio::{
     io::AsyncReadExt,
     process::{ChildStderr, Command},
@@ -51,6 +54,8 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
     }
     let words: Vec<OsString> = words.iter().map(|word| spec.rest.part(word).plain().into()).collect();
     let command = exec::Command::new(words.clone()).ok_or_else(|| spec.error("exec: needs a command"))?;
+    // What it is told in confidence it may repeat in its last words.
+    spec.rest.secrets().for_each(|secret| drop(spec.secret(secret)));
     let path = spec.env.var("PATH").map_err(|what| spec.error(what))?;
     command.look_up(path.as_deref().map(str::as_ref)).map_err(|e| spec.error(e.message))?;
     Ok(Box::new(Exec { words }))
@@ -82,7 +87,7 @@ impl Exec {
         command.args(&self.words[1..]).stdin(null()).stdout(null()).stderr(Stdio::piped()).process_group(0);
         signals::as_inherited(&mut command);
         let mut child = command.spawn()?;
-        let mut group = Group(child.id().and_then(|id| Pid::from_raw(id as i32)), true);
+        let _group = Group(child.id().and_then(|id| Pid::from_raw(id as i32)));
         let mut stderr = child.stderr.take();
         let mut tail = Vec::new();
         let status = loop {
@@ -94,7 +99,6 @@ impl Exec {
                 status = child.wait() => break status?,
             }
         };
-        group.1 = false;
         Ok((status, tail))
     }
 }
@@ -117,18 +121,18 @@ async fn read_some(stderr: &mut Option<ChildStderr>, tail: &mut Vec<u8>) -> bool
     read > 0
 }
 
-/// The command's process group. Whatever of it is left when the attempt ends, or is cut, is killed; its leader is reaped, or the
-/// service that we become would inherit a zombie.
-struct Group(Option<Pid>, bool);
+/// The command's process group. Whatever of it is left when the attempt ends, or is cut, is killed and reaped, or the service
+/// that we become would inherit a zombie.
+struct Group(Option<Pid>);
 
 impl Drop for Group {
     fn drop(&mut self) {
-        let Group(Some(leader), is_running) = *self else { return };
+        let Group(Some(leader)) = *self else { return };
         // Gone already, in the usual case.
         let _ = kill_process_group(leader, Signal::KILL);
-        if is_running {
-            let _ = waitpid(Some(leader), WaitOptions::empty());
-        }
+        // Not the leader alone: to PID 1 falls whoever loses its parent. A process makes its children orphans before it can be
+        // reaped itself, so that the last one is met too.
+        while !matches!(waitpgid(leader, WaitOptions::empty()), Err(error) if error != Errno::INTR) {}
     }
 }
 
