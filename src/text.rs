@@ -24,6 +24,14 @@ pub fn quoted(said: &[u8]) -> Option<String> {
     (!line.is_empty() && !line.contains('\u{fffd}')).then_some(line)
 }
 
+/// A path for a message, unless the content of a file, or a secret, may stand where its path was wanted.
+pub fn path_shown(path: &str) -> &str {
+    let is_plain = path.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
+    let starts_so = ["/", "./", "../", "~"].iter().any(|start| path.starts_with(start));
+    let is_path = starts_so && !path.contains(char::is_control) || is_plain && path.contains('.') && path.len() <= 64;
+    if is_path { path } else { "what stands there is not shown, as it may be no path" }
+}
+
 /// Replaces what could end a line, move a cursor or reverse the reading direction.
 fn neutral(c: char) -> char {
     match c {
@@ -125,6 +133,17 @@ mod tests {
         assert_eq!(one_line("\u{1b}[31mred\u{7}\u{202e}", 300), "\u{fffd}[31mred\u{fffd}\u{fffd}");
         assert_eq!(one_line("abcdef", 3), "abc…");
         assert_eq!(one_line("", 3), "");
+    }
+
+    #[test]
+    fn what_stands_in_the_place_of_a_path_is_shown_only_if_it_is_one() {
+        for path in ["/run/secrets/x", "./x", "../a b", "ca.pem", "certs/ca.pem"] {
+            assert_eq!(path_shown(path), path);
+        }
+        let jwt = format!("eyJ{}.x.y", "a".repeat(80));
+        for secret in ["s3cr3t", "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY", "-----BEGIN X-----\nabc", &jwt] {
+            assert!(!path_shown(secret).contains(secret), "{secret}");
+        }
     }
 
     #[test]

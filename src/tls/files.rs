@@ -7,7 +7,7 @@ use rustls::{
 };
 
 use super::Problem;
-use crate::expand::read_bytes;
+use crate::{expand::read_bytes, text::path_shown};
 
 /// The largest PEM file that is read, in bytes; the system's bundles have a quarter of a megabyte.
 const MAX_PEM: u64 = 4 << 20;
@@ -59,5 +59,5 @@ fn read_key(path: &str) -> Result<PrivateKeyDer<'static>, String> {
 }
 
 fn read_pem(path: &str) -> Result<Vec<u8>, String> {
-    read_bytes(path, MAX_PEM).map_err(|what| format!("{path}: {what}"))
+    read_bytes(path, MAX_PEM).map_err(|what| format!("{}: {what}", path_shown(path)))
 }

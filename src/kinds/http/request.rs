@@ -84,8 +84,8 @@ fn read_header(spec: &Spec, header: &str) -> Result<(HeaderName, HeaderValue), S
         return Err(format!("{name} is not yours to set"));
     }
     let value = spec.secret(value.trim());
-    // `Bearer TOKEN`: a server may echo the token alone.
-    if let Some((_, token)) = value.reveal().rsplit_once(' ').filter(|(_, token)| token.len() >= 8) {
+    // `Bearer TOKEN`, `session=TOKEN; ...`: a server may echo the token alone.
+    for token in value.reveal().split([' ', ';', ',', '=']).filter(|token| token.len() >= 8) {
         spec.secret(token);
     }
     let mut value =

@@ -15,7 +15,7 @@ pub(super) struct Target {
     pub(super) userinfo: Option<Text>,
 }
 
-/// A value of a query this long or longer may be a token and is kept out of messages.
+/// A value of a query this long or longer may be a token, whatever it is called, and is kept out of messages.
 const MAYBE_A_TOKEN: usize = 8;
 
 impl Target {
@@ -96,9 +96,11 @@ fn component(text: &Text, keep: &[u8]) -> String {
 }
 
 fn remember_tokens(spec: &Spec, query: &str) {
+    const SECRETS: [&str; 6] = ["token", "key", "secret", "pass", "auth", "sig"];
     for pair in query.split('&') {
-        let value = pair.split_once('=').map_or(pair, |(_, value)| value);
-        if value.len() >= MAYBE_A_TOKEN {
+        let (name, value) = pair.split_once('=').unwrap_or(("", pair));
+        let name = name.to_ascii_lowercase();
+        if value.len() >= MAYBE_A_TOKEN || SECRETS.iter().any(|word| name.contains(word)) {
             spec.secret(value);
             if let Ok(decoded) = Text::literal(value).decoded() {
                 spec.secret(decoded);

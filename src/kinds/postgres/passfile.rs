@@ -2,12 +2,15 @@
 
 use std::{fs, os::unix::fs::MetadataExt};
 
-use crate::expand::{describe, read_small};
+use crate::{
+    expand::{describe, read_small},
+    text::path_shown,
+};
 
 /// Reads a password file as libpq does: one that others could read is ignored, and so is one that is no plain file.
 /// The error says why it is ignored.
 pub fn read(path: &str) -> Result<String, String> {
-    let ignored = |why: &str| format!("the password file {path} is ignored: {why}");
+    let ignored = |why: &str| format!("the password file {} is ignored: {why}", path_shown(path));
     let metadata = fs::metadata(path).map_err(|e| ignored(&describe(&e)))?;
     if !metadata.is_file() {
         return Err(ignored("it is not a plain file"));

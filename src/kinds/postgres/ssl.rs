@@ -6,7 +6,7 @@ use super::dsn::Params;
 use crate::{
     expand::describe,
     spec::{ConfigError, Spec},
-    text::nearest,
+    text::{nearest, path_shown},
     tls::{Tls, TlsFiles, Verify},
 };
 
@@ -83,6 +83,13 @@ pub fn read(
     if asked.mode == Mode::Disable || !networked {
         return Ok(Encryption { mode: asked.mode, tls: None });
     }
+    // Where our own keys ask for verification, the system's roots are what they are documented to trust.
+    if asked.mode >= Mode::VerifyCa && asked.files.ca.is_none() && !Tls::is_asked_for(spec) {
+        let mode = asked.mode.word();
+        spec.note(format_args!(
+            "sslmode={mode} names no sslrootcert: the system's certificates are trusted (libpq would refuse)"
+        ));
+    }
     if spec.key("key").is_none()
         && let Some(path) = &asked.files.key
     {
@@ -141,8 +148,8 @@ fn decide(spec: &Spec, declared: &Params, all: &Params, home: Option<&str>) -> R
 
 /// The files that were named, else those that libpq finds under `~/.postgresql`.
 ///
-/// libpq refuses to verify where none is named and none found. The drivers of other languages take the system's
-/// authorities then, and so do we: that verifies no less.
+/// libpq refuses to verify where none is named and none found. The drivers of other languages (pgx, Npgsql), whose URLs these
+/// are too, take the system's authorities then, and so do we: that verifies no less.
 fn files(spec: &Spec, all: &Params, home: Option<&str>, insecure: bool) -> TlsFiles {
     let given = |key: &str, keyword: &str| spec.key(key).or_else(|| all.get(keyword)).map(str::to_owned);
     let found = |file: &str| home.map(|home| format!("{home}/.postgresql/{file}")).filter(|path| Path::new(path).exists());
@@ -155,7 +162,7 @@ fn files(spec: &Spec, all: &Params, home: Option<&str>, insecure: bool) -> TlsFi
 
 /// libpq's rule: 0600 or less; 0640 or less where the file is root's, for keys that a group shares.
 fn check_key_file(path: &str) -> Result<(), String> {
-    let metadata = fs::metadata(path).map_err(|e| format!("{path}: {}", describe(&e)))?;
+    let metadata = fs::metadata(path).map_err(|e| format!("{}: {}", path_shown(path), describe(&e)))?;
     let forbidden = if metadata.uid() == 0 { 0o037 } else { 0o077 };
     if metadata.mode() & forbidden == 0 {
         return Ok(());
