@@ -143,7 +143,7 @@ impl Server {
             ));
         }
         attempt.stage(format!("connected to {}, but no answer to CONNECT and PING", self.endpoint));
-        let options = self.login.connect_options(&info, tls)?;
+        let options = self.login.connect_options(&info, tls);
         log_in(&mut wire, &options).await.map_err(|failure| match *self.login {
             Login::Nobody if failure.class == Class::Auth && !self.shared.client_cert => {
                 failure.hint("no credentials were given: user and password, token, nkey or creds")

@@ -5,9 +5,8 @@ use serde_json::{Map, Value};
 use super::{info::Info, nkey::Nkey};
 use crate::{
     expand::{Text, read_small},
-    probe::{Class, Failure},
     spec::{ConfigError, Spec},
-    text::Secret,
+    text::{Secret, path_shown},
 };
 
 /// The credentials for one server.
@@ -38,7 +37,9 @@ impl Login {
             return Err(spec.key_error(second, format_args!("is another way to log in than {}; one is enough", given[0])));
         }
         if let Some(path) = spec.key("creds") {
-            return creds(spec, path).map(Some).map_err(|what| spec.key_error("creds", format_args!("{path}: {what}")));
+            return creds(spec, path)
+                .map(Some)
+                .map_err(|what| spec.key_error("creds", format_args!("{}: {what}", path_shown(path))));
         }
         if let Some(path) = spec.key("nkey") {
             let nkey = read_small(path).and_then(|text| {
@@ -47,7 +48,7 @@ impl Login {
             });
             return nkey
                 .map(|nkey| Some(Login::Nkey(nkey)))
-                .map_err(|what| spec.key_error("nkey", format_args!("{path}: {what}")));
+                .map_err(|what| spec.key_error("nkey", format_args!("{}: {what}", path_shown(path))));
         }
         if let Some(token) = spec.secret_key("token") {
             return Ok(Some(Login::Token(token)));
@@ -75,7 +76,9 @@ impl Login {
     }
 
     /// The options of CONNECT for a server that said `info`. `tls`: whether the connection is encrypted.
-    pub(super) fn connect_options(&self, info: &Info, tls: bool) -> Result<Value, Failure> {
+    pub(super) fn connect_options(&self, info: &Info, tls: bool) -> Value {
+        // A server that knows no nkeys asks for no signature and ignores this one, as with the real client.
+        let nonce = info.nonce.as_deref().unwrap_or_default();
         let mut options = Map::new();
         let mut put = |key: &str, value: Value| options.insert(key.to_owned(), value);
         put("verbose", false.into());
@@ -98,24 +101,16 @@ impl Login {
                 put("auth_token", token.reveal().into());
             }
             Login::Nkey(nkey) => {
-                let nonce = info.nonce.as_deref().ok_or_else(no_nonce)?;
                 put("nkey", nkey.public().into());
                 put("sig", nkey.sign(nonce).into());
             }
-            // A server without accounts asks for no signature and ignores this one, as with the real clients.
             Login::Jwt { jwt, nkey } => {
                 put("jwt", jwt.reveal().into());
-                put("sig", nkey.sign(info.nonce.as_deref().unwrap_or_default()).into());
+                put("sig", nkey.sign(nonce).into());
             }
         }
-        Ok(Value::Object(options))
+        Value::Object(options)
     }
-}
-
-fn no_nonce() -> Failure {
-    Failure::new(Class::Auth, "the server asks for no nkey signature (no nonce in its INFO)")
-        .hint("it may not know its users yet")
-        .cost(crate::probe::Cost::Answer)
 }
 
 fn creds(spec: &Spec, path: &str) -> Result<Login, String> {
