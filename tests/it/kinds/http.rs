@@ -1,5 +1,7 @@
 //! `http:`, `https:` and `http+unix:` against a real nginx; scripted servers only for what a real one cannot show.
 
+mod proxy;
+
 use crate::support::{Afterall, Authority, Done, Http, Identity, Nginx, Reserved, Scripted, ms, response_with, secs, sh};
 
 /// One attempt, and its line in the table.

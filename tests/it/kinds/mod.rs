@@ -1,6 +1,8 @@
 //! Each kind of dependency against the real thing.
 
+mod generic;
 mod http;
 mod migrations;
 mod nats;
 mod postgres;
+mod secrets;

@@ -1,5 +1,6 @@
 //! `nats:` and `tls:` against a real nats-server; scripted servers only for what a real one cannot show.
 
+mod client;
 mod operator;
 
 use crate::support::{Afterall, Authority, Dir, Done, Identity, Nats, Reserved, Scripted, ms, secs, sh};
@@ -54,7 +55,8 @@ fn a_user_that_appears_late_is_waited_for_and_its_password_is_shown_nowhere() {
     let server = Nats::started("authorization { token: other }");
     let url = format!("bus=nats://app:s3cr3t@{}", server.address());
     let waiting = Afterall::waiting_for([url]).becoming(sh("echo started")).spawn();
-    waiting.wait_for_stderr("bus: waiting: -ERR 'Authorization Violation' [class=auth", secs(20));
+    let refused = format!("bus: waiting: -ERR 'Authorization Violation' ({}) [class=auth", server.address());
+    waiting.wait_for_stderr(&refused, secs(20));
     server.configure("authorization { user: app, password: s3cr3t }");
     server.reload();
     waiting.done().code(0).stdout("started\n").stderr_has("bus: ready: NATS 2.").says_nowhere("s3cr3t");

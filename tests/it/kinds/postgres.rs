@@ -1,5 +1,8 @@
 //! `postgres:` against a real PostgreSQL; scripted servers only for what a real one cannot show.
 
+mod libpq;
+mod pooler;
+
 use crate::support::{Afterall, Authority, Dir, Done, Postgres, Scripted, Shutdown, ms, secs, sh};
 use std::io::Read;
 use std::sync::{Arc, Mutex};

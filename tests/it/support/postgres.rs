@@ -96,7 +96,7 @@ impl Postgres {
         assert!(slot.is_none(), "postgres was already started");
         let (program, data) = (program("postgres"), self.data());
         let words = [program.as_os_str(), OsStr::new("-D"), data.as_os_str()];
-        let identity: &[&str] = if getuid().is_root() { &UNPRIVILEGED } else { &[] };
+        let identity = unprivileged_identity();
         // SIGQUIT is the quickest end that still gives the System V shared memory back.
         let log = self.dir.join("log");
         *slot = Some(Server::start_as(identity, "postgres", &words, &log, Signal::QUIT, Scope::Process));
@@ -286,6 +286,18 @@ impl Postgres {
     fn with(&self, act: impl FnOnce(&Server)) {
         act(self.server.lock().unwrap().as_ref().expect("postgres is running"));
     }
+}
+
+/// For setpriv: whom PostgreSQL and what belongs to it run as.
+pub fn unprivileged_identity() -> &'static [&'static str] {
+    if getuid().is_root() { &UNPRIVILEGED } else { &[] }
+}
+
+/// What libpq makes of these KEY=VALUE pairs: nothing, or its complaint. Of the environment it sees `env` and no more.
+pub fn libpq(pairs: &str, env: &[(&str, &str)]) -> Result<(), String> {
+    let mut command = psql::bare(&program("psql"));
+    command.args(["-w", "-d", pairs]).envs(env.iter().copied());
+    psql::run(command, "select 1").map(drop)
 }
 
 /// One of the server's programs, of the newest version that is installed.

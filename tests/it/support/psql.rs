@@ -7,9 +7,15 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// Unaligned, tuples only, no psqlrc, and none of the caller's PG* variables.
 pub fn command(program: &Path, host: &str, port: u16, user: &str, database: &str) -> Command {
+    let mut command = bare(program);
+    command.args(["-h", host, "-U", user, "-d", database, "-p", &port.to_string()]);
+    command
+}
+
+/// The same without saying where and as whom.
+pub fn bare(program: &Path) -> Command {
     let mut command = Command::new(program);
-    command.args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-h", host, "-U", user, "-d", database]);
-    command.args(["-p", &port.to_string()]);
+    command.args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1"]);
     command.env_clear().env("PGCONNECT_TIMEOUT", "20").env("PGAPPNAME", "harness").env("LC_ALL", "C");
     command.stdin(Stdio::null());
     command

@@ -53,6 +53,13 @@ fn base32(mut bytes: Vec<u8>) -> String {
     letters.collect()
 }
 
+/// One of the two keys that a test has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    Right,
+    Another,
+}
+
 pub struct Operator {
     operator: Key,
     account: Key,
@@ -93,6 +100,17 @@ impl Operator {
              NKEY Seed printed below can be used to sign and prove identity.\n\n\
              -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
         )
+    }
+
+    /// The key that `creds` name, and the one of `creds_with_another_seed`: a signature of the server's nonce.
+    pub fn sign(which: Which, nonce: &[u8]) -> Vec<u8> {
+        let seed = if which == Which::Right { 3 } else { 4 };
+        Key { prefix: USER, seed: [seed; 32] }.pair().sign(nonce).as_ref().to_vec()
+    }
+
+    /// The seed of a user whom nobody knows.
+    pub fn another_nkey() -> String {
+        Key { prefix: USER, seed: [4; 32] }.seed()
     }
 
     /// The user's public key and seed, for a server that knows it by its nkey alone.

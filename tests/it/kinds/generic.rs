@@ -1,0 +1,367 @@
+//! `unix:`, `dns:`, `file:` and `exec:`, and what `until=down` and `after` mean for them.
+
+use crate::support::odd::odd;
+use crate::support::{Afterall, Dir, Done, Nats, Reserved, Running, ms, secs, sh, wait_until};
+use std::fs;
+use std::net::UdpSocket;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::path::Path;
+use std::thread;
+
+/// One attempt, and its line in the table.
+fn once(url: &str) -> Done {
+    Afterall::new().arg("--once").arg(url).run()
+}
+
+fn ready(url: &str, says: &str) {
+    once(url).code(0).stdout_has(says);
+}
+
+fn not_ready(url: &str, class: &str, says: &str) {
+    once(url).code(69).stdout_has(&format!("[class={class}]")).stdout_has(says);
+}
+
+fn down(url: &str) -> Running {
+    Afterall::waiting_for([format!("x={url}#until=down")]).spawn()
+}
+
+#[test]
+fn a_unix_socket_that_appears_late_is_waited_for() {
+    let dir = Dir::new();
+    let path = dir.text("app.sock");
+    let waiting = Afterall::waiting_for([format!("app=unix:{path}")]).becoming(sh("echo started")).spawn();
+    waiting.wait_for_stderr(&format!("app: waiting: no such file or directory ({path}) [class=connect"), secs(20));
+    // A socket that nobody listens on any more is not one that accepts.
+    drop(UnixListener::bind(&path).unwrap());
+    not_ready(&format!("unix://{path}"), "connect", &format!("connection refused ({path})"));
+    fs::remove_file(&path).unwrap();
+    let _listener = UnixListener::bind(&path).unwrap();
+    waiting.done().code(0).stdout("started\n").stderr_has("app: ready: accepts connections");
+    not_ready(&format!("unix:{}", dir.text("no")), "connect", "no such file or directory");
+    dir.write("plain", "");
+    not_ready(&format!("unix:{}", dir.text("plain")), "connect", "connection refused");
+}
+
+#[test]
+fn an_abstract_socket_has_no_file_and_is_found_all_the_same() {
+    let dir = Dir::new();
+    let name = format!("afterall-{}", dir.path().file_name().unwrap().display());
+    not_ready(&format!("unix:@{name}"), "connect", &format!("connection refused (@{name})"));
+    let _listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+    ready(&format!("unix:@{name}"), "accepts connections");
+}
+
+#[test]
+fn a_unix_socket_is_gone_when_nobody_accepts_or_its_file_is_not_there() {
+    let dir = Dir::new();
+    let path = dir.text("app.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let waiting = down(&format!("unix:{path}"));
+    waiting.wait_for_stderr("waiting: still there: accepts connections", secs(20));
+    drop(listener);
+    waiting.done().code(0).stderr_has("ready: gone: connection refused");
+    fs::remove_file(&path).unwrap();
+    down(&format!("unix:{path}")).done().code(0).stderr_has("ready: gone: no such file or directory");
+}
+
+#[test]
+fn a_path_that_no_socket_can_have_is_a_config_error() {
+    let long = "x".repeat(108);
+    Afterall::waiting_for([format!("s=unix:{long}")]).run().code(64).stderr_has("has at most 107 bytes");
+    Afterall::waiting_for(["s=unix:"]).run().code(64).stderr_has("unix: needs a path");
+}
+
+/// Names as `hosts` has them, and a resolver that answers everything else with `rcode` (RFC 1035, section 4.1.1).
+///
+/// Nobody but root can have port 53, or another /etc/hosts for a process: without, the answer is None.
+struct Names {
+    dir: Dir,
+    _socket: UdpSocket,
+}
+
+impl Names {
+    fn new(hosts: &str, rcode: u8) -> Option<Self> {
+        if !rustix::process::geteuid().is_root() {
+            return None;
+        }
+        let (dir, address) = (Dir::new(), crate::support::Address::claim());
+        let socket = UdpSocket::bind((address.ip(), 53)).unwrap();
+        let server = socket.try_clone().unwrap();
+        dir.write("hosts", hosts);
+        dir.write("resolv.conf", format!("nameserver {}\noptions timeout:5 attempts:1\n", address.ip()));
+        dir.write("nsswitch.conf", "hosts: files dns\n");
+        thread::spawn(move || {
+            let _address = address;
+            let mut packet = [0; 512];
+            while let Ok((length, from)) = server.recv_from(&mut packet) {
+                // A response without an answer, and without the options that a server may leave out.
+                let end = packet[12..length].iter().position(|byte| *byte == 0).map_or(length, |zero| 12 + zero + 5);
+                packet[2] = 0x81;
+                packet[3] = 0x80 | rcode;
+                packet[6..12].fill(0);
+                let _ = server.send_to(&packet[..end], from);
+            }
+        });
+        Some(Self { dir, _socket: socket })
+    }
+
+    fn under(&self, afterall: Afterall) -> Afterall {
+        let dir = self.dir.path().display();
+        let script = format!("for f in hosts resolv.conf nsswitch.conf; do mount --bind {dir}/$f /etc/$f; done; exec \"$@\"");
+        afterall.under(["unshare", "--mount", "--", "sh", "-ec", &script, "sh"])
+    }
+
+    fn once(&self, url: &str) -> Done {
+        self.under(Afterall::new().arg("--once").arg(url)).run()
+    }
+}
+
+const NO_ERROR: u8 = 0;
+const SERVER_FAILURE: u8 = 2;
+const NAME_ERROR: u8 = 3;
+
+#[test]
+fn a_name_is_judged_by_its_addresses_their_type_and_what_is_expected() {
+    let hosts = "10.0.0.1 db.test four.test\n10.0.0.2 db.test\n2001:db8::1 db.test six.test\n";
+    let Some(names) = Names::new(hosts, NAME_ERROR) else { return };
+    for (url, code, says) in [
+        ("dns:db.test", 0, "10.0.0.1"),
+        ("dns://db.test", 0, "2001:db8::1"),
+        ("dns:db.test#type=A", 0, "10.0.0.1, 10.0.0.2\n"),
+        ("dns:db.test#type=AAAA", 0, "ready  "),
+        ("dns:db.test#expect=10.0.0.2", 0, "ready  "),
+        ("dns:db.test#expect=10.0.0.2+2001:db8::1", 0, "ready  "),
+        ("dns:db.test#type=A,expect=10.0.0.3", 69, "db.test is 10.0.0.1, 10.0.0.2, not 10.0.0.3 [class=absent]"),
+        ("dns:four.test#type=AAAA", 69, "four.test has no IPv6 address [class=absent]"),
+        ("dns:six.test#type=A", 69, "six.test has no IPv4 address [class=absent]"),
+        ("dns:127.0.0.1", 0, "127.0.0.1"),
+        ("dns:none.test", 69, "none.test does not resolve: name or service not known [class=dns]"),
+    ] {
+        names.once(url).code(code).stdout_has(says);
+    }
+}
+
+#[test]
+fn a_name_that_does_not_exist_is_gone_and_a_resolver_that_fails_says_nothing() {
+    let gone = |rcode| {
+        let names = Names::new("127.0.0.1 localhost\n", rcode)?;
+        let run =
+            Afterall::waiting_for(["x=dns:none.test#until=down,timeout=600ms", "y=tcp://none.test:1#until=down,timeout=600ms"]);
+        Some(names.under(run).run())
+    };
+    let Some(done) = gone(NAME_ERROR) else { return };
+    done.code(0).stderr_has_times(2, "ready: gone: none.test does not resolve: name or service not known");
+    gone(NO_ERROR).unwrap().code(0).stderr_has_times(2, "ready: gone: none.test does not resolve: ");
+    let done = gone(SERVER_FAILURE).unwrap().code(124);
+    done.stderr_has("x: timed out: none.test does not resolve: temporary failure in name resolution [class=dns");
+}
+
+#[test]
+fn a_name_that_appears_late_is_waited_for() {
+    let Some(names) = Names::new("127.0.0.1 localhost\n", NAME_ERROR) else { return };
+    let waiting = names.under(Afterall::waiting_for(["db=dns:db.test"])).spawn();
+    waiting.wait_for_stderr("db: waiting: db.test does not resolve", secs(20));
+    // Not renamed into place: the file is mounted, not its directory.
+    fs::write(names.dir.join("hosts"), "10.0.0.1 db.test\n").unwrap();
+    waiting.done().code(0).stderr_has("db: ready: 10.0.0.1");
+}
+
+#[test]
+fn what_a_file_holds_is_matched_and_waited_for() {
+    let dir = Dir::new();
+    let path = dir.text("state");
+    let waiting = Afterall::waiting_for([format!("state=file:{path}#match=^phase: (ready|done)$")]).spawn();
+    waiting.wait_for_stderr(&format!("state: waiting: no such file or directory ({path}) [class=absent"), secs(20));
+    dir.write("state", "phase: starting\n");
+    waiting.wait_for_stderr(&format!("state: waiting: does not match ({path}) [class=absent"), secs(20));
+    dir.write("state", "phase: ready");
+    waiting.done().code(0).stderr_has("state: ready: exists and matches");
+    // Only the first MiB is looked at; what is no regular file holds nothing, and never holds the attempt up.
+    dir.write("large", [vec![b' '; 1 << 20], b"ready".to_vec()].concat());
+    not_ready(&format!("file:{}#match=ready", dir.text("large")), "absent", "does not match");
+    let fifo = dir.text("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    once(&format!("file:{fifo}#match=.")).code(69).stdout_has("does not match").took(..secs(10));
+    ready(&format!("file:{fifo}"), "exists");
+    dir.write("bytes", b"\xff\xfeready\0");
+    ready(&format!("file:{}#match=ready", dir.text("bytes")), "exists and matches");
+    Afterall::waiting_for(["f=file:/#match=("]).run().code(64).stderr_has("f: match: is not a regular expression");
+    // As a relative path, and through a link to nowhere.
+    Afterall::waiting_for(["file:bytes"]).cwd(dir.path()).run().code(0).any_stderr();
+    std::os::unix::fs::symlink(dir.join("nowhere"), dir.join("link")).unwrap();
+    not_ready(&format!("file:{}", dir.text("link")), "absent", "no such file or directory");
+}
+
+#[test]
+fn a_file_is_gone_when_it_is_not_there_and_not_when_it_may_not_be_looked_at() {
+    let dir = Dir::new();
+    let path = dir.write("lock", "held");
+    let waiting = down(&format!("file:{}", path.display()));
+    waiting.wait_for_stderr("still there: exists", secs(20));
+    fs::remove_file(&path).unwrap();
+    waiting.done().code(0).stderr_has("ready: gone: no such file or directory");
+    let closed = dir.mkdir("closed");
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0)).unwrap();
+    let url = format!("x=file:{}/lock#until=down,timeout=200ms", closed.display());
+    let run = Afterall::waiting_for([url]);
+    // Root may look anywhere.
+    let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
+    let run = if rustix::process::geteuid().is_root() { run.under(nobody) } else { run };
+    run.run().code(124).stderr_has("permission denied").stderr_has("hint: this user may not look there");
+}
+
+#[test]
+fn a_command_is_executed_without_a_shell_and_its_words_are_split_as_a_shell_would() {
+    let dir = Dir::new();
+    let script = dir.write_script("probe", &format!("#!/bin/sh\nprintf '<%s>' \"$@\" >{}\n", dir.text("words")));
+    let url = format!("exec:{} $HOME '*' ; 'a b' \"c d\" e\\ f ${{WORD}} x${{WORD}} '' %41", script.display());
+    Afterall::waiting_for([url]).env("WORD", "g h;'i").run().code(0).stderr_has("ready: exit status 0");
+    assert_eq!(dir.read("words"), "<$HOME><*><;><a b><c d><e f><g h;'i><xg h;'i><><%41>");
+    // Stdin is empty, stdout is not ours.
+    let echo = "exec:/bin/sh -c 'read -r x && exit 3; echo to stdout'";
+    Afterall::waiting_for([echo]).stdin("line\n").becoming(sh("cat")).run().code(0).stdout("line\n").any_stderr();
+}
+
+#[test]
+fn a_command_that_fails_is_told_by_its_status_and_the_last_line_of_its_stderr() {
+    let fails = |script: &str| format!("exec:/bin/sh -c '{script}'");
+    not_ready(
+        &fails("echo first >&2; echo no answer from cache >&2; echo >&2; exit 3"),
+        "absent",
+        "exit status 3: no answer from cache",
+    );
+    not_ready(&fails("exit 1"), "absent", "exit status 1 [");
+    not_ready(&fails("kill -SEGV $$"), "absent", "killed by SIGSEGV");
+    // Far more than a pipe holds.
+    not_ready(&fails("yes noise | head -c 300000 >&2; echo the end >&2; exit 2"), "absent", "exit status 2: the end");
+    not_ready(&format!("{}#attempt-timeout=200ms", fails("sleep 60")), "timeout", "no exit status within 0.2s");
+    Afterall::waiting_for(["x=exec:no-such-command"]).run().code(64).stderr_has("no-such-command");
+    Afterall::waiting_for(["x=exec:'a"]).run().code(64).stderr_has("a quote is not closed");
+}
+
+#[test]
+fn a_command_is_gone_when_it_fails_and_not_when_it_does_not_end() {
+    let dir = Dir::new();
+    let file = dir.write("there", "");
+    let waiting = down(&format!("exec:test -e {}", file.display()));
+    waiting.wait_for_stderr("still there: exit status 0", secs(20));
+    fs::remove_file(file).unwrap();
+    waiting.done().code(0).stderr_has("ready: gone: exit status 1");
+    let run = Afterall::waiting_for(["x=exec:sleep 60#until=down,attempt-timeout=100ms,timeout=300ms"]);
+    run.run().code(124).stderr_has("class=timeout");
+}
+
+/// Writes its own pid and those of its children, and of theirs, to a file, and then does what `then` says.
+fn family(dir: &Dir, then: &str) -> String {
+    let pids = dir.text("pids");
+    let script = format!(
+        "#!/bin/sh\necho $$ >>{pids}\nsleep 600 & echo $! >>{pids}\nsh -c 'echo $$ >>{pids}; sleep 600 & echo $! >>{pids}; wait' &\n{then}\n"
+    );
+    format!("exec:{}", dir.write_script("family", &script).display())
+}
+
+fn family_of(dir: &Dir) -> Vec<String> {
+    dir.read("pids").lines().map(str::to_owned).collect()
+}
+
+/// Gone, or waiting for whoever adopted it to notice. What was our own child must not even be that.
+fn is_dead(pid: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.is_empty() || stat.rsplit(')').next().unwrap().trim_start().starts_with(['Z', 'X'])
+}
+
+#[test]
+fn nothing_of_a_command_outlives_its_attempt() {
+    let dir = Dir::new();
+    let url = format!("{}#attempt-timeout=400ms", family(&dir, "wait"));
+    let waiting = Afterall::waiting_for([url]).spawn();
+    waiting.wait_for_stderr("[class=timeout", secs(20));
+    let first: Vec<_> = family_of(&dir).into_iter().take(4).collect();
+    wait_until("the first attempt's processes are dead", secs(20), || first.iter().all(|pid| is_dead(pid)));
+    assert!(!Path::new(&format!("/proc/{}", first[0])).exists(), "a zombie of our own child");
+    // A signal that ends the wait takes the rest along.
+    let before = family_of(&dir).len();
+    wait_until("another attempt is under way", secs(20), || family_of(&dir).len() >= before + 4);
+    waiting.signal(15);
+    waiting.done().signal(15).any_stderr();
+    wait_until("all are dead", secs(20), || family_of(&dir).iter().all(|pid| is_dead(pid)));
+}
+
+#[test]
+fn a_command_that_succeeds_leaves_nothing_in_the_background() {
+    let dir = Dir::new();
+    let done = Afterall::waiting_for([family(&dir, "exec 2>&-; sleep 0.1")]).run().code(0);
+    done.stderr_has("ready: exit status 0");
+    wait_until("all are dead", secs(20), || family_of(&dir).iter().all(|pid| is_dead(pid)));
+}
+
+/// As the first process of a PID namespace whoever loses its parent is ours, and would be the service's zombie.
+#[test]
+fn as_pid_1_the_command_inherits_neither_a_process_nor_a_zombie() {
+    for (then, keys) in
+        [("wait", "attempt-timeout=300ms,timeout=800ms,on-timeout=proceed"), ("exec 2>&-; sleep 0.1", "timeout=20s")]
+    {
+        let dir = Dir::new();
+        let url = format!("{}#{keys}", family(&dir, then));
+        let root = rustix::process::geteuid().is_root();
+        let user = if root { &[][..] } else { &["--user", "--map-root-user"] };
+        let wrapper = [&["unshare"][..], user, &["--pid", "--fork", "--mount-proc", "--kill-child", "--"]].concat();
+        // Only what the shell itself can do, or it would see its own children.
+        let list = "for process in /proc/[0-9]*; do read -r pid name rest <$process/stat && echo $pid $name; done";
+        let done = Afterall::waiting_for([url]).under(wrapper).becoming(sh(list)).run().code(0).any_stderr();
+        assert_eq!(done.stdout_text(), "1 (sh)\n", "{then}");
+        assert!(family_of(&dir).len() >= 4);
+    }
+}
+
+#[test]
+fn a_command_inherits_the_signals_that_we_inherited() {
+    let dir = Dir::new();
+    let script = dir.write_script("probe", &format!("#!/bin/sh\nexec grep ^Sig /proc/self/status >{}\n", dir.text("status")));
+    let run = |ops: &[&str]| {
+        let run = Afterall::waiting_for([format!("exec:{}", script.display())]).under(odd(ops.iter().copied()));
+        run.run().code(0).any_stderr();
+        let status = dir.read("status");
+        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();
+        // The C library keeps 32 and 33 for itself.
+        ["SigBlk:", "SigIgn:"].map(|name| u64::from_str_radix(&field(name), 16).unwrap() & 0x7fff_ffff)
+    };
+    assert_eq!(run(&["block=10", "ignore=12"]), [1 << 9, 1 << 11]);
+    assert_eq!(run(&[]), [0, 0]);
+}
+
+#[test]
+fn a_rejected_login_is_not_gone_and_a_refused_connection_is() {
+    let server = Nats::started("authorization { token: t }");
+    let waiting = down(&server.url());
+    waiting.wait_for_stderr("x: waiting: -ERR 'Authorization Violation'", secs(20));
+    server.stop();
+    waiting.done().code(0).stderr_has("x: ready: gone: connection refused");
+}
+
+#[test]
+fn after_must_name_another_dependency_and_not_come_back() {
+    for (after, want) in [
+        (["a=file:/#after=b", "b=file:/#after=a"], "a: after: it would wait for itself"),
+        (["a=file:/#after=a", "b=file:/"], "a: after: it would wait for itself"),
+        (["a=file:/#after=bb", "b=file:/"], "a: after: there is no dependency called bb, did you mean b?"),
+        (["db=file:/#after=cache", "b=file:/"], "db: after: there is no dependency called cache\n"),
+    ] {
+        Afterall::waiting_for(after).becoming(sh("echo started")).run().code(64).stderr_has(want);
+    }
+}
+
+#[test]
+fn what_comes_after_something_that_was_proceeded_past_is_waited_for_all_the_same() {
+    let (port, dir) = (Reserved::new(), Dir::new());
+    let urls =
+        [format!("a=tcp://{}#timeout=300ms,on-timeout=proceed", port.address()), format!("b=file:{}#after=a", dir.text("flag"))];
+    let waiting = Afterall::waiting_for(urls).becoming(sh("echo started")).spawn();
+    waiting.wait_for_stderr("a: going on without it: timed out: connection refused", secs(20));
+    waiting.wait_for_stderr("b: waiting: no such file or directory", secs(20));
+    assert!(!waiting.stderr_so_far().split("going on without it").next().unwrap().contains("b: "), "{}", waiting.stderr_so_far());
+    dir.write("flag", "");
+    waiting.done().code(0).took(ms(300)..).stdout("started\n").stderr_has("b: ready: exists");
+}
