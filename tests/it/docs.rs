@@ -46,6 +46,24 @@ fn kinds() -> String {
     table(&["kind", "written", "ready when"], KINDS.iter().map(row))
 }
 
+/// What the table of each migration tool tells.
+fn migration_tools() -> String {
+    let codes = |words: &[String]| words.iter().map(|word| code(word)).collect::<Vec<_>>().join("<br>");
+    let row = |tool: afterall::kinds::migrations::Documented| {
+        let files: Vec<String> = tool.files.iter().map(|file| (*file).to_owned()).collect();
+        vec![
+            code(tool.name),
+            codes(&tool.tables),
+            codes(&files),
+            tool.states.join(", "),
+            tool.at_work.join(", "),
+            tool.unknown.join("; "),
+        ]
+    };
+    let head = ["`tool`", "table", "a file in `dir`", "states beside applied", "at work", "cannot be known"];
+    table(&head, afterall::kinds::migrations::documented().into_iter().map(row))
+}
+
 /// Each key once, with all the kinds that have it in this meaning.
 fn keys() -> String {
     let mut rows: Vec<(&Key, Vec<String>)> = Vec::new();
@@ -104,9 +122,14 @@ fn exit_codes() -> String {
 fn the_tables_of_the_readme_are_those_of_the_code() {
     let old = readme();
     let mut new = old.clone();
-    for (name, table) in
-        [("kinds", kinds()), ("keys", keys()), ("common", common()), ("options", options()), ("exit", exit_codes())]
-    {
+    for (name, table) in [
+        ("kinds", kinds()),
+        ("keys", keys()),
+        ("migration-tools", migration_tools()),
+        ("common", common()),
+        ("options", options()),
+        ("exit", exit_codes()),
+    ] {
         let begin = format!("<!-- table: {name} -->\n");
         let (before, rest) = new.split_once(&begin).unwrap_or_else(|| panic!("README.md has no {begin}"));
         let (_, after) = rest.split_once("<!-- end -->").unwrap();

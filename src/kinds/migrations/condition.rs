@@ -171,15 +171,14 @@ impl Seen<'_> {
         if !failed.is_empty() {
             return self.failed(&failed, "");
         }
-        for held in &self.held {
-            match held {
-                Held::Live(what) => return self.in_progress(what),
-                Held::Row { holder, table, release } => {
-                    let what = format!("locked by {holder}, as {table} says {}", self.place());
-                    let hint = format!("a migrator is at work, or was killed; {release}");
-                    return Decision::NotYet(Class::Absent, what, Some(hint));
-                }
+        match self.held.first() {
+            Some(Held::Live(what)) => return self.in_progress(what),
+            Some(Held::Row { holder, table, release }) => {
+                let what = format!("locked by {holder}, as {table} says {}", self.place());
+                let hint = format!("a migrator is at work, or was killed; {release}");
+                return Decision::NotYet(Class::Absent, what, Some(hint));
             }
+            None => {}
         }
         let unfinished = of(|state| state == State::Unfinished);
         if !unfinished.is_empty() {
@@ -247,7 +246,7 @@ impl Seen<'_> {
                 remarks.push_str(&format!("; not wanted and {word}: {}", some_of(&keys)));
             }
         }
-        for held in self.held.iter().take(1) {
+        if let Some(held) = self.held.first() {
             remarks.push_str(&match held {
                 Held::Live(_) => "; a migrator is at work".to_owned(),
                 Held::Row { holder, table, .. } => format!("; locked by {holder}, as {table} says"),

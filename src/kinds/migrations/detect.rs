@@ -292,6 +292,15 @@ impl Search {
             let tool = TOOLS.iter().find(fits)?;
             Some(format!("{} ({})", relation.full_name(), tool.name))
         };
+        // Where a migrator has a search path of its own, ours does not lead to its table.
+        let off_path = |relation: &&Relation| {
+            let ours = |tool: &Tool| tool.table == relation.name && tool.shape.fits(&relation.columns);
+            !path.contains(&relation.schema) && self.entries.iter().any(|entry| ours(&entry.tool))
+        };
+        if let Some(relation) = relations.iter().find(off_path) {
+            let table = relation.full_name();
+            return Some(format!("there is {table}, which is not on the search path: if it is the one, say table={table}"));
+        }
         let others: Vec<_> = relations.iter().filter_map(theirs).take(3).collect();
         (!others.is_empty()).then(|| format!("there is {}, which is not what is asked for", others.join(", ")))
     }

@@ -163,6 +163,14 @@ fn what_is_looked_for_is_told_and_so_is_what_is_there_instead() {
 }
 
 #[test]
+fn a_table_that_the_search_path_does_not_lead_to_is_pointed_out() {
+    let elsewhere = [relation("tenant.schema_migrations", "version int8, dirty bool")];
+    let said = found(&search(named_tool("golang-migrate"), None), &elsewhere);
+    let hint = "there is tenant.schema_migrations, which is not on the search path: if it is the one, say table=tenant.schema_migrations";
+    assert_eq!(said, format!("none: schema_migrations in app, public; {hint}"));
+}
+
+#[test]
 fn the_tools_own_table_under_another_name_is_known_by_tool_or_columns() {
     let own = [relation("app.history", "version int8, dirty bool")];
     assert_eq!(found(&search(TOOLS, Some("app.history")), &own), "golang-migrate app.history");

@@ -89,9 +89,11 @@ pub fn compare(order: Order, a: &str, b: &str) -> Option<Ordering> {
 mod tests {
     use super::*;
 
+    type Rule = fn(&str) -> String;
+
     #[test]
     fn one_migration_has_one_key_however_it_is_written() {
-        let rules: [(fn(&str) -> String, &str, &str); 14] = [
+        let rules: [(Rule, &str, &str); 14] = [
             (number, "001", "1"),
             (number, "000", "0"),
             (number, "1a", "1a"),

@@ -33,6 +33,8 @@ pub enum Wish {
 /// What is asked of a server.
 pub struct Look {
     search: Search,
+    /// The tables to look for, as an array that the server reads.
+    names: String,
     wish: Wish,
     /// The schema that the URL itself names, in place of the search path.
     schema: Option<String>,
@@ -70,7 +72,9 @@ impl Question for Look {
 impl Look {
     /// A look for the table that `search` describes.
     pub fn new(search: Search, wish: Wish, schema: Option<String>) -> Self {
-        Self { search, wish, schema, unclear: Mutex::new(None) }
+        let escaped = |name: &String| format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""));
+        let names = search.names().iter().map(escaped).collect::<Vec<_>>().join(",");
+        Self { search, names: format!("{{{names}}}"), wish, schema, unclear: Mutex::new(None) }
     }
 
     async fn look(&self, attempt: &Attempt<'_>, session: &mut Session) -> Result<String, Failure> {
@@ -81,7 +85,7 @@ impl Look {
         let mut looking = Looking { session, table: String::new(), user: String::new() };
         let here = self.surroundings(&mut looking).await?;
         looking.user.clone_from(&here.user);
-        let relations = looking.relations(&self.search.names()).await?;
+        let relations = looking.relations(&self.names).await?;
         let (place, relation) = match self.search.find(&relations, &here.path) {
             Found::Table(place, relation) => (place, relation),
             Found::Unclear(what) => return Err(self.unclear(looking.session, what)),
@@ -231,9 +235,8 @@ impl Looking<'_> {
         }
     }
 
-    async fn relations(&mut self, names: &[String]) -> Result<Vec<Relation>, Failure> {
-        let names: Vec<_> = names.iter().map(|name| format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))).collect();
-        let rows = self.rows(RELATIONS, &[Some(&format!("{{{}}}", names.join(",")))]).await?;
+    async fn relations(&mut self, names: &str) -> Result<Vec<Relation>, Failure> {
+        let rows = self.rows(RELATIONS, &[Some(names)]).await?;
         Ok(rows.iter().filter_map(|row| Relation::read(row)).collect())
     }
 

@@ -10,6 +10,7 @@
 mod condition;
 mod detect;
 mod dir;
+mod documented;
 mod graph;
 mod key;
 mod locks;
@@ -19,6 +20,8 @@ mod readers;
 mod tool;
 mod tools;
 mod wanted;
+
+pub use documented::{Documented, documented};
 
 use regex_lite::Regex;
 

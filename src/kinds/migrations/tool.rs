@@ -33,6 +33,8 @@ pub struct Tool {
     pub example: &'static str,
     /// Why the tool's table proves nothing, if it does not.
     pub refused: Option<&'static str>,
+    /// What neither rows nor locks can tell, for documentation.
+    pub unknown: &'static str,
 }
 
 /// The usual: a row for each migration, under its own name.
@@ -51,6 +53,7 @@ pub const EACH: Tool = Tool {
     files: Files::Undefined("its migrations have no files that could be compared"),
     example: "",
     refused: None,
+    unknown: "a migration that runs or has failed: it has no row, as if it had not begun",
 };
 
 /// Where a tool puts its table.

@@ -48,6 +48,7 @@ pub static TOOLS: &[Tool] = &[
         locks: &[Lock::Advisory(locks::golang_migrate)],
         files: named(Scope::Flat, r"^([0-9]+)_.*\.up\..*$"),
         example: "000001_name.up.sql",
+        unknown: "whether every migration below the version was applied: one row is the whole record",
         ..EACH
     },
     Tool {
@@ -59,6 +60,7 @@ pub static TOOLS: &[Tool] = &[
         order: Order::Number,
         files: named(Scope::Deep, r"^([0-9]+)_.*\.exs$"),
         example: "20240101120000_name.exs",
+        unknown: "with `migration_lock: :pg_advisory_lock`, a migrator at work; a migration that has failed: it has no row",
         ..EACH
     },
     Tool {
@@ -83,6 +85,7 @@ pub static TOOLS: &[Tool] = &[
         locks: &[Lock::Advisory(|_, _, _| vec![4_966_325_471_869_609_408])],
         files: Files::Read(sequel::integers),
         example: "001_name.rb",
+        unknown: "whether every migration below the number was applied: one row is the whole record",
         ..EACH
     },
     Tool {
@@ -107,6 +110,7 @@ pub static TOOLS: &[Tool] = &[
         locks: &[Lock::Advisory(locks::rails)],
         files: named(Scope::Deep, r"^([0-9]+)_[_a-z0-9]*\.?[_a-z0-9]*\.rb$"),
         example: "20240101120000_name.rb",
+        unknown: "a migration that runs or has failed: it has no row, as if it had not begun; whether rows come from `db:schema:load`",
         ..EACH
     },
     Tool {
@@ -115,8 +119,6 @@ pub static TOOLS: &[Tool] = &[
         shape: Exactly(&[("version", Str)]),
         rows: VERSION,
         order: Order::Number,
-        // dbmate takes none; a Rails without its metadata table has the same table.
-        locks: &[Lock::Advisory(locks::rails)],
         files: named(Scope::Flat, r"^([0-9]+).*\.sql$"),
         example: "20240101120000_name.sql",
         ..EACH
@@ -156,6 +158,7 @@ pub static TOOLS: &[Tool] = &[
         table: "migrations",
         shape: Exactly(&[("id", Str)]),
         refused: Some("its migrations are compiled in, so that a row cannot be told from one of another release"),
+        unknown: "",
         ..EACH
     },
     Tool {
@@ -182,6 +185,7 @@ pub static TOOLS: &[Tool] = &[
             FROM {t} t WHERE t.schema = coalesce(pg_catalog.current_schema(), 'public')",
         files: named(Scope::Flat, r"^(.+)\.(?:json|ya?ml)$"),
         example: "01_name.yaml",
+        unknown: "whether a started migration is complete: it counts once the schema of its version is there, since the new release needs no more",
         ..EACH
     },
     Tool {
@@ -196,6 +200,7 @@ pub static TOOLS: &[Tool] = &[
         locks: &[Lock::Advisory(|_, _, _| vec![9_628_173_550_095_224])],
         files: named(Scope::Flat, r"^([0-9]+)_.+\.sql$"),
         example: "001_name.sql",
+        unknown: "whether every migration below the version was applied: one row is the whole record",
         ..EACH
     },
     Tool {
@@ -208,6 +213,7 @@ pub static TOOLS: &[Tool] = &[
         locks: &[Lock::Advisory(locks::flyway)],
         files: Files::Read(flyway::read),
         example: "V1_2__name.sql",
+        unknown: "migrations in Java, or under other prefixes than the default ones; whether a repeatable one ran in its latest form; a migrator between two migrations",
         ..EACH
     },
     Tool {
@@ -220,6 +226,7 @@ pub static TOOLS: &[Tool] = &[
         locks: &[Lock::Advisory(locks::flyway)],
         files: Files::Read(flyway::read),
         example: "V1_2__name.sql",
+        unknown: "migrations in Java, or under other prefixes than the default ones; whether a repeatable one ran in its latest form; a migrator between two migrations",
         ..EACH
     },
     Tool {
@@ -262,6 +269,7 @@ pub static TOOLS: &[Tool] = &[
         rows: VERSION,
         files: named(Scope::Flat, r"^(m[0-9]\w*)\.rs$"),
         example: "m20240101_000001_name.rs",
+        unknown: "files that the list in `migrations()` leaves out; a migration that runs or has failed has no row",
         ..EACH
     },
     Tool {
@@ -273,6 +281,7 @@ pub static TOOLS: &[Tool] = &[
         locks: &[Lock::Advisory(|_, _, _| vec![72_707_369])],
         files: named(Scope::Path, r"^([^/]+)/migration\.sql$"),
         example: "20240101120000_name/migration.sql",
+        unknown: "with its advisory lock disabled, whether an unfinished migration still runs",
         ..EACH
     },
     Tool {
@@ -284,6 +293,7 @@ pub static TOOLS: &[Tool] = &[
         order: Order::Number,
         files: Files::Read(drizzle::read),
         example: "20240101120000_name/migration.sql",
+        unknown: "whether a file was changed after it was applied; all that is pending runs in one transaction, unseen",
         ..EACH
     },
     Tool {
@@ -295,6 +305,7 @@ pub static TOOLS: &[Tool] = &[
         order: Order::Number,
         files: Files::Read(drizzle::read),
         example: "meta/_journal.json",
+        unknown: "whether a file was changed after it was applied; all that is pending runs in one transaction, unseen",
         ..EACH
     },
     Tool {
@@ -316,6 +327,7 @@ pub static TOOLS: &[Tool] = &[
         ],
         files: named_but(Scope::Flat, r"^([0-9]+)_.*\.(?:sql|go)$", r"_test\.go$|^0+_"),
         example: "00001_name.sql",
+        unknown: "without its session locker, a migrator at work; a migration that has failed: it has no row",
         ..EACH
     },
     Tool {
@@ -327,6 +339,7 @@ pub static TOOLS: &[Tool] = &[
         record: Record::Heads,
         files: Files::Read(alembic::read),
         example: "versions/1975ea83b712_name.py",
+        unknown: "what a head that `dir` does not know comes after: it is taken to be later; a migrator at work",
         ..EACH
     },
     Tool {
@@ -337,6 +350,7 @@ pub static TOOLS: &[Tool] = &[
         order: Order::None,
         files: Files::Read(django::read),
         example: "shop/migrations/0001_initial.py",
+        unknown: "applications whose label is not their directory's name; a migrator at work, a migration that has failed",
         ..EACH
     },
     Tool {
@@ -377,6 +391,7 @@ pub static TOOLS: &[Tool] = &[
         }],
         files: named_but(Scope::Flat, r"^(.+)\.(?:[cm]?[jt]s|co|coffee|eg|iced|ls|litcoffee)$", DECLARATIONS),
         example: "20240101120000_name.js",
+        unknown: "a migration that runs or has failed: it has no row, as if it had not begun",
         ..EACH
     },
     Tool {
@@ -387,6 +402,7 @@ pub static TOOLS: &[Tool] = &[
         key: script,
         files: named_but(Scope::Flat, SCRIPTS, DECLARATIONS),
         example: "20240101120000-name.js",
+        unknown: "a migrator at work; what a failed migration left behind: it has no row, and runs without a transaction",
         ..EACH
     },
     Tool {
@@ -445,6 +461,7 @@ pub static TOOLS: &[Tool] = &[
             release: "liquibase release-locks takes a stale one away",
         }],
         files: Files::Read(liquibase::read),
+        unknown: "which changesets there should be: a changelog is a program, so there is no `dir`; a changeset that has failed has no row",
         ..EACH
     },
     Tool {
@@ -455,6 +472,7 @@ pub static TOOLS: &[Tool] = &[
         key: lower,
         files: EFCORE_FILES,
         example: "20240101120000_Name.cs",
+        unknown: "before 9, a migrator at work; a migration that has failed: it has no row",
         ..EACH
     },
     Tool {
@@ -465,6 +483,7 @@ pub static TOOLS: &[Tool] = &[
         key: lower,
         files: EFCORE_FILES,
         example: "20240101120000_Name.cs",
+        unknown: "before 9, a migrator at work; a migration that has failed: it has no row",
         ..EACH
     },
     Tool {
@@ -479,6 +498,7 @@ pub static TOOLS: &[Tool] = &[
         locks: &[Lock::Advisory(|_, _, _| vec![2_686_470_616])],
         files: Files::Read(atlas::read),
         example: "20240101120000_name.sql",
+        unknown: "what runs in a transaction, unseen until it is committed",
         ..EACH
     },
     Tool {
@@ -497,6 +517,7 @@ pub static TOOLS: &[Tool] = &[
         locks: &[Lock::Advisory(|_, _, _| vec![75_474_063])],
         files: Files::Read(sqitch::read),
         example: "sqitch.plan",
+        unknown: "whether a deployed change was verified",
         ..EACH
     },
     Tool {
@@ -545,6 +566,7 @@ pub static TOOLS: &[Tool] = &[
         shape: AtLeast(&[("name", Str), ("group_id", Int)]),
         files: named(Scope::Flat, r"^([0-9]{1,14})_[0-9a-z_\-]+\.(?:sql|go|up\.sql)$"),
         refused: Some("it records a migration before running it, so that a row proves nothing"),
+        unknown: "",
         ..EACH
     },
 ];

@@ -124,6 +124,16 @@ static EXPECTED: &[Expected] = &[
     blocked("liquibase-inprogress", "(liquibase, public.databasechangelog)",
         "locked by vm (fd00:0:0:0:0:0:0:2%eth0) since 2026-11-21 00:10:51.051008, as public.databasechangeloglock says",
         None, ("v1", "slow::alice")),
+    ready("kysely", "(kysely, public.kysely_migration)", "2 applied, the latest 20240102_k",
+        Some(("kysely", Ok("2 of 2 migrations applied"))), ("20240102_k", "20240103_k")),
+    ready("postgrator", "(postgrator, public.schemaversion)", "2 applied, the latest 2",
+        Some(("postgrator", Ok("2 of 2 migrations applied"))), ("002", "3")),
+    ready("mikro-orm", "(mikro-orm, public.mikro_orm_migrations)", "2 applied, the latest Migration20240101120002",
+        Some(("mikro-orm", Ok("2 of 2 migrations applied"))), ("Migration20240101120002.ts", "Migration20240101120003")),
+    ready("alembic-branches", "(alembic, public.alembic_version)", "at m1",
+        Some(("alembic-branches", Ok("5 of 5 migrations applied"))), ("m1", "a1")),
+    ready("django-squashed", "(django, public.django_migrations)", "3 applied, the latest shop.0001_squashed_0002_m",
+        Some(("django-squashed", Ok("3 of 3 migrations applied"))), ("shop.0002_m", "shop.0003_x")),
     blocked("SYNTHETIC-atlas", "(atlas, public.atlas_schema_revisions)", "FAILED: 20240102120000", None,
         ("20240101120000", "20240103120000")),
     blocked("SYNTHETIC-flyway", "(flyway, public.flyway_schema_history)", "FAILED: 10", None, ("0.9", "2.1")),
@@ -292,32 +302,11 @@ fn tools_without_a_fixture_are_known_by_the_tables_that_their_source_makes() {
             "(tern, public.schema_version)",
         ),
         (
-            "kysely",
-            "create table kysely_migration(name varchar(255) primary key, timestamp varchar(255)); \
-             insert into kysely_migration values ('a', '2024')",
-            "a",
-            "(kysely, public.kysely_migration)",
-        ),
-        (
-            "mikro",
-            "create table mikro_orm_migrations(id serial, name varchar(255), executed_at timestamptz); \
-             insert into mikro_orm_migrations(name) values ('Migration1.js')",
-            "Migration1",
-            "(mikro-orm, public.mikro_orm_migrations)",
-        ),
-        (
             "laravel",
             "create table migrations(id serial primary key, migration varchar(255), batch int); \
              insert into migrations(migration, batch) values ('2024_01_01_000000_a', 1)",
             "2024_01_01_000000_a",
             "(laravel, public.migrations)",
-        ),
-        (
-            "postgrator",
-            "create table schemaversion(version bigint primary key, name text, md5 text, run_at timestamptz); \
-             insert into schemaversion values (0, '', '', now()), (7, 'a', '', now())",
-            "007",
-            "(postgrator, public.schemaversion)",
         ),
         (
             "pgroll",
