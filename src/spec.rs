@@ -66,10 +66,14 @@ impl Declaration {
     fn read(text: &str, env: &Env) -> Result<Self, String> {
         // `env:` stands for `${...}` and is therefore to be seen before anything is expanded.
         let (name, text) = split_name(text);
-        let text = match text.strip_prefix("env:") {
+        let (migrations, url) = match text.strip_prefix(MIGRATIONS) {
+            Some(url) => (MIGRATIONS, url),
+            None => ("", text),
+        };
+        let text = match url.strip_prefix("env:") {
             Some(rest) => match rest.split_once('#') {
-                Some((variable, keys)) => format!("${{{variable}}}#{keys}"),
-                None => format!("${{{rest}}}"),
+                Some((variable, keys)) => format!("{migrations}${{{variable}}}#{keys}"),
+                None => format!("{migrations}${{{rest}}}"),
             },
             None => text.to_owned(),
         };

@@ -82,6 +82,13 @@ fn declarations_are_split_as_people_write_them() {
             "//app:p%40ss@db:5432/app?sslmode=disable",
             &[("timeout", "5s")],
         ),
+        (
+            "schema=migrations+env:DATABASE_URL#dir=m",
+            "schema",
+            "migrations+postgres",
+            "//app:p%40ss@db:5432/app?sslmode=disable",
+            &[("dir", "m")],
+        ),
         ("db=env:DATABASE_URL", "db", "postgres", "//app:p%40ss@db:5432/app?sslmode=disable", none),
         (
             "migrations+${DATABASE_URL}#dir=m",
