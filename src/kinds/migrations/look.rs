@@ -15,6 +15,7 @@ use super::{
 use crate::{
     kinds::postgres::{Error, Phase, Question, Session},
     probe::{Attempt, Attempting, Class, Cost, Failure, Verdict},
+    text::{MAX_FOREIGN, one_line},
 };
 
 /// What only an operator can decide is looked at once more after this: a migrator may be in the midst of it.
@@ -62,8 +63,9 @@ impl Question for Look {
     fn ask<'a>(&'a self, attempt: &'a Attempt<'a>, session: &'a mut Session) -> Attempting<'a> {
         Box::pin(async move {
             match self.look(attempt, session).await {
-                Ok(detail) => Verdict::Ready(detail),
-                Err(failure) => failure.verdict(),
+                // Names and keys are the other side's words.
+                Ok(detail) => Verdict::Ready(one_line(&detail, MAX_FOREIGN)),
+                Err(failure) => Failure { hint: failure.hint.map(|hint| one_line(&hint, MAX_FOREIGN)), ..failure }.verdict(),
             }
         })
     }

@@ -17,6 +17,7 @@ mod locks;
 mod look;
 mod name;
 mod readers;
+mod records;
 mod tool;
 mod tools;
 mod wanted;

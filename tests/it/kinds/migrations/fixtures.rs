@@ -1,6 +1,6 @@
 //! Every fixture, classified: whose table it is, and what each of the three conditions makes of it.
 
-use super::{database, files, grant, is_not_ready, is_ready, load, once, server};
+use super::{WATCHER, database, directory, files, grant, is_not_ready, is_ready, load, once, server};
 use crate::support::process::program;
 use crate::support::{Afterall, Postgres, secs, wait_until};
 use std::process::Command;
@@ -247,6 +247,54 @@ fn a_failed_or_dirty_migration_is_said_loudly_and_ends_the_wait_only_where_asked
     let keys = format!("dir={},fail-fast=failed", files("prisma"));
     let done = Afterall::waiting_for([super::url(&server, &failed, &keys)]).run();
     done.code(69).stderr_has("1 of 4 migrations FAILED: 20240104120000_bad (prisma, public._prisma_migrations)");
+}
+
+#[test]
+fn a_change_that_sqitch_failed_to_deploy_is_failed_until_it_is_deployed() {
+    let server = server();
+    let sqitch = load(&server, "sqitch");
+    let event = |event: &str| {
+        let columns =
+            "event, change_id, change, project, committer_name, committer_email, planned_at, planner_name, planner_email";
+        server.psql_in(
+            &sqitch,
+            &format!("insert into sqitch.events({columns}) values ('{event}', 'c3', 'slow', 'flipr', 't', 't', now(), 't', 't')"),
+        );
+    };
+    event("fail");
+    let keys = format!("dir={}", files("sqitch"));
+    is_not_ready(&server, &sqitch, &keys, "1 of 4 migrations FAILED: slow (sqitch, sqitch.changes) [class=failed]");
+    is_not_ready(&server, &sqitch, "", "FAILED: flipr:slow (sqitch, sqitch.changes) [class=failed]");
+    event("deploy");
+    is_not_ready(&server, &sqitch, &keys, "2 of 4 migrations missing: slow, bad (sqitch, sqitch.changes)");
+    server.psql_in(&sqitch, &format!("revoke select on sqitch.events from {WATCHER}"));
+    let said = "watcher may not read sqitch.changes: GRANT SELECT ON sqitch.events TO watcher;";
+    is_not_ready(&server, &sqitch, &keys, said);
+}
+
+#[test]
+fn flyways_baseline_stands_for_what_comes_before_it_and_a_failure_beyond_the_directory_does_not_count() {
+    let server = server();
+    let flyway = load(&server, "SYNTHETIC-flyway");
+    let mut scripts =
+        vec!["V0_9__old.sql", "V1__base.sql", "V1_2__add_b.sql", "V2__java_one.sql", "R__views.sql", "U2__undo.sql"];
+    let dir = directory(&scripts);
+    let place = "(flyway, public.flyway_schema_history)";
+    let said = format!("5 of 5 migrations applied {place}; not wanted and failed: 10");
+    is_ready(&server, &flyway, &format!("dir={}", dir.path().display()), &said);
+    scripts.push("V10__conc.sql");
+    let dir = directory(&scripts);
+    is_not_ready(
+        &server,
+        &flyway,
+        &format!("dir={}", dir.path().display()),
+        &format!("1 of 6 migrations FAILED: V10__conc {place}"),
+    );
+    scripts.pop();
+    scripts.extend(["R__procedures.sql", "V1_10__later.sql"]);
+    let dir = directory(&scripts);
+    let said = format!("2 of 7 migrations missing: V1_10__later, R__procedures {place}");
+    is_not_ready(&server, &flyway, &format!("dir={}", dir.path().display()), &said);
 }
 
 #[test]

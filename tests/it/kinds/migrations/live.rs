@@ -4,7 +4,7 @@ mod tools;
 
 use super::{WATCHER, database, server, url};
 use crate::support::process::program;
-use crate::support::{Afterall, Dir, Postgres, secs};
+use crate::support::{Afterall, Dir, Postgres, secs, wait_until};
 use std::process::{Command, Stdio};
 
 /// Steps that each tool takes; each sleeps in the database, then writes its number down.
@@ -111,6 +111,32 @@ fn rails_shows_that_it_is_at_work() {
     let server = empty();
     let dir = rails_files();
     is_at_work_to_its_end(&server, tools::rails(&server, &path(&dir, "migrations")));
+}
+
+#[test]
+fn a_restart_of_an_older_release_is_not_held_up_while_a_newer_one_migrates() {
+    let server = empty();
+    let older = rails_files();
+    for n in 3..=STEPS {
+        std::fs::remove_file(older.join(format!("migrations/2024010112000{n}_step_{n}.rb"))).unwrap();
+    }
+    let older = path(&older, "migrations");
+    assert!(tools::rails(&server, &older).status().unwrap().success());
+    let newer = rails_files();
+    newer.write(
+        "migrations/20240101120003_step_3.rb",
+        "class Step3 < ActiveRecord::Migration[6.0]\n  def up\n    execute 'select pg_sleep(60)'\n  end\nend\n",
+    );
+    let mut migrator = tools::rails(&server, &path(&newer, "migrations"));
+    let mut migrator = migrator.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_until("the newer release migrates", secs(30), || {
+        server.psql("select count(*) from pg_stat_activity where query like '%pg_sleep(60)%' and pid <> pg_backend_pid()") == "1"
+    });
+    let restarted = Afterall::waiting_for([url(&server, "app", &format!("dir={older}"))]).becoming(what_is_there(&server)).run();
+    let said = "2 of 2 migrations applied (rails, public.schema_migrations); a migrator is at work [attempts=1 ";
+    restarted.code(0).stdout("2\n").stderr_has(said);
+    migrator.kill().unwrap();
+    migrator.wait().unwrap();
 }
 
 #[test]
