@@ -11,7 +11,7 @@ use afterall::{
     kinds,
     options::Options,
     plan, print_plan,
-    report::{self, Notifying, Report, Subject, Verbosity, last_line, line},
+    report::{self, Notifying, Report, Subject, Verbosity, last_line, note},
     signals::{Signals, die_of},
     spec::ConfigError,
     usage::{self, Asked},
@@ -76,18 +76,18 @@ fn run() -> Result<Exit, Stopped> {
     }
     look_up(command.as_ref(), &plan)?;
     if options.verbosity > Verbosity::Quiet {
-        plan.notes.iter().for_each(|note| line(note));
+        plan.notes.iter().for_each(|remark| note(options.format, remark));
     }
     if cli.print_plan {
         let text = print_plan::text(&plan, options.deadline, command.as_ref().map(Command::name).as_deref());
         // Proving it right is half of what a printed plan is for.
         let (_, remarks) = plan::build(plan.planned)?;
-        remark(&remarks, options.verbosity);
+        remark(&remarks, &options);
         return Ok(on_stdout(&text));
     }
     let subjects: Vec<Subject> = plan.planned.iter().map(|planned| Subject::new(&planned.spec.name, &planned.settings)).collect();
     let (dependencies, remarks) = plan::build(plan.planned)?;
-    remark(&remarks, options.verbosity);
+    remark(&remarks, &options);
     if cli.once {
         let mut report = report::once(options.format, subjects);
         return match waited(dependencies, &options, &signals, true, report.as_mut())? {
@@ -113,9 +113,9 @@ fn run() -> Result<Exit, Stopped> {
 }
 
 /// What the kinds found worth a remark, for whoever asked for every detail.
-fn remark(remarks: &[String], verbosity: Verbosity) {
-    if verbosity == Verbosity::Verbose {
-        remarks.iter().for_each(|remark| line(remark));
+fn remark(remarks: &[String], options: &Options) {
+    if options.verbosity == Verbosity::Verbose {
+        remarks.iter().for_each(|remark| note(options.format, remark));
     }
 }
 

@@ -126,6 +126,14 @@ pub fn once(format: Format, subjects: Vec<Subject>) -> Box<dyn Report> {
     Box::new(once::Once::new(subjects, format == Format::Json))
 }
 
+/// A remark on what was declared, before anything is waited for.
+pub fn note(format: Format, text: &str) {
+    match format {
+        Format::Json => json::note(text),
+        _ => line(text),
+    }
+}
+
 /// Writes one line to stderr, prefixed. A full pipe that nobody reads loses the line rather than hold up the wait.
 pub fn line(text: &str) {
     write(&prefixed(text), Duration::ZERO);

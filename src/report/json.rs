@@ -96,10 +96,8 @@ impl Report for Json {
 
 /// What an event tells beside its name and its dependency.
 pub fn fields(event: &Event) -> Vec<(&'static str, Value)> {
-    let mut fields = vec![
-        ("attempts", json!(event.attempts)),
-        ("elapsed", json!((event.elapsed.as_secs_f64() * 1000.0).round() / 1000.0)),
-    ];
+    let mut fields =
+        vec![("attempts", json!(event.attempts)), ("elapsed", json!((event.elapsed.as_secs_f64() * 1000.0).round() / 1000.0))];
     let of = |failure: &Failure| {
         let mut fields = vec![("class", json!(failure.class.name())), ("message", json!(failure.message))];
         fields.extend(failure.hint.as_ref().map(|hint| ("hint", json!(hint))));
@@ -124,6 +122,11 @@ pub fn object(event: &str, dependency: Option<&str>, fields: impl IntoIterator<I
     let first = [("time", json!(time)), ("event", json!(event)), ("dependency", json!(dependency))];
     let fields: Vec<_> = first.into_iter().chain(fields).map(|(name, value)| format!("\"{name}\":{value}")).collect();
     format!("{{{}}}\n", fields.join(","))
+}
+
+/// What is remarked upon before the wait.
+pub fn note(message: &str) {
+    say("note", None, [("message", json!(message))]);
 }
 
 fn say(event: &str, dependency: Option<&str>, fields: impl IntoIterator<Item = (&'static str, Value)>) {

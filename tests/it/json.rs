@@ -74,6 +74,15 @@ fn with_v_every_attempt_is_told() {
 }
 
 #[test]
+fn what_is_remarked_upon_is_an_object_too() {
+    let done = json(["postgres:1#timeout=0", "db=postgres://u@127.0.0.1:1/db?pool=5#timeout=0"]).arg("-v").run().code(124);
+    let objects = objects(&done);
+    assert_eq!(told(&objects)[..3], [("note", "-"), ("note", "-"), ("start", "tcp://postgres:1")]);
+    assert!(objects[0]["message"].as_str().unwrap().starts_with("tcp://postgres:1: waits for the port alone"), "{objects:?}");
+    assert_eq!(objects[1]["message"], "db: passed over, as no matter of the connection: pool");
+}
+
+#[test]
 fn what_the_timeout_was_is_told() {
     let done = json(["a=file:/#timeout=0", "b=file:/#timeout=never", "c=file:/#timeout=1.5s"]).run().code(0);
     let timeouts: Vec<_> = objects(&done).iter().filter(|o| o["event"] == "start").map(|o| o["timeout"].clone()).collect();
