@@ -1,5 +1,6 @@
 //! Each kind of dependency against the real thing.
 
+mod failures;
 mod generic;
 mod http;
 mod migrations;

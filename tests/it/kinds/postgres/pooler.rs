@@ -2,6 +2,8 @@
 
 use crate::support::postgres::libpq;
 use crate::support::{Afterall, Done, PgBouncer, Postgres, Shutdown, secs, sh};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 
 fn once(url: &str) -> Done {
     Afterall::new().arg("--once").arg(url).run()
@@ -60,7 +62,11 @@ fn what_it_refuses_is_told_for_what_it_is_and_psql_does_not_get_in_either() {
         assert!(done.stdout_text().contains(says), "{rest}: {}\npsql: {complaint}", done.stdout_text());
     }
     let full = PgBouncer::before(&server, "pool_mode = session\nauth_type = trust\nmax_client_conn = 1");
-    let _taken = std::net::TcpStream::connect(full.address()).unwrap();
+    let mut taken = TcpStream::connect(full.address()).unwrap();
+    let parameters = b"\0\x03\0\0user\0app\0database\0postgres\0\0";
+    taken.write_all(&[&(parameters.len() as u32 + 4).to_be_bytes()[..], parameters].concat()).unwrap();
+    // It is let in: AuthenticationOk.
+    taken.read_exact(&mut [0; 9]).unwrap();
     let url = format!("db=postgres://app@{}/postgres", full.address());
     once(&url).code(69).stdout_has("no more connections allowed (max_client_conn)").stdout_has("[class=busy]");
 }
