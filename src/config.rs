@@ -62,7 +62,8 @@ impl File<'_> {
                 }
                 _ if OPTIONS.contains(&name) => config.options.push((name.to_owned(), self.key(name, value)?.value)),
                 _ => {
-                    let known = defaults.apply(&self.key(name, value)?).map_err(|what| self.key_error(name, value.span(), what))?;
+                    let known =
+                        defaults.apply(&self.key(name, value)?).map_err(|what| self.key_error(name, value.span(), what))?;
                     if !known || name == "after" {
                         return Err(self.error(Some(span), unknown_option(name)));
                     }
@@ -111,9 +112,8 @@ impl File<'_> {
     /// Unknown keys are found here, where their line is known.
     fn check_known(&self, scheme: &str, keys: Vec<(String, Range<usize>)>) -> Result<(), ConfigError> {
         let Some(kind) = kinds::find(scheme) else { return Ok(()) };
-        let is_known = |name: &str| {
-            COMMON.iter().any(|common| common.key.name == name) || kind.own_keys().any(|own| own.name == name)
-        };
+        let is_known =
+            |name: &str| COMMON.iter().any(|common| common.key.name == name) || kind.own_keys().any(|own| own.name == name);
         match keys.into_iter().find(|(name, _)| !is_known(name)) {
             Some((name, span)) => Err(self.error(Some(span), unknown_key(kind, &name))),
             None => Ok(()),

@@ -7,7 +7,9 @@ pub const MAX_FILE: u64 = 64 * 1024;
 
 /// Where variables come from; handed in, so that tests bring their own.
 #[derive(Clone)]
-pub struct Env(Rc<dyn Fn(&str) -> Option<OsString>>);
+pub struct Env(Rc<Lookup>);
+
+type Lookup = dyn Fn(&str) -> Option<OsString>;
 
 impl Env {
     /// The variables that `lookup` knows.

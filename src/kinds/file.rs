@@ -12,8 +12,7 @@ use crate::{
 };
 
 /// The kind.
-pub static KIND: Kind =
-    Kind {
+pub static KIND: Kind = Kind {
     name: "file",
     schemes: &["file"],
     usage: "file:PATH",

@@ -157,7 +157,11 @@ fn a_key_beats_a_flag_which_beats_a_variable() {
     run.run().code(0).stderr_has("going on without it");
     Afterall::new().env("AFTERALL_ALLOW_EMPTY", "true").run().code(0);
     Afterall::new().env("AFTERALL_ALLOW_EMPTY", "false").run().code(64).stderr_has("nothing to wait for");
-    Afterall::waiting_for(["file:/"]).env("AFTERALL_SUCCESSES", "x").run().code(64).stderr_has("AFTERALL_SUCCESSES: not a number");
+    Afterall::waiting_for(["file:/"])
+        .env("AFTERALL_SUCCESSES", "x")
+        .run()
+        .code(64)
+        .stderr_has("AFTERALL_SUCCESSES: not a number");
 }
 
 #[test]
