@@ -203,7 +203,7 @@ fn a_file_is_gone_when_it_is_not_there_and_not_when_it_may_not_be_looked_at() {
     fs::remove_file(&path).unwrap();
     waiting.done().code(0).stderr_has("ready: gone: no such file or directory");
     let closed = dir.mkdir("closed");
-    fs::set_permissions(&closed, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
     let url = format!("x=file:{}/lock#until=down,timeout=200ms", closed.display());
     let run = Afterall::waiting_for([url]);
     // Root may look anywhere.
