@@ -98,7 +98,12 @@ pub struct Common {
     /// As it would be written; empty where there is none.
     pub default: &'static str,
     set: fn(&mut Settings, &KeyValue) -> Result<(), String>,
+    /// Its value as it would be written; empty where there is none.
+    pub show: fn(&Settings) -> String,
 }
+
+/// The default of `interval` depends on where the target is.
+const INTERVAL: &str = "10ms on this machine, 50ms elsewhere";
 
 /// Every common key, in the order of the documentation.
 pub static COMMON: &[Common] = &[
@@ -106,6 +111,11 @@ pub static COMMON: &[Common] = &[
         key: Key { name: "timeout", value: "DURATION", help: "how long this dependency may take; 0 = one attempt; never" },
         default: "60s",
         set: |s, v| set(&mut s.timeout, timeout(&v.value)),
+        show: |s| match s.timeout {
+            Timeout::Once => "0".to_owned(),
+            Timeout::After(timeout) => written(timeout),
+            Timeout::Never => "never".to_owned(),
+        },
     },
     Common {
         key: Key {
@@ -115,46 +125,55 @@ pub static COMMON: &[Common] = &[
         },
         default: "5s",
         set: |s, v| set(&mut s.attempt_timeout, positive(&v.value)),
+        show: |s| written(s.attempt_timeout),
     },
     Common {
         key: Key { name: "interval", value: "DURATION", help: "shortest pause between attempts" },
-        default: "10ms on this machine, 50ms elsewhere",
+        default: INTERVAL,
         set: |s, v| set(&mut s.interval, positive(&v.value).map(Some)),
+        show: |s| s.interval.map_or(INTERVAL.to_owned(), written),
     },
     Common {
         key: Key { name: "max-interval", value: "DURATION", help: "longest pause between attempts" },
         default: "1s",
         set: |s, v| set(&mut s.max_interval, positive(&v.value)),
+        show: |s| written(s.max_interval),
     },
     Common {
         key: Key { name: "backoff", value: "HOW", help: "how pauses grow: adaptive, linear, exponential, constant" },
         default: "adaptive",
         set: |s, v| set(&mut s.backoff, one_of(&v.value, BACKOFFS)),
+        show: |s| word(s.backoff, BACKOFFS),
     },
     Common {
         key: Key { name: "jitter", value: "PERCENT", help: "random part by which a pause is shortened" },
         default: "10%",
         set: |s, v| set(&mut s.jitter, percent(&v.value)),
+        show: |s| format!("{}%", s.jitter * 100.0),
     },
     Common {
         key: Key { name: "successes", value: "N", help: "consecutive successes wanted, max-interval apart" },
         default: "1",
         set: |s, v| set(&mut s.successes, count(&v.value)),
+        show: |s| s.successes.to_string(),
     },
     Common {
         key: Key { name: "on-timeout", value: "WHAT", help: "fail, or proceed: one warning, then go on (after a timeout only)" },
         default: "fail",
         set: |s, v| set(&mut s.on_timeout, one_of(&v.value, ON_TIMEOUTS)),
+        show: |s| word(s.on_timeout, ON_TIMEOUTS),
     },
     Common {
         key: Key { name: "fail-fast", value: "CLASS+CLASS", help: "failure classes that end the wait at once" },
         default: "",
         set: |s, v| set(&mut s.fail_fast, v.items.iter().map(|item| class(item)).collect()),
+        show: |s| s.fail_fast.iter().map(|class| class.name()).collect::<Vec<_>>().join("+"),
     },
     Common {
         key: Key { name: "until", value: "STATE", help: "ready, or down: refused, unreachable, no such name or file" },
         default: "ready",
         set: |s, v| set(&mut s.until, one_of(&v.value, UNTILS)),
+        show: |s| word(s.until, UNTILS),
     },
     Common {
         key: Key {
@@ -164,6 +183,7 @@ pub static COMMON: &[Common] = &[
         },
         default: "",
         set: |s, v| set(&mut s.after, Ok(v.items.clone())),
+        show: |s| s.after.join("+"),
     },
 ];
 
@@ -216,6 +236,15 @@ impl Settings {
             _ => Ok(()),
         }
     }
+}
+
+fn word<T: PartialEq>(choice: T, choices: &[(&str, T)]) -> String {
+    choices.iter().find(|(_, known)| *known == choice).map(|(name, _)| (*name).to_owned()).unwrap_or_default()
+}
+
+/// A duration as it would be written.
+pub fn written(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string()
 }
 
 fn set<T>(field: &mut T, value: Result<T, String>) -> Result<(), String> {
@@ -313,6 +342,10 @@ mod tests {
         for common in COMMON.iter().filter(|common| !common.default.is_empty() && common.key.name != "interval") {
             let mut settings = Settings::default();
             settings.apply_option("", common.key.name, common.default).unwrap();
+            assert_eq!(settings, Settings::default(), "{}", common.key.name);
+            // What is shown is what could be written.
+            let shown = (common.show)(&settings);
+            settings.apply_option("", common.key.name, &shown).unwrap();
             assert_eq!(settings, Settings::default(), "{}", common.key.name);
         }
     }

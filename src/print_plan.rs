@@ -3,7 +3,7 @@
 use std::{fmt::Write, time::Duration};
 
 use crate::{
-    keys::{Backoff, OnTimeout, Settings, Timeout, Until},
+    keys::{COMMON, Settings, Timeout, written},
     plan::{Plan, Planned},
 };
 
@@ -26,63 +26,14 @@ pub fn text(plan: &Plan, deadline: Option<Duration>, command: Option<&str>) -> S
     out
 }
 
-fn lines(planned: &Planned) -> Vec<(String, String)> {
-    let Settings {
-        timeout,
-        attempt_timeout,
-        interval,
-        max_interval,
-        backoff,
-        jitter,
-        successes,
-        on_timeout,
-        fail_fast,
-        until,
-        after,
-    } = &planned.settings;
-    let mut lines: Vec<(&str, String)> = vec![
-        ("kind", planned.kind.name.to_owned()),
-        ("target", planned.target.clone()),
-        ("ready when", planned.kind.summary.to_owned()),
-        (
-            "timeout",
-            match timeout {
-                Timeout::Once => "0 (one attempt)".to_owned(),
-                Timeout::After(timeout) => written(*timeout),
-                Timeout::Never => "never".to_owned(),
-            },
-        ),
-        ("attempt-timeout", written(*attempt_timeout)),
-        ("interval", interval.map_or("10ms on this machine, 50ms elsewhere".to_owned(), written)),
-        ("max-interval", written(*max_interval)),
-        (
-            "backoff",
-            match backoff {
-                Backoff::Adaptive => "adaptive",
-                Backoff::Linear => "linear",
-                Backoff::Exponential => "exponential",
-                Backoff::Constant => "constant",
-            }
-            .to_owned(),
-        ),
-        ("jitter", format!("{}%", jitter * 100.0)),
-        ("successes", successes.to_string()),
-        ("on-timeout", if *on_timeout == OnTimeout::Proceed { "proceed" } else { "fail" }.to_owned()),
-        ("until", if *until == Until::Down { "down" } else { "ready" }.to_owned()),
-    ];
-    if !fail_fast.is_empty() {
-        lines.push(("fail-fast", fail_fast.iter().map(|class| class.name()).collect::<Vec<_>>().join("+")));
-    }
-    if !after.is_empty() {
-        lines.push(("after", after.join("+")));
-    }
+fn lines(planned: &Planned) -> Vec<(&str, String)> {
+    let Planned { kind, settings, spec, target } = planned;
+    let mut lines = vec![("kind", kind.name.to_owned()), ("target", target.clone()), ("ready when", kind.summary.to_owned())];
+    let common = COMMON.iter().map(|common| (common.key.name, (common.show)(settings)));
+    lines.extend(common.filter(|(_, value)| !value.is_empty()));
     // A kind's own keys may hold secrets, so only their names are told.
-    let own = planned.spec.key_names().map(|name| (name, "(set)".to_owned()));
-    lines.into_iter().chain(own).map(|(name, value)| (name.to_owned(), value)).collect()
-}
-
-fn written(duration: Duration) -> String {
-    humantime::format_duration(duration).to_string()
+    lines.extend(spec.key_names().map(|name| (name, "(set)".to_owned())));
+    lines
 }
 
 /// Budgets that cannot work: what an operator would want to know before the night.

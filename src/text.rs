@@ -93,6 +93,14 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// [`hide`] for a text that is mostly our own. A password that is an ordinary word stands in it by chance, and stars in its place
+/// would tell it to whoever knows the text.
+pub fn hide_in_own(text: &str, secrets: &[Secret]) -> String {
+    let is_word = |secret: &&Secret| secret.0.chars().all(|c| c.is_ascii_lowercase());
+    let odd: Vec<Secret> = secrets.iter().filter(|secret| !is_word(secret)).cloned().collect();
+    hide(text, &odd)
+}
+
 /// Replaces every occurrence of a secret in `text` by `***`.
 ///
 /// Messages are built from parts that hold no secret; this is for what the other side echoes. Secrets shorter than four
@@ -160,5 +168,6 @@ mod tests {
         assert_eq!(hide("a s3cr3t, and s3cr3… [class=auth]", &secrets), "a ***, and ***… [class=auth]");
         assert_eq!(hide(&one_line("with s3cr3t", 8), &secrets), "with s3c…", "three bytes tell nothing");
         assert_eq!(format!("{:?}", secrets[0]), "***");
+        assert_eq!(hide_in_own("wrong password: s3cr3t", &[Secret::new("wrong"), Secret::new("s3cr3t")]), "wrong password: ***");
     }
 }

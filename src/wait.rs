@@ -22,7 +22,7 @@ use crate::{
     keys::{OnTimeout, Settings, Timeout},
     policy::{self, Judgement, Pace},
     probe::{Attempt, Class, Failure, Probe, Stage, Verdict},
-    text::{MAX_FOREIGN, Secret, hide, one_line},
+    text::{MAX_FOREIGN, Secret, hide, hide_in_own, one_line},
 };
 
 /// A success older than this is asked again before the command is started.
@@ -400,7 +400,7 @@ async fn guarded(probe: &mut dyn Probe, attempt: &Attempt<'_>) -> Verdict {
 fn without_secrets(verdict: Verdict, secrets: &[Secret]) -> Verdict {
     let clean = |failure: Failure| Failure {
         message: hide(&failure.message, secrets),
-        hint: failure.hint.map(|hint| hide(&hint, secrets)),
+        hint: failure.hint.map(|hint| hide_in_own(&hint, secrets)),
         ..failure
     };
     match verdict {

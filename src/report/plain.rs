@@ -80,7 +80,9 @@ pub fn settled_line(event: &Event) -> Option<(Verbosity, String)> {
             let last = described_last(failure.as_ref(), event);
             Some((Verbosity::Quiet, format!("going on without it: timed out: {last}")))
         }
-        What::Hopeless(failure) => Some((Verbosity::Quiet, format!("cannot become ready: {}", described(failure, "attempts", event)))),
+        What::Hopeless(failure) => {
+            Some((Verbosity::Quiet, format!("cannot become ready: {}", described(failure, "attempts", event))))
+        }
     }
 }
 

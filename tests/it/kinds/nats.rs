@@ -2,6 +2,7 @@
 
 mod client;
 mod operator;
+mod tls_first;
 
 use crate::support::{Afterall, Authority, Dir, Done, Identity, Nats, Reserved, Scripted, ms, secs, sh};
 use operator::Operator;

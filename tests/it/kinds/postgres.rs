@@ -328,6 +328,16 @@ fn of_several_servers_the_one_that_is_wanted_is_found() {
 }
 
 #[test]
+fn connect_timeout_bounds_each_server_until_it_is_ready_for_a_query() {
+    let (silent, server) = (Scripted::silent(), Postgres::started());
+    let alone = format!("postgres://u@{}/x?connect_timeout=1#attempt-timeout=20s", silent.address());
+    once(&alone).code(69).stdout_has("within 1.0s [class=timeout]").took(ms(1000)..secs(10));
+    let list =
+        format!("postgres://postgres@{},{}/postgres?connect_timeout=1#attempt-timeout=30s", silent.address(), server.address());
+    once(&list).code(0).stdout_has("ready").took(ms(1000)..secs(10));
+}
+
+#[test]
 fn what_is_wrong_with_a_declaration_is_found_before_the_first_attempt() {
     for (url, want) in [
         ("postgres://db?sslmode=requrie", "db: sslmode (or PGSSLMODE): not a mode; did you mean require?"),

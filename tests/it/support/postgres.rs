@@ -84,6 +84,15 @@ impl Postgres {
         postgres
     }
 
+    /// A standby without a primary: it takes logins, and writes nothing.
+    pub fn standby() -> Self {
+        let postgres = Self::new();
+        chown(&postgres.dir.write("data/standby.signal", ""));
+        postgres.start();
+        wait_until("the standby takes logins", LONG, || postgres.login("postgres", "", "postgres").is_ok());
+        postgres
+    }
+
     /// Returns when it takes logins (or, as a standby that takes none, when it says so). No connection is made for that, so that the
     /// log holds what the test did and nothing else.
     pub fn start(&self) {

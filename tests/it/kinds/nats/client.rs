@@ -231,3 +231,18 @@ fn a_race_with_users_that_are_written_late_ends_for_both_at_the_same_moment() {
     waiting.done().code(0).stdout("started\n").stderr_has("bus: ready: NATS 2.");
     assert!(both(&address, way()), "once the users are known");
 }
+
+#[test]
+fn a_stream_that_is_made_late_is_waited_for() {
+    let server = Nats::started("jetstream { store_dir: \"@DIR@/js\" }");
+    let waiting = Afterall::waiting_for([format!("orders={}#stream=ORDERS", server.url())]).spawn();
+    waiting.wait_for_stderr("orders: waiting: stream ORDERS: 404 stream not found", secs(20));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = async_nats::connect(server.url()).await.unwrap();
+        let config = r#"{"name":"ORDERS","subjects":["orders.*"],"storage":"memory"}"#;
+        let answer = client.request("$JS.API.STREAM.CREATE.ORDERS", config.into()).await.unwrap();
+        assert!(!String::from_utf8_lossy(&answer.payload).contains("error"), "{answer:?}");
+    });
+    waiting.done().code(0).stderr_has("orders: ready: NATS 2.").stderr_has(", stream ORDERS");
+}

@@ -226,3 +226,22 @@ fn password_files_services_and_variables_lead_where_psqls_do() {
     }
     compared.agree();
 }
+
+#[test]
+fn of_primary_and_standby_those_are_chosen_that_psql_chooses() {
+    let (primary, standby) = (Postgres::started(), Postgres::standby());
+    let server = |server: &Postgres| (server.host(), server.port().to_string());
+    let (p, s) = (server(&primary), server(&standby));
+    let mut compared = Compared::default();
+    for servers in [vec![&p], vec![&s], vec![&p, &s], vec![&s, &p], vec![&s, &s]] {
+        let join =
+            |part: &dyn Fn(&(String, String)) -> &str| servers.iter().map(|server| part(server)).collect::<Vec<_>>().join(",");
+        let (hosts, ports) = (join(&|server| &server.0), join(&|server| &server.1));
+        for attrs in ["any", "read-write", "read-only", "primary", "standby", "prefer-standby"] {
+            let pairs = format!("host={hosts} port={ports} user=postgres dbname=postgres target_session_attrs={attrs}");
+            compared.compare(&pairs, &[]);
+        }
+    }
+    assert_eq!(compared.tried, 5 * 6);
+    compared.agree();
+}
