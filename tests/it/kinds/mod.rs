@@ -7,3 +7,4 @@ mod migrations;
 mod nats;
 mod postgres;
 mod secrets;
+mod tls;
