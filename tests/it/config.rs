@@ -87,8 +87,8 @@ first
   jitter           0%
   successes        3
   on-timeout       fail
-  until            ready
   fail-fast        dns
+  until            ready
 second
   kind             dns
   target           dns:localhost
@@ -101,8 +101,8 @@ second
   jitter           25%
   successes        2
   on-timeout       proceed
-  until            down
   fail-fast        auth+tls
+  until            down
   after            first
   type             (set)
   expect           (set)
