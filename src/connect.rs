@@ -9,11 +9,10 @@ use std::{
     collections::VecDeque,
     io,
     net::{IpAddr, SocketAddr},
-    os::linux::net::SocketAddrExt,
-    path::Path,
     time::Duration,
 };
 
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
@@ -28,6 +27,7 @@ pub use servers::ask_each;
 use crate::{
     expand::describe,
     probe::{Attempt, Class, Failure},
+    text::{MAX_FOREIGN, one_line},
 };
 
 /// RFC 8305, section 8: the next address is tried so long after the one before.
@@ -100,7 +100,7 @@ impl Attempt<'_> {
         match endpoint {
             Endpoint::Unix(path) => {
                 self.stage(format!("no connection to {path}"));
-                match connect_unix(path).await {
+                match connect_unix(path) {
                     Ok(stream) => Ok(Box::new(stream)),
                     // On a Unix socket that is not a limit of ours: the server accepts more slowly than it is asked.
                     Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
@@ -126,17 +126,17 @@ impl Attempt<'_> {
     }
 }
 
-async fn connect_unix(path: &str) -> io::Result<UnixStream> {
-    match path.strip_prefix('@') {
-        Some(name) => {
-            // Abstract sockets need no file, and tokio has no way to name them; this connect does not block.
-            let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
-            let stream = std::os::unix::net::UnixStream::connect_addr(&address)?;
-            stream.set_nonblocking(true)?;
-            UnixStream::from_std(stream)
-        }
-        None => UnixStream::connect(Path::new(path)).await,
-    }
+/// Connects to a Unix socket, one whose path begins with `@` being abstract.
+///
+/// On a non-blocking socket that ends at once, one way or the other; on any other it would wait for room in the server's queue.
+fn connect_unix(path: &str) -> io::Result<UnixStream> {
+    let address = match path.strip_prefix('@') {
+        Some(name) => SocketAddrUnix::new_abstract_name(name.as_bytes())?,
+        None => SocketAddrUnix::new(path)?,
+    };
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
+    rustix::net::connect(&socket, &address)?;
+    UnixStream::from_std(socket.into())
 }
 
 /// RFC 8305, section 4: the families in turn, beginning with the one that the resolver put first.
@@ -216,28 +216,40 @@ async fn connect_any(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
 }
 
 fn all_refused(addresses: &[SocketAddr], errors: Vec<Option<io::Error>>) -> Failure {
-    let mut said: Vec<(io::ErrorKind, String, Vec<String>)> = Vec::new();
+    let mut said: Vec<(io::Error, Vec<String>)> = Vec::new();
     for (address, error) in addresses.iter().zip(errors) {
         let Some(error) = error else { continue };
-        match said.iter_mut().find(|(kind, _, _)| *kind == error.kind()) {
-            Some((_, _, places)) => places.push(address.to_string()),
-            None => said.push((error.kind(), describe(&error), vec![address.to_string()])),
+        match said.iter_mut().find(|(other, _)| other.kind() == error.kind()) {
+            Some((_, places)) => places.push(address.to_string()),
+            None => said.push((error, vec![address.to_string()])),
         }
     }
-    let said: Vec<_> = said.into_iter().map(|(_, what, places)| format!("{what} ({})", places.join(", "))).collect();
-    Failure::new(Class::Connect, said.join("; ")).gone()
+    let failures: Vec<_> = said.iter().map(|(error, places)| connect_failure(error, &places.join(", "))).collect();
+    let words: Vec<_> = failures.iter().map(|failure| failure.message.as_str()).collect();
+    let words = one_line(&words.join("; "), MAX_FOREIGN);
+    let gone = failures.iter().all(|failure| failure.gone);
+    // Refused by one address says more than silence from another.
+    let first = failures.iter().find(|failure| failure.class == Class::Connect).or(failures.first());
+    let class = first.map_or(Class::Connect, |failure| failure.class);
+    Failure { gone, ..Failure::new(class, words) }
 }
 
 /// The failure of one connect; `place` is shown behind the system's words.
 pub fn connect_failure(error: &io::Error, place: &str) -> Failure {
+    use io::ErrorKind::*;
     let message = format!("{} ({place})", describe(error));
     if is_local_limit(error) {
         return Failure::new(Class::Local, format!("a limit of this process: {message}"));
     }
     match error.kind() {
-        io::ErrorKind::TimedOut => Failure::new(Class::Timeout, message),
-        io::ErrorKind::PermissionDenied => Failure::new(Class::Connect, message).hint("this user may not connect to that socket"),
-        _ => Failure::new(Class::Connect, message).gone(),
+        TimedOut => Failure::new(Class::Timeout, message),
+        // Our ports are used up, or the address is of a family that is off here.
+        AddrNotAvailable => Failure::new(Class::Local, format!("nothing to connect from: {message}")),
+        PermissionDenied => Failure::new(Class::Connect, message).hint("this user may not connect to that socket"),
+        ConnectionRefused | ConnectionReset | HostUnreachable | NetworkUnreachable | NotFound | NotADirectory => {
+            Failure::new(Class::Connect, message).gone()
+        }
+        _ => Failure::new(Class::Connect, message),
     }
 }
 

@@ -72,7 +72,9 @@ impl Text {
                 let Some((inside, after)) = after.split_once('}') else {
                     return Err("a ${ is not closed by } (a literal ${ is written $${)".to_owned());
                 };
-                out = out.value(format!("${{{inside}}}"), value_of(inside, env)?)?;
+                // A default may hold a secret as well as a value may: what is shown is the name alone.
+                let shown = inside.split(":-").next().unwrap_or_default();
+                out = out.value(format!("${{{shown}}}"), value_of(inside, env)?)?;
                 rest = after;
             } else {
                 out = out.literally("$");

@@ -60,19 +60,20 @@ fn run() -> Result<Exit, Stopped> {
     let signals = Signals::hold().map_err(|e| ConfigError::at("cannot watch for signals", e))?;
     let mut cli = match usage::parse(std::env::args_os())? {
         Asked::Wait(cli) => *cli,
-        Asked::Text(text) => return Ok(on_stdout(&text)),
+        Asked::Text(text) => return Ok(on_stdout(&text, signals)),
     };
     let env = Env::process();
     let mut options = Options::read(&mut cli, &env)?;
     let declarations = std::mem::take(&mut options.declarations);
     let mut plan = plan::plan(declarations, &options.defaults, &env)?;
-    plan.notes.extend(print_plan::warnings(&plan.planned, options.deadline));
     let command = Command::new(cli.command);
     if cli.once {
         if command.is_some() {
             return Err(ConfigError::new("--once looks, and runs no COMMAND").into());
         }
         plan::once(&mut plan.planned);
+    } else {
+        plan.notes.extend(plan::warnings(&plan.planned, options.deadline));
     }
     look_up(command.as_ref(), &plan)?;
     if options.verbosity > Verbosity::Quiet {
@@ -83,14 +84,18 @@ fn run() -> Result<Exit, Stopped> {
         // Proving it right is half of what a printed plan is for.
         let (_, remarks) = plan::build(plan.planned)?;
         remark(&remarks, &options);
-        return Ok(on_stdout(&text));
+        return Ok(on_stdout(&text, signals));
     }
     let subjects: Vec<Subject> = plan.planned.iter().map(|planned| Subject::new(&planned.spec.name, &planned.settings)).collect();
     let (dependencies, remarks) = plan::build(plan.planned)?;
     remark(&remarks, &options);
     if cli.once {
         let mut report = report::once(options.format, subjects);
-        return match waited(dependencies, &options, &signals, true, report.as_mut())? {
+        let end = waited(dependencies, &options, &signals, true, report.as_mut())?;
+        // The table may be more than a pipe takes, and nobody watches for signals any more.
+        signals.release();
+        report.end(end);
+        return match end {
             End::Ready => Ok(Exit::Ready),
             End::TimedOut | End::Hopeless => Ok(Exit::Hopeless),
             End::Signal(signal) => die_of(signal),
@@ -98,7 +103,9 @@ fn run() -> Result<Exit, Stopped> {
     }
     let report = report::report(options.format, subjects.clone(), options.verbosity);
     let mut report = Notifying::wrap(report, std::env::var_os("NOTIFY_SOCKET"), subjects);
-    match waited(dependencies, &options, &signals, false, report.as_mut())? {
+    let end = waited(dependencies, &options, &signals, false, report.as_mut())?;
+    report.end(end);
+    match end {
         End::Ready => match command {
             Some(command) => {
                 report.becoming(&command.name());
@@ -120,7 +127,8 @@ fn remark(remarks: &[String], options: &Options) {
 }
 
 /// What was asked for instead of a wait. A reader that has gone away has seen enough.
-fn on_stdout(text: &str) -> Exit {
+fn on_stdout(text: &str, signals: Signals) -> Exit {
+    signals.release();
     let _ = std::io::stdout().write_all(text.as_bytes());
     Exit::Ready
 }
@@ -144,6 +152,7 @@ fn waited(
     ask_all: bool,
     report: &mut dyn Report,
 ) -> Result<End, ConfigError> {
+    let open_attempts = open_attempts()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(8)
@@ -151,7 +160,7 @@ fn waited(
         .map_err(|e| ConfigError::at("cannot start", e))?;
     let world = World {
         net: Net::system(),
-        open_attempts: open_attempts(),
+        open_attempts,
         random: fastrand::f64,
         deadline: options.deadline,
         tick: report.tick_every(),
@@ -159,15 +168,16 @@ fn waited(
     };
     let end = runtime.block_on(wait(dependencies, world, signals.next(), report));
     std::mem::forget(runtime);
-    report.end(end);
     Ok(end)
 }
 
 /// As many attempts at once as `ulimit -n` allows, each with its connects, beside what we and our resolver hold ourselves.
-fn open_attempts() -> usize {
+fn open_attempts() -> Result<usize, ConfigError> {
     const OURS: u64 = 16;
     const ENOUGH: u64 = 1024;
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
-    let attempts = limit.saturating_sub(OURS) / MAX_CONNECTS as u64;
-    attempts.clamp(1, ENOUGH) as usize
+    match limit.checked_sub(OURS) {
+        Some(left) => Ok((left / MAX_CONNECTS as u64).clamp(1, ENOUGH) as usize),
+        None => Err(ConfigError::new(format!("cannot start: a limit of {limit} open files is too low, {OURS} are needed"))),
+    }
 }

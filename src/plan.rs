@@ -1,10 +1,12 @@
 //! From declarations to dependencies: names, defaults, duplicates, unknown keys, what comes first.
 
-use std::collections::{HashMap, HashSet};
+mod order;
+
+use std::{collections::HashSet, time::Duration};
 
 use crate::{
     expand::Env,
-    keys::{COMMON, OnTimeout, Settings, Timeout},
+    keys::{COMMON, OnTimeout, Settings, Timeout, written},
     kinds,
     probe::Kind,
     spec::{ConfigError, Declaration, Spec},
@@ -20,6 +22,8 @@ pub struct Planned {
     pub spec: Spec,
     /// Scheme, servers and path, fit to be shown.
     pub target: String,
+    /// What comes first, by its place in the plan.
+    pub after: Vec<usize>,
     /// How it is waited for.
     pub settings: Settings,
 }
@@ -70,17 +74,42 @@ pub fn plan(declarations: Vec<Declaration>, defaults: &Settings, env: &Env) -> R
         notes.extend(checks_more(&name, &declaration));
         let (settings, own) = settings(&name, kind, declaration.keys, defaults)?;
         let spec = Spec::new(name, declaration.scheme, declaration.rest, own, env.clone());
-        planned.push(Planned { kind, spec, target: declaration.default_name, settings });
+        planned.push(Planned { kind, spec, target: declaration.default_name, settings, after: Vec::new() });
     }
-    check_order(&planned)?;
+    order::resolve(&mut planned)?;
     Ok(Plan { planned, notes })
+}
+
+/// Budgets that cannot work: what an operator would want to know before the night.
+pub fn warnings(planned: &[Planned], deadline: Option<Duration>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for Planned { spec, settings, .. } in planned {
+        // The default bound under a short timeout is no mistake: it is cut by the timeout.
+        let is_set = settings.attempt_timeout != Settings::default().attempt_timeout;
+        if let Timeout::After(timeout) = settings.timeout
+            && settings.attempt_timeout > timeout
+            && is_set
+        {
+            warnings.push(format!("{}: attempt-timeout is longer than timeout, which cuts it", spec.name));
+        }
+    }
+    if let Some(deadline) = deadline
+        && let Some(longest) = order::longest_chain(planned)
+        && longest > deadline
+    {
+        let (longest, deadline) = (written(longest), written(deadline));
+        warnings.push(format!(
+            "the timeouts of the longest chain of after add up to {longest}, more than the deadline of {deadline}"
+        ));
+    }
+    warnings
 }
 
 /// Makes a look of the wait: one attempt each, at once.
 pub fn once(planned: &mut [Planned]) {
-    for Planned { settings, .. } in planned {
+    for Planned { settings, after, .. } in planned {
         settings.timeout = Timeout::Once;
-        settings.after.clear();
+        after.clear();
         settings.successes = 1;
         settings.on_timeout = OnTimeout::Fail;
     }
@@ -91,12 +120,10 @@ pub fn once(planned: &mut [Planned]) {
 /// # Errors
 /// What a kind finds wrong.
 pub fn build(planned: Vec<Planned>) -> Result<(Vec<Dependency>, Vec<String>), ConfigError> {
-    let places: HashMap<String, usize> = planned.iter().enumerate().map(|(n, p)| (p.spec.name.clone(), n)).collect();
     let (mut dependencies, mut notes) = (Vec::new(), Vec::new());
-    for Planned { kind, spec, settings, .. } in planned {
+    for Planned { kind, spec, settings, after, .. } in planned {
         let probe = (kind.build)(&spec)?;
         notes.extend(spec.notes());
-        let after = settings.after.iter().filter_map(|name| places.get(name).copied()).collect();
         dependencies.push(Dependency { secrets: spec.secrets(), name: spec.name, settings, probe, after });
     }
     Ok((dependencies, notes))
@@ -164,32 +191,6 @@ fn checks_more(name: &str, declaration: &Declaration) -> Option<String> {
     let kind = kinds::find(host).filter(|kind| kind.name != "tcp" && kind.usage.contains("://"))?;
     let address = declaration.rest.shown();
     Some(format!("{name}: waits for the port alone; {host}:{address} checks more ({})", kind.summary))
-}
-
-/// `after` names other dependencies, and no chain of them comes back to where it began.
-fn check_order(planned: &[Planned]) -> Result<(), ConfigError> {
-    let of = |name: &str| planned.iter().find(|planned| planned.spec.name == name);
-    for start in planned {
-        for name in &start.settings.after {
-            if of(name).is_none() {
-                let others = planned.iter().map(|planned| planned.spec.name.as_str()).filter(|other| *other != start.spec.name);
-                let near = nearest(name, others);
-                let near = near.map(|near| format!(", did you mean {near}?")).unwrap_or_default();
-                return Err(start.spec.key_error("after", format_args!("there is no dependency called {name}{near}")));
-            }
-        }
-        let mut next: Vec<&str> = start.settings.after.iter().map(String::as_str).collect();
-        let mut seen = HashSet::new();
-        while let Some(name) = next.pop() {
-            if name == start.spec.name {
-                return Err(start.spec.key_error("after", "it would wait for itself"));
-            }
-            if seen.insert(name) {
-                next.extend(of(name).into_iter().flat_map(|planned| planned.settings.after.iter().map(String::as_str)));
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ impl From<Failure> for Verdict {
 /// The sorts of failure, from the one that is met first to the one that is met last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
-    /// A limit of this process or machine (descriptors, memory, ports): ours, never the dependency's.
+    /// A limit of this process or machine (descriptors, memory, ports, addresses): ours, never the dependency's.
     Local,
     /// The name does not resolve.
     Dns,

@@ -273,12 +273,9 @@ impl Waiter {
             sleep_until(until.map_or(begin, |until| until.min(begin))).await;
         }
         loop {
-            let asked = Instant::now();
-            let judgement = match self.ask(shared, until).await {
-                Some(verdict) => policy::judge(verdict, &settings),
-                None => return self.timed_out(shared),
-            };
-            let (now, took) = (self.began.elapsed(), asked.elapsed());
+            let Some((verdict, took)) = self.ask(shared, until).await else { return self.timed_out(shared) };
+            let judgement = policy::judge(verdict, &settings);
+            let now = self.began.elapsed();
             let pause = match judgement {
                 Judgement::Ready(detail) => {
                     successes += 1;
@@ -318,9 +315,8 @@ impl Waiter {
     /// Asks once more, just before the command is started.
     async fn confirm(mut self, shared: &Shared) -> (Self, Outcome) {
         let settings = self.dependency.settings.clone();
-        let asked = Instant::now();
         // An attempt that only the deadline cut has not failed: the earlier success stands.
-        let Some(verdict) = self.ask(shared, shared.deadline).await else { return (self, Outcome::Ready) };
+        let Some((verdict, took)) = self.ask(shared, shared.deadline).await else { return (self, Outcome::Ready) };
         if shared.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return (self, Outcome::Ready);
         }
@@ -335,7 +331,7 @@ impl Waiter {
             }
             Judgement::Again(failure) => {
                 self.pace = Pace::new(&settings, self.dependency.probe.is_local());
-                let pause = self.pace.pause(&failure, asked.elapsed(), self.began.elapsed(), (shared.random)());
+                let pause = self.pace.pause(&failure, took, self.began.elapsed(), (shared.random)());
                 self.last = Some(failure.clone());
                 self.tell(shared, What::Lost(failure));
                 (self, Outcome::Lost(pause))
@@ -355,8 +351,8 @@ impl Waiter {
         (self, Outcome::TimedOut)
     }
 
-    /// One attempt, bounded whole. `None`: the time was up before it came to an end that says more than is known.
-    async fn ask(&mut self, shared: &Shared, until: Option<Instant>) -> Option<Verdict> {
+    /// One attempt, bounded whole, and what it took. `None`: the time was up before it came to an end that says more than is known.
+    async fn ask(&mut self, shared: &Shared, until: Option<Instant>) -> Option<(Verdict, Duration)> {
         // Descriptors are limited; what an attempt waits for them is not its own time, but is the dependency's.
         let permit = shared.permits.acquire();
         let _permit = match until {
@@ -376,7 +372,7 @@ impl Waiter {
             Err(_) if bound < own_bound && self.last.is_some() => return None,
             Err(_) => Verdict::NotYet(attempt.timed_out(bound - begins)),
         };
-        Some(without_secrets(verdict, &self.dependency.secrets))
+        Some((without_secrets(verdict, &self.dependency.secrets), begins.elapsed()))
     }
 
     fn tell(&self, shared: &Shared, what: What) {

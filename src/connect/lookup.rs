@@ -21,6 +21,9 @@ pub type Resolve = fn(&str) -> io::Result<Vec<SocketAddr>>;
 /// A name is looked up at most once in this time.
 const AT_MOST_EVERY: Duration = Duration::from_secs(1);
 
+/// An answer that nobody has taken is good for so long after it was asked for: longer than any resolver tries.
+const FRESH_FOR: Duration = Duration::from_secs(60);
+
 /// The operating system's resolver: hosts file, DNS, whatever nsswitch.conf says.
 pub fn system(host: &str) -> io::Result<Vec<SocketAddr>> {
     (host, 0).to_socket_addrs().map(Iterator::collect)
@@ -63,7 +66,8 @@ impl Names {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lookup) = known.get(host) {
             let running = lookup.answer.borrow().is_none() && lookup.answer.has_changed().is_ok();
-            if running || lookup.fresh || lookup.begun.elapsed() < AT_MOST_EVERY {
+            let is_fresh = lookup.fresh && lookup.begun.elapsed() < FRESH_FOR;
+            if running || is_fresh || lookup.begun.elapsed() < AT_MOST_EVERY {
                 return lookup.answer.clone();
             }
         }

@@ -2,7 +2,10 @@
 
 use tokio::time::{Instant, timeout_at};
 
-use crate::probe::{Attempt, Attempting, Failure, Verdict};
+use crate::{
+    probe::{Attempt, Attempting, Class, Failure, Verdict},
+    text::{MAX_FOREIGN, one_line},
+};
 
 /// Asks the servers in turn until one is ready, beginning with `*first`; the next attempt begins with the next one.
 ///
@@ -44,7 +47,7 @@ fn farthest(failures: Vec<Failure>) -> Failure {
     let gone = failures.iter().all(|failure| failure.gone);
     let cost = failures.iter().map(|failure| failure.cost).max();
     match failures.into_iter().max_by_key(|failure| failure.class) {
-        Some(failure) => Failure { message: words, gone, cost: cost.unwrap_or(failure.cost), ..failure },
-        None => Failure::new(crate::probe::Class::Config, "no server to ask"),
+        Some(failure) => Failure { message: one_line(&words, MAX_FOREIGN), gone, cost: cost.unwrap_or(failure.cost), ..failure },
+        None => Failure::new(Class::Config, "no server to ask"),
     }
 }

@@ -64,21 +64,48 @@ async fn every_address_is_tried_and_every_refusal_is_told() {
 }
 
 #[tokio::test]
-async fn a_unix_socket_whose_queue_is_full_is_busy() {
+async fn a_unix_socket_whose_queue_is_full_is_busy_and_holds_nobody_up() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("s");
-    let path = path.to_str().unwrap();
-    let _listener = std::os::unix::net::UnixListener::bind(path).unwrap();
-    let (net, stage) = (Net::system(), crate::probe::Stage::default());
-    let attempt = Attempt::new(&net, Instant::now() + Duration::from_secs(5), &stage);
-    let endpoint = Endpoint::Unix(path.to_owned());
-    let mut open = Vec::new();
-    let failure = loop {
-        match attempt.connect(&endpoint).await {
-            Ok(stream) => open.push(stream),
-            Err(failure) => break failure,
-        }
-        assert!(open.len() < 100_000);
-    };
-    assert_eq!(failure.class, Class::Busy);
+    let path = dir.path().join("s").to_str().unwrap().to_owned();
+    let name = format!("@{path}");
+    let address = <std::os::unix::net::SocketAddr as std::os::linux::net::SocketAddrExt>::from_abstract_name(&path).unwrap();
+    let _listeners =
+        [std::os::unix::net::UnixListener::bind(&path).unwrap(), std::os::unix::net::UnixListener::bind_addr(&address).unwrap()];
+    for endpoint in [path, name].map(Endpoint::Unix) {
+        let (net, stage) = (Net::system(), crate::probe::Stage::default());
+        let attempt = Attempt::new(&net, Instant::now() + Duration::from_secs(5), &stage);
+        let mut open = Vec::new();
+        let failure = loop {
+            match attempt.connect(&endpoint).await {
+                Ok(stream) => open.push(stream),
+                Err(failure) => break failure,
+            }
+            assert!(open.len() < 100_000);
+        };
+        assert_eq!((failure.class, failure.gone), (Class::Busy, false));
+    }
+}
+
+#[test]
+fn only_what_shows_that_nobody_is_there_counts_as_gone() {
+    use {Class::*, libc::*};
+    for (code, class, gone) in [
+        (ECONNREFUSED, Connect, true),
+        (EHOSTUNREACH, Connect, true),
+        (ENETUNREACH, Connect, true),
+        (ENOENT, Connect, true),
+        (ETIMEDOUT, Timeout, false),
+        (EADDRNOTAVAIL, Local, false),
+        (EPROTOTYPE, Connect, false),
+        (EACCES, Connect, false),
+    ] {
+        let failure = connect_failure(&io::Error::from_raw_os_error(code), "x");
+        assert_eq!((failure.class, failure.gone), (class, gone), "{code}");
+        let error = || Some(io::Error::from_raw_os_error(code));
+        let both = all_refused(&[v4(1), v4(2)], vec![error(), error()]);
+        assert_eq!((both.class, both.gone), (class, gone), "{code}");
+    }
+    let mixed = [ETIMEDOUT, ECONNREFUSED].map(|code| Some(io::Error::from_raw_os_error(code)));
+    let mixed = all_refused(&[v4(1), v4(2)], mixed.into());
+    assert_eq!((mixed.class, mixed.gone), (Connect, false));
 }

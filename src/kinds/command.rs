@@ -4,8 +4,9 @@ use std::{
     ffi::OsString,
     fs::OpenOptions,
     io,
-    os::unix::process::ExitStatusExt,
+    os::unix::{ffi::OsStrExt, process::ExitStatusExt},
     process::{ExitStatus, Stdio},
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -38,6 +39,9 @@ pub static KIND: Kind = Kind {
     build,
 };
 
+/// How long the killed may take to be gone.
+const REAPING: Duration = Duration::from_millis(50);
+
 /// What is kept of the end of its stderr, in bytes.
 const TAIL: usize = 4096;
 
@@ -53,6 +57,9 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
             .error("exec: starts no shell, which a NAME=VALUE before the command needs; env NAME=VALUE COMMAND does the same"));
     }
     let words: Vec<OsString> = words.iter().map(|word| spec.rest.part(word).plain().into()).collect();
+    if words.iter().any(|word| word.as_bytes().contains(&0)) {
+        return Err(spec.error("exec: a NUL cannot be part of a command"));
+    }
     let command = exec::Command::new(words.clone()).ok_or_else(|| spec.error("exec: needs a command"))?;
     // What it is told in confidence it may repeat in its last words.
     spec.rest.secrets().for_each(|secret| drop(spec.secret(secret)));
@@ -131,8 +138,16 @@ impl Drop for Group {
         // Gone already, in the usual case.
         let _ = kill_process_group(leader, Signal::KILL);
         // Not the leader alone: to PID 1 falls whoever loses its parent. A process makes its children orphans before it can be
-        // reaped itself, so that the last one is met too.
-        while !matches!(waitpgid(leader, WaitOptions::empty()), Err(error) if error != Errno::INTR) {}
+        // reaped itself, so that the last one is met too. What we may not kill, since it changed its user, or what the kernel
+        // cannot end yet, is left behind rather than waited for.
+        let patience = Instant::now() + REAPING;
+        while Instant::now() < patience {
+            match waitpgid(leader, WaitOptions::NOHANG) {
+                Err(Errno::INTR) | Ok(Some(_)) => {}
+                Ok(None) => std::thread::sleep(Duration::from_millis(1)),
+                Err(_) => return,
+            }
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
     expand::describe,
     probe::{Attempt, Attempting, Class, Failure, Key, Kind, Probe, Verdict},
     spec::{ConfigError, Spec},
+    text::pattern,
 };
 
 /// The kind.
@@ -40,8 +41,8 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
     if rest.starts_with("//") && !rest.starts_with("///") {
         return Err(spec.error("file: takes a path as written (file:/run/x, file:x), not a host"));
     }
-    let pattern = spec.key("match").map(Regex::new).transpose();
-    let pattern = pattern.map_err(|_| spec.key_error("match", "is not a regular expression"))?;
+    let pattern = spec.key("match").map(pattern).transpose();
+    let pattern = pattern.map_err(|what| spec.key_error("match", what))?;
     match path_of(&rest) {
         path if path.as_os_str().is_empty() => Err(spec.error("file: needs a path, e.g. file:/run/ready")),
         path => Ok(Box::new(File { path, pattern })),

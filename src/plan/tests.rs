@@ -140,3 +140,24 @@ fn a_port_on_a_host_that_is_called_like_a_kind_is_remarked_upon() {
         assert!(notes[0].starts_with(&format!("tcp://{name}:5432: waits for the port alone; {name}://{name}:5432 checks more")));
     }
 }
+
+#[test]
+fn the_longest_chain_of_after_is_held_against_the_deadline_however_many_ways_lead_through_it() {
+    let declared =
+        ["a=file:x#timeout=10s", "b=file:x#timeout=20s,after=a", "c=file:x#timeout=5s,after=a", "d=file:x#timeout=1s,after=b+c"];
+    let plan = planned(&declared).unwrap();
+    let told = |seconds| warnings(&plan.planned, Some(Duration::from_secs(seconds))).join("");
+    assert_eq!(told(31), "");
+    assert!(told(30).contains("add up to 31s, more than the deadline of 30s"), "{}", told(30));
+    // Forty layers in which each waits for both of the layer before: 2^40 ways.
+    let layer = |n: usize, side: &str| match n {
+        0 => format!("{side}0=file:x#timeout=1s"),
+        n => format!("{side}{n}=file:x#timeout=1s,after=a{0}+b{0}", n - 1),
+    };
+    let layers: Vec<String> = (0..40).flat_map(|n| [layer(n, "a"), layer(n, "b")]).collect();
+    let layers: Vec<&str> = layers.iter().map(String::as_str).collect();
+    assert!(warnings(&planned(&layers).unwrap().planned, Some(Duration::from_secs(1)))[0].contains("add up to 40s"));
+    // What has no limit adds up to none.
+    let plan = planned(&["a=file:x#timeout=never", "b=file:x#after=a"]).unwrap();
+    assert_eq!(warnings(&plan.planned, Some(Duration::from_secs(1))), [""; 0]);
+}

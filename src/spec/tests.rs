@@ -75,6 +75,7 @@ fn declarations_are_split_as_people_write_them() {
         ("a-1_b.c=tcp://x:1", "a-1_b.c", "tcp", "//x:1", none),
         // Variables: whole, behind a scheme, and inside.
         ("${DATABASE_URL}", "${DATABASE_URL}", "postgres", "//app:p%40ss@db:5432/app?sslmode=disable", none),
+        ("${NONE:-tcp://a:1}", "${NONE}", "tcp", "//a:1", none),
         (
             "env:DATABASE_URL#timeout=5s",
             "${DATABASE_URL}",

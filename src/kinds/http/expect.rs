@@ -7,7 +7,7 @@ use super::{exchange::Answer, failure};
 use crate::{
     probe::{Class, Failure},
     spec::{ConfigError, Spec},
-    text::one_line,
+    text::{one_line, pattern},
 };
 
 /// How much of a value that differs is shown.
@@ -27,8 +27,8 @@ impl Expect {
             Some(items) => Statuses::parse(items).map_err(|what| spec.key_error("status", what))?,
             None => Statuses(vec![(200, 299)]),
         };
-        let matches = spec.key("match").map(Regex::new).transpose();
-        let matches = matches.map_err(|error| spec.key_error("match", format_args!("not a regular expression: {error}")))?;
+        let matches = spec.key("match").map(pattern).transpose();
+        let matches = matches.map_err(|what| spec.key_error("match", what))?;
         let json = spec.key("json").map(Json::parse).transpose().map_err(|what| spec.key_error("json", what))?;
         Ok(Self { statuses, matches, json })
     }
