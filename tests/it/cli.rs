@@ -180,6 +180,8 @@ fn variables_and_files_are_data_wherever_they_stand_but_the_whole_url_is_a_url()
         let declared = declared.replace("-PORT", &format!("-{port}"));
         let name = match declared.as_str() {
             "env:URL" => "${URL}",
+            // A default may be as secret as a value.
+            other if other.contains(":-") => "tcp://${IP}:${NONE}",
             "x=env:URL#timeout=5s" => "x",
             other => other,
         };

@@ -187,7 +187,7 @@ fn what_a_file_holds_is_matched_and_waited_for() {
     ready(&format!("file:{fifo}"), "exists");
     dir.write("bytes", b"\xff\xfeready\0");
     ready(&format!("file:{}#match=ready", dir.text("bytes")), "exists and matches");
-    Afterall::waiting_for(["f=file:/#match=("]).run().code(64).stderr_has("f: match: is not a regular expression");
+    Afterall::waiting_for(["f=file:/#match=("]).run().code(64).stderr_has("f: match: not a regular expression");
     // As a relative path, and through a link to nowhere.
     Afterall::waiting_for(["file:bytes"]).cwd(dir.path()).run().code(0).any_stderr();
     std::os::unix::fs::symlink(dir.join("nowhere"), dir.join("link")).unwrap();

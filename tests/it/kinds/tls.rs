@@ -26,8 +26,10 @@ fn tls_1_2_and_1_3_are_spoken_and_a_refused_client_certificate_is_told_in_both()
         let trusting = format!("ca={},server-name=srv.test", ca.cert_text());
         let with = |client: &Identity| format!("{trusting},cert={},key={}", client.cert_text(), client.key_text());
         let at = |role: &str, keys: &str| format!("postgres://{role}@{}/postgres#{keys}", database.address());
-        once(&at("postgres", &trusting), true, "PostgreSQL");
         let spoken = format!("select version = '{version}' from pg_stat_ssl where pid = pg_backend_pid()");
+        // The server tells that it reloads before it has: what it speaks now is waited for.
+        Afterall::waiting_for([at("postgres", &format!("{trusting},query={spoken}"))]).run().code(0).any_stderr();
+        once(&at("postgres", &trusting), true, "PostgreSQL");
         once(&at("postgres", &format!("{trusting},query={spoken}")), true, "PostgreSQL");
         once(&at("app", &with(&known)), true, "PostgreSQL");
         once(&at("app", &with(&stranger)), false, "the server refused our client certificate");
