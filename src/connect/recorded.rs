@@ -1,4 +1,5 @@
-//! A stream that remembers the first bytes it gave, so that a server that speaks another protocol can be quoted.
+//! A stream that lets the server have the last word: it remembers the first bytes that came, so that a server that speaks another
+//! protocol can be quoted, and takes writes that nobody reads any more, so that what the server said before it closed is read.
 
 use std::{
     io,
@@ -56,7 +57,11 @@ impl AsyncRead for Recorded {
 
 impl AsyncWrite for Recorded {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(context, bytes)
+        match Pin::new(&mut self.inner).poll_write(context, bytes) {
+            // That the other side has closed is no failure yet: why it did, such as a TLS alert, is still to be read.
+            Poll::Ready(Err(error)) if is_closed(&error) => Poll::Ready(Ok(bytes.len())),
+            polled => polled,
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -66,4 +71,8 @@ impl AsyncWrite for Recorded {
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_shutdown(context)
     }
+}
+
+fn is_closed(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
