@@ -8,12 +8,20 @@ mod plain;
 mod progress;
 
 use std::{
-    io::{self, IsTerminal, Write},
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
-    time::Duration,
+    io::{self, IsTerminal},
+    os::fd::{AsFd, OwnedFd},
+    sync::{
+        Mutex, OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
 };
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{FileType, Mode, OFlags},
+    io::Errno,
+};
 
 pub use notify::Notifying;
 
@@ -26,9 +34,16 @@ use crate::{
 
 /// The longest line, in bytes: what a pipe that polls as writable takes at once is PIPE_BUF, 4,096.
 const MAX_LINE: usize = 4_000;
+/// What a terminal that polls as writable takes at once, in bytes: its buffer grows by 256, and a line's end becomes two bytes.
+const MAX_TO_TERMINAL: usize = 128;
+/// How long a reader that is merely slow is waited for.
+const A_MOMENT: Duration = Duration::from_millis(50);
 
 /// A reader was given a moment and did not use it. There is no second one, or two hundred last lines would take ten seconds.
 static NOBODY_READS: AtomicBool = AtomicBool::new(false);
+
+/// What is left of a text that was taken in part. It comes before all others, or they would start in the middle of its line.
+static REST: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 /// How much is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -141,7 +156,7 @@ pub fn line(text: &str) {
 
 /// The same for what is said last: a reader that is merely slow is given a moment, once.
 pub fn last_line(text: &str) {
-    write(&prefixed(text), Duration::from_millis(50));
+    write(&prefixed(text), A_MOMENT);
 }
 
 fn prefixed(text: &str) -> String {
@@ -149,20 +164,70 @@ fn prefixed(text: &str) -> String {
     format!("afterall: {}\n", &text[..end])
 }
 
-/// Writes to stderr what fits at once. Whether it was taken.
+/// Writes to stderr what is taken within `patience`. Whether it was begun: then the rest of it follows before the next text.
 fn write(text: &str, patience: Duration) -> bool {
-    let stderr = io::stderr();
+    // Held only by ourselves, in the middle of a write that panics.
+    let Ok(mut rest) = REST.try_lock() else { return false };
     let patience = if NOBODY_READS.load(Relaxed) { Duration::ZERO } else { patience };
-    let mut fds = [PollFd::new(&stderr, PollFlags::OUT)];
-    let at_most = Timespec { tv_sec: 0, tv_nsec: patience.subsec_nanos().into() };
-    let is_taken = poll(&mut fds, Some(&at_most)).is_ok_and(|ready| ready > 0);
-    if is_taken {
-        // A closed or broken stderr is no reason to keep a service from starting.
-        let _ = stderr.lock().write_all(text.as_bytes());
-    } else if !patience.is_zero() {
+    let before = rest.len();
+    rest.extend_from_slice(text.as_bytes());
+    let taken = send(&rest, patience);
+    if taken < rest.len() && !patience.is_zero() {
         NOBODY_READS.store(true, Relaxed);
     }
-    is_taken
+    let is_begun = taken > before;
+    if !is_begun {
+        rest.truncate(before);
+    }
+    rest.drain(..taken);
+    is_begun
+}
+
+/// How many of these bytes stderr takes without ever blocking: signals are read by this very thread.
+fn send(bytes: &[u8], patience: Duration) -> usize {
+    let (stderr, own) = (io::stderr(), unblocking());
+    let fd = own.map_or(stderr.as_fd(), AsFd::as_fd);
+    let at_once = if own.is_none() && stderr.is_terminal() { MAX_TO_TERMINAL } else { MAX_LINE };
+    let until = Instant::now() + patience;
+    let mut taken = 0;
+    while taken < bytes.len() {
+        let left = until.saturating_duration_since(Instant::now());
+        let at_most = Timespec { tv_sec: 0, tv_nsec: left.subsec_nanos().into() };
+        if !poll(&mut [PollFd::new(&fd, PollFlags::OUT)], Some(&at_most)).is_ok_and(|ready| ready > 0) {
+            break;
+        }
+        match rustix::io::write(fd, chunk(&bytes[taken..], at_once)) {
+            Ok(0) | Err(Errno::AGAIN) => break,
+            Ok(count) => taken += count,
+            // A closed or broken stderr is no reason to keep a service from starting.
+            Err(_) => return bytes.len(),
+        }
+    }
+    taken
+}
+
+/// As many whole lines as `max` holds, or else a part of one: another's words come between lines rather than within one.
+fn chunk(bytes: &[u8], max: usize) -> &[u8] {
+    let most = &bytes[..bytes.len().min(max)];
+    let lines = most.iter().rposition(|byte| *byte == b'\n').map_or(most.len(), |end| end + 1);
+    &most[..lines]
+}
+
+/// The pipe or terminal that stderr is, opened once more: O_NONBLOCK on the one that we share would be the command's, and the
+/// shell's, too. Without /proc, or where the terminal is another user's, chunks that fit have to do.
+fn unblocking() -> Option<&'static OwnedFd> {
+    static OWN: OnceLock<Option<OwnedFd>> = OnceLock::new();
+    let open = || {
+        let stderr = io::stderr();
+        let kind = FileType::from_raw_mode(rustix::fs::fstat(&stderr).ok()?.st_mode);
+        // A file would be written from its start, and never blocks.
+        if kind != FileType::Fifo && !stderr.is_terminal() {
+            return None;
+        }
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        rustix::fs::open("/proc/self/fd/2", flags, Mode::empty()).ok()
+    };
+    OWN.get_or_init(open).as_ref()
 }
 
 /// `message [class=connect attempt=3 elapsed=0.2s] hint: ...`

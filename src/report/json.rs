@@ -1,10 +1,10 @@
 //! JSON lines: one object per event. The schema is part of the manual.
 
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 
-use super::{Report, Subject, Verbosity, progress::Progress, write};
+use super::{A_MOMENT, Report, Subject, Verbosity, progress::Progress, write};
 use crate::{
     event::{End, Event, What},
     keys::Timeout,
@@ -12,6 +12,9 @@ use crate::{
     signals,
     wait::Listener,
 };
+
+/// The longest string as it is written, in bytes: three of them, which no object exceeds, and the rest fit into one line.
+const MAX_STRING: usize = 1_200;
 
 /// The report as objects, for whatever reads logs.
 pub struct Json {
@@ -120,8 +123,21 @@ pub fn fields(event: &Event) -> Vec<(&'static str, Value)> {
 pub fn object(event: &str, dependency: Option<&str>, fields: impl IntoIterator<Item = (&'static str, Value)>) -> String {
     let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
     let first = [("time", json!(time)), ("event", json!(event)), ("dependency", json!(dependency))];
-    let fields: Vec<_> = first.into_iter().chain(fields).map(|(name, value)| format!("\"{name}\":{value}")).collect();
+    let fields: Vec<_> = first.into_iter().chain(fields).map(|(name, value)| format!("\"{name}\":{}", bounded(&value))).collect();
     format!("{{{}}}\n", fields.join(","))
+}
+
+/// The value as it is written, a long string cut: an object that is cut itself would be none.
+fn bounded(value: &Value) -> String {
+    let written = value.to_string();
+    let Some(text) = value.as_str().filter(|_| written.len() > MAX_STRING) else { return written };
+    let mut len = "\"…\"".len();
+    let fits = |c: &char| {
+        // As escaped, without the quotes.
+        len += json!(c).to_string().len() - 2;
+        len <= MAX_STRING
+    };
+    json!(text.chars().take_while(fits).chain(['…']).collect::<String>()).to_string()
 }
 
 /// What is remarked upon before the wait.
@@ -130,5 +146,31 @@ pub fn note(message: &str) {
 }
 
 fn say(event: &str, dependency: Option<&str>, fields: impl IntoIterator<Item = (&'static str, Value)>) {
-    write(&object(event, dependency, fields), std::time::Duration::from_millis(1));
+    let patience = match event {
+        "ready" | "timeout" | "proceed" | "hopeless" | "waiting" | "signal" => A_MOMENT,
+        _ => Duration::ZERO,
+    };
+    write(&object(event, dependency, fields), patience);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_is_a_line_that_a_pipe_takes_at_once_whatever_it_tells() {
+        for piece in ["x", "\"", "\u{1}", "漢", "\u{fffd}"] {
+            let long = piece.repeat(5_000);
+            let fields =
+                [("attempts", json!(u64::MAX)), ("class", json!("connect")), ("message", json!(long)), ("hint", json!(long))];
+            let line = object("hopeless", Some(&long), fields);
+            assert!(line.len() <= super::super::MAX_LINE && line.ends_with("}\n") && line.lines().count() == 1, "{}", line.len());
+            let object: Value = serde_json::from_str(&line).unwrap_or_default();
+            for name in ["dependency", "message", "hint"] {
+                let kept = object[name].as_str().and_then(|kept| kept.strip_suffix('…')).unwrap_or_default();
+                assert!(kept.len() > 100 && long.starts_with(kept), "{piece:?} {name}: {line}");
+            }
+        }
+        assert_eq!(bounded(&json!("a\"b")), r#""a\"b""#);
+    }
 }

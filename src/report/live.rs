@@ -10,8 +10,9 @@ use std::{
 };
 
 use super::{
-    Report, Subject, Verbosity, elapsed_text,
+    A_MOMENT, Report, Subject, Verbosity, elapsed_text, last_line,
     plain::{end_lines, settled_line},
+    prefixed,
     progress::Progress,
     write,
 };
@@ -22,6 +23,9 @@ use crate::{
 };
 
 const FRAMES: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
+
+/// What is kept for a terminal that takes nothing, in bytes. It may be stopped for days.
+const MAX_UNSAID: usize = 64 * 1024;
 
 /// The report for a person who watches.
 pub struct Live {
@@ -51,7 +55,9 @@ impl Live {
 
     /// Erases the moving lines, writes `above` for good, and draws the moving ones again; all in one write.
     fn draw(&mut self, above: &str) {
-        self.unsaid += above;
+        if self.unsaid.len() + above.len() <= MAX_UNSAID {
+            self.unsaid += above;
+        }
         let (columns, rows) = size();
         let lines = moving_lines(&self.dependencies, self.began.elapsed(), FRAMES[self.frame % FRAMES.len()], rows);
         let lines: Vec<&str> = lines.iter().map(|line| cut(line, columns.saturating_sub(1))).collect();
@@ -59,7 +65,7 @@ impl Live {
         for line in &lines {
             out += &if self.color { format!("\u{1b}[2m{line}\u{1b}[0m\n") } else { format!("{line}\n") };
         }
-        // What a stopped terminal does not take stays as it is, and is said later.
+        // What a stopped terminal does not take stays as it is, and is said later; what it takes a part of is finished first.
         if write(&out, Duration::ZERO) {
             self.unsaid.clear();
             self.drawn = lines.iter().map(|line| line.chars().map(width).sum()).collect();
@@ -81,7 +87,7 @@ impl Listener for Live {
         let progress = &mut self.dependencies[event.dependency];
         progress.note(&event);
         if let Some((_, text)) = settled_line(&event).filter(|(least, _)| *least <= Verbosity::Normal) {
-            let line = format!("afterall: {}: {text}\n", progress.subject.name);
+            let line = prefixed(&format!("{}: {text}", progress.subject.name));
             self.draw(&line);
         }
     }
@@ -94,13 +100,12 @@ impl Listener for Live {
 
 impl Report for Live {
     fn end(&mut self, end: End) {
-        let mut out = self.erased(size().0) + &self.unsaid;
-        for line in end_lines(&self.dependencies, end) {
-            out += &format!("afterall: {line}\n");
-        }
+        write(&(self.erased(size().0) + &self.unsaid), A_MOMENT);
         self.drawn.clear();
         self.unsaid.clear();
-        write(&out, Duration::from_millis(50));
+        for text in end_lines(&self.dependencies, end) {
+            last_line(&text);
+        }
     }
 
     fn tick_every(&self) -> Duration {

@@ -1,5 +1,6 @@
 //! `--format json`: every line is an object of the documented schema.
 
+use crate::support::odd::odd;
 use crate::support::{Afterall, Dir, Done, Reserved, Running, Scripted, ms, secs, sh, wait_until};
 use serde_json::{Map, Value};
 use std::fs;
@@ -175,4 +176,38 @@ fn a_server_cannot_write_a_line_or_a_field_of_its_own() {
     assert!(objects.iter().all(|o| o["event"] != "exec"), "{objects:?}");
     let message = objects.iter().find_map(|o| o.get("message")).unwrap().as_str().unwrap();
     assert!(!message.contains(|c: char| c.is_control()), "{message:?}");
+}
+
+/// A URL of 199 servers, none of which is there: 199 places in a message.
+fn many_servers(name: &str, port: &Reserved) -> String {
+    format!("{name}nats://{}", vec![port.address().to_string(); 199].join(","))
+}
+
+#[test]
+fn an_object_is_one_short_line_however_many_servers_it_tells_of() {
+    let port = Reserved::new();
+    for name in ["", "bus="] {
+        let done = json([many_servers(name, &port)]).args(["-v", "-t", "1s"]).run().code(124);
+        let lines = done.stderr_text().lines().map(str::len).max();
+        assert!(lines.is_some_and(|longest| longest < 4_096), "{lines:?}");
+        assert_eq!(told(&objects(&done)).last().unwrap().0, "timeout");
+    }
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_holds_up_neither_the_end_nor_a_signal() {
+    let port = Reserved::new();
+    for op in ["full-stderr", "nearly-full-stderr"] {
+        for flag in ["-q", "-v"] {
+            let run = |timeout: &str| {
+                let names = ["a=", "b=", "c=", "d="].map(|name| many_servers(name, &port));
+                json(names).args([flag, "-t", timeout]).under(odd([op]))
+            };
+            run("500ms").run().code(124).took(ms(500)..secs(5));
+            let running = run("never").spawn();
+            wait_until("it waits", secs(20), || running.proc("status").contains("SigBlk:\tfffffff"));
+            running.signal(15);
+            running.wait(secs(5)).signal(15);
+        }
+    }
 }

@@ -1,6 +1,9 @@
 //! The live view, as somebody in front of a terminal sees it.
 
-use crate::support::{Afterall, Counted, Reserved, Scripted, Terminal, secs, wait_until};
+use crate::support::odd::odd;
+use crate::support::{Afterall, Counted, Dir, Reserved, Scripted, Terminal, ms, secs, wait_for, wait_until};
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs;
 
 /// A shell in which `afterall` is the binary, on an empty screen.
 fn terminal(columns: u32, rows: u32) -> Terminal {
@@ -250,4 +253,72 @@ fn a_server_cannot_draw_on_the_terminal() {
     assert!(screen.starts_with("$ . ./run\n"), "{screen}");
     terminal.press(&["C-c"]);
     terminal.wait_for("the prompt", |screen| screen.trim_end().ends_with("\n$"));
+}
+
+/// 500 dependencies that are not there.
+fn many(dir: &Dir) -> String {
+    (0..500).map(|n| format!("a-rather-long-name-{n}=file:{}", dir.text("none"))).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_terminal_that_nobody_reads_holds_up_neither_the_end_nor_a_signal() {
+    for (timeout, ends_itself) in [("1500ms", true), ("never", false)] {
+        let dir = Dir::new();
+        // The shell's process becomes us; its parent, which alone reads the terminal, is stopped.
+        let afterall = format!("exec {} --format live -t {timeout} {}", Afterall::program().display(), many(&dir));
+        let script = format!("stty rows 600 cols 200\necho $$ $PPID >pids.new\nmv pids.new pids\nread go\n{afterall}\n");
+        dir.write("run", script);
+        let mut command = std::process::Command::new("script");
+        command.args(["-qc", "exec sh ./run", "/dev/null"]).current_dir(dir.path()).env("SHELL", "/bin/sh");
+        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
+        let mut reader = command.spawn().unwrap();
+        wait_until("the shell runs", secs(20), || dir.join("pids").exists());
+        let text = dir.read("pids");
+        let mut pids = text.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap()).unwrap());
+        let (ours, theirs) = (pids.next().unwrap(), pids.next().unwrap());
+        std::io::Write::write_all(reader.stdin.as_mut().unwrap(), b"\n").unwrap();
+        let proc = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", ours.as_raw_pid())).unwrap_or_default();
+        wait_until("it waits", secs(20), || proc("status").contains("SigBlk:\tfffffff"));
+        kill_process(theirs, Signal::STOP).unwrap();
+        let is_over = || proc("stat").is_empty() || proc("stat").contains(") Z ");
+        if !ends_itself {
+            // Several frames later it is full.
+            std::thread::sleep(secs(1));
+            assert!(!is_over());
+            kill_process(ours, Signal::TERM).unwrap();
+        }
+        wait_until("it is over", secs(5), is_over);
+        let last = |status: &str| status.split_whitespace().last().map(str::to_owned);
+        let status = wait_for("its status", secs(5), || last(&proc("stat")));
+        assert_eq!(status, if ends_itself { (124 << 8).to_string() } else { "15".to_owned() }, "{timeout}");
+        let _ = kill_process(theirs, Signal::KILL);
+        let _ = reader.kill();
+        reader.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_holds_up_neither_the_end_nor_a_signal() {
+    let dir = Dir::new();
+    for op in ["full-stderr", "nearly-full-stderr"] {
+        let live = |timeout: &str| {
+            let words = many(&dir);
+            Afterall::waiting_for(words.split(' ')).args(["--format", "live", "-t", timeout]).under(odd([op]))
+        };
+        live("500ms").run().code(124).took(ms(500)..secs(5));
+        let running = live("never").spawn();
+        wait_until("several frames were drawn", secs(20), || running.elapsed() > secs(1));
+        running.signal(15);
+        running.wait(secs(5)).signal(15);
+    }
+}
+
+#[test]
+fn a_frame_that_is_longer_than_a_pipe_takes_at_once_arrives_whole() {
+    let dir = Dir::new();
+    let done = Afterall::waiting_for(many(&dir).split(' ')).args(["--format", "live", "-t", "500ms"]).run().code(124);
+    let said = done.stderr_text();
+    assert!(said.contains("  and 479 more"), "{said}");
+    let ends = said.lines().filter(|line| line.contains(": not ready: ") || line.contains(": timed out: "));
+    assert_eq!(ends.filter(|line| line.contains("[class=absent ")).count(), 500, "{said}");
 }
