@@ -38,7 +38,7 @@ complete -c afterall -n 'not __afterall_behind' -l allow-empty -d 'Go on where n
 complete -c afterall -n 'not __afterall_behind' -l format -x -a 'auto live plain json' -d 'How the wait is shown: auto, live, plain, json'
 complete -c afterall -n 'not __afterall_behind' -s q -l quiet -d 'Say only what fails'
 complete -c afterall -n 'not __afterall_behind' -s v -l verbose -d 'Say every attempt'
-complete -c afterall -n 'not __afterall_behind' -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c afterall -n 'not __afterall_behind' -s h -l help -d 'Print help'
 complete -c afterall -n 'not __afterall_behind' -s V -l version -d 'Print version'
 complete -c afterall -n 'not __afterall_behind' -a 'postgres://' -d 'logged in and ready for a query'
 complete -c afterall -n 'not __afterall_behind' -a 'postgresql://' -d 'logged in and ready for a query'

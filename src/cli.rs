@@ -4,6 +4,8 @@ use std::ffi::OsString;
 
 use clap::{Parser, builder::FalseyValueParser};
 
+use crate::options::Given;
+
 /// Waits until a service's dependencies are really ready, then becomes the service.
 #[derive(Debug, Parser)]
 #[command(
@@ -97,36 +99,8 @@ pub struct Cli {
     #[arg(short, long, env = "AFTERALL_VERBOSE", hide_env_values = true, value_parser = FalseyValueParser::new())]
     pub verbose: bool,
 
-    /// The options whose values came from their variables, by name
+    /// The options that were given, by name and with their places: what is read instead of the fields above wherever it
+    /// matters who said it.
     #[arg(skip)]
-    pub from_env: Vec<String>,
-}
-
-impl Cli {
-    /// Where an option's value stands, for errors: `--timeout` or `AFTERALL_TIMEOUT`.
-    pub fn place(&self, name: &str) -> String {
-        match self.from_env.iter().any(|known| known == name) {
-            true => format!("AFTERALL_{}", name.replace('-', "_").to_uppercase()),
-            false => format!("--{name}"),
-        }
-    }
-
-    /// Every option that takes a value, by name.
-    pub fn values(&mut self) -> [(&'static str, &mut Option<String>); 13] {
-        [
-            ("timeout", &mut self.timeout),
-            ("attempt-timeout", &mut self.attempt_timeout),
-            ("interval", &mut self.interval),
-            ("max-interval", &mut self.max_interval),
-            ("backoff", &mut self.backoff),
-            ("jitter", &mut self.jitter),
-            ("successes", &mut self.successes),
-            ("on-timeout", &mut self.on_timeout),
-            ("fail-fast", &mut self.fail_fast),
-            ("until", &mut self.until),
-            ("deadline", &mut self.deadline),
-            ("config", &mut self.config),
-            ("format", &mut self.format),
-        ]
-    }
+    pub given: Vec<Given>,
 }

@@ -11,8 +11,9 @@ use crate::{
     expand::{Env, Text, read_bytes},
     keys::{COMMON, Settings},
     kinds,
+    options::{Given, Source},
     plan::unknown_key,
-    spec::{ConfigError, Declaration, KeyValue, is_name},
+    spec::{ConfigError, Declaration, KeyValue, expand_url, is_name},
     text::nearest,
 };
 
@@ -21,8 +22,8 @@ use crate::{
 pub struct Config {
     /// Its `[dependency.NAME]` tables, in order.
     pub declarations: Vec<Declaration>,
-    /// The options that are no key of a dependency (`deadline`, `format`, ...), by name.
-    pub options: Vec<(String, String)>,
+    /// The options that are no key of a dependency (`deadline`, `format`, ...), not yet checked.
+    pub options: Vec<Given>,
 }
 
 /// The options that only the top of a file, the command line and the environment know.
@@ -60,7 +61,7 @@ impl File<'_> {
                         config.declarations.push(self.dependency(name, span, value)?);
                     }
                 }
-                _ if OPTIONS.contains(&name) => config.options.push((name.to_owned(), self.key(name, value)?.value)),
+                _ if OPTIONS.contains(&name) => config.options.push(self.option(name, value)?),
                 _ => {
                     let known =
                         defaults.apply(&self.key(name, value)?).map_err(|what| self.key_error(name, value.span(), what))?;
@@ -72,6 +73,11 @@ impl File<'_> {
         }
         defaults.check().map_err(|what| ConfigError::at(self.path, what))?;
         Ok(config)
+    }
+
+    fn option(&self, name: &str, value: &Value) -> Result<Given, ConfigError> {
+        let place = format!("{}: {name}", self.place(value.span()));
+        Ok(Given { source: Source::File, name: name.to_owned(), value: self.key(name, value)?.value, place })
     }
 
     fn dependency(&self, name: &str, span: Range<usize>, value: &Value) -> Result<Declaration, ConfigError> {
@@ -86,7 +92,7 @@ impl File<'_> {
         };
         let DeValue::String(text) = url.get_ref() else { return Err(self.key_error("url", url.span(), "is not a string")) };
         let at = |what: String| self.key_error("url", url.span(), what);
-        let text = Text::expand(text, self.env).map_err(at)?;
+        let text = expand_url(text, self.env).map_err(at)?;
         if text.raw().contains('#') {
             return Err(at("keys stand on lines of their own here, and a # in a URL is written %23".to_owned()));
         }
@@ -204,7 +210,15 @@ mod tests {
         let (config, defaults) = config(text).unwrap();
         assert_eq!(defaults.attempt_timeout.as_millis(), 2500);
         assert_eq!(defaults.fail_fast.len(), 2);
-        assert_eq!(config.options, [("deadline".to_owned(), "5m".to_owned())]);
+        assert_eq!(
+            config.options,
+            [Given {
+                source: Source::File,
+                name: "deadline".to_owned(),
+                value: "5m".to_owned(),
+                place: "f.toml:5: deadline".to_owned(),
+            }]
+        );
         let names: Vec<_> = config.declarations.iter().map(|d| (d.name.clone().unwrap(), d.scheme.as_str())).collect();
         assert_eq!(names, [("web".to_owned(), "http"), ("db".to_owned(), "postgres")]);
         let keys: Vec<_> = config.declarations[0].keys.iter().map(|k| (k.name.as_str(), k.value.as_str())).collect();

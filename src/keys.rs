@@ -253,7 +253,12 @@ fn set<T>(field: &mut T, value: Result<T, String>) -> Result<(), String> {
 
 /// A duration as `humantime` reads it; a bare number is seconds.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || "not a duration (e.g. 30s, 2m, 500ms)".to_owned();
+    duration_or(text, "not a duration (e.g. 30s, 2m, 500ms)", "longer than 7 days")
+}
+
+/// A duration, or what is said of text that is none and of one that is too long.
+fn duration_or(text: &str, wrong: &str, too_long: &str) -> Result<Duration, String> {
+    let wrong = || wrong.to_owned();
     let text = text.trim();
     let bare = !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || c == '.');
     let duration = if bare {
@@ -263,7 +268,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         humantime::parse_duration(text).map_err(|_| wrong())?
     };
     if duration > LONGEST {
-        return Err("longer than 7 days; for no limit write never".to_owned());
+        return Err(too_long.to_owned());
     }
     Ok(duration)
 }
@@ -273,7 +278,8 @@ pub fn timeout(text: &str) -> Result<Timeout, String> {
     if text == "never" {
         return Ok(Timeout::Never);
     }
-    let duration = duration(text).map_err(|what| what.replace("2m, 500ms", "2m, 0 or never"))?;
+    let wrong = "not a duration (e.g. 30s, 2m, 0 or never)";
+    let duration = duration_or(text, wrong, "longer than 7 days; for no limit write never")?;
     Ok(if duration.is_zero() { Timeout::Once } else { Timeout::After(duration) })
 }
 
@@ -326,7 +332,7 @@ mod tests {
             ("500ms", Ok(500)),
             ("1m 30s", Ok(90_000)),
             ("7days", Ok(604_800_000)),
-            ("8days", Err("longer than 7 days; for no limit write never")),
+            ("8days", Err("longer than 7 days")),
             ("99999999999999999999", Err("not a duration (e.g. 30s, 2m, 500ms)")),
             ("1.2.3", Err("not a duration (e.g. 30s, 2m, 500ms)")),
             ("", Err("not a duration (e.g. 30s, 2m, 500ms)")),
@@ -355,6 +361,8 @@ mod tests {
         let mut settings = Settings::default();
         for (key, value, want) in [
             ("timeout", "x", "--timeout: not a duration (e.g. 30s, 2m, 0 or never)"),
+            ("timeout", "8days", "--timeout: longer than 7 days; for no limit write never"),
+            ("attempt-timeout", "8days", "--attempt-timeout: longer than 7 days"),
             ("attempt-timeout", "0", "--attempt-timeout: shorter than 1ms"),
             ("backoff", "fast", "--backoff: is one of adaptive, linear, exponential, constant"),
             ("jitter", "10", "--jitter: not a percentage from 0% to 100%"),

@@ -58,12 +58,12 @@ impl From<ExecError> for Stopped {
 
 fn run() -> Result<Exit, Stopped> {
     let signals = Signals::hold().map_err(|e| ConfigError::at("cannot watch for signals", e))?;
-    let mut cli = match usage::parse(std::env::args_os())? {
+    let cli = match usage::parse(std::env::args_os())? {
         Asked::Wait(cli) => *cli,
         Asked::Text(text) => return Ok(on_stdout(&text, signals)),
     };
     let env = Env::process();
-    let mut options = Options::read(&mut cli, &env)?;
+    let mut options = Options::read(&cli, &env)?;
     let declarations = std::mem::take(&mut options.declarations);
     let mut plan = plan::plan(declarations, &options.defaults, &env)?;
     let command = Command::new(cli.command);

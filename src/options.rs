@@ -12,6 +12,36 @@ use crate::{
     spec::{ConfigError, Declaration},
 };
 
+/// Who says it: a later one beats an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// The config file.
+    File,
+    /// The option's variable.
+    Variable,
+    /// The command line.
+    Flag,
+}
+
+/// An option that was given, wherever that was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    /// Who says it.
+    pub source: Source,
+    /// The option, without its dashes.
+    pub name: String,
+    /// As it was written; of a flag, `true` or `false`.
+    pub value: String,
+    /// What errors call it: `--deadline`, `AFTERALL_DEADLINE` or `FILE:LINE: deadline`.
+    pub place: String,
+}
+
+impl Given {
+    fn flag(&self) -> Result<bool, ConfigError> {
+        self.value.parse().map_err(|_| ConfigError::at(&self.place, "is true or false"))
+    }
+}
+
 /// The options, checked, and the declarations, read.
 pub struct Options {
     /// What every dependency starts from.
@@ -31,42 +61,49 @@ impl Options {
     ///
     /// # Errors
     /// The first thing that is wrong.
-    pub fn read(cli: &mut Cli, env: &Env) -> Result<Self, ConfigError> {
+    pub fn read(cli: &Cli, env: &Env) -> Result<Self, ConfigError> {
         let mut defaults = Settings::default();
-        let Config { mut declarations, options } = match &cli.config {
+        let path = cli.given.iter().find(|given| given.name == "config").map(|given| given.value.as_str());
+        let Config { mut declarations, options: in_file } = match path {
             Some(path) => config::read(path, &mut defaults, env)?,
             None => Config::default(),
         };
-        let given: Vec<_> = cli.values().map(|(name, value)| (name, value.clone())).into();
-        for (name, value) in given {
-            if let Some(value) = value {
-                // What is no key of a dependency is read below.
-                defaults.apply_option(&cli.place(name), name, &value)?;
+        // What is applied later beats what was before; of one source, quiet beats verbose.
+        let mut given: Vec<_> = in_file.iter().chain(&cli.given).collect();
+        given.sort_by_key(|given| (given.source, given.name == "quiet"));
+        let mut options =
+            Self { defaults, deadline: None, format: Format::Auto, verbosity: Verbosity::Normal, declarations: Vec::new() };
+        let mut allow_empty = false;
+        for given in given {
+            let place = |what| ConfigError::at(&given.place, what);
+            match given.name.as_str() {
+                "deadline" => options.deadline = Some(duration(&given.value).map_err(place)?),
+                "format" => options.format = Format::parse(&given.value).map_err(place)?,
+                "allow-empty" => allow_empty = given.flag()?,
+                "quiet" => options.verbosity = with(options.verbosity, Verbosity::Quiet, given.flag()?),
+                "verbose" => options.verbosity = with(options.verbosity, Verbosity::Verbose, given.flag()?),
+                // `config` and `once` are no key of a dependency and are left.
+                name => options.defaults.apply_option(&given.place, name, &given.value)?,
             }
         }
-        defaults.check().map_err(ConfigError::new)?;
+        options.defaults.check().map_err(ConfigError::new)?;
         // The variable is for where nothing else declares: a nested afterall does not wait twice.
         if !cli.dependencies.is_empty() || declarations.is_empty() {
             declarations.extend(plan::declarations(&cli.dependencies, env)?);
         }
-        let in_file = |name: &str| options.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-        let is_set = |flag: bool, name: &str| flag || in_file(name) == Some("true");
-        if declarations.is_empty() && !is_set(cli.allow_empty, "allow-empty") {
+        if declarations.is_empty() && !allow_empty {
             return Err(ConfigError::new("nothing to wait for: give a DEPENDENCY (see --help), or --allow-empty"));
         }
-        let deadline = cli.deadline.as_deref().or(in_file("deadline")).map(duration).transpose();
-        let format = cli.format.as_deref().or(in_file("format")).unwrap_or("auto");
-        let verbosity = match (is_set(cli.quiet, "quiet"), is_set(cli.verbose, "verbose")) {
-            (_, true) if !cli.quiet => Verbosity::Verbose,
-            (true, _) => Verbosity::Quiet,
-            _ => Verbosity::Normal,
-        };
-        Ok(Self {
-            deadline: deadline.map_err(|what| ConfigError::at(cli.place("deadline"), what))?,
-            format: Format::parse(format).map_err(|what| ConfigError::at(cli.place("format"), what))?,
-            defaults,
-            verbosity,
-            declarations,
-        })
+        options.declarations = declarations;
+        Ok(options)
+    }
+}
+
+/// `verbosity` after `wanted` was said to hold or not to hold.
+fn with(verbosity: Verbosity, wanted: Verbosity, holds: bool) -> Verbosity {
+    match holds {
+        true => wanted,
+        false if verbosity == wanted => Verbosity::Normal,
+        false => verbosity,
     }
 }

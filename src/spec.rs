@@ -58,26 +58,14 @@ pub struct Declaration {
 }
 
 impl Declaration {
-    /// Reads `[NAME=]URL[#KEY[=VALUE][,KEY[=VALUE]]...]`. `place` is where it stands, for errors that come before it has a name.
+    /// Reads `[NAME=]URL[#KEY[=VALUE][,KEY[=VALUE]]...]`. `place` is where it stands, for errors where it has no name.
     pub fn parse(place: &str, text: &str, env: &Env) -> Result<Self, ConfigError> {
-        Self::read(text, env).map_err(|what| ConfigError::at(place, what))
+        let (name, text) = split_name(text);
+        Self::read(name, text, env).map_err(|what| ConfigError::at(name.unwrap_or(place), what))
     }
 
-    fn read(text: &str, env: &Env) -> Result<Self, String> {
-        // `env:` stands for `${...}` and is therefore to be seen before anything is expanded.
-        let (name, text) = split_name(text);
-        let (migrations, url) = match text.strip_prefix(MIGRATIONS) {
-            Some(url) => (MIGRATIONS, url),
-            None => ("", text),
-        };
-        let text = match url.strip_prefix("env:") {
-            Some(rest) => match rest.split_once('#') {
-                Some((variable, keys)) => format!("{migrations}${{{variable}}}#{keys}"),
-                None => format!("{migrations}${{{rest}}}"),
-            },
-            None => text.to_owned(),
-        };
-        let text = Text::expand(&text, env)?;
+    fn read(name: Option<&str>, text: &str, env: &Env) -> Result<Self, String> {
+        let text = expand_url(text, env)?;
         let (url, keys) = match text.split_once('#') {
             Some((url, keys)) => (url, read_keys(&keys)?),
             None => (text, Vec::new()),
@@ -108,7 +96,7 @@ impl Declaration {
                 ("tcp".to_owned(), url.part(&format!("//{}", url.raw())))
             }
             _ if is_bare_ipv6(url.raw()) => {
-                return Err(format!("an IPv6 address needs brackets, e.g. [{}]:443", url.raw()));
+                return Err(needs_brackets(url.raw()));
             }
             Some((scheme, rest)) if is_scheme(scheme.raw()) => (scheme.raw().to_ascii_lowercase(), rest),
             _ => return Err("not a URL and not HOST:PORT (e.g. postgres://app@db/app, cache:6379)".to_owned()),
@@ -138,6 +126,21 @@ impl Declaration {
 }
 
 const MIGRATIONS: &str = "migrations+";
+
+/// Expands a URL, in which `env:NAME` stands for `${NAME}`: that is to be seen before anything is expanded.
+pub fn expand_url(text: &str, env: &Env) -> Result<Text, String> {
+    let (migrations, url) = match text.strip_prefix(MIGRATIONS) {
+        Some(url) => (MIGRATIONS, url),
+        None => ("", text),
+    };
+    match url.strip_prefix("env:") {
+        Some(rest) => match rest.split_once('#') {
+            Some((variable, keys)) => Text::expand(&format!("{migrations}${{{variable}}}#{keys}"), env),
+            None => Text::expand(&format!("{migrations}${{{rest}}}"), env),
+        },
+        None => Text::expand(text, env),
+    }
+}
 
 /// The value of `migrations+${URL}`.
 fn migrations_of(url: &Text) -> Option<String> {
@@ -191,6 +194,21 @@ fn is_bare_ipv6(text: &str) -> bool {
         && address.chars().all(|c| c.is_ascii_hexdigit() || c == ':' || c == '.')
         && (address.parse::<std::net::Ipv6Addr>().is_ok()
             || address.rsplit_once(':').is_some_and(|(host, _)| host.parse::<std::net::Ipv6Addr>().is_ok()))
+}
+
+/// What would be right in place of a bare IPv6 address: what reads as a port is taken for one.
+fn needs_brackets(text: &str) -> String {
+    let is_address = |text: &str| text.split('%').next().is_some_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok());
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if is_address(host) => match port.parse::<u16>() {
+            Ok(port) if port > 0 => (host, port),
+            // No port, but no part of the address either.
+            _ if !is_address(text) => (host, 443),
+            _ => (text, 443),
+        },
+        _ => (text, 443),
+    };
+    format!("an IPv6 address needs brackets, e.g. [{host}]:{port}")
 }
 
 fn read_keys(keys: &Text) -> Result<Vec<KeyValue>, String> {
@@ -302,7 +320,7 @@ fn read_server(text: &Text) -> Result<Server, String> {
             }
         }
         None if is_bare_ipv6(text.raw()) => {
-            return Err(format!("an IPv6 address needs brackets, e.g. [{}]:443", text.raw()));
+            return Err(needs_brackets(text.raw()));
         }
         None => match text.split_once(':') {
             Some((host, port)) => (host, Some(port)),

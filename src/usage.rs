@@ -1,12 +1,21 @@
 //! What clap says, said our way: help with the kinds and exit codes, and errors of one line that quote no value.
 
 use clap::{
-    Arg, ArgAction, CommandFactory, FromArgMatches,
+    Arg, ArgAction, Command, CommandFactory, FromArgMatches,
     error::{ContextKind, ContextValue, ErrorKind},
     parser::ValueSource,
 };
 
-use crate::{cli::Cli, exit, keys::COMMON, kinds::KINDS, probe::Key, spec::ConfigError, tls};
+use crate::{
+    cli::Cli,
+    exit,
+    keys::COMMON,
+    kinds::KINDS,
+    options::{Given, Source},
+    probe::Key,
+    spec::ConfigError,
+    tls,
+};
 
 /// What the command line asks for.
 pub enum Asked {
@@ -21,7 +30,7 @@ pub enum Asked {
 /// # Errors
 /// One line that names the option and never shows a value.
 pub fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Asked, ConfigError> {
-    match Cli::command().try_get_matches_from(args).and_then(|matches| read(&matches)) {
+    match command().try_get_matches_from(args).and_then(|matches| read(&matches)) {
         Ok(cli) => Ok(Asked::Wait(Box::new(cli))),
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp => Ok(Asked::Text(help())),
@@ -33,33 +42,39 @@ pub fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Asked
 
 fn read(matches: &clap::ArgMatches) -> Result<Cli, clap::Error> {
     let mut cli = Cli::from_arg_matches(matches)?;
-    let mut from_env = Vec::new();
-    // A flag beats the variable that says the opposite.
-    let typed = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
-    match (typed("quiet"), typed("verbose")) {
-        (true, false) => cli.verbose = false,
-        (false, true) => cli.quiet = false,
-        _ => {}
-    }
-    // A variable that is set to nothing, as compose files do, is a variable that is not set.
-    for (option, value) in cli.values() {
-        if matches.value_source(option.replace('-', "_").as_str()) != Some(ValueSource::EnvVariable) {
-            continue;
-        }
-        match value.as_deref() {
-            Some("") => *value = None,
-            _ => from_env.push(option.to_owned()),
-        }
-    }
-    cli.from_env = from_env;
+    cli.given = Cli::command().get_arguments().filter_map(|arg| given(arg, matches)).collect();
     Ok(cli)
+}
+
+/// What was said of an option that has a variable.
+fn given(arg: &Arg, matches: &clap::ArgMatches) -> Option<Given> {
+    let (id, name, variable) = (arg.get_id().as_str(), arg.get_long()?, arg.get_env()?);
+    let (source, place) = match matches.value_source(id)? {
+        ValueSource::CommandLine => (Source::Flag, format!("--{name}")),
+        ValueSource::EnvVariable => (Source::Variable, variable.to_string_lossy().into_owned()),
+        _ => return None,
+    };
+    let raw = matches.get_raw(id)?.next_back()?;
+    // A variable that is set to nothing, as compose files do, is a variable that is not set.
+    if source == Source::Variable && raw.is_empty() {
+        return None;
+    }
+    let value = match matches.try_get_one::<bool>(id) {
+        Ok(flag) => flag?.to_string(),
+        Err(_) => matches.get_one::<String>(id)?.clone(),
+    };
+    Some(Given { source, name: name.to_owned(), value, place })
+}
+
+/// The command line as it is read, shown and documented. There is one help; clap's own flag would speak of a shorter one.
+pub fn command() -> Command {
+    let help = Arg::new("help").short('h').long("help").action(ArgAction::Help).help("Print help");
+    Cli::command().disable_help_flag(true).arg(help)
 }
 
 /// The whole help. Built only when it is asked for.
 fn help() -> String {
-    // There is one help; clap's own flag would speak of a shorter one.
-    let flag = Arg::new("help").short('h').long("help").action(ArgAction::Help).help("Print this");
-    Cli::command().disable_help_flag(true).arg(flag).after_help(epilogue()).render_help().to_string()
+    command().after_help(epilogue()).render_help().to_string()
 }
 
 /// Behind the options: examples, the kinds, the keys, the exit codes.

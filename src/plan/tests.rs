@@ -64,7 +64,7 @@ fn what_is_wrong_with_a_declaration_is_said_with_its_name_and_key_and_without_a_
         (&["a=file:x#interval=2s"], "a: interval is longer than max-interval"),
         (
             &["a=file:x#S3CR"],
-            "dependency 1: behind the # stand KEY=VALUE pairs, joined by commas (a literal comma in a value is %2C, a # in the URL is %23)",
+            "a: behind the # stand KEY=VALUE pairs, joined by commas (a literal comma in a value is %2C, a # in the URL is %23)",
         ),
         (&["a=filr:x"], "a: unknown scheme filr:, did you mean file:?"),
         (
@@ -72,7 +72,7 @@ fn what_is_wrong_with_a_declaration_is_said_with_its_name_and_key_and_without_a_
             "a: redis: is not checked by its own protocol; tcp://HOST:PORT waits for the port, exec: for a command",
         ),
         (&["a=file:x", "S3CR"], "dependency 2: not a URL and not HOST:PORT (e.g. postgres://app@db/app, cache:6379)"),
-        (&["a=${NONE}"], "dependency 1: the variable NONE is not set (a default is written ${NONE:-...})"),
+        (&["a=${NONE}"], "a: the variable NONE is not set (a default is written ${NONE:-...})"),
     ] {
         assert_eq!(wrong(declared), want);
     }

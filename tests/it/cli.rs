@@ -27,6 +27,8 @@ fn every_mistake_is_one_line_and_64_and_nothing_is_started() {
         (&[&good, "--timeout="], format!("--timeout: {TIMEOUT}")),
         (&[&good, "-t", "-5"], format!("-5: {UNKNOWN}")),
         (&[&good, "-t", "8days"], "--timeout: longer than 7 days; for no limit write never".into()),
+        (&[&good, "--attempt-timeout", "8days"], "--attempt-timeout: longer than 7 days".into()),
+        (&[&good, "--deadline", "8days"], "--deadline: longer than 7 days".into()),
         (&[&good, "--deadline", "x"], "--deadline: not a duration (e.g. 30s, 2m, 500ms)".into()),
         (&[&good, "--quiet=yes"], "--quiet: takes no value".into()),
         (&[&good, "--backoff", "fast"], "--backoff: is one of adaptive, linear, exponential, constant".into()),
@@ -36,7 +38,9 @@ fn every_mistake_is_one_line_and_64_and_nothing_is_started() {
         (&[&good, "--interval", "0"], "--interval: shorter than 1ms".into()),
         (&[&good, "help"], format!("dependency 2: {NEITHER}")),
         (&[&good, ""], "dependency 2: nothing to wait for: the URL is empty".into()),
-        (&["::1:5432"], "dependency 1: an IPv6 address needs brackets, e.g. [::1:5432]:443".into()),
+        (&["::1:5432"], "dependency 1: an IPv6 address needs brackets, e.g. [::1]:5432".into()),
+        (&["db=tcp://a:99999"], "db: the port is not a number from 1 to 65535 (a / ? # or @ in a password must be percent-encoded, or come from a variable)".into()),
+        (&["db=${NONE}"], "db: the variable NONE is not set (a default is written ${NONE:-...})".into()),
         (&["tcp://cache"], "tcp://cache: tcp: needs a host and a port, e.g. tcp://cache:6379".into()),
         (&["tcp://cache:0"], "dependency 1: the port is not a number from 1 to 65535 (a / ? # or @ in a password must be percent-encoded, or come from a variable)".into()),
         (&["tcp://u:p@cache:1"], "tcp://cache:1: tcp: takes a host and a port and nothing else".into()),
@@ -301,4 +305,8 @@ fn a_variable_set_to_nothing_is_not_set_and_a_wrong_one_is_named() {
     Afterall::waiting_for(["file:/"]).env("AFTERALL_TIMEOUT", "").env("AFTERALL_FORMAT", "").run().code(0).stderr_has("ready");
     let done = Afterall::waiting_for(["file:/"]).env("AFTERALL_MAX_INTERVAL", "x").run();
     done.code(64).stderr("afterall: AFTERALL_MAX_INTERVAL: not a duration (e.g. 30s, 2m, 500ms)\n");
+    let done = Afterall::waiting_for(["file:/"]).env("AFTERALL_DEADLINE", "8days").run();
+    done.code(64).stderr("afterall: AFTERALL_DEADLINE: longer than 7 days\n");
+    let done = Afterall::waiting_for(["file:/"]).env("AFTERALL_FORMAT", "x").run();
+    done.code(64).stderr("afterall: AFTERALL_FORMAT: is one of auto, live, plain, json\n");
 }

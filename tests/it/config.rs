@@ -133,6 +133,54 @@ fn a_flag_beats_a_variable_beats_the_file_and_the_dependency_beats_all() {
 }
 
 #[test]
+fn a_flag_beats_a_variable_beats_the_file_for_what_is_true_or_false_too() {
+    let run = |text: &str, variables: &[(&str, &str)], flags: &[&str]| {
+        let dir = Dir::new();
+        let config = dir.write("afterall.toml", text);
+        let afterall = Afterall::new().arg("-c").arg(config).args(flags);
+        variables.iter().fold(afterall, |afterall, (name, value)| afterall.env(name, value)).run()
+    };
+    for (value, code) in [("0", 64), ("false", 64), ("1", 0), ("", 0)] {
+        run("allow-empty = true\n", &[("AFTERALL_ALLOW_EMPTY", value)], &[]).code(code).any_stderr();
+    }
+    run("allow-empty = false\n", &[("AFTERALL_ALLOW_EMPTY", "1")], &[]).code(0);
+    run("allow-empty = false\n", &[("AFTERALL_ALLOW_EMPTY", "0")], &["--allow-empty"]).code(0);
+    // Which of the two is heeded: one attempt fails, and every attempt is said, or the first, or none.
+    let port = Reserved::new();
+    let lines = |top: &str, variables: &[(&str, &str)], flags: &[&str]| {
+        let text = format!("{top}\ntimeout = '300ms'\n[dependency.a]\nurl = 'tcp://{}'\n", port.address());
+        match run(&text, variables, flags).code(124).any_stderr().stderr_text().matches("waiting: ").count() {
+            0 => "quiet",
+            1 => "normal",
+            _ => "verbose",
+        }
+    };
+    let (q, v) = ("AFTERALL_QUIET", "AFTERALL_VERBOSE");
+    assert_eq!(lines("verbose = true", &[], &[]), "verbose");
+    assert_eq!(lines("verbose = true", &[(v, "0")], &[]), "normal");
+    assert_eq!(lines("verbose = true", &[(v, "")], &[]), "verbose");
+    assert_eq!(lines("verbose = true", &[(q, "0")], &[]), "verbose");
+    assert_eq!(lines("verbose = true", &[(q, "1")], &[]), "quiet");
+    assert_eq!(lines("quiet = true", &[(q, "0")], &[]), "normal");
+    assert_eq!(lines("quiet = true", &[(v, "1")], &[]), "verbose");
+    assert_eq!(lines("quiet = true", &[(q, "1")], &["-v"]), "verbose");
+    assert_eq!(lines("", &[(v, "1")], &["-q"]), "quiet");
+    assert_eq!(lines("verbose = true", &[(v, "0")], &["-v"]), "verbose");
+}
+
+#[test]
+fn a_variable_may_be_the_url_of_a_file_as_it_may_on_the_command_line() {
+    let text = "[dependency.a]\nurl = 'env:A'\n[dependency.b]\nurl = 'migrations+env:B'\nversion = '1'\n";
+    let dir = Dir::new();
+    let config = dir.write("afterall.toml", text);
+    let run = Afterall::new().arg("-c").arg(config).arg("--print-plan");
+    let done = run.env("A", "tcp://localhost:1").env("B", "postgres://app:c4nary@db/app").run().code(0).says_nowhere("c4nary");
+    done.stdout_has("a\n  kind             tcp\n").stdout_has("b\n  kind             migrations\n");
+    assert_eq!(error(text), ":2: url: the variable A is not set (a default is written ${A:-...})");
+    assert!(error("[dependency.a]\nurl = 'env:A#timeout=3'\n").starts_with(":2: url: "));
+}
+
+#[test]
 fn what_only_the_top_of_a_file_knows_is_heeded() {
     with_file("allow-empty = true\n", &[]).code(0);
     with_file("quiet = true\n[dependency.a]\nurl = 'file:/'\n", &[]).code(0);
@@ -210,7 +258,11 @@ fn what_is_wrong_in_a_file_is_told_with_its_line_and_the_nearest_key() {
         ("[dependency.a\n".to_owned(), ":1: "),
         ("timeout = '1s\n".to_owned(), ":1: "),
         ("interval = '5s'\n".to_owned(), "interval is longer than max-interval"),
-        ("deadline = 'soon'\n[dependency.a]\nurl = 'file:/'\n".to_owned(), "deadline: not a duration"),
+        ("deadline = 'soon'\n[dependency.a]\nurl = 'file:/'\n".to_owned(), ":1: deadline: not a duration"),
+        ("\nformat = 'xml'\n[dependency.a]\nurl = 'file:/'\n".to_owned(), ":2: format: is one of auto, live, plain, json"),
+        ("quiet = 'maybe'\n[dependency.a]\nurl = 'file:/'\n".to_owned(), ":1: quiet: is true or false"),
+        ("verbose = 7\n[dependency.a]\nurl = 'file:/'\n".to_owned(), ":1: verbose: is true or false"),
+        ("allow-empty = [true, false]\n".to_owned(), ":1: allow-empty: is true or false"),
     ] {
         let error = error(&text);
         assert!(error.contains(want), "{text}: {error}");

@@ -211,8 +211,8 @@ fn every_command_line_of_the_readme_is_accepted() {
         let here = |word: &String| word.replace("afterall.toml", &toml).replace("/run/secrets/db", &secret);
         let args = std::iter::once("afterall".to_owned()).chain(words.iter().map(here)).map(OsString::from);
         let planned = usage::parse(args).and_then(|asked| match asked {
-            usage::Asked::Wait(mut cli) => {
-                let options = Options::read(&mut cli, &env())?;
+            usage::Asked::Wait(cli) => {
+                let options = Options::read(&cli, &env())?;
                 plan::plan(options.declarations, &options.defaults, &env())
             }
             usage::Asked::Text(_) => panic!("a command line that only asks for help: {words:?}"),

@@ -5,8 +5,7 @@ mod man;
 mod shells;
 
 use crate::support::process::program;
-use afterall::cli::Cli;
-use clap::{Arg, CommandFactory};
+use clap::Arg;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -75,7 +74,7 @@ impl Opt {
 }
 
 fn options() -> Vec<Opt> {
-    let mut command = Cli::command();
+    let mut command = afterall::usage::command();
     // Only then are --help and --version among them.
     command.build();
     command.get_arguments().filter_map(Opt::of).collect()
