@@ -134,3 +134,14 @@ fn a_port_that_speaks_something_else_is_told_for_what_it_is() {
     let url = format!("http://{}/#attempt-timeout=300ms", dripping.address());
     once(&url).code(69).stdout_has("[class=").took(ms(0)..secs(10));
 }
+
+#[test]
+fn a_401_is_final_where_fail_fast_says_so_and_a_paused_server_is_cut() {
+    let server = Nginx::serving("location = /closed { return 401; } location / { return 200 ok; }");
+    let api = format!("api={}#fail-fast=auth,timeout=50s", server.url("/closed"));
+    Afterall::waiting_for([api]).run().code(69).stderr_has("api: cannot become ready: status 401 Unauthorized");
+    server.pause();
+    let api = format!("api={}#timeout=2s,attempt-timeout=500ms", server.url("/"));
+    Afterall::waiting_for([api]).run().code(124).stderr_has("api: timed out: connected to ").stderr_has("[class=timeout attempts=");
+    server.resume();
+}

@@ -149,3 +149,10 @@ fn a_port_that_speaks_something_else_or_nothing_is_told_for_what_it_is() {
     let url = format!("nats://{}#attempt-timeout=200ms", endless.address());
     not_ready(&url, "timeout", "but no NATS INFO within 0.2s");
 }
+
+#[test]
+fn an_authorization_violation_is_final_where_fail_fast_says_so() {
+    let server = Nats::started("authorization { user: app, password: s3cr3t }");
+    let bus = format!("bus=nats://app:other@{}#fail-fast=auth,timeout=50s", server.address());
+    Afterall::waiting_for([bus]).run().code(69).stderr_has("bus: cannot become ready: -ERR 'Authorization Violation'");
+}

@@ -357,3 +357,26 @@ fn what_is_wrong_with_a_declaration_is_found_before_the_first_attempt() {
         Afterall::waiting_for([format!("db={url}")]).run().code(64).stderr_has(want).took(..ms(10_000));
     }
 }
+
+#[test]
+fn a_wrong_password_is_waited_for_until_the_timeout_and_final_where_fail_fast_says_so() {
+    let server = Postgres::started();
+    server.psql("create role app login password 's3cr3t'");
+    server.hba(&["host all all all scram-sha-256"]);
+    let db = format!("db={}", server.url("app", "another", "postgres"));
+    const HINT: &str = "hint: wrong password, or the role or its password does not exist yet\n";
+    let done = Afterall::waiting_for([&db]).args(["-t", "1500ms"]).becoming(sh("echo started")).run();
+    done.code(124).took(ms(1500)..secs(3)).stderr_has("db: timed out: 28P01: ").stderr_has(HINT);
+    let done = Afterall::waiting_for([&db]).args(["--fail-fast", "auth", "-t", "50s"]).becoming(sh("echo started")).run();
+    done.code(69).took(..secs(5)).stderr_has("db: cannot become ready: 28P01: ").stderr_has(HINT);
+}
+
+#[test]
+fn a_server_that_stays_paused_is_cut_at_each_attempts_bound_and_at_the_timeout() {
+    let server = Postgres::started();
+    server.pause();
+    let db = format!("db={}#timeout=2s,attempt-timeout=500ms", server.superuser_url());
+    let done = Afterall::waiting_for([db]).becoming(sh("echo started")).run();
+    done.code(124).took(secs(2)..secs(3)).stderr_has("db: timed out: connected to ").stderr_has("[class=timeout attempts=");
+    server.resume();
+}
