@@ -3,9 +3,9 @@
 //! The map, in the direction in which the arrows point:
 //!
 //! ```text
-//! argv, env, file -> cli (+ expand, spec) -> plan -> wait -- attempt() --> Verdict -- policy --> again or stop
-//!                                                     |-> events -> report
-//!                                                     |-> end    -> exec | exit
+//! argv, env, file -> cli + config -> options -> plan -> wait -- attempt() --> Verdict -- policy --> again or stop
+//!                       (expand, spec, keys)             |-> events -> report
+//!                                                        |-> end    -> exec | exit
 //! ```
 //!
 //! A kind of dependency is one file under [`kinds`] and two adjacent lines in its `mod.rs`; it knows

@@ -142,6 +142,10 @@ fn a_401_is_final_where_fail_fast_says_so_and_a_paused_server_is_cut() {
     Afterall::waiting_for([api]).run().code(69).stderr_has("api: cannot become ready: status 401 Unauthorized");
     server.pause();
     let api = format!("api={}#timeout=2s,attempt-timeout=500ms", server.url("/"));
-    Afterall::waiting_for([api]).run().code(124).stderr_has("api: timed out: connected to ").stderr_has("[class=timeout attempts=");
+    Afterall::waiting_for([api])
+        .run()
+        .code(124)
+        .stderr_has("api: timed out: connected to ")
+        .stderr_has("[class=timeout attempts=");
     server.resume();
 }
