@@ -282,8 +282,8 @@ fn a_terminal_that_nobody_reads_holds_up_neither_the_end_nor_a_signal() {
         kill_process(theirs, Signal::STOP).unwrap();
         let is_over = || proc("stat").is_empty() || proc("stat").contains(") Z ");
         if !ends_itself {
-            // Several frames later it is full.
-            std::thread::sleep(secs(1));
+            let stopped = std::time::Instant::now();
+            wait_until("several frames were due, and the terminal is full", secs(20), || stopped.elapsed() > secs(1));
             assert!(!is_over());
             kill_process(ours, Signal::TERM).unwrap();
         }
