@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     exit::Exit,
-    expand::describe,
+    os::describe,
     signals::{self, Signals},
     text::{MAX_FOREIGN, one_line},
 };

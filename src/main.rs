@@ -3,19 +3,18 @@
 use std::{ffi::OsString, io::Write, process::exit};
 
 use afterall::{
+    cli::{
+        options::Options,
+        usage::{self, Asked},
+    },
     connect::{MAX_CONNECTS, Net},
-    event::End,
     exec::{Command, ExecError},
     exit::Exit,
-    expand::Env,
-    kinds,
-    options::Options,
-    plan, print_plan,
+    kinds, plan,
     report::{self, Notifying, Report, Subject, Verbosity, last_line, note},
     signals::{Signals, die_of},
-    spec::ConfigError,
-    usage::{self, Asked},
-    wait::{Dependency, World, wait},
+    spec::{ConfigError, expand::Env},
+    wait::{Dependency, World, event::End, wait},
 };
 
 #[allow(clippy::exit)] // Here and nowhere else; dropping the runtime would wait for a resolver that hangs.
@@ -80,7 +79,7 @@ fn run() -> Result<Exit, Stopped> {
         plan.notes.iter().for_each(|remark| note(options.format, remark));
     }
     if cli.print_plan {
-        let text = print_plan::text(&plan, options.deadline, command.as_ref().map(Command::name).as_deref());
+        let text = plan::print::text(&plan, options.deadline, command.as_ref().map(Command::name).as_deref());
         // Proving it right is half of what a printed plan is for.
         let (_, remarks) = plan::build(plan.planned)?;
         remark(&remarks, &options);

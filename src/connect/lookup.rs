@@ -11,8 +11,8 @@ use std::{
 use tokio::{sync::watch, task::spawn_blocking, time::Instant};
 
 use crate::{
-    expand::describe,
-    probe::{Class, Failure},
+    os::describe,
+    probe::failure::{Class, Failure},
 };
 
 /// A blocking lookup: every address of a name, with port 0.

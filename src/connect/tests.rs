@@ -1,4 +1,5 @@
 use super::*;
+use crate::probe::Attempt;
 
 fn v4(last: u8) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, last], 1))

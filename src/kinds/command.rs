@@ -22,10 +22,10 @@ use tokio::{
 use crate::{
     connect::is_local_limit,
     exec,
-    expand::describe,
-    probe::{Attempt, Attempting, Class, Failure, Kind, Probe, Verdict},
+    os::describe,
+    probe::{Attempt, Attempting, Class, Failure, Probe, Verdict},
     signals,
-    spec::{ConfigError, Spec},
+    spec::{ConfigError, Kind, Spec},
     text::{MAX_FOREIGN, one_line},
 };
 

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::{
-    probe::{Attempt, Attempting, Class, Failure, Key, Kind, Probe, Verdict},
-    spec::{ConfigError, Spec},
+    probe::{Attempt, Attempting, Class, Failure, Probe, Verdict},
+    spec::{ConfigError, Key, Kind, Spec},
 };
 
 /// The kind.

@@ -6,9 +6,9 @@ use regex_lite::Regex;
 
 use crate::{
     connect::is_local_limit,
-    expand::describe,
-    probe::{Attempt, Attempting, Class, Failure, Key, Kind, Probe, Verdict},
-    spec::{ConfigError, Spec},
+    os::describe,
+    probe::{Attempt, Attempting, Class, Failure, Probe, Verdict},
+    spec::{ConfigError, Key, Kind, Spec},
     text::pattern,
 };
 

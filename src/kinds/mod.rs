@@ -1,10 +1,10 @@
 //! The kinds of dependency. A kind is one file and two adjacent lines here.
 
-use crate::{probe::Kind, text::nearest};
+use crate::{spec::Kind, text::nearest};
 
 #[rustfmt::skip]
 mod list {
-    use crate::probe::Kind;
+    use crate::spec::Kind;
 
     /// Every kind, in the order of the documentation.
     pub static KINDS: &[&Kind] = &[

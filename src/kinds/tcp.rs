@@ -2,8 +2,8 @@
 
 use crate::{
     connect::Endpoint,
-    probe::{Attempt, Attempting, Kind, Probe, Verdict},
-    spec::{ConfigError, Spec},
+    probe::{Attempt, Attempting, Probe, Verdict},
+    spec::{ConfigError, Kind, Spec},
 };
 
 /// The kind.

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use super::Planned;
-use crate::{keys::Timeout, spec::ConfigError, text::nearest};
+use crate::{spec::ConfigError, text::nearest, wait::settings::Timeout};
 
 /// Resolves every `after` to places in the plan.
 ///

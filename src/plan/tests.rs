@@ -1,5 +1,6 @@
 use super::*;
-use crate::keys::{OnTimeout, Timeout};
+use crate::cli::options::{VARIABLE, declared};
+use crate::wait::settings::{OnTimeout, Timeout};
 use std::{ffi::OsString, time::Duration};
 
 fn env() -> Env {
@@ -11,9 +12,9 @@ fn env() -> Env {
     })
 }
 
-fn planned_with(declared: &[&str], defaults: &Settings) -> Result<Plan, String> {
-    let args: Vec<OsString> = declared.iter().map(Into::into).collect();
-    declarations(&args, &env()).and_then(|declarations| plan(declarations, defaults, &env())).map_err(|e| e.to_string())
+fn planned_with(texts: &[&str], defaults: &Settings) -> Result<Plan, String> {
+    let args: Vec<OsString> = texts.iter().map(Into::into).collect();
+    declared(&args, &env()).and_then(|declarations| plan(declarations, defaults, &env())).map_err(|e| e.to_string())
 }
 
 fn planned(declared: &[&str]) -> Result<Plan, String> {
@@ -108,25 +109,25 @@ fn after_names_other_dependencies_and_no_chain_comes_back() {
 fn the_variable_is_read_where_argv_declares_nothing() {
     let of = |args: &[&str]| {
         let args: Vec<OsString> = args.iter().map(Into::into).collect();
-        let declared = declarations(&args, &env()).unwrap();
+        let declared = declared(&args, &env()).unwrap();
         declared.into_iter().map(|d| (d.name, d.rest.plain())).collect::<Vec<_>>()
     };
     let named = |name: &str, rest: &str| (Some(name.to_owned()), rest.to_owned());
     assert_eq!(of(&[]), [(None, "//a:1".to_owned()), named("b", "/x y"), named("c", "/z z")]);
     assert_eq!(of(&["d=file:w"]), [named("d", "w")]);
     let open = Env::new(|_| Some("'S3CR".into()));
-    assert_eq!(declarations(&[], &open).err().unwrap().to_string(), "AFTERALL_DEPENDENCIES: a quote is not closed");
+    assert_eq!(declared(&[], &open).err().unwrap().to_string(), "AFTERALL_DEPENDENCIES: a quote is not closed");
     let wrong = Env::new(|_| Some("file:x S3CR".into()));
-    let said = declarations(&[], &wrong).err().unwrap().to_string();
+    let said = declared(&[], &wrong).err().unwrap().to_string();
     assert!(said.starts_with("AFTERALL_DEPENDENCIES 2: not a URL") && !said.contains("S3CR"), "{said}");
-    assert!(declarations(&[], &Env::new(|_| None)).unwrap().is_empty());
+    assert!(declared(&[], &Env::new(|_| None)).unwrap().is_empty());
 }
 
 #[test]
 fn an_argument_that_is_not_utf8_is_an_error() {
     use std::os::unix::ffi::OsStringExt;
     let args = [OsString::from("file:x"), OsString::from_vec(vec![0xff])];
-    assert_eq!(declarations(&args, &env()).err().unwrap().to_string(), "dependency 2: is not UTF-8");
+    assert_eq!(declared(&args, &env()).err().unwrap().to_string(), "dependency 2: is not UTF-8");
 }
 
 #[test]

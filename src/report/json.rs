@@ -6,11 +6,13 @@ use serde_json::{Value, json};
 
 use super::{A_MOMENT, Report, Subject, Verbosity, progress::Progress, write};
 use crate::{
-    event::{End, Event, What},
-    keys::Timeout,
     probe::Failure,
     signals,
-    wait::Listener,
+    wait::{
+        Listener,
+        event::{End, Event, What},
+        settings::Timeout,
+    },
 };
 
 /// The longest string as it is written, in bytes: three of them, which no object exceeds, and the rest fit into one line.

@@ -16,10 +16,10 @@ use super::{
     progress::Progress,
     write,
 };
-use crate::{
+use crate::wait::{
+    Listener,
     event::{End, Event},
-    keys::Timeout,
-    wait::Listener,
+    settings::Timeout,
 };
 
 const FRAMES: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
@@ -153,7 +153,9 @@ fn moving_lines(dependencies: &[Progress], elapsed: Duration, spinner: char, row
     let mut lines: Vec<String> = Vec::new();
     for progress in &waiting[..shown] {
         let left = match progress.subject.timeout {
-            Timeout::After(timeout) => format!("{} left", elapsed_text(timeout.saturating_sub(elapsed))),
+            Timeout::After(timeout) => {
+                format!("{} left", elapsed_text(timeout.saturating_sub(elapsed)))
+            }
             Timeout::Once => "one attempt".to_owned(),
             Timeout::Never => "no limit".to_owned(),
         };
@@ -170,8 +172,8 @@ fn moving_lines(dependencies: &[Progress], elapsed: Duration, spinner: char, row
 mod tests {
     use super::*;
     use crate::{
-        event::What,
         probe::{Class, Failure},
+        wait::event::What,
     };
 
     #[test]

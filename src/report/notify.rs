@@ -15,10 +15,12 @@ use std::{
 
 use super::{Report, Subject, progress::Progress};
 use crate::{
-    event::{End, Event},
-    keys::Timeout,
     text::one_line,
-    wait::Listener,
+    wait::{
+        Listener,
+        event::{End, Event},
+        settings::Timeout,
+    },
 };
 
 /// How far a unit's timeout is pushed each time. The last push is what the command has to come up in.

@@ -4,9 +4,11 @@ use std::io::Write;
 
 use super::{Report, Subject, json, progress::Progress};
 use crate::{
-    event::{End, Event, What},
     signals,
-    wait::Listener,
+    wait::{
+        Listener,
+        event::{End, Event, What},
+    },
 };
 
 /// The report of a single look.
@@ -55,7 +57,9 @@ impl Once {
         let width = self.dependencies.iter().map(|(progress, _)| progress.subject.name.chars().count()).max().unwrap_or(0);
         let row = |(progress, event): &(Progress, Option<Event>)| {
             let name = &progress.subject.name;
-            let Some(event) = event else { return format!("{name:width$}  {:10}  no attempt came to an end\n", "not ready") };
+            let Some(event) = event else {
+                return format!("{name:width$}  {:10}  no attempt came to an end\n", "not ready");
+            };
             let trip = format!("{:.1} ms", event.elapsed.as_secs_f64() * 1000.0);
             let (state, what) = match &event.what {
                 What::Ready(detail) => ("ready", detail.clone()),

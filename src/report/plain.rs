@@ -4,9 +4,11 @@ use std::time::Instant;
 
 use super::{Report, Subject, Verbosity, described, described_last, elapsed_text, last_line, line, progress::Progress};
 use crate::{
-    event::{End, Event, What},
     signals,
-    wait::Listener,
+    wait::{
+        Listener,
+        event::{End, Event, What},
+    },
 };
 
 /// The report as lines of a log.

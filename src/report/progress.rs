@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::Subject;
 use crate::{
-    event::{Event, What},
     probe::{Class, Failure},
+    wait::event::{Event, What},
 };
 
 /// At most one line per dependency in this time, where only the class changes.
@@ -59,7 +59,7 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::Timeout;
+    use crate::wait::settings::Timeout;
 
     #[test]
     fn a_line_is_due_at_first_then_on_a_change_then_now_and_then() {

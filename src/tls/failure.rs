@@ -6,7 +6,7 @@ use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerInco
 
 use crate::{
     connect::{Endpoint, is_local_limit, stream_failure},
-    expand::describe,
+    os::describe,
     probe::{Class, Cost, Failure},
     text::quoted,
 };

@@ -7,7 +7,7 @@ use rustls::{
 };
 
 use super::Problem;
-use crate::{expand::read_bytes, text::path_shown};
+use crate::{os::read_bytes, text::path_shown};
 
 /// The largest PEM file that is read, in bytes; the system's bundles have a quarter of a megabyte.
 const MAX_PEM: u64 = 4 << 20;

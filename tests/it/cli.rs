@@ -1,7 +1,7 @@
 //! The command line: what it says of mistakes, what help holds, where values come from, and that no secret is ever shown.
 
 use crate::support::{Afterall, Dir, Reserved, Scripted, ms, sh};
-use afterall::{exit, keys::COMMON, kinds::KINDS};
+use afterall::{exit, kinds::KINDS, wait::settings::COMMON};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 

@@ -1,12 +1,15 @@
 //! README.md against the code: its tables are the registries', its commands are accepted, and its exit codes are what happens.
 
 use crate::support::{Afterall, Dir};
-use afterall::expand::Env;
-use afterall::keys::{COMMON, Settings};
+use afterall::cli::options::Options;
 use afterall::kinds::KINDS;
-use afterall::options::Options;
-use afterall::probe::{Class, Key};
-use afterall::{cli::Cli, config, exit, plan, usage};
+use afterall::spec::expand::Env;
+use afterall::wait::settings::{COMMON, Settings};
+use afterall::{
+    cli::{Cli, config, usage},
+    exit, plan,
+};
+use afterall::{probe::Class, spec::Key};
 use clap::CommandFactory;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -38,7 +41,7 @@ fn written(key: &Key) -> String {
 
 /// How each kind is written, and when it is ready.
 fn kinds() -> String {
-    let row = |kind: &&afterall::probe::Kind| {
+    let row = |kind: &&afterall::spec::Kind| {
         let schemes: Vec<String> = kind.schemes.iter().map(|scheme| code(&format!("{scheme}:"))).collect();
         let usages: Vec<String> = kind.usage.split(", ").map(code).collect();
         vec![schemes.join(" "), usages.join("<br>"), kind.summary.to_owned()]
@@ -94,7 +97,7 @@ fn option(long: &str, with_value: bool) -> Option<(String, String)> {
 }
 
 fn common() -> String {
-    let row = |common: &afterall::keys::Common| {
+    let row = |common: &afterall::wait::settings::Common| {
         let (option, variable) = option(common.key.name, false).unwrap_or_default();
         vec![written(&common.key), option, variable, common.default.to_owned(), common.key.help.to_owned()]
     };

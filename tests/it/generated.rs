@@ -59,7 +59,7 @@ impl Opt {
     fn choices(&self) -> Vec<&'static str> {
         match self.long.as_str() {
             "format" => afterall::report::Format::ALL.map(|(name, _)| name).to_vec(),
-            long => afterall::keys::choices(long),
+            long => afterall::wait::settings::choices(long),
         }
     }
 
@@ -74,7 +74,7 @@ impl Opt {
 }
 
 fn options() -> Vec<Opt> {
-    let mut command = afterall::usage::command();
+    let mut command = afterall::cli::usage::command();
     // Only then are --help and --version among them.
     command.build();
     command.get_arguments().filter_map(Opt::of).collect()
@@ -152,7 +152,7 @@ fn man_shows_every_section_kind_key_option_and_exit_code() {
         wanted.extend(kind.schemes.iter().map(|scheme| format!("{scheme}:")));
         wanted.extend(kind.own_keys().map(|key| key.help.to_owned()));
     }
-    wanted.extend(afterall::keys::COMMON.iter().map(|common| common.key.help.to_owned()));
+    wanted.extend(afterall::wait::settings::COMMON.iter().map(|common| common.key.help.to_owned()));
     wanted.extend(afterall::exit::TABLE.iter().map(|(_, meaning)| meaning.replace('`', "")));
     let flat = text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
     for wanted in wanted {

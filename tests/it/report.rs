@@ -9,7 +9,9 @@ fn refusing(port: &Reserved) -> String {
 /// The lines with all that time decides taken out: `attempt=12` is `attempt=N`, `elapsed=0.3s` is `elapsed=N`.
 fn shape(text: &str) -> Vec<String> {
     let word = |word: &str| match word.split_once('=') {
-        Some((key @ ("attempt" | "attempts" | "elapsed"), value)) if value.ends_with(']') => format!("{key}=N]"),
+        Some((key @ ("attempt" | "attempts" | "elapsed"), value)) if value.ends_with(']') => {
+            format!("{key}=N]")
+        }
         Some((key @ ("attempt" | "attempts" | "elapsed" | "[attempts"), _)) => format!("{key}=N"),
         _ => word.to_owned(),
     };

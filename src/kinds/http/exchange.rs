@@ -3,11 +3,11 @@
 use std::{future::Future, pin::pin, time::Duration};
 
 use http_body_util::{BodyExt, Empty};
-use hyper::{HeaderMap, Request, StatusCode, body::Bytes, body::Incoming, client::conn::http1};
+use hyper::{Request, StatusCode, body::Bytes, body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 
-use super::failure;
+use super::{answer::Answer, failure};
 use crate::{
     connect::{Endpoint, Recorded, Stream},
     probe::{Attempt, Failure},
@@ -21,15 +21,6 @@ const MAX_LINE: usize = 16 * 1024;
 
 /// How long a body may take that nothing depends on.
 const COURTESY: Duration = Duration::from_millis(100);
-
-/// A response.
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
-    /// There is more of the body than was read.
-    pub(super) cut: bool,
-}
 
 /// Sends `request` and takes in the response; its whole body only if `needs_body` says so of its status.
 pub(super) async fn exchange(

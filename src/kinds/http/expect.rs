@@ -3,7 +3,7 @@
 use regex_lite::Regex;
 use serde_json::Value;
 
-use super::{exchange::Answer, failure};
+use super::{answer::Answer, failure};
 use crate::{
     probe::{Class, Failure},
     spec::{ConfigError, Spec},
@@ -135,7 +135,9 @@ impl Json {
 
     fn check(&self, body: &Value) -> Result<(), String> {
         let pointer = &self.pointer;
-        let Some(found) = body.pointer(pointer) else { return Err(format!("the body has no {pointer}")) };
+        let Some(found) = body.pointer(pointer) else {
+            return Err(format!("the body has no {pointer}"));
+        };
         match &self.wanted {
             Some(wanted) if equal(found, wanted) => Ok(()),
             Some(wanted) => {

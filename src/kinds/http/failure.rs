@@ -4,7 +4,7 @@ use std::{error::Error, io};
 
 use hyper::StatusCode;
 
-use super::{exchange::Answer, retry_after};
+use super::{answer::Answer, retry_after};
 use crate::{
     connect::Endpoint,
     probe::{Class, Failure},

@@ -13,10 +13,10 @@ use super::{
 };
 use crate::{
     connect::{Endpoint, Stream, stream_failure},
-    expand::Text,
     probe::{Attempt, Class, Failure},
-    spec::{ConfigError, Spec},
-    text::{Secret, quoted},
+    secret::Secret,
+    spec::{ConfigError, Spec, expand::Text},
+    text::quoted,
 };
 
 /// The longest head of an answer to CONNECT, in bytes.

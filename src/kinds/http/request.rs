@@ -9,10 +9,7 @@ use hyper::{
 };
 use url::{Position, Url};
 
-use crate::{
-    expand::Text,
-    spec::{ConfigError, Spec},
-};
+use crate::spec::{ConfigError, Spec, expand::Text};
 
 /// What is the same in every request of one dependency.
 pub(super) struct Template {
@@ -29,7 +26,9 @@ impl Template {
         let method = match spec.key("method") {
             None | Some("GET") => Method::GET,
             Some("HEAD") => Method::HEAD,
-            Some(_) => return Err(spec.key_error("method", "is GET or HEAD: a probe changes nothing")),
+            Some(_) => {
+                return Err(spec.key_error("method", "is GET or HEAD: a probe changes nothing"));
+            }
         };
         let mut own = HeaderMap::new();
         for header in spec.all("header") {
@@ -107,7 +106,9 @@ fn authorization(spec: &Spec, userinfo: Option<&Text>) -> Result<Option<(&'stati
     let (key, secret) = match (user, password, bearer) {
         (None, None, None) => return Ok(None),
         (None, None, Some(token)) => ("bearer", spec.secret(format!("Bearer {}", token.reveal()))),
-        (_, _, Some(_)) => return Err(spec.key_error("bearer", "a user is given too; one is enough")),
+        (_, _, Some(_)) => {
+            return Err(spec.key_error("bearer", "a user is given too; one is enough"));
+        }
         (None, Some(_), None) => return Err(spec.key_error("password", "needs a user")),
         (Some(user), _, None) if user.contains(':') => {
             return Err(spec.key_error("user", "holds a colon, which HTTP Basic cannot carry"));

@@ -4,8 +4,7 @@ use url::{Host, Position, Url};
 
 use crate::{
     connect::Endpoint,
-    expand::Text,
-    spec::{ConfigError, Spec},
+    spec::{ConfigError, Spec, expand::Text},
 };
 
 /// The URL without userinfo, and where its server listens.

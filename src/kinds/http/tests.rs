@@ -9,7 +9,11 @@ use tokio::{
 };
 
 use super::*;
-use crate::{connect::Net, expand::Env, probe::Stage, spec::Declaration};
+use crate::{
+    connect::Net,
+    probe::Stage,
+    spec::{Declaration, expand::Env},
+};
 
 fn spec_with(text: &str, env: &Env) -> Spec {
     let declaration = Declaration::parse("here", text, env).unwrap();

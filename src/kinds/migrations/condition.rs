@@ -1,9 +1,11 @@
 //! Whether what is recorded is what is wanted. Pure: rows, locks and the wish in, a decision out.
 
 use super::{
+    key::Order,
     locks::Held,
     records::{Fate, Records},
-    tool::{Order, Record, Row, State, Tool},
+    row::{Row, State},
+    tool::{Record, Tool},
     wanted::{Want, Wanted},
 };
 use crate::probe::Class;

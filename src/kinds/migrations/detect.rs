@@ -45,7 +45,9 @@ pub struct Relation {
 impl Relation {
     /// Reads a row of [`RELATIONS`].
     pub fn read(row: &[Option<String>]) -> Option<Self> {
-        let [Some(oid), Some(schema), Some(name), Some(usage), Some(select), Some(columns)] = row else { return None };
+        let [Some(oid), Some(schema), Some(name), Some(usage), Some(select), Some(columns)] = row else {
+            return None;
+        };
         let column = |line: &str| line.rsplit_once(':').map(|(name, typname)| (name.to_owned(), typname.to_owned()));
         Some(Self {
             oid: oid.clone(),
@@ -228,7 +230,9 @@ impl Search {
             (Some(theirs), [entry]) => {
                 let ours = &entry.tool;
                 let why = match entry.wanted {
-                    Some(_) => format!("the files in dir are {}'s (such as {})", ours.name, ours.example),
+                    Some(_) => {
+                        format!("the files in dir are {}'s (such as {})", ours.name, ours.example)
+                    }
                     None => format!("tool={} is wanted", ours.name),
                 };
                 format!("{table} is {}'s, but {why}", theirs.name)
@@ -246,7 +250,9 @@ impl Search {
 
     fn looked_for(&self, path: &[String]) -> String {
         let tables = match &self.table {
-            Some(TableName { schema: Some(schema), table }) => return format!("{}.{}", shown(schema), shown(table)),
+            Some(TableName { schema: Some(schema), table }) => {
+                return format!("{}.{}", shown(schema), shown(table));
+            }
             Some(TableName { schema: None, table }) => shown(table),
             None => {
                 let mut tables: Vec<_> = self.entries.iter().map(|entry| shown(entry.tool.table)).collect();

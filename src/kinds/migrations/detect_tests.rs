@@ -26,8 +26,12 @@ fn path() -> Vec<String> {
 /// `TOOL SCHEMA.TABLE`, or what is said instead.
 fn found(search: &Search, relations: &[Relation]) -> String {
     match search.find(relations, &path()) {
-        Found::Table(place, relation) => format!("{} {}", search.entries[place].tool.name, relation.full_name()),
-        Found::None(looked_for, others) => format!("none: {looked_for}; {}", others.unwrap_or_default()),
+        Found::Table(place, relation) => {
+            format!("{} {}", search.entries[place].tool.name, relation.full_name())
+        }
+        Found::None(looked_for, others) => {
+            format!("none: {looked_for}; {}", others.unwrap_or_default())
+        }
         Found::Unclear(what) => what,
     }
 }

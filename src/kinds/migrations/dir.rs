@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::expand::{describe, read_bytes};
+use crate::os::{describe, read_bytes};
 
 /// More files than this are no directory of migrations.
 const MAX_FILES: usize = 50_000;
@@ -187,7 +187,9 @@ fn fits(pattern: &str, name: &str) -> bool {
 fn set(pattern: &[char], p: usize, c: char) -> Option<usize> {
     let negated = matches!(pattern.get(p + 1), Some('!' | '^'));
     let start = p + 1 + usize::from(negated);
-    let Some(end) = (start + 1..pattern.len()).find(|at| pattern[*at] == ']') else { return (c == '[').then_some(p + 1) };
+    let Some(end) = (start + 1..pattern.len()).find(|at| pattern[*at] == ']') else {
+        return (c == '[').then_some(p + 1);
+    };
     let (mut at, mut found) = (start, false);
     while at < end {
         if at + 2 < end && pattern[at + 1] == '-' {

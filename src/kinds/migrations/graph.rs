@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::tool::{Row, State};
+use super::row::{Row, State};
 
 /// A revision and what it comes after.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

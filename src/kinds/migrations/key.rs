@@ -2,7 +2,18 @@
 
 use std::cmp::Ordering;
 
-use super::tool::Order;
+/// How keys follow each other, for the latest one, for baselines, and for tools that keep one row alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// As integers.
+    Number,
+    /// Byte by byte.
+    Text,
+    /// As Flyway's versions: parts between dots, each an integer, a missing one 0.
+    Dotted,
+    /// By something that keys do not show.
+    None,
+}
 
 /// As it stands.
 pub fn exact(key: &str) -> String {

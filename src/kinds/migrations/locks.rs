@@ -43,7 +43,9 @@ pub fn live(rows: &[Vec<Option<String>>], keys: &[i64]) -> Vec<Held> {
         let who = pid.as_deref().map(|pid| format!(" (server process {pid})")).unwrap_or_default();
         let key = key.as_ref().and_then(|key| key.parse::<i64>().ok());
         let what = match kind.as_str() {
-            "advisory" if key.is_some_and(|key| keys.contains(&key)) => format!("its advisory lock is held{who}"),
+            "advisory" if key.is_some_and(|key| keys.contains(&key)) => {
+                format!("its advisory lock is held{who}")
+            }
             // Whoever only reads holds less. Autovacuum holds one of these too, and cannot be told apart without a right to:
             // it is done soon.
             "relation" if writes(mode) => format!("the table is locked in mode {mode}{who}"),

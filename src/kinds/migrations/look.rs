@@ -10,7 +10,8 @@ use super::{
     detect::{Found, RELATIONS, Relation, SURROUNDINGS, Search, lock_table},
     locks::{HELD, Held, advisory_keys, live},
     name::{quoted, search_path, shown},
-    tool::{Lock, Row, State, Tool},
+    row::{Row, State},
+    tool::{Lock, Tool},
 };
 use crate::{
     kinds::postgres::{Error, Phase, Question, Session},
@@ -217,7 +218,9 @@ impl Looking<'_> {
 
     /// What a refusal means while the table is being read.
     fn refused(&self, error: Error) -> Failure {
-        let Error::Server(refusal) = &error else { return self.session.failure(error, Phase::Command) };
+        let Error::Server(refusal) = &error else {
+            return self.session.failure(error, Phase::Command);
+        };
         let (table, user) = (&self.table, shown(&self.user));
         let logged = |class, what: String| Failure::new(class, what).cost(Cost::Logged);
         match refusal.code.as_str() {

@@ -11,6 +11,7 @@ mod condition;
 mod detect;
 mod dir;
 mod documented;
+mod files;
 mod graph;
 mod key;
 mod locks;
@@ -18,6 +19,7 @@ mod look;
 mod name;
 mod readers;
 mod records;
+mod row;
 mod tool;
 mod tools;
 mod wanted;
@@ -37,8 +39,8 @@ use self::{
 };
 use super::postgres::{LOGIN_KEYS, Target};
 use crate::{
-    probe::{Attempt, Attempting, Key, Kind, Probe},
-    spec::{ConfigError, Spec},
+    probe::{Attempt, Attempting, Probe},
+    spec::{ConfigError, Key, Kind, Spec},
     text::nearest,
     tls,
 };
@@ -191,7 +193,9 @@ fn nothing_in(dir: &str, tool: Option<&'static str>) -> String {
     match (tool, entries().next().map(|entry| entry.files)) {
         (Some("liquibase"), _) => readers::liquibase::INSTEAD.to_owned(),
         (Some(tool), Some(Files::Undefined(why))) => format!("{tool}: {why}; use version="),
-        (Some(tool), _) => format!("{dir} holds no migration of {tool}'s (such as {})", examples.join(" or ")),
+        (Some(tool), _) => {
+            format!("{dir} holds no migration of {tool}'s (such as {})", examples.join(" or "))
+        }
         (None, _) => format!("{dir} holds no migration of any known tool (for others: table=, column= and key-pattern=)"),
     }
 }

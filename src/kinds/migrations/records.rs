@@ -4,7 +4,8 @@ use std::cmp::Ordering;
 
 use super::{
     key::compare,
-    tool::{Record, Row, State, Tool},
+    row::{Row, State},
+    tool::{Record, Tool},
     wanted::Want,
 };
 

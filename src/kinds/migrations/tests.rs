@@ -56,8 +56,8 @@ fn built(keys: &[(&str, &str)]) -> Result<Box<dyn Probe>, String> {
             at: None,
         })
         .collect();
-    let rest = crate::expand::Text::literal("//app@127.0.0.1:5432/app");
-    let env = crate::expand::Env::new(|_| None);
+    let rest = crate::spec::expand::Text::literal("//app@127.0.0.1:5432/app");
+    let env = crate::spec::expand::Env::new(|_| None);
     let spec = Spec::new("schema".to_owned(), "migrations+postgres".to_owned(), rest, keys, env);
     build(&spec).map_err(|error| error.to_string())
 }

@@ -1,6 +1,6 @@
 //! What a migration tool is to us: data. Its table, how the table is told from others, one SELECT, its locks, its files.
 
-use super::{dir::Listing, wanted::Wanted};
+use super::{dir::Listing, key::Order, wanted::Wanted};
 
 /// One tool and one of the tables that it may write. A tool that has had several tables has several entries of one name.
 #[derive(Clone, Copy)]
@@ -131,19 +131,6 @@ impl Shape {
     }
 }
 
-/// How keys follow each other, for the latest one, for baselines, and for tools that keep one row alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// As integers.
-    Number,
-    /// Byte by byte.
-    Text,
-    /// As Flyway's versions: parts between dots, each an integer, a missing one 0.
-    Dotted,
-    /// By something that keys do not show.
-    None,
-}
-
 /// What the rows of a table are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Record {
@@ -198,63 +185,4 @@ pub enum Scope {
     Deep,
     /// Whole paths below the directory; the first component is what the migration is called.
     Path,
-}
-
-/// One row of a history table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// What the tool calls the migration.
-    pub key: String,
-    /// What became of it.
-    pub state: State,
-    /// Further names for it.
-    pub aliases: Vec<String>,
-}
-
-/// What a row says of its migration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
-    /// Nothing about a migration: a mark of the tool's.
-    Marker,
-    /// Taken back.
-    Reverted,
-    /// Declared as rolled back after a failure.
-    RolledBack,
-    /// Done, and with it all that come before.
-    Baseline,
-    /// Done.
-    Applied,
-    /// Begun; whether anybody still works on it, locks tell.
-    Unfinished,
-    /// Begun, and either still running or failed: locks tell which.
-    Dirty,
-    /// Failed.
-    Failed,
-}
-
-impl State {
-    /// The state that a SELECT's second column names.
-    pub fn read(word: &str) -> Option<Self> {
-        Some(match word {
-            "applied" => State::Applied,
-            "baseline" => State::Baseline,
-            "failed" => State::Failed,
-            "dirty" => State::Dirty,
-            "unfinished" => State::Unfinished,
-            "reverted" => State::Reverted,
-            "rolled back" => State::RolledBack,
-            "marker" => State::Marker,
-            _ => return None,
-        })
-    }
-
-    /// Whether the migration's changes are there.
-    pub fn is_done(self) -> bool {
-        matches!(self, State::Applied | State::Baseline)
-    }
-
-    /// Whether it is recorded as failed; of a dirty one, as long as no migrator is at work.
-    pub fn is_failed(self) -> bool {
-        matches!(self, State::Failed | State::Dirty)
-    }
 }

@@ -4,13 +4,13 @@
 //! its source or seen with the real one; the README's section on migration tools says which, and what each cannot tell.
 
 use super::{
-    key::{dotted, exact, leading_number, lower, number, script},
+    key::{Order, dotted, exact, leading_number, lower, number, script},
     locks,
     readers::{alembic, atlas, django, drizzle, flyway, liquibase, sequel, sqitch},
     tool::{
         EACH,
         Family::*,
-        Files, Home, Lock, Order, Record, Scope,
+        Files, Home, Lock, Record, Scope,
         Shape::{AtLeast, Exactly},
         Tool,
     },

@@ -4,9 +4,10 @@ use serde_json::{Map, Value};
 
 use super::{info::Info, nkey::Nkey};
 use crate::{
-    expand::{Text, read_small},
-    spec::{ConfigError, Spec},
-    text::{Secret, path_shown},
+    os::read_small,
+    secret::Secret,
+    spec::{ConfigError, Spec, expand::Text},
+    text::path_shown,
 };
 
 /// The credentials for one server.

@@ -11,9 +11,11 @@ use tokio::{
 use super::*;
 use crate::{
     connect::Net,
-    expand::{Env, Text},
     probe::Stage,
-    spec::Declaration,
+    spec::{
+        Declaration,
+        expand::{Env, Text},
+    },
 };
 
 fn spec(text: &str) -> Spec {
@@ -50,7 +52,9 @@ async fn ask(keys: &str, says: &'static str, answers: &'static str) -> (String, 
     let attempt = Attempt::new(&net, Instant::now() + Duration::from_secs(5), &stage);
     let verdict = match probe.attempt(&attempt).await {
         Verdict::Ready(detail) => format!("ready: {detail}"),
-        Verdict::NotYet(failure) => format!("{}: {}", failure.class, failure.message.replace(&port.to_string(), "PORT")),
+        Verdict::NotYet(failure) => {
+            format!("{}: {}", failure.class, failure.message.replace(&port.to_string(), "PORT"))
+        }
         Verdict::Hopeless(failure) => format!("hopeless: {}", failure.message),
     };
     (verdict, serve.await.unwrap())

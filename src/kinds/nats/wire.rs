@@ -82,7 +82,9 @@ impl<'a> Wire<'a> {
         loop {
             match self.next().await {
                 Ok(_) => {}
-                Err(failure) if failure.class == Class::Connect => return Err(late_failure(&error, self.endpoint)),
+                Err(failure) if failure.class == Class::Connect => {
+                    return Err(late_failure(&error, self.endpoint));
+                }
                 Err(failure) => return Err(failure),
             }
         }

@@ -10,10 +10,7 @@ use super::{
     session::{Error, Session},
     target::{Server, Target, Wanted},
 };
-use crate::{
-    connect::ask_each,
-    probe::{Attempt, Attempting, Class, Failure, Verdict},
-};
+use crate::probe::{Attempt, Attempting, Class, Failure, Verdict, ask_each};
 
 /// What is to be known of a server once a session is open.
 pub trait Question: Send + Sync {

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     probe::{Attempt, Class, Cost, Failure},
-    text::Secret,
+    secret::Secret,
 };
 
 /// A login that did not succeed, and how far it came.
@@ -114,7 +114,9 @@ impl Conversation<'_> {
                     attempt.stage(format!("authenticated by {to}, but no ReadyForQuery"));
                 }
                 Message::ReadyForQuery(_) if self.done => return Ok(()),
-                Message::ErrorResponse(body) => return Err(Error::Server(PgError::read(body.fields()))),
+                Message::ErrorResponse(body) => {
+                    return Err(Error::Server(PgError::read(body.fields())));
+                }
                 Message::ParameterStatus(body) => note(about, &body),
                 Message::BackendKeyData(_) | Message::NoticeResponse(_) | Message::NotificationResponse(_) => {}
                 request if !self.done => {

@@ -27,8 +27,8 @@ pub use session::{Column, Error, Prepared, Row, Session};
 pub use target::{KEYS as LOGIN_KEYS, Target};
 
 use crate::{
-    probe::{Attempt, Attempting, Key, Kind, Probe},
-    spec::{ConfigError, Spec},
+    probe::{Attempt, Attempting, Probe},
+    spec::{ConfigError, Key, Kind, Spec},
     tls,
 };
 use query::Check;

@@ -27,7 +27,9 @@ pub(super) async fn open(attempt: &Attempt<'_>, target: &Target, server: &Server
     let is_down = match &opened {
         Ok(_) => false,
         Err(Error::Server(error)) => error.is_starting(),
-        Err(Error::Failed(failure)) => matches!(failure.class, Class::Dns | Class::Connect | Class::Timeout),
+        Err(Error::Failed(failure)) => {
+            matches!(failure.class, Class::Dns | Class::Connect | Class::Timeout)
+        }
     };
     server.down.store(is_down, Relaxed);
     opened
@@ -87,7 +89,9 @@ impl Opening<'_> {
     /// With TLS where the server has it and admits it, else without.
     async fn preferred(&self, tls: &Tls) -> Result<Session, Error> {
         let first = match self.request_tls(tls).await {
-            Ok(Answer::Plain(wire)) => return self.login(wire).await.map_err(|refused| refused.error),
+            Ok(Answer::Plain(wire)) => {
+                return self.login(wire).await.map_err(|refused| refused.error);
+            }
             Ok(Answer::Encrypted(wire)) => match self.login(wire).await {
                 Err(refused) if refused.by_admission() || refused.by_tls() => refused.error,
                 done => return done.map_err(|refused| refused.error),

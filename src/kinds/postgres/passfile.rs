@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::MetadataExt};
 
 use crate::{
-    expand::{describe, read_small},
+    os::{describe, read_small},
     text::path_shown,
 };
 

@@ -1,7 +1,7 @@
 //! The connection service file: libpq's `pg_service.conf` (PostgreSQL manual, section 34.17).
 
 use super::dsn::Params;
-use crate::expand::read_small;
+use crate::os::read_small;
 
 /// What the first of `files` that has it says of `service`. A file that is not there is passed over.
 pub fn read(service: &str, files: &[String]) -> Result<Params, String> {

@@ -15,7 +15,9 @@ const HEAD: &str = "# Generated: UPDATE=1 cargo test generated\n";
 
 /// What a dependency of each scheme begins with, and when such a one is ready.
 fn schemes() -> Vec<(String, &'static str)> {
-    let of = |scheme: &str, usage: &str| if usage.contains("://") { format!("{scheme}://") } else { format!("{scheme}:") };
+    let of = |scheme: &str, usage: &str| {
+        if usage.contains("://") { format!("{scheme}://") } else { format!("{scheme}:") }
+    };
     KINDS.iter().flat_map(|kind| kind.schemes.iter().map(move |scheme| (of(scheme, kind.usage), kind.summary))).collect()
 }
 

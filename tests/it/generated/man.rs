@@ -1,10 +1,10 @@
 //! The manual page: the prose of `man/afterall.1.in`, and what the registries say in place of its `@NAME@` lines.
 
 use super::{options, root};
-use afterall::keys::COMMON;
 use afterall::kinds::KINDS;
-use afterall::probe::{Class, Key};
-use afterall::{config, exit, tls};
+use afterall::wait::settings::COMMON;
+use afterall::{cli::config, exit, tls};
+use afterall::{probe::Class, spec::Key};
 use std::fmt::Write;
 use std::fs;
 

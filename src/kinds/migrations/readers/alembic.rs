@@ -3,8 +3,9 @@
 use super::python::strings;
 use crate::kinds::migrations::{
     dir::Listing,
+    files::stem,
     graph::{Graph, Revision},
-    wanted::{Want, Wanted, stem},
+    wanted::{Want, Wanted},
 };
 
 /// Reads a versions directory, or the one above it.

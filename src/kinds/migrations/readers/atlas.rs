@@ -2,7 +2,8 @@
 
 use crate::kinds::migrations::{
     dir::Listing,
-    wanted::{Want, Wanted, stem},
+    files::stem,
+    wanted::{Want, Wanted},
 };
 
 /// Reads a migration directory. The version is what stands before the first `_`.

@@ -3,7 +3,7 @@
 use super::python::strings;
 use crate::kinds::migrations::{
     dir::Listing,
-    key,
+    key::{self, Order},
     wanted::{Want, Wanted},
 };
 
@@ -33,10 +33,12 @@ pub fn read_aerich(listing: &Listing) -> Result<Wanted, String> {
     let numbered = |name: &str| name.starts_with(|c: char| c.is_ascii_digit()) && name.contains('_');
     let mut list = Vec::new();
     for (path, name) in python_files(listing).filter(|(_, name)| numbered(name)) {
-        let Some(app) = listing.dir_name(path, 0).filter(|app| app != "migrations") else { continue };
+        let Some(app) = listing.dir_name(path, 0).filter(|app| app != "migrations") else {
+            continue;
+        };
         list.push((key::leading_number(name), Want::new(format!("{app}.{name}"), format!("{app}.{name}.py"))));
     }
-    list.sort_by(|(a, _), (b, _)| key::compare(crate::kinds::migrations::tool::Order::Number, a, b).unwrap_or(a.cmp(b)));
+    list.sort_by(|(a, _), (b, _)| key::compare(Order::Number, a, b).unwrap_or(a.cmp(b)));
     Ok(Wanted { list: list.into_iter().map(|(_, want)| want).collect(), graph: None })
 }
 

@@ -2,9 +2,9 @@
 
 use crate::kinds::migrations::{
     dir::Listing,
-    key,
-    tool::Order,
-    wanted::{Want, Wanted, sorted, stem},
+    files::{sorted, stem},
+    key::{self, Order},
+    wanted::{Want, Wanted},
 };
 
 /// Reads a location: `V1_2__name.sql`, `R__name.sql`, `B5__name.sql`; undo migrations are not wanted.

@@ -2,9 +2,9 @@
 
 use crate::kinds::migrations::{
     dir::Listing,
-    key,
-    tool::Order,
-    wanted::{Want, Wanted, sorted, stem},
+    files::{sorted, stem},
+    key::{self, Order},
+    wanted::{Want, Wanted},
 };
 
 /// A version above this is a time (Sequel's `MINIMUM_TIMESTAMP`).

@@ -23,7 +23,9 @@ fn plan(text: &str) -> Result<Vec<Want>, String> {
     let mut times: HashMap<&str, usize> = HashMap::new();
     let mut list = Vec::new();
     for line in lines().filter(|line| !line.starts_with(['%', '@'])) {
-        let Some(name) = line.trim_start_matches(['+', ' ']).split_whitespace().next() else { continue };
+        let Some(name) = line.trim_start_matches(['+', ' ']).split_whitespace().next() else {
+            continue;
+        };
         if name == "-" {
             continue;
         }

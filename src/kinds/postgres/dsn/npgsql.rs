@@ -1,7 +1,7 @@
 //! Npgsql's `Host=db;Username=app;SSL Mode=Require`: pairs joined by semicolons, as all of ADO.NET has them.
 
 use super::Params;
-use crate::expand::Text;
+use crate::spec::expand::Text;
 
 /// Npgsql's names, without case, spaces and underscores, and libpq's for the same things.
 const NAMES: &[(&str, &str)] = &[

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{expand::Env, spec::Declaration};
+use crate::spec::{Declaration, expand::Env};
 
 const PASSWORD: &str = "p:/?#[]@!$&'()*+,;=% \"\\é";
 

@@ -1,5 +1,8 @@
 use super::*;
-use crate::{expand::Env, kinds::postgres::dsn, spec::Declaration};
+use crate::{
+    kinds::postgres::dsn,
+    spec::{Declaration, expand::Env},
+};
 
 /// mode, what is verified, authorities; or the error. `~` is the home directory, in which nothing is found.
 fn asked(text: &str, env: &[(&str, &str)]) -> String {

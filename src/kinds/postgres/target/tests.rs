@@ -1,7 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::{expand::Env, spec::Declaration};
+use crate::spec::{Declaration, expand::Env};
 
 fn spec(text: &str, env: &[(&str, &str)]) -> Spec {
     // Nothing of whoever runs the tests.

@@ -56,7 +56,9 @@ fn every_sslmode_root_and_host_name_ends_as_psqls_does_on_every_server() {
         for host in ["localhost", &server.host()] {
             for mode in ["", "disable", "allow", "prefer", "require", "verify-ca", "verify-full"] {
                 for (root, home) in roots {
-                    let named = |key: &str, value: &str| if value.is_empty() { String::new() } else { format!(" {key}={value}") };
+                    let named = |key: &str, value: &str| {
+                        if value.is_empty() { String::new() } else { format!(" {key}={value}") }
+                    };
                     let to = format!("host={host} hostaddr={} port={} dbname=postgres user={role}", server.host(), server.port());
                     let pairs = to + &named("sslmode", mode) + &named("sslrootcert", root);
                     compared.compare(&pairs, &[("HOME", home)]);

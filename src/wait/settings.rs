@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use crate::{probe::Class, probe::Key, spec::ConfigError, spec::KeyValue, text::nearest};
+use crate::spec::Kind;
+use crate::{
+    probe::Class,
+    spec::{ConfigError, Key, KeyValue},
+    text::nearest,
+};
 
 /// How long a dependency may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -318,6 +323,15 @@ fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
         let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
         format!("is one of {}", names.join(", "))
     })
+}
+
+/// What to say of a key that neither every dependency nor this kind has.
+pub fn unknown_key(kind: &Kind, key: &str) -> String {
+    let known = || COMMON.iter().map(|common| common.key.name).chain(kind.own_keys().map(|own| own.name));
+    match nearest(key, known()) {
+        Some(near) => format!("unknown key {key}, did you mean {near}?"),
+        None => format!("unknown key {key}; {} takes {}", kind.name, known().collect::<Vec<_>>().join(", ")),
+    }
 }
 
 #[cfg(test)]

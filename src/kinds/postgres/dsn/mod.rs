@@ -4,10 +4,7 @@ mod npgsql;
 
 use std::collections::BTreeMap;
 
-use crate::{
-    expand::Text,
-    spec::{ConfigError, Spec},
-};
+use crate::spec::{ConfigError, Spec, expand::Text};
 
 /// What a connection string says, by libpq's keywords. Holds passwords, and is therefore never shown.
 #[derive(Clone, Default)]

@@ -1,9 +1,8 @@
 //! `${VAR}`, `${VAR:-default}`, `${file:PATH}`: expanded once, and opaque to everything that splits or decodes later.
 
-use std::{ffi::OsString, fs::OpenOptions, io::Read, os::unix::fs::OpenOptionsExt, rc::Rc};
+use std::{ffi::OsString, rc::Rc};
 
-/// The largest file that `${file:PATH}` reads, in bytes.
-pub const MAX_FILE: u64 = 64 * 1024;
+use crate::os::read_small;
 
 /// Where variables come from; handed in, so that tests bring their own.
 #[derive(Clone)]
@@ -158,7 +157,9 @@ impl Text {
                 out.extend_from_slice(value.text.as_bytes());
             } else if c == '%' {
                 let mut digit = || chars.next().and_then(|c| c.to_digit(16));
-                let (Some(high), Some(low)) = (digit(), digit()) else { return Err(WRONG.to_owned()) };
+                let (Some(high), Some(low)) = (digit(), digit()) else {
+                    return Err(WRONG.to_owned());
+                };
                 out.push((high * 16 + low) as u8);
             } else {
                 out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
@@ -240,39 +241,6 @@ fn value_of(inside: &str, env: &Env) -> Result<String, String> {
         (_, Some(default)) => Ok(default.to_owned()),
         (None, None) => Err(format!("the variable {name} is not set (a default is written ${{{name}:-...}})")),
     }
-}
-
-/// Reads a secret's file: a regular one of at most 64 KiB, one trailing newline removed.
-pub fn read_small(path: &str) -> Result<String, String> {
-    let bytes = read_bytes(path, MAX_FILE)?;
-    let mut text = String::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())?;
-    if text.ends_with('\n') {
-        text.pop();
-    }
-    Ok(text)
-}
-
-/// Reads a regular file of at most `max` bytes. The error does not repeat the path.
-///
-/// Opened without blocking, so that a FIFO cannot hold us up before it is refused.
-pub fn read_bytes(path: &str, max: u64) -> Result<Vec<u8>, String> {
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(|e| describe(&e))?;
-    let is_file = file.metadata().map_err(|e| describe(&e))?.is_file();
-    if !is_file {
-        return Err("not a regular file".to_owned());
-    }
-    let mut bytes = Vec::new();
-    file.take(max + 1).read_to_end(&mut bytes).map_err(|e| describe(&e))?;
-    if bytes.len() as u64 > max {
-        return Err(format!("larger than {} KiB", max / 1024));
-    }
-    Ok(bytes)
-}
-
-/// An I/O error in the words of the system, without Rust's `(os error 2)`.
-pub fn describe(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }
 
 #[cfg(test)]

@@ -3,7 +3,10 @@
 use std::sync::{Mutex, atomic::AtomicUsize, atomic::Ordering::SeqCst};
 
 use super::*;
-use crate::{keys::Backoff, keys::Until, probe::Attempting};
+use crate::{
+    probe::Attempting,
+    wait::settings::{Backoff, Until},
+};
 
 const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -448,7 +451,9 @@ async fn where_the_deadline_cuts_a_confirmation_the_earlier_success_stands() {
 
 #[tokio::test(start_paused = true)]
 async fn a_confirmation_that_finds_it_hopeless_ends_the_wait() {
-    let hopeless = |n, _| if n == 1 { Ready } else { Says(Verdict::Hopeless(Failure::new(Class::Config, "wrong"))) };
+    let hopeless = |n, _| {
+        if n == 1 { Ready } else { Says(Verdict::Hopeless(Failure::new(Class::Config, "wrong"))) }
+    };
     let out = Wait::new().on("a", plain, hopeless).on("b", plain, ready_from(1500)).run().await;
     assert_eq!((out.end, out.took), (End::Hopeless, 1500));
 }

@@ -1,14 +1,8 @@
-//! The contract between a kind of dependency and the rest: what one attempt may say, and how it is asked.
+//! What one attempt found, and why it did not find the dependency ready.
 
-use std::{fmt, future::Future, pin::Pin, time::Duration};
+use std::{fmt, time::Duration};
 
-use tokio::time::Instant;
-
-use crate::{
-    connect::Net,
-    spec::{ConfigError, Spec},
-    text::{MAX_FOREIGN, one_line},
-};
+use crate::text::{MAX_FOREIGN, one_line};
 
 /// What one attempt found.
 #[derive(Debug)]
@@ -159,109 +153,4 @@ pub enum Cost {
     Login,
     /// A login, or the refusal of one, that left a line in the server's log.
     Logged,
-}
-
-/// What one attempt is given.
-pub struct Attempt<'a> {
-    /// Names and connections, shared by all dependencies.
-    pub net: &'a Net,
-    /// When the attempt will be cut, whatever it is doing.
-    pub deadline: Instant,
-    stage: &'a Stage,
-}
-
-/// What an attempt is doing, so that a cut one can still say how far it came.
-#[derive(Debug, Default)]
-pub struct Stage(std::sync::Mutex<String>);
-
-impl Stage {
-    /// The last thing the attempt said that it was doing.
-    pub fn take(&self) -> String {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
-    }
-}
-
-impl<'a> Attempt<'a> {
-    /// An attempt that is cut at `deadline`.
-    pub fn new(net: &'a Net, deadline: Instant, stage: &'a Stage) -> Self {
-        Self { net, deadline, stage }
-    }
-
-    /// The same attempt with an earlier end, for one server of a list.
-    pub fn until(&self, deadline: Instant) -> Self {
-        Self { deadline: deadline.min(self.deadline), ..*self }
-    }
-
-    /// Says what comes next, e.g. `connected to 127.0.0.1:4222, but no NATS INFO`: the message if the attempt is cut there.
-    pub fn stage(&self, what: impl Into<String>) {
-        *self.stage.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = what.into();
-    }
-
-    /// What is left of the attempt.
-    pub fn left(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
-    }
-
-    /// The failure of an attempt that was cut now.
-    pub fn timed_out(&self, bound: Duration) -> Failure {
-        let stage = self.stage.take();
-        let what = if stage.is_empty() { "no answer" } else { &stage };
-        Failure::new(Class::Timeout, format!("{what} within {}", seconds(bound)))
-    }
-}
-
-/// A duration as messages show it, e.g. `0.2s`, `12.0s`.
-pub fn seconds(duration: Duration) -> String {
-    if duration < Duration::from_millis(100) {
-        format!("{}ms", duration.as_millis())
-    } else {
-        format!("{:.1}s", duration.as_secs_f64())
-    }
-}
-
-/// The future of one attempt. It may be dropped at any await and leaves nothing behind.
-pub type Attempting<'a> = Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>;
-
-/// One dependency as its kind sees it.
-pub trait Probe: Send {
-    /// Asks once. Never sleeps, retries or prints. `self` may keep what makes the next attempt cheaper.
-    fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> Attempting<'a>;
-
-    /// Whether the target is on this machine, so that asking often costs the network nothing.
-    fn is_local(&self) -> bool {
-        false
-    }
-}
-
-/// A kind of dependency: what help, man page, completions and the check of keys walk.
-pub struct Kind {
-    /// The name that messages use.
-    pub name: &'static str,
-    /// The schemes that it answers to, without the colon; the first is the usual one.
-    pub schemes: &'static [&'static str],
-    /// How its URL is written, for help.
-    pub usage: &'static str,
-    /// When it is ready, for help.
-    pub summary: &'static str,
-    /// The keys of its own, beside the common ones.
-    pub keys: &'static [&'static [Key]],
-    /// Proves the declaration right and makes the probe. Reads files that the declaration names, opens no connection.
-    pub build: fn(&Spec) -> Result<Box<dyn Probe>, ConfigError>,
-}
-
-impl Kind {
-    /// The kind's own keys.
-    pub fn own_keys(&self) -> impl Iterator<Item = &'static Key> {
-        self.keys.iter().copied().flatten()
-    }
-}
-
-/// A key behind the `#`.
-pub struct Key {
-    /// As it is written.
-    pub name: &'static str,
-    /// What stands for its value in help, e.g. `PATH`.
-    pub value: &'static str,
-    /// What it does, for help.
-    pub help: &'static str,
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::{Parser, builder::FalseyValueParser};
 
-use crate::options::Given;
+use crate::cli::given::Given;
 
 /// Waits until a service's dependencies are really ready, then becomes the service.
 #[derive(Debug, Parser)]

@@ -26,10 +26,12 @@ use rustix::{
 pub use notify::Notifying;
 
 use crate::{
-    event::{End, Event},
-    keys::{Settings, Timeout},
     probe::Failure,
-    wait::Listener,
+    wait::{
+        Listener,
+        event::{End, Event},
+        settings::{Settings, Timeout},
+    },
 };
 
 /// The longest line, in bytes: what a pipe that polls as writable takes at once is PIPE_BUF, 4,096.

@@ -18,11 +18,14 @@ use tokio::{
 
 use crate::{
     connect::Net,
-    event::{End, Event, What},
-    keys::{OnTimeout, Settings, Timeout},
-    policy::{self, Judgement, Pace},
     probe::{Attempt, Class, Failure, Probe, Stage, Verdict},
-    text::{MAX_FOREIGN, Secret, hide, hide_in_own, one_line},
+    secret::{Secret, hide, hide_in_own},
+    text::{MAX_FOREIGN, one_line},
+    wait::{
+        event::{End, Event, What},
+        policy::{self, Judgement, Pace},
+        settings::{OnTimeout, Settings, Timeout},
+    },
 };
 
 /// A success older than this is asked again before the command is started.
@@ -273,7 +276,9 @@ impl Waiter {
             sleep_until(until.map_or(begin, |until| until.min(begin))).await;
         }
         loop {
-            let Some((verdict, took)) = self.ask(shared, until).await else { return self.timed_out(shared) };
+            let Some((verdict, took)) = self.ask(shared, until).await else {
+                return self.timed_out(shared);
+            };
             let judgement = policy::judge(verdict, &settings);
             let now = self.began.elapsed();
             let pause = match judgement {
@@ -316,7 +321,9 @@ impl Waiter {
     async fn confirm(mut self, shared: &Shared) -> (Self, Outcome) {
         let settings = self.dependency.settings.clone();
         // An attempt that only the deadline cut has not failed: the earlier success stands.
-        let Some((verdict, took)) = self.ask(shared, shared.deadline).await else { return (self, Outcome::Ready) };
+        let Some((verdict, took)) = self.ask(shared, shared.deadline).await else {
+            return (self, Outcome::Ready);
+        };
         if shared.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return (self, Outcome::Ready);
         }

@@ -9,9 +9,8 @@ use super::{
 };
 use crate::{
     connect::Endpoint,
-    probe::Key,
-    spec::{ConfigError, Spec},
-    text::Secret,
+    secret::Secret,
+    spec::{ConfigError, Key, Spec},
 };
 
 /// The keys that say who logs in; the URL may say it too.

@@ -3,44 +3,14 @@
 use std::time::Duration;
 
 use crate::{
-    cli::Cli,
-    config::{self, Config},
-    expand::Env,
-    keys::{Settings, duration},
-    plan,
+    cli::{
+        Cli,
+        config::{self, Config},
+    },
     report::{Format, Verbosity},
-    spec::{ConfigError, Declaration},
+    spec::{ConfigError, Declaration, expand::Env},
+    wait::settings::{Settings, duration},
 };
-
-/// Who says it: a later one beats an earlier one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Source {
-    /// The config file.
-    File,
-    /// The option's variable.
-    Variable,
-    /// The command line.
-    Flag,
-}
-
-/// An option that was given, wherever that was.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Given {
-    /// Who says it.
-    pub source: Source,
-    /// The option, without its dashes.
-    pub name: String,
-    /// As it was written; of a flag, `true` or `false`.
-    pub value: String,
-    /// What errors call it: `--deadline`, `AFTERALL_DEADLINE` or `FILE:LINE: deadline`.
-    pub place: String,
-}
-
-impl Given {
-    fn flag(&self) -> Result<bool, ConfigError> {
-        self.value.parse().map_err(|_| ConfigError::at(&self.place, "is true or false"))
-    }
-}
 
 /// The options, checked, and the declarations, read.
 pub struct Options {
@@ -89,7 +59,7 @@ impl Options {
         options.defaults.check().map_err(ConfigError::new)?;
         // The variable is for where nothing else declares: a nested afterall does not wait twice.
         if !cli.dependencies.is_empty() || declarations.is_empty() {
-            declarations.extend(plan::declarations(&cli.dependencies, env)?);
+            declarations.extend(declared(&cli.dependencies, env)?);
         }
         if declarations.is_empty() && !allow_empty {
             return Err(ConfigError::new("nothing to wait for: give a DEPENDENCY (see --help), or --allow-empty"));
@@ -106,4 +76,29 @@ fn with(verbosity: Verbosity, wanted: Verbosity, holds: bool) -> Verbosity {
         false if verbosity == wanted => Verbosity::Normal,
         false => verbosity,
     }
+}
+
+/// The variable that declares dependencies where neither argv nor a file does.
+pub const VARIABLE: &str = "AFTERALL_DEPENDENCIES";
+
+/// Reads the declarations of the command line or, where there is none, of [`VARIABLE`].
+///
+/// # Errors
+/// The first declaration that cannot be read.
+pub fn declared(args: &[std::ffi::OsString], env: &Env) -> Result<Vec<Declaration>, ConfigError> {
+    if args.is_empty() {
+        let words = env.var(VARIABLE).map_err(ConfigError::new)?.unwrap_or_default();
+        let words = shell_words::split(&words).map_err(|_| ConfigError::at(VARIABLE, "a quote is not closed"))?;
+        return words.iter().enumerate().map(|(n, word)| parse(VARIABLE, n, word, env)).collect();
+    }
+    let each = args.iter().enumerate();
+    each.map(|(n, arg)| match arg.to_str() {
+        Some(arg) => parse("dependency", n, arg, env),
+        None => Err(ConfigError::at(format_args!("dependency {}", n + 1), "is not UTF-8")),
+    })
+    .collect()
+}
+
+fn parse(place: &str, n: usize, text: &str, env: &Env) -> Result<Declaration, ConfigError> {
+    Declaration::parse(&format!("{place} {}", n + 1), text, env)
 }

@@ -3,8 +3,8 @@
 use std::{fmt::Write, time::Duration};
 
 use crate::{
-    keys::{COMMON, written},
     plan::{Plan, Planned},
+    wait::settings::{COMMON, written},
 };
 
 /// The plan as text for people; each setting as it would be written.

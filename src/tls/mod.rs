@@ -21,8 +21,8 @@ use tokio_rustls::TlsConnector;
 
 use crate::{
     connect::{Endpoint, Recorded, Stream},
-    probe::{Attempt, Class, Failure, Key},
-    spec::{ConfigError, Spec},
+    probe::{Attempt, Class, Failure},
+    spec::{ConfigError, Key, Spec},
 };
 
 /// The TLS keys, the same for every kind.

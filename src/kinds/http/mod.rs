@@ -1,5 +1,6 @@
 //! `http:`, `https:`, `http+unix:` — a response with an expected status and body.
 
+mod answer;
 mod exchange;
 mod expect;
 mod failure;
@@ -13,11 +14,12 @@ use url::Url;
 
 use crate::{
     connect::{Endpoint, Stream},
-    probe::{Attempt, Attempting, Class, Failure, Key, Kind, Probe, Verdict},
-    spec::{ConfigError, Spec},
+    probe::{Attempt, Attempting, Class, Failure, Probe, Verdict},
+    spec::{ConfigError, Key, Kind, Spec},
     tls::{KEYS as TLS_KEYS, Tls, TlsFiles, Verify, said_in_clear},
 };
-use exchange::{Answer, exchange};
+use answer::Answer;
+use exchange::exchange;
 use expect::Expect;
 use proxy::{Proxies, Proxy};
 use request::Template;
@@ -79,7 +81,9 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
     let redirects = match spec.key("redirects").map(str::parse) {
         None => 0,
         Some(Ok(n)) if n <= MAX_REDIRECTS => n,
-        Some(_) => return Err(spec.key_error("redirects", format_args!("is a number from 0 to {MAX_REDIRECTS}"))),
+        Some(_) => {
+            return Err(spec.key_error("redirects", format_args!("is a number from 0 to {MAX_REDIRECTS}")));
+        }
     };
     let proxies = if spec.scheme == "http+unix" { Proxies::default() } else { Proxies::from_spec(spec)? };
     let tls = Tls::from_spec(spec)?;

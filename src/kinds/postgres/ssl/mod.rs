@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
 use super::dsn::Params;
 use crate::{
-    expand::describe,
+    os::describe,
     spec::{ConfigError, Spec},
     text::{nearest, path_shown},
     tls::{Tls, TlsFiles, Verify},

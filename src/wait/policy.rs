@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::{
-    keys::{Backoff, Settings, Until},
     probe::{Class, Cost, Failure, Verdict},
+    wait::settings::{Backoff, Settings, Until},
 };
 
 /// The shortest pause where the target is on this machine.

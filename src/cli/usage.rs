@@ -7,14 +7,15 @@ use clap::{
 };
 
 use crate::{
-    cli::Cli,
+    cli::{
+        Cli,
+        given::{Given, Source},
+    },
     exit,
-    keys::COMMON,
     kinds::KINDS,
-    options::{Given, Source},
-    probe::Key,
-    spec::ConfigError,
+    spec::{ConfigError, Key},
     tls,
+    wait::settings::COMMON,
 };
 
 /// What the command line asks for.

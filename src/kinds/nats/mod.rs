@@ -18,9 +18,9 @@ use std::{
 use tokio::time::timeout;
 
 use crate::{
-    connect::{Endpoint, Stream, ask_each},
-    probe::{Attempt, Attempting, Class, Failure, Key, Kind, Probe, Verdict},
-    spec::{ConfigError, Spec},
+    connect::{Endpoint, Stream},
+    probe::{Attempt, Attempting, Class, Failure, Probe, Verdict, ask_each},
+    spec::{ConfigError, Key, Kind, Spec},
     tls::{KEYS as TLS_KEYS, Tls, said_in_clear},
 };
 use info::Info;

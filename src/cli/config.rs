@@ -8,13 +8,16 @@ use toml::{
 };
 
 use crate::{
-    expand::{Env, Text, read_bytes},
-    keys::{COMMON, Settings},
+    cli::given::{Given, Source},
     kinds,
-    options::{Given, Source},
-    plan::unknown_key,
-    spec::{ConfigError, Declaration, KeyValue, expand_url, is_name},
+    os::read_bytes,
+    spec::{
+        ConfigError, Declaration, KeyValue,
+        declaration::{expand_url, is_name},
+        expand::{Env, Text},
+    },
     text::nearest,
+    wait::settings::{COMMON, Settings, unknown_key},
 };
 
 /// What a file says.
@@ -90,7 +93,9 @@ impl File<'_> {
         let Some(url) = table.get("url") else {
             return Err(self.key_error(name, span, "has no url"));
         };
-        let DeValue::String(text) = url.get_ref() else { return Err(self.key_error("url", url.span(), "is not a string")) };
+        let DeValue::String(text) = url.get_ref() else {
+            return Err(self.key_error("url", url.span(), "is not a string"));
+        };
         let at = |what: String| self.key_error("url", url.span(), what);
         let text = expand_url(text, self.env).map_err(at)?;
         if text.raw().contains('#') {

@@ -1,17 +1,18 @@
 //! From declarations to dependencies: names, defaults, duplicates, unknown keys, what comes first.
 
 mod order;
+pub mod print;
 
 use std::{collections::HashSet, time::Duration};
 
+use crate::wait::settings::unknown_key;
 use crate::{
-    expand::Env,
-    keys::{COMMON, OnTimeout, Settings, Timeout, written},
     kinds,
-    probe::Kind,
-    spec::{ConfigError, Declaration, Spec},
-    text::nearest,
-    wait::Dependency,
+    spec::{ConfigError, Declaration, Kind, Spec, expand::Env},
+    wait::{
+        Dependency,
+        settings::{OnTimeout, Settings, Timeout, written},
+    },
 };
 
 /// A declaration with its kind and its settings; nothing outside the process was looked at yet.
@@ -34,31 +35,6 @@ pub struct Plan {
     pub planned: Vec<Planned>,
     /// Remarks on what was declared.
     pub notes: Vec<String>,
-}
-
-/// The variable that declares dependencies where neither argv nor a file does.
-pub const VARIABLE: &str = "AFTERALL_DEPENDENCIES";
-
-/// Reads the declarations of the command line or, where there is none, of [`VARIABLE`].
-///
-/// # Errors
-/// The first declaration that cannot be read.
-pub fn declarations(args: &[std::ffi::OsString], env: &Env) -> Result<Vec<Declaration>, ConfigError> {
-    if args.is_empty() {
-        let words = env.var(VARIABLE).map_err(ConfigError::new)?.unwrap_or_default();
-        let words = shell_words::split(&words).map_err(|_| ConfigError::at(VARIABLE, "a quote is not closed"))?;
-        return words.iter().enumerate().map(|(n, word)| parse(VARIABLE, n, word, env)).collect();
-    }
-    let each = args.iter().enumerate();
-    each.map(|(n, arg)| match arg.to_str() {
-        Some(arg) => parse("dependency", n, arg, env),
-        None => Err(ConfigError::at(format_args!("dependency {}", n + 1), "is not UTF-8")),
-    })
-    .collect()
-}
-
-fn parse(place: &str, n: usize, text: &str, env: &Env) -> Result<Declaration, ConfigError> {
-    Declaration::parse(&format!("{place} {}", n + 1), text, env)
 }
 
 /// Gives every declaration its name, its kind and its settings. No I/O.
@@ -174,15 +150,6 @@ fn settings(
     }
     settings.check().map_err(|what| ConfigError::at(name, what))?;
     Ok((settings, own))
-}
-
-/// What to say of a key that neither every dependency nor this kind has.
-pub fn unknown_key(kind: &Kind, key: &str) -> String {
-    let known = || COMMON.iter().map(|common| common.key.name).chain(kind.own_keys().map(|own| own.name));
-    match nearest(key, known()) {
-        Some(near) => format!("unknown key {key}, did you mean {near}?"),
-        None => format!("unknown key {key}; {} takes {}", kind.name, known().collect::<Vec<_>>().join(", ")),
-    }
 }
 
 /// `postgres:5432` is a port on a host called postgres; whoever wrote it may have meant more.

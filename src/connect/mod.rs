@@ -2,7 +2,6 @@
 
 mod lookup;
 mod recorded;
-mod servers;
 mod tcp;
 
 use std::{
@@ -22,11 +21,13 @@ use tokio::{
 
 pub use lookup::Resolve;
 pub use recorded::{First, Recorded};
-pub use servers::ask_each;
 
 use crate::{
-    expand::describe,
-    probe::{Attempt, Class, Failure},
+    os::describe,
+    probe::{
+        failure::{Class, Failure},
+        stage::Stage,
+    },
     text::{MAX_FOREIGN, one_line},
 };
 
@@ -92,14 +93,12 @@ impl Net {
     pub async fn addresses(&self, host: &str) -> Result<Vec<SocketAddr>, Failure> {
         self.names.addresses(host).await
     }
-}
 
-impl Attempt<'_> {
     /// Connects to `endpoint`: over every address that it has, until one accepts or all have refused.
-    pub async fn connect(&self, endpoint: &Endpoint) -> Result<Box<dyn Stream>, Failure> {
+    pub async fn connect(&self, endpoint: &Endpoint, stage: &Stage) -> Result<Box<dyn Stream>, Failure> {
         match endpoint {
             Endpoint::Unix(path) => {
-                self.stage(format!("no connection to {path}"));
+                stage.set(format!("no connection to {path}"));
                 match connect_unix(path) {
                     Ok(stream) => Ok(Box::new(stream)),
                     // On a Unix socket that is not a limit of ours: the server accepts more slowly than it is asked.
@@ -113,12 +112,12 @@ impl Attempt<'_> {
                 let mut addresses = match host.parse::<IpAddr>() {
                     Ok(address) => vec![SocketAddr::new(address, *port)],
                     Err(_) => {
-                        self.stage(format!("no answer from the resolver for {host}"));
-                        self.net.addresses(host).await?
+                        stage.set(format!("no answer from the resolver for {host}"));
+                        self.addresses(host).await?
                     }
                 };
                 addresses.iter_mut().for_each(|address| address.set_port(*port));
-                self.stage(format!("no connection to {endpoint}"));
+                stage.set(format!("no connection to {endpoint}"));
                 let stream = connect_any(&interleave(addresses)).await?;
                 Ok(Box::new(stream))
             }

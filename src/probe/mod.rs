@@ -1,0 +1,81 @@
+//! The contract between a kind of dependency and the rest: what one attempt may say, and how it is asked.
+
+pub mod failure;
+pub mod servers;
+pub mod stage;
+
+use std::{future::Future, pin::Pin, time::Duration};
+
+use tokio::time::Instant;
+
+pub use failure::{Class, Cost, Failure, Verdict};
+pub use servers::ask_each;
+pub use stage::Stage;
+
+use crate::connect::{Endpoint, Net, Stream};
+
+/// What one attempt is given.
+pub struct Attempt<'a> {
+    /// Names and connections, shared by all dependencies.
+    pub net: &'a Net,
+    /// When the attempt will be cut, whatever it is doing.
+    pub deadline: Instant,
+    stage: &'a Stage,
+}
+
+impl<'a> Attempt<'a> {
+    /// An attempt that is cut at `deadline`.
+    pub fn new(net: &'a Net, deadline: Instant, stage: &'a Stage) -> Self {
+        Self { net, deadline, stage }
+    }
+
+    /// The same attempt with an earlier end, for one server of a list.
+    pub fn until(&self, deadline: Instant) -> Self {
+        Self { deadline: deadline.min(self.deadline), ..*self }
+    }
+
+    /// Says what comes next, e.g. `connected to 127.0.0.1:4222, but no NATS INFO`: the message if the attempt is cut there.
+    pub fn stage(&self, what: impl Into<String>) {
+        self.stage.set(what);
+    }
+
+    /// Connects to `endpoint`: see [`Net::connect`].
+    pub async fn connect(&self, endpoint: &Endpoint) -> Result<Box<dyn Stream>, Failure> {
+        self.net.connect(endpoint, self.stage).await
+    }
+
+    /// What is left of the attempt.
+    pub fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// The failure of an attempt that was cut now.
+    pub fn timed_out(&self, bound: Duration) -> Failure {
+        let stage = self.stage.take();
+        let what = if stage.is_empty() { "no answer" } else { &stage };
+        Failure::new(Class::Timeout, format!("{what} within {}", seconds(bound)))
+    }
+}
+
+/// A duration as messages show it, e.g. `0.2s`, `12.0s`.
+pub fn seconds(duration: Duration) -> String {
+    if duration < Duration::from_millis(100) {
+        format!("{}ms", duration.as_millis())
+    } else {
+        format!("{:.1}s", duration.as_secs_f64())
+    }
+}
+
+/// The future of one attempt. It may be dropped at any await and leaves nothing behind.
+pub type Attempting<'a> = Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>;
+
+/// One dependency as its kind sees it.
+pub trait Probe: Send {
+    /// Asks once. Never sleeps, retries or prints. `self` may keep what makes the next attempt cheaper.
+    fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> Attempting<'a>;
+
+    /// Whether the target is on this machine, so that asking often costs the network nothing.
+    fn is_local(&self) -> bool {
+        false
+    }
+}

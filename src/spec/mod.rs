@@ -1,0 +1,158 @@
+//! One parsed declaration: name, scheme, target, keys. What it prints never holds a secret.
+
+pub mod declaration;
+pub mod error;
+pub mod expand;
+pub mod kind;
+pub mod url;
+
+use std::{cell::RefCell, fmt};
+
+pub use declaration::{Declaration, KeyValue};
+pub use error::ConfigError;
+pub use kind::{Key, Kind};
+pub use url::{Parts, Server};
+
+use self::{
+    expand::{Env, Text},
+    url::{read_server, split_authority},
+};
+use crate::{
+    secret::{Secret, hide},
+    text::{MAX_FOREIGN, one_line},
+};
+
+/// A declaration that has its name and its scheme's kind: what a kind builds from.
+pub struct Spec {
+    /// What messages call it.
+    pub name: String,
+    /// Before the colon, in lower case.
+    pub scheme: String,
+    /// What follows the scheme's colon.
+    pub rest: Text,
+    /// The process's variables, for kinds that honour some.
+    pub env: Env,
+    keys: Vec<KeyValue>,
+    secrets: RefCell<Vec<Secret>>,
+    notes: RefCell<Vec<String>>,
+}
+
+impl Spec {
+    /// Puts a spec together from a declaration and the kind's own part of its keys.
+    pub fn new(name: String, scheme: String, rest: Text, keys: Vec<KeyValue>, env: Env) -> Self {
+        Self { name, scheme, rest, env, keys, secrets: RefCell::default(), notes: RefCell::default() }
+    }
+
+    /// An error about this dependency.
+    pub fn error(&self, what: impl fmt::Display) -> ConfigError {
+        ConfigError::at(&self.name, what)
+    }
+
+    /// An error about one of its keys.
+    pub fn key_error(&self, key: &str, what: impl fmt::Display) -> ConfigError {
+        ConfigError::at(&self.name, format_args!("{key}: {what}"))
+    }
+
+    /// A key's value.
+    pub fn key(&self, name: &str) -> Option<&str> {
+        self.all(name).next()
+    }
+
+    /// The names of its own keys.
+    pub fn key_names(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(|key| key.name.as_str())
+    }
+
+    /// Every value of a key that repeats.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.keys.iter().filter(move |key| key.name == name).map(|key| key.value.as_str())
+    }
+
+    /// The parts of a key whose value is a list.
+    pub fn list(&self, name: &str) -> Option<&[String]> {
+        self.keys.iter().find(|key| key.name == name).map(|key| key.items.as_slice())
+    }
+
+    /// A key that is `true` or `false`; a bare one means true.
+    pub fn flag(&self, name: &str) -> Result<bool, ConfigError> {
+        match self.key(name) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(self.key_error(name, "is true or false")),
+        }
+    }
+
+    /// Takes in a value that must never be shown, not even where a server echoes it.
+    pub fn secret(&self, value: impl Into<String>) -> Secret {
+        let secret = Secret::new(value);
+        self.secrets.borrow_mut().push(secret.clone());
+        secret
+    }
+
+    /// A key's value as a secret.
+    pub fn secret_key(&self, name: &str) -> Option<Secret> {
+        self.key(name).map(|value| self.secret(value))
+    }
+
+    /// Every secret that was taken in so far.
+    pub fn secrets(&self) -> Vec<Secret> {
+        self.secrets.borrow().clone()
+    }
+
+    /// A remark for whoever asks for every detail (`-v`). Holds names, never a value.
+    pub fn note(&self, what: impl fmt::Display) {
+        self.notes.borrow_mut().push(format!("{}: {what}", self.name));
+    }
+
+    /// Every remark that was made so far, fit to be shown.
+    pub fn notes(&self) -> Vec<String> {
+        self.notes.borrow().iter().map(|note| hide(&one_line(note, MAX_FOREIGN), &self.secrets.borrow())).collect()
+    }
+
+    /// Splits `//[USERINFO@]SERVERS[/PATH][?QUERY]`.
+    pub fn parts(&self) -> Result<Parts, ConfigError> {
+        let Some(rest) = self.rest.strip_prefix("//") else {
+            return Err(self.error(format_args!("{0}: is followed by //, e.g. {0}://host", self.scheme)));
+        };
+        let (authority, rest) = split_authority(&rest);
+        let (userinfo, servers) = match authority.rsplit_once('@') {
+            Some((userinfo, servers)) => (Some(userinfo), servers),
+            None => (None, authority.clone()),
+        };
+        let (path, query) = match rest.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (rest, None),
+        };
+        Ok(Parts { authority, userinfo, servers, path, query })
+    }
+
+    /// User and password, each decoded.
+    pub fn userinfo(&self, userinfo: &Text) -> Result<(String, Option<Secret>), ConfigError> {
+        let (user, password) = match userinfo.split_once(':') {
+            Some((user, password)) => (user, Some(password)),
+            None => (userinfo.clone(), None),
+        };
+        let decoded = |what: &str, text: Text| text.decoded().map_err(|e| self.error(format_args!("the {what} {e}")));
+        let password = password.map(|text| decoded("password", text)).transpose()?;
+        Ok((decoded("user", user)?, password.map(|password| self.secret(password))))
+    }
+
+    /// A list of `HOST[:PORT]`, joined by commas.
+    pub fn servers(&self, servers: &Text) -> Result<Vec<Server>, ConfigError> {
+        servers.split(',').map(|server| self.server(&server)).collect()
+    }
+
+    /// One `HOST[:PORT]`.
+    pub fn server(&self, text: &Text) -> Result<Server, ConfigError> {
+        read_server(text).map_err(|what| self.error(what))
+    }
+}
+
+impl fmt::Debug for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Spec").field("name", &self.name).field("scheme", &self.scheme).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! The parts of a URL: authority, servers, path, query. No error shows the text that it is about.
+
+use super::expand::Text;
+
+pub(super) fn is_scheme(scheme: &str) -> bool {
+    scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+}
+
+/// `HOST:DIGITS` or `[V6]:DIGITS`, and nothing else.
+pub(super) fn is_host_port(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let host_ok = match host.strip_prefix('[') {
+        Some(v6) => v6.strip_suffix(']').is_some_and(|v6| v6.contains(':')),
+        None => !host.is_empty() && !host.contains(['/', '?', ':', '@', '=', ' ', ',', '[', ']']),
+    };
+    host_ok && !port.is_empty() && port.chars().all(|c| c.is_ascii_digit())
+}
+
+/// An IPv6 address, with or without a port, that stands without its brackets.
+pub(super) fn is_bare_ipv6(text: &str) -> bool {
+    let address = text.split('%').next().unwrap_or_default();
+    address.matches(':').count() >= 2
+        && address.chars().all(|c| c.is_ascii_hexdigit() || c == ':' || c == '.')
+        && (address.parse::<std::net::Ipv6Addr>().is_ok()
+            || address.rsplit_once(':').is_some_and(|(host, _)| host.parse::<std::net::Ipv6Addr>().is_ok()))
+}
+
+/// What would be right in place of a bare IPv6 address: what reads as a port is taken for one.
+pub(super) fn needs_brackets(text: &str) -> String {
+    let is_address = |text: &str| text.split('%').next().is_some_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok());
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if is_address(host) => match port.parse::<u16>() {
+            Ok(port) if port > 0 => (host, port),
+            // No port, but no part of the address either.
+            _ if !is_address(text) => (host, 443),
+            _ => (text, 443),
+        },
+        _ => (text, 443),
+    };
+    format!("an IPv6 address needs brackets, e.g. [{host}]:{port}")
+}
+
+/// Proves the servers well formed before anything is named after them.
+///
+/// Where a password holds a `/`, `?`, `#` or `@` that is not encoded, its pieces stand where host, port, path or keys are
+/// expected. That is found here, and said without showing the pieces.
+pub(super) fn check_authority(scheme: &str, rest: &Text) -> Result<(), String> {
+    let Some(rest) = rest.strip_prefix("//") else { return Ok(()) };
+    let (authority, rest) = split_authority(&rest);
+    for server in servers_of(scheme, &authority).split(',') {
+        read_server(&without_userinfo(&server))?;
+    }
+    let before_value = rest.raw().split('=').next().unwrap_or_default();
+    if before_value.contains('@') && !scheme.starts_with("http") {
+        return Err(format!("an @ behind the host {ENCODE}"));
+    }
+    Ok(())
+}
+
+const ENCODE: &str = "(a / ? # or @ in a password must be percent-encoded, or come from a variable)";
+
+/// The servers of an authority; with their userinfo where each may have one.
+pub(super) fn servers_of(scheme: &str, authority: &Text) -> Text {
+    if has_userinfo_per_server(scheme) { authority.clone() } else { without_userinfo(authority) }
+}
+
+pub(super) fn without_userinfo(server: &Text) -> Text {
+    server.rsplit_once('@').map_or_else(|| server.clone(), |(_, server)| server)
+}
+
+/// Splits what follows `//` before the first `/` or `?`.
+pub(super) fn split_authority(rest: &Text) -> (Text, Text) {
+    let end = rest.raw().find(['/', '?']).unwrap_or(rest.raw().len());
+    (rest.part(&rest.raw()[..end]), rest.part(&rest.raw()[end..]))
+}
+
+/// One `HOST[:PORT]`. No error shows the text: where a password's `/` or `@` is not encoded, a piece of it stands here.
+pub(super) fn read_server(text: &Text) -> Result<Server, String> {
+    let (host, port) = match text.strip_prefix("[") {
+        Some(rest) => {
+            let (host, port) = rest.split_once(']').ok_or("a [ is not closed by ]")?;
+            match port.strip_prefix(":") {
+                Some(port) => (host, Some(port)),
+                None if port.is_empty() => (host, None),
+                None => return Err(format!("only :PORT can follow the ] {ENCODE}")),
+            }
+        }
+        None if is_bare_ipv6(text.raw()) => {
+            return Err(needs_brackets(text.raw()));
+        }
+        None => match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text.clone(), None),
+        },
+    };
+    let port = match port.filter(|port| !port.is_empty()) {
+        Some(port) => match port.plain().parse::<u16>() {
+            Ok(port) if port > 0 => Some(port),
+            _ => return Err(format!("the port is not a number from 1 to 65535 {ENCODE}")),
+        },
+        None => None,
+    };
+    let host = host.decoded().map_err(|e| format!("the host {e}"))?;
+    // The directory of a Unix socket, or an abstract one, percent-encoded as libpq has it.
+    let is_path = host.starts_with(['/', '@']);
+    let is_v6 = host.split('%').next().is_some_and(|host| host.parse::<std::net::Ipv6Addr>().is_ok());
+    let is_odd = |c: char| c.is_whitespace() || c.is_control() || "@?#\"<>[]".contains(c);
+    if !is_path && (host.contains(is_odd) || (host.contains(':') && !is_v6)) {
+        return Err(format!("the host is neither a name nor an address {ENCODE}"));
+    }
+    Ok(Server { host, port })
+}
+
+/// One server of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// A name or an address, an IPv6 one without its brackets. May be empty where a kind has a default.
+    pub host: String,
+    /// Its port, if one was given.
+    pub port: Option<u16>,
+}
+
+/// The parts of `//[USERINFO@]SERVERS[/PATH][?QUERY]`, still undecoded.
+pub struct Parts {
+    /// Userinfo and servers together, for a kind in which each server may have its own.
+    pub authority: Text,
+    /// Before the last `@` of the authority.
+    pub userinfo: Option<Text>,
+    /// The servers, joined by commas.
+    pub servers: Text,
+    /// With its leading slash; empty if there is none.
+    pub path: Text,
+    /// Behind the `?`.
+    pub query: Option<Text>,
+}
+
+/// Whether `//` starts an authority behind this scheme; behind the others stands a path or a command as written.
+pub(super) fn is_hierarchical(scheme: &str) -> bool {
+    !matches!(scheme, "file" | "unix" | "exec" | "dns")
+}
+
+/// Whether each server of a list may bring its own `USER:PASSWORD@`, as NATS has it.
+pub(super) fn has_userinfo_per_server(scheme: &str) -> bool {
+    matches!(scheme, "nats" | "tls")
+}

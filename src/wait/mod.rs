@@ -1,0 +1,8 @@
+//! The wait: one task per dependency, pure decisions about pace and end, events for the report.
+
+pub mod engine;
+pub mod event;
+pub mod policy;
+pub mod settings;
+
+pub use engine::{Dependency, Listener, World, wait};
