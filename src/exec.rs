@@ -36,7 +36,8 @@ impl Command {
     pub fn new(words: Vec<OsString>) -> Option<Self> {
         let name = words.first()?.clone();
         // The kernel hands arguments over as C strings, so none of them can hold a NUL.
-        let argv = words.into_iter().filter_map(|word| CString::new(word.into_vec()).ok()).collect();
+        let argv =
+            words.into_iter().filter_map(|word| CString::new(word.into_vec()).ok()).collect();
         Some(Self { name, argv })
     }
 
@@ -52,7 +53,10 @@ impl Command {
         }
         // What glibc and musl search where PATH is unset differs in order and in /usr/local/bin; this is glibc's.
         let path = path.unwrap_or(OsStr::new("/bin:/usr/bin"));
-        path.as_bytes().split(|&b| b == b':').map(|dir| Path::new(OsStr::from_bytes(dir)).join(&self.name)).collect()
+        path.as_bytes()
+            .split(|&b| b == b':')
+            .map(|dir| Path::new(OsStr::from_bytes(dir)).join(&self.name))
+            .collect()
     }
 
     /// Proves, by execvp's rules, that the command can be executed: not after a minute of waiting, but before it.
@@ -65,16 +69,24 @@ impl Command {
             match executable(candidate) {
                 Ok(()) => return Ok(()),
                 // Like execvp, which goes on after EACCES and remembers it.
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => denied = Some((candidate.clone(), error)),
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    denied = Some((candidate.clone(), error))
+                }
                 Err(_) => {}
             }
         }
         Err(match denied {
             Some((at, error)) => ExecError {
                 exit: Exit::NotExecutable,
-                message: format!("{}: cannot be executed: {}", shown(at.as_os_str()), describe(&error)),
+                message: format!(
+                    "{}: cannot be executed: {}",
+                    shown(at.as_os_str()),
+                    describe(&error)
+                ),
             },
-            None if self.name.is_empty() => ExecError { exit: Exit::NotFound, message: "the command is empty".to_owned() },
+            None if self.name.is_empty() => {
+                ExecError { exit: Exit::NotFound, message: "the command is empty".to_owned() }
+            }
             None if self.argv[0].as_bytes().contains(&b'/') => self.not_found("no such file"),
             None => self.not_found("not found in PATH"),
         })
@@ -86,7 +98,8 @@ impl Command {
 
     /// Becomes the command. Returns only where that failed; a signal ends this process at once then.
     pub fn exec(self, signals: Signals) -> ExecError {
-        let mut argv: Vec<*const libc::c_char> = self.argv.iter().map(|word| word.as_ptr()).collect();
+        let mut argv: Vec<*const libc::c_char> =
+            self.argv.iter().map(|word| word.as_ptr()).collect();
         argv.push(std::ptr::null());
         signals.release();
         // SAFETY: argv is null-terminated and its strings live until execvp returns.
@@ -98,11 +111,16 @@ impl Command {
         signals::ignore_pipe();
         let name = shown(&self.name);
         match error.kind() {
-            io::ErrorKind::NotFound if self.look_up(std::env::var_os("PATH").as_deref()).is_ok() => {
+            io::ErrorKind::NotFound
+                if self.look_up(std::env::var_os("PATH").as_deref()).is_ok() =>
+            {
                 self.not_found("is there, but its interpreter or loader is not")
             }
             io::ErrorKind::NotFound => self.not_found("no such file"),
-            _ => ExecError { exit: Exit::NotExecutable, message: format!("{name}: cannot be executed: {}", describe(&error)) },
+            _ => ExecError {
+                exit: Exit::NotExecutable,
+                message: format!("{name}: cannot be executed: {}", describe(&error)),
+            },
         }
     }
 }
@@ -147,8 +165,14 @@ mod tests {
         assert_eq!(look_up(&at("a/plain"), ""), Err((Exit::NotExecutable, denied)));
         let dir_denied = format!("{}: cannot be executed: permission denied", at("a"));
         assert_eq!(look_up(&at("a"), ""), Err((Exit::NotExecutable, dir_denied)));
-        assert_eq!(look_up("none", &path), Err((Exit::NotFound, "none: not found in PATH".to_owned())));
+        assert_eq!(
+            look_up("none", &path),
+            Err((Exit::NotFound, "none: not found in PATH".to_owned()))
+        );
         assert_eq!(look_up("", &path), Err((Exit::NotFound, "the command is empty".to_owned())));
-        assert_eq!(look_up("/no/such", ""), Err((Exit::NotFound, "/no/such: no such file".to_owned())));
+        assert_eq!(
+            look_up("/no/such", ""),
+            Err((Exit::NotFound, "/no/such: no such file".to_owned()))
+        );
     }
 }

@@ -35,7 +35,10 @@ impl Exit {
 pub static TABLE: &[(&str, &str)] = &[
     ("0", "everything is ready, and there was no command"),
     ("64", "usage or config error, found before the first attempt"),
-    ("69", "a dependency cannot become ready (hopeless, learned from an attempt), or `--once` found one not ready"),
+    (
+        "69",
+        "a dependency cannot become ready (hopeless, learned from an attempt), or `--once` found one not ready",
+    ),
     ("124", "not ready in time"),
     ("126, 127", "the command cannot be executed, does not exist"),
     ("128+n", "ended by signal n"),
@@ -49,7 +52,14 @@ mod tests {
     #[test]
     fn every_code_is_in_the_table() {
         let listed: Vec<&str> = TABLE.iter().flat_map(|(codes, _)| codes.split(", ")).collect();
-        for exit in [Exit::Ready, Exit::Usage, Exit::Hopeless, Exit::TimedOut, Exit::NotExecutable, Exit::NotFound] {
+        for exit in [
+            Exit::Ready,
+            Exit::Usage,
+            Exit::Hopeless,
+            Exit::TimedOut,
+            Exit::NotExecutable,
+            Exit::NotFound,
+        ] {
             assert!(listed.contains(&exit.code().to_string().as_str()), "{exit:?}");
         }
     }

@@ -21,7 +21,10 @@ use afterall::{
 fn main() {
     // A panic is a defect of ours. What it says may hold a secret, where it happened does not.
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
+        let place = panic
+            .location()
+            .map(|at| format!(" at {}:{}", at.file(), at.line()))
+            .unwrap_or_default();
         last_line(&format!("a defect of afterall{place}: please report it"));
     }));
     let exit_with = match run() {
@@ -79,13 +82,21 @@ fn run() -> Result<Exit, Stopped> {
         plan.notes.iter().for_each(|remark| note(options.format, remark));
     }
     if cli.print_plan {
-        let text = plan::print::text(&plan, options.deadline, command.as_ref().map(Command::name).as_deref());
+        let text = plan::print::text(
+            &plan,
+            options.deadline,
+            command.as_ref().map(Command::name).as_deref(),
+        );
         // Proving it right is half of what a printed plan is for.
         let (_, remarks) = plan::build(plan.planned)?;
         remark(&remarks, &options);
         return Ok(on_stdout(&text, signals));
     }
-    let subjects: Vec<Subject> = plan.planned.iter().map(|planned| Subject::new(&planned.spec.name, &planned.settings)).collect();
+    let subjects: Vec<Subject> = plan
+        .planned
+        .iter()
+        .map(|planned| Subject::new(&planned.spec.name, &planned.settings))
+        .collect();
     let (dependencies, remarks) = plan::build(plan.planned)?;
     remark(&remarks, &options);
     if cli.once {
@@ -138,7 +149,8 @@ fn look_up(command: Option<&Command>, plan: &plan::Plan) -> Result<(), ExecError
     let path: Option<OsString> = std::env::var_os("PATH");
     let candidates = command.candidates(path.as_deref());
     let awaited = |planned: &plan::Planned| {
-        planned.spec.scheme == "file" && candidates.contains(&kinds::file::path_of(&planned.spec.rest.plain()))
+        planned.spec.scheme == "file"
+            && candidates.contains(&kinds::file::path_of(&planned.spec.rest.plain()))
     };
     if plan.planned.iter().any(awaited) { Ok(()) } else { command.look_up(path.as_deref()) }
 }
@@ -174,9 +186,12 @@ fn waited(
 fn open_attempts() -> Result<usize, ConfigError> {
     const OURS: u64 = 16;
     const ENOUGH: u64 = 1024;
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    let limit =
+        rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
     match limit.checked_sub(OURS) {
         Some(left) => Ok((left / MAX_CONNECTS as u64).clamp(1, ENOUGH) as usize),
-        None => Err(ConfigError::new(format!("cannot start: a limit of {limit} open files is too low, {OURS} are needed"))),
+        None => Err(ConfigError::new(format!(
+            "cannot start: a limit of {limit} open files is too low, {OURS} are needed"
+        ))),
     }
 }

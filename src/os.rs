@@ -19,7 +19,11 @@ pub fn read_small(path: &str) -> Result<String, String> {
 ///
 /// Opened without blocking, so that a FIFO cannot hold us up before it is refused.
 pub fn read_bytes(path: &str, max: u64) -> Result<Vec<u8>, String> {
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(|e| describe(&e))?;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+        .map_err(|e| describe(&e))?;
     let is_file = file.metadata().map_err(|e| describe(&e))?.is_file();
     if !is_file {
         return Err("not a regular file".to_owned());

@@ -71,9 +71,19 @@ mod tests {
     fn a_secret_is_hidden_wherever_it_is_echoed() {
         let secrets = [Secret::new("s3cr3t"), Secret::new("a")];
         assert_eq!(hide("no user a with s3cr3t", &secrets), "no user a with ***");
-        assert_eq!(hide("a s3cr3t, and s3cr3… [class=auth]", &secrets), "a ***, and ***… [class=auth]");
-        assert_eq!(hide(&one_line("with s3cr3t", 8), &secrets), "with s3c…", "three bytes tell nothing");
+        assert_eq!(
+            hide("a s3cr3t, and s3cr3… [class=auth]", &secrets),
+            "a ***, and ***… [class=auth]"
+        );
+        assert_eq!(
+            hide(&one_line("with s3cr3t", 8), &secrets),
+            "with s3c…",
+            "three bytes tell nothing"
+        );
         assert_eq!(format!("{:?}", secrets[0]), "***");
-        assert_eq!(hide_in_own("wrong password: s3cr3t", &[Secret::new("wrong"), Secret::new("s3cr3t")]), "wrong password: ***");
+        assert_eq!(
+            hide_in_own("wrong password: s3cr3t", &[Secret::new("wrong"), Secret::new("s3cr3t")]),
+            "wrong password: ***"
+        );
     }
 }

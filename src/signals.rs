@@ -112,14 +112,18 @@ impl Signals {
         let (read, info) = unsafe {
             let mut info: libc::signalfd_siginfo = mem::zeroed();
             let size = mem::size_of_val(&info);
-            (libc::read(self.pending.as_raw_fd(), (&raw mut info).cast(), size) == size as isize, info)
+            (
+                libc::read(self.pending.as_raw_fd(), (&raw mut info).cast(), size) == size as isize,
+                info,
+            )
         };
         if !read {
             return None;
         }
         // Our own write to a closed pipe raises SIGPIPE too; that is an error of the write, and no reason to end.
         let signal = info.ssi_signo as i32;
-        let own = signal == libc::SIGPIPE && info.ssi_pid == rustix::process::getpid().as_raw_nonzero().get() as u32;
+        let own = signal == libc::SIGPIPE
+            && info.ssi_pid == rustix::process::getpid().as_raw_nonzero().get() as u32;
         Some((!own).then_some(signal))
     }
 
@@ -196,9 +200,9 @@ fn ends_a_process(signal: i32) -> bool {
 /// The name of a signal, e.g. `SIGTERM`.
 pub fn name(signal: i32) -> String {
     const NAMES: [&str; 32] = [
-        "0", "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",
-        "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR",
-        "SYS",
+        "0", "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV",
+        "USR2", "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU",
+        "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
     ];
     match usize::try_from(signal).ok().and_then(|n| NAMES.get(n)) {
         Some(name) => format!("SIG{name}"),
@@ -242,7 +246,11 @@ mod tests {
 
     #[test]
     fn signals_have_the_names_that_operators_know() {
-        for (signal, want) in [(libc::SIGTERM, "SIGTERM"), (libc::SIGSYS, "SIGSYS"), (libc::SIGRTMIN() + 3, "SIGRTMIN+3")] {
+        for (signal, want) in [
+            (libc::SIGTERM, "SIGTERM"),
+            (libc::SIGSYS, "SIGSYS"),
+            (libc::SIGRTMIN() + 3, "SIGRTMIN+3"),
+        ] {
             assert_eq!(name(signal), want);
         }
     }
@@ -250,6 +258,9 @@ mod tests {
     #[test]
     fn what_ends_a_process_is_held_and_nothing_else() {
         let held: Vec<i32> = (1..32).filter(|&signal| ends_a_process(signal)).collect();
-        assert_eq!(held, [1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16, 24, 25, 26, 27, 29, 30, 31]);
+        assert_eq!(
+            held,
+            [1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16, 24, 25, 26, 27, 29, 30, 31]
+        );
     }
 }

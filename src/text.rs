@@ -26,7 +26,8 @@ pub fn quoted(said: &[u8]) -> Option<String> {
 pub fn path_shown(path: &str) -> &str {
     let is_plain = path.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
     let starts_so = ["/", "./", "../", "~"].iter().any(|start| path.starts_with(start));
-    let is_path = starts_so && !path.contains(char::is_control) || is_plain && path.contains('.') && path.len() <= 64;
+    let is_path = starts_so && !path.contains(char::is_control)
+        || is_plain && path.contains('.') && path.len() <= 64;
     if is_path { path } else { "what stands there is not shown, as it may be no path" }
 }
 
@@ -35,7 +36,12 @@ fn neutral(c: char) -> char {
     match c {
         '\t' => ' ',
         c if c.is_control() => '\u{fffd}',
-        '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+        '\u{2028}'
+        | '\u{2029}'
+        | '\u{200e}'
+        | '\u{200f}'
+        | '\u{202a}'..='\u{202e}'
+        | '\u{2066}'..='\u{2069}' => '\u{fffd}',
         c => c,
     }
 }
@@ -94,7 +100,12 @@ mod tests {
             assert_eq!(path_shown(path), path);
         }
         let jwt = format!("eyJ{}.x.y", "a".repeat(80));
-        for secret in ["s3cr3t", "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY", "-----BEGIN X-----\nabc", &jwt] {
+        for secret in [
+            "s3cr3t",
+            "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY",
+            "-----BEGIN X-----\nabc",
+            &jwt,
+        ] {
             assert!(!path_shown(secret).contains(secret), "{secret}");
         }
     }

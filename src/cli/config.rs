@@ -66,8 +66,9 @@ impl File<'_> {
                 }
                 _ if OPTIONS.contains(&name) => config.options.push(self.option(name, value)?),
                 _ => {
-                    let known =
-                        defaults.apply(&self.key(name, value)?).map_err(|what| self.key_error(name, value.span(), what))?;
+                    let known = defaults
+                        .apply(&self.key(name, value)?)
+                        .map_err(|what| self.key_error(name, value.span(), what))?;
                     if !known || name == "after" {
                         return Err(self.error(Some(span), unknown_option(name)));
                     }
@@ -80,15 +81,31 @@ impl File<'_> {
 
     fn option(&self, name: &str, value: &Value) -> Result<Given, ConfigError> {
         let place = format!("{}: {name}", self.place(value.span()));
-        Ok(Given { source: Source::File, name: name.to_owned(), value: self.key(name, value)?.value, place })
+        Ok(Given {
+            source: Source::File,
+            name: name.to_owned(),
+            value: self.key(name, value)?.value,
+            place,
+        })
     }
 
-    fn dependency(&self, name: &str, span: Range<usize>, value: &Value) -> Result<Declaration, ConfigError> {
+    fn dependency(
+        &self,
+        name: &str,
+        span: Range<usize>,
+        value: &Value,
+    ) -> Result<Declaration, ConfigError> {
         let DeValue::Table(table) = value.get_ref() else {
-            return Err(self.key_error(name, span, "a dependency is a table, e.g. [dependency.db]"));
+            return Err(self.key_error(
+                name,
+                span,
+                "a dependency is a table, e.g. [dependency.db]",
+            ));
         };
         if !is_name(name) {
-            return Err(self.error(Some(span), "a dependency's name is made of letters, digits, _ . and -"));
+            return Err(
+                self.error(Some(span), "a dependency's name is made of letters, digits, _ . and -")
+            );
         }
         let Some(url) = table.get("url") else {
             return Err(self.key_error(name, span, "has no url"));
@@ -99,7 +116,9 @@ impl File<'_> {
         let at = |what: String| self.key_error("url", url.span(), what);
         let text = expand_url(text, self.env).map_err(at)?;
         if text.raw().contains('#') {
-            return Err(at("keys stand on lines of their own here, and a # in a URL is written %23".to_owned()));
+            return Err(at(
+                "keys stand on lines of their own here, and a # in a URL is written %23".to_owned(),
+            ));
         }
         let mut keys = Vec::new();
         let mut own = Vec::new();
@@ -121,10 +140,16 @@ impl File<'_> {
     }
 
     /// Unknown keys are found here, where their line is known.
-    fn check_known(&self, scheme: &str, keys: Vec<(String, Range<usize>)>) -> Result<(), ConfigError> {
+    fn check_known(
+        &self,
+        scheme: &str,
+        keys: Vec<(String, Range<usize>)>,
+    ) -> Result<(), ConfigError> {
         let Some(kind) = kinds::find(scheme) else { return Ok(()) };
-        let is_known =
-            |name: &str| COMMON.iter().any(|common| common.key.name == name) || kind.own_keys().any(|own| own.name == name);
+        let is_known = |name: &str| {
+            COMMON.iter().any(|common| common.key.name == name)
+                || kind.own_keys().any(|own| own.name == name)
+        };
         match keys.into_iter().find(|(name, _)| !is_known(name)) {
             Some((name, span)) => Err(self.error(Some(span), unknown_key(kind, &name))),
             None => Ok(()),
@@ -135,7 +160,9 @@ impl File<'_> {
     fn key(&self, name: &str, value: &Value) -> Result<KeyValue, ConfigError> {
         let at = Some(self.place(value.span()));
         let items = match value.get_ref() {
-            DeValue::Array(items) => items.iter().map(|item| self.scalar(name, item)).collect::<Result<_, _>>()?,
+            DeValue::Array(items) => {
+                items.iter().map(|item| self.scalar(name, item)).collect::<Result<_, _>>()?
+            }
             _ => vec![self.scalar(name, value)?],
         };
         Ok(KeyValue { name: name.to_owned(), value: items.join("+"), items, at })
@@ -144,13 +171,18 @@ impl File<'_> {
     fn scalar(&self, name: &str, value: &Value) -> Result<String, ConfigError> {
         match value.get_ref() {
             DeValue::String(text) => {
-                let text = Text::expand(text, self.env).map_err(|what| self.key_error(name, value.span(), what))?;
+                let text = Text::expand(text, self.env)
+                    .map_err(|what| self.key_error(name, value.span(), what))?;
                 Ok(text.plain())
             }
             DeValue::Integer(number) if number.radix() == 10 => Ok(number.as_str().to_owned()),
             DeValue::Float(number) => Ok(number.as_str().to_owned()),
             DeValue::Boolean(flag) => Ok(flag.to_string()),
-            _ => Err(self.key_error(name, value.span(), "is neither text, a number, true or false, nor a list of them")),
+            _ => Err(self.key_error(
+                name,
+                value.span(),
+                "is neither text, a number, true or false, nor a list of them",
+            )),
         }
     }
 
@@ -164,23 +196,34 @@ impl File<'_> {
         ConfigError::at(place, what)
     }
 
-    fn key_error(&self, name: &str, span: Range<usize>, what: impl std::fmt::Display) -> ConfigError {
+    fn key_error(
+        &self,
+        name: &str,
+        span: Range<usize>,
+        what: impl std::fmt::Display,
+    ) -> ConfigError {
         self.error(Some(span), format_args!("{name}: {what}"))
     }
 }
 
 /// A table's entries as they stand in the file.
 fn in_order<'a>(table: &'a DeTable<'a>) -> Vec<(&'a str, Range<usize>, &'a Value<'a>)> {
-    let mut entries: Vec<_> = table.iter().map(|(name, value)| (name.get_ref().as_ref(), name.span(), value)).collect();
+    let mut entries: Vec<_> =
+        table.iter().map(|(name, value)| (name.get_ref().as_ref(), name.span(), value)).collect();
     entries.sort_by_key(|(_, span, _)| span.start);
     entries
 }
 
 fn unknown_option(name: &str) -> String {
-    let known = || COMMON.iter().map(|common| common.key.name).chain(OPTIONS).filter(|name| *name != "after");
+    let known = || {
+        COMMON.iter().map(|common| common.key.name).chain(OPTIONS).filter(|name| *name != "after")
+    };
     match nearest(name, known().chain(["dependency"])) {
         Some(near) => format!("unknown key {name}, did you mean {near}?"),
-        None => format!("unknown key {name}; here stand [dependency.NAME] tables, {}", known().collect::<Vec<_>>().join(", ")),
+        None => format!(
+            "unknown key {name}; here stand [dependency.NAME] tables, {}",
+            known().collect::<Vec<_>>().join(", ")
+        ),
     }
 }
 
@@ -191,7 +234,9 @@ mod tests {
     fn config(text: &str) -> Result<(Config, Settings), String> {
         let env = Env::new(|name| (name == "URL").then(|| "postgres://app:s%40crt@db/app".into()));
         let mut defaults = Settings::default();
-        let config = File { path: "f.toml", text, env: &env }.read(&mut defaults).map_err(|e| e.to_string())?;
+        let config = File { path: "f.toml", text, env: &env }
+            .read(&mut defaults)
+            .map_err(|e| e.to_string())?;
         Ok((config, defaults))
     }
 
@@ -224,9 +269,17 @@ mod tests {
                 place: "f.toml:5: deadline".to_owned(),
             }]
         );
-        let names: Vec<_> = config.declarations.iter().map(|d| (d.name.clone().unwrap(), d.scheme.as_str())).collect();
+        let names: Vec<_> = config
+            .declarations
+            .iter()
+            .map(|d| (d.name.clone().unwrap(), d.scheme.as_str()))
+            .collect();
         assert_eq!(names, [("web".to_owned(), "http"), ("db".to_owned(), "postgres")]);
-        let keys: Vec<_> = config.declarations[0].keys.iter().map(|k| (k.name.as_str(), k.value.as_str())).collect();
+        let keys: Vec<_> = config.declarations[0]
+            .keys
+            .iter()
+            .map(|k| (k.name.as_str(), k.value.as_str()))
+            .collect();
         assert_eq!(keys, [("timeout", "30"), ("header", "A: 1+1"), ("header", "B: 100%")]);
         assert_eq!(config.declarations[1].keys[0].items, ["web"]);
     }
@@ -240,11 +293,17 @@ mod tests {
             ("timeout = 'SECRET'", "f.toml:1: timeout: not a duration (e.g. 30s, 2m, 0 or never)"),
             ("[dependency.a]\n", "f.toml:1: a: has no url"),
             ("[dependency]\na = 3", "f.toml:2: a: a dependency is a table, e.g. [dependency.db]"),
-            ("[dependency.a]\nurl = 'tcp://x:1#timeout=3'", "f.toml:2: url: keys stand on lines of their own here"),
+            (
+                "[dependency.a]\nurl = 'tcp://x:1#timeout=3'",
+                "f.toml:2: url: keys stand on lines of their own here",
+            ),
             ("[dependency.a]\nurl = 'tcp://x:SECRET'", "f.toml:2: url: the port is not a number"),
             ("[dependency.a]\nurl = '${NONE}'", "f.toml:2: url: the variable NONE is not set"),
             ("[dependency.a]\nurl = 'tcp://x:1'\n\nmach = 'x'", "f.toml:4: unknown key mach"),
-            ("[dependency.a]\nurl = 'tcp://x:1'\ntimeout = {}", "f.toml:3: timeout: is neither text"),
+            (
+                "[dependency.a]\nurl = 'tcp://x:1'\ntimeout = {}",
+                "f.toml:3: timeout: is neither text",
+            ),
             ("[dependency.a]\nurl = 'tcp://x:1'\n[dependency.a]\nurl = 'x'", "f.toml:3: "),
         ] {
             let error = config(text).err().unwrap_or_else(|| panic!("{text}"));

@@ -33,7 +33,8 @@ impl Options {
     /// The first thing that is wrong.
     pub fn read(cli: &Cli, env: &Env) -> Result<Self, ConfigError> {
         let mut defaults = Settings::default();
-        let path = cli.given.iter().find(|given| given.name == "config").map(|given| given.value.as_str());
+        let path =
+            cli.given.iter().find(|given| given.name == "config").map(|given| given.value.as_str());
         let Config { mut declarations, options: in_file } = match path {
             Some(path) => config::read(path, &mut defaults, env)?,
             None => Config::default(),
@@ -41,8 +42,13 @@ impl Options {
         // What is applied later beats what was before; of one source, quiet beats verbose.
         let mut given: Vec<_> = in_file.iter().chain(&cli.given).collect();
         given.sort_by_key(|given| (given.source, given.name == "quiet"));
-        let mut options =
-            Self { defaults, deadline: None, format: Format::Auto, verbosity: Verbosity::Normal, declarations: Vec::new() };
+        let mut options = Self {
+            defaults,
+            deadline: None,
+            format: Format::Auto,
+            verbosity: Verbosity::Normal,
+            declarations: Vec::new(),
+        };
         let mut allow_empty = false;
         for given in given {
             let place = |what| ConfigError::at(&given.place, what);
@@ -50,8 +56,12 @@ impl Options {
                 "deadline" => options.deadline = Some(duration(&given.value).map_err(place)?),
                 "format" => options.format = Format::parse(&given.value).map_err(place)?,
                 "allow-empty" => allow_empty = given.flag()?,
-                "quiet" => options.verbosity = with(options.verbosity, Verbosity::Quiet, given.flag()?),
-                "verbose" => options.verbosity = with(options.verbosity, Verbosity::Verbose, given.flag()?),
+                "quiet" => {
+                    options.verbosity = with(options.verbosity, Verbosity::Quiet, given.flag()?)
+                }
+                "verbose" => {
+                    options.verbosity = with(options.verbosity, Verbosity::Verbose, given.flag()?)
+                }
                 // `config` and `once` are no key of a dependency and are left.
                 name => options.defaults.apply_option(&given.place, name, &given.value)?,
             }
@@ -62,7 +72,9 @@ impl Options {
             declarations.extend(declared(&cli.dependencies, env)?);
         }
         if declarations.is_empty() && !allow_empty {
-            return Err(ConfigError::new("nothing to wait for: give a DEPENDENCY (see --help), or --allow-empty"));
+            return Err(ConfigError::new(
+                "nothing to wait for: give a DEPENDENCY (see --help), or --allow-empty",
+            ));
         }
         options.declarations = declarations;
         Ok(options)
@@ -88,7 +100,8 @@ pub const VARIABLE: &str = "AFTERALL_DEPENDENCIES";
 pub fn declared(args: &[std::ffi::OsString], env: &Env) -> Result<Vec<Declaration>, ConfigError> {
     if args.is_empty() {
         let words = env.var(VARIABLE).map_err(ConfigError::new)?.unwrap_or_default();
-        let words = shell_words::split(&words).map_err(|_| ConfigError::at(VARIABLE, "a quote is not closed"))?;
+        let words = shell_words::split(&words)
+            .map_err(|_| ConfigError::at(VARIABLE, "a quote is not closed"))?;
         return words.iter().enumerate().map(|(n, word)| parse(VARIABLE, n, word, env)).collect();
     }
     let each = args.iter().enumerate();

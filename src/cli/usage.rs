@@ -128,16 +128,20 @@ fn one_line(error: &clap::Error) -> ConfigError {
         _ => None,
     };
     // Behind an = or a space may stand a value.
-    let name = text(ContextKind::InvalidArg).map(|arg| arg.split(['=', ' ']).next().unwrap_or_default());
+    let name =
+        text(ContextKind::InvalidArg).map(|arg| arg.split(['=', ' ']).next().unwrap_or_default());
     let name = name.filter(|name| name.starts_with('-'));
     let what = match error.kind() {
-        ErrorKind::UnknownArgument => match text(ContextKind::SuggestedArg).map(|arg| arg.trim_start_matches('-')) {
-            Some(near) => format!("unknown option, did you mean --{near}?"),
-            None => "unknown option (see --help; the command stands behind --)".to_owned(),
-        },
-        ErrorKind::InvalidValue | ErrorKind::NoEquals | ErrorKind::WrongNumberOfValues | ErrorKind::TooFewValues => {
-            "needs a value".to_owned()
+        ErrorKind::UnknownArgument => {
+            match text(ContextKind::SuggestedArg).map(|arg| arg.trim_start_matches('-')) {
+                Some(near) => format!("unknown option, did you mean --{near}?"),
+                None => "unknown option (see --help; the command stands behind --)".to_owned(),
+            }
         }
+        ErrorKind::InvalidValue
+        | ErrorKind::NoEquals
+        | ErrorKind::WrongNumberOfValues
+        | ErrorKind::TooFewValues => "needs a value".to_owned(),
         ErrorKind::TooManyValues => "takes no value".to_owned(),
         ErrorKind::InvalidUtf8 => "an option's value is not UTF-8".to_owned(),
         _ => "wrong usage (see --help)".to_owned(),

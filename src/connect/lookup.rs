@@ -56,10 +56,14 @@ impl Names {
             Ok(answer) => answer.clone(),
             Err(_) => None,
         };
-        if let Some(lookup) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get_mut(host) {
+        if let Some(lookup) =
+            self.known.lock().unwrap_or_else(PoisonError::into_inner).get_mut(host)
+        {
             lookup.fresh = false;
         }
-        answer.unwrap_or_else(|| Err(Failure::new(Class::Local, format!("the lookup of {host} was lost"))))
+        answer.unwrap_or_else(|| {
+            Err(Failure::new(Class::Local, format!("the lookup of {host} was lost")))
+        })
     }
 
     fn lookup(&self, host: &str) -> watch::Receiver<Option<Answer>> {
@@ -75,9 +79,16 @@ impl Names {
         let (resolve, name) = (self.resolve, host.to_owned());
         // The runtime's limit of blocking threads bounds what a dead resolver can hold.
         spawn_blocking(move || {
-            let _ = sender.send(Some(resolve(&name).map_err(|e| failure(&name, &e)).and_then(|found| not_empty(&name, found))));
+            let _ = sender.send(Some(
+                resolve(&name)
+                    .map_err(|e| failure(&name, &e))
+                    .and_then(|found| not_empty(&name, found)),
+            ));
         });
-        known.insert(host.to_owned(), Lookup { begun: Instant::now(), fresh: true, answer: answer.clone() });
+        known.insert(
+            host.to_owned(),
+            Lookup { begun: Instant::now(), fresh: true, answer: answer.clone() },
+        );
         answer
     }
 }
@@ -95,11 +106,15 @@ fn not_empty(host: &str, mut addresses: Vec<SocketAddr>) -> Answer {
 /// What getaddrinfo said. Rust keeps its words and drops its number.
 fn failure(host: &str, error: &io::Error) -> Failure {
     if super::is_local_limit(error) {
-        return Failure::new(Class::Local, format!("a limit of this process: {} (looking up {host})", describe(error)));
+        return Failure::new(
+            Class::Local,
+            format!("a limit of this process: {} (looking up {host})", describe(error)),
+        );
     }
     let text = error.to_string();
     let words = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
-    let failure = Failure::new(Class::Dns, format!("{host} does not resolve: {}", words.to_lowercase()));
+    let failure =
+        Failure::new(Class::Dns, format!("{host} does not resolve: {}", words.to_lowercase()));
     // EAI_NONAME and EAI_NODATA say that there is no such name; EAI_AGAIN and EAI_FAIL, that the resolver does not know.
     match words.contains("not known") || words.contains("No address") {
         true => failure.gone(),

@@ -95,16 +95,21 @@ impl Net {
     }
 
     /// Connects to `endpoint`: over every address that it has, until one accepts or all have refused.
-    pub async fn connect(&self, endpoint: &Endpoint, stage: &Stage) -> Result<Box<dyn Stream>, Failure> {
+    pub async fn connect(
+        &self,
+        endpoint: &Endpoint,
+        stage: &Stage,
+    ) -> Result<Box<dyn Stream>, Failure> {
         match endpoint {
             Endpoint::Unix(path) => {
                 stage.set(format!("no connection to {path}"));
                 match connect_unix(path) {
                     Ok(stream) => Ok(Box::new(stream)),
                     // On a Unix socket that is not a limit of ours: the server accepts more slowly than it is asked.
-                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                        Err(Failure::new(Class::Busy, format!("its queue of connections is full ({path})")))
-                    }
+                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(Failure::new(
+                        Class::Busy,
+                        format!("its queue of connections is full ({path})"),
+                    )),
                     Err(e) => Err(connect_failure(&e, path)),
                 }
             }
@@ -133,7 +138,12 @@ fn connect_unix(path: &str) -> io::Result<UnixStream> {
         Some(name) => SocketAddrUnix::new_abstract_name(name.as_bytes())?,
         None => SocketAddrUnix::new(path)?,
     };
-    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
+    let socket = socket_with(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        None,
+    )?;
     rustix::net::connect(&socket, &address)?;
     UnixStream::from_std(socket.into())
 }
@@ -141,7 +151,8 @@ fn connect_unix(path: &str) -> io::Result<UnixStream> {
 /// RFC 8305, section 4: the families in turn, beginning with the one that the resolver put first.
 fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
-    let (a, b): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
+    let (a, b): (Vec<_>, Vec<_>) =
+        addresses.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
     let (mut a, mut b) = (a.into_iter(), b.into_iter());
     let mut out = Vec::new();
     loop {
@@ -166,7 +177,11 @@ async fn connect_any(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
     let mut begun = 0;
     let mut next = Instant::now();
     while refused.iter().any(Option::is_none) {
-        let again = || (0..addresses.len()).map(|i| (begun + i) % addresses.len()).find(|&i| refused[i].is_none());
+        let again = || {
+            (0..addresses.len())
+                .map(|i| (begun + i) % addresses.len())
+                .find(|&i| refused[i].is_none())
+        };
         let candidate = match begun < addresses.len() {
             true => Some(begun),
             false => again().filter(|_| open.len() < MAX_CONNECTS),
@@ -184,7 +199,9 @@ async fn connect_any(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
                 Ok(tcp::Begun::Connected(stream)) => Some((index, TcpStream::from_std(stream))),
                 Ok(tcp::Begun::Pending(socket)) => {
                     let address = addresses[index];
-                    oldest_first.push_back(open.spawn(async move { (index, tcp::finish(socket, address).await) }));
+                    oldest_first.push_back(
+                        open.spawn(async move { (index, tcp::finish(socket, address).await) }),
+                    );
                     None
                 }
                 Err(error) => Some((index, Err(error))),
@@ -223,12 +240,14 @@ fn all_refused(addresses: &[SocketAddr], errors: Vec<Option<io::Error>>) -> Fail
             None => said.push((error, vec![address.to_string()])),
         }
     }
-    let failures: Vec<_> = said.iter().map(|(error, places)| connect_failure(error, &places.join(", "))).collect();
+    let failures: Vec<_> =
+        said.iter().map(|(error, places)| connect_failure(error, &places.join(", "))).collect();
     let words: Vec<_> = failures.iter().map(|failure| failure.message.as_str()).collect();
     let words = one_line(&words.join("; "), MAX_FOREIGN);
     let gone = failures.iter().all(|failure| failure.gone);
     // Refused by one address says more than silence from another.
-    let first = failures.iter().find(|failure| failure.class == Class::Connect).or(failures.first());
+    let first =
+        failures.iter().find(|failure| failure.class == Class::Connect).or(failures.first());
     let class = first.map_or(Class::Connect, |failure| failure.class);
     Failure { gone, ..Failure::new(class, words) }
 }
@@ -243,11 +262,14 @@ pub fn connect_failure(error: &io::Error, place: &str) -> Failure {
     match error.kind() {
         TimedOut => Failure::new(Class::Timeout, message),
         // Our ports are used up, or the address is of a family that is off here.
-        AddrNotAvailable => Failure::new(Class::Local, format!("nothing to connect from: {message}")),
-        PermissionDenied => Failure::new(Class::Connect, message).hint("this user may not connect to that socket"),
-        ConnectionRefused | ConnectionReset | HostUnreachable | NetworkUnreachable | NotFound | NotADirectory => {
-            Failure::new(Class::Connect, message).gone()
+        AddrNotAvailable => {
+            Failure::new(Class::Local, format!("nothing to connect from: {message}"))
         }
+        PermissionDenied => {
+            Failure::new(Class::Connect, message).hint("this user may not connect to that socket")
+        }
+        ConnectionRefused | ConnectionReset | HostUnreachable | NetworkUnreachable | NotFound
+        | NotADirectory => Failure::new(Class::Connect, message).gone(),
         _ => Failure::new(Class::Connect, message),
     }
 }
@@ -266,7 +288,8 @@ pub fn stream_failure(error: &io::Error, endpoint: &Endpoint) -> Failure {
 ///
 /// EADDRNOTAVAIL is not one of them: it is what `::1` says where IPv6 is off, and the next address may answer.
 pub fn is_local_limit(error: &io::Error) -> bool {
-    const LIMITS: [i32; 5] = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS, libc::EAGAIN];
+    const LIMITS: [i32; 5] =
+        [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS, libc::EAGAIN];
     error.raw_os_error().is_some_and(|code| LIMITS.contains(&code))
 }
 

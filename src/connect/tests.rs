@@ -11,7 +11,10 @@ fn v6(last: u16) -> SocketAddr {
 
 #[test]
 fn the_families_take_turns_beginning_with_the_resolvers_first() {
-    assert_eq!(interleave(vec![v6(1), v6(2), v4(1), v4(2), v4(3)]), [v6(1), v4(1), v6(2), v4(2), v4(3)]);
+    assert_eq!(
+        interleave(vec![v6(1), v6(2), v4(1), v4(2), v4(3)]),
+        [v6(1), v4(1), v6(2), v4(2), v4(3)]
+    );
     assert_eq!(interleave(vec![v4(1), v6(1)]), [v4(1), v6(1)]);
     assert_eq!(interleave(vec![]), []);
 }
@@ -69,9 +72,15 @@ async fn a_unix_socket_whose_queue_is_full_is_busy_and_holds_nobody_up() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s").to_str().unwrap().to_owned();
     let name = format!("@{path}");
-    let address = <std::os::unix::net::SocketAddr as std::os::linux::net::SocketAddrExt>::from_abstract_name(&path).unwrap();
-    let _listeners =
-        [std::os::unix::net::UnixListener::bind(&path).unwrap(), std::os::unix::net::UnixListener::bind_addr(&address).unwrap()];
+    let address =
+        <std::os::unix::net::SocketAddr as std::os::linux::net::SocketAddrExt>::from_abstract_name(
+            &path,
+        )
+        .unwrap();
+    let _listeners = [
+        std::os::unix::net::UnixListener::bind(&path).unwrap(),
+        std::os::unix::net::UnixListener::bind_addr(&address).unwrap(),
+    ];
     for endpoint in [path, name].map(Endpoint::Unix) {
         let (net, stage) = (Net::system(), crate::probe::Stage::default());
         let attempt = Attempt::new(&net, Instant::now() + Duration::from_secs(5), &stage);

@@ -51,16 +51,22 @@ struct Exec {
 
 fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
     // Split before expansions are put in: what a variable holds is one word, or part of one.
-    let words = shell_words::split(spec.rest.raw()).map_err(|_| spec.error("a quote is not closed"))?;
-    if words.first().is_some_and(|word| word.split('/').next().is_some_and(|start| start.contains('='))) {
+    let words =
+        shell_words::split(spec.rest.raw()).map_err(|_| spec.error("a quote is not closed"))?;
+    if words
+        .first()
+        .is_some_and(|word| word.split('/').next().is_some_and(|start| start.contains('=')))
+    {
         return Err(spec
             .error("exec: starts no shell, which a NAME=VALUE before the command needs; env NAME=VALUE COMMAND does the same"));
     }
-    let words: Vec<OsString> = words.iter().map(|word| spec.rest.part(word).plain().into()).collect();
+    let words: Vec<OsString> =
+        words.iter().map(|word| spec.rest.part(word).plain().into()).collect();
     if words.iter().any(|word| word.as_bytes().contains(&0)) {
         return Err(spec.error("exec: a NUL cannot be part of a command"));
     }
-    let command = exec::Command::new(words.clone()).ok_or_else(|| spec.error("exec: needs a command"))?;
+    let command =
+        exec::Command::new(words.clone()).ok_or_else(|| spec.error("exec: needs a command"))?;
     // What it is told in confidence it may repeat in its last words.
     spec.rest.secrets().for_each(|secret| drop(spec.secret(secret)));
     let path = spec.env.var("PATH").map_err(|what| spec.error(what))?;
@@ -75,10 +81,15 @@ impl Probe for Exec {
             match self.run().await {
                 Ok((status, _)) if status.success() => Verdict::Ready("exit status 0".to_owned()),
                 Ok((status, tail)) => failed(status, &tail).verdict(),
-                Err(error) if is_local_limit(&error) => {
-                    Failure::new(Class::Local, format!("a limit of this process: {}", describe(&error))).verdict()
+                Err(error) if is_local_limit(&error) => Failure::new(
+                    Class::Local,
+                    format!("a limit of this process: {}", describe(&error)),
+                )
+                .verdict(),
+                Err(error) => {
+                    Failure::new(Class::Absent, format!("cannot be executed: {}", describe(&error)))
+                        .verdict()
                 }
-                Err(error) => Failure::new(Class::Absent, format!("cannot be executed: {}", describe(&error))).verdict(),
             }
         })
     }
@@ -91,7 +102,12 @@ impl Probe for Exec {
 impl Exec {
     async fn run(&self) -> io::Result<(ExitStatus, Vec<u8>)> {
         let mut command = Command::new(&self.words[0]);
-        command.args(&self.words[1..]).stdin(null()).stdout(null()).stderr(Stdio::piped()).process_group(0);
+        command
+            .args(&self.words[1..])
+            .stdin(null())
+            .stdout(null())
+            .stderr(Stdio::piped())
+            .process_group(0);
         signals::as_inherited(&mut command);
         let mut child = command.spawn()?;
         let _group = Group(child.id().and_then(|id| Pid::from_raw(id as i32)));
@@ -113,7 +129,8 @@ impl Exec {
 /// /dev/null; in an image that has no /dev, an empty file without a name, which is gone with the command.
 fn null() -> Stdio {
     let null = OpenOptions::new().read(true).write(true).open("/dev/null").map(Stdio::from);
-    null.or_else(|_| memfd_create("null", MemfdFlags::CLOEXEC).map(Stdio::from)).unwrap_or_else(|_| Stdio::null())
+    null.or_else(|_| memfd_create("null", MemfdFlags::CLOEXEC).map(Stdio::from))
+        .unwrap_or_else(|_| Stdio::null())
 }
 
 /// Reads what is there and keeps the end of it. False: nothing more will come.

@@ -18,7 +18,11 @@ pub static KIND: Kind = Kind {
     schemes: &["file"],
     usage: "file:PATH",
     summary: "the path exists",
-    keys: &[&[Key { name: "match", value: "REGEX", help: "what the file must hold, within its first MiB" }]],
+    keys: &[&[Key {
+        name: "match",
+        value: "REGEX",
+        help: "what the file must hold, within its first MiB",
+    }]],
     build,
 };
 
@@ -44,7 +48,9 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
     let pattern = spec.key("match").map(pattern).transpose();
     let pattern = pattern.map_err(|what| spec.key_error("match", what))?;
     match path_of(&rest) {
-        path if path.as_os_str().is_empty() => Err(spec.error("file: needs a path, e.g. file:/run/ready")),
+        path if path.as_os_str().is_empty() => {
+            Err(spec.error("file: needs a path, e.g. file:/run/ready"))
+        }
         path => Ok(Box::new(File { path, pattern })),
     }
 }
@@ -55,12 +61,16 @@ impl Probe for File {
             let place = self.path.to_string_lossy();
             let matched = match &self.pattern {
                 None => std::fs::metadata(&self.path).map(|_| None),
-                Some(pattern) => self.text().map(|text| Some(text.is_some_and(|text| pattern.is_match(&text)))),
+                Some(pattern) => {
+                    self.text().map(|text| Some(text.is_some_and(|text| pattern.is_match(&text))))
+                }
             };
             match matched {
                 Ok(None) => Verdict::Ready("exists".to_owned()),
                 Ok(Some(true)) => Verdict::Ready("exists and matches".to_owned()),
-                Ok(Some(false)) => Failure::new(Class::Absent, format!("does not match ({place})")).verdict(),
+                Ok(Some(false)) => {
+                    Failure::new(Class::Absent, format!("does not match ({place})")).verdict()
+                }
                 Err(error) => classify(&error, &place).verdict(),
             }
         })
@@ -87,7 +97,9 @@ impl File {
 fn classify(error: &io::Error, path: &str) -> Failure {
     let message = format!("{} ({path})", describe(error));
     match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Failure::new(Class::Absent, message).gone(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            Failure::new(Class::Absent, message).gone()
+        }
         _ if is_local_limit(error) => Failure::new(Class::Local, message),
         _ => Failure::new(Class::Absent, message).hint("this user may not look there"),
     }

@@ -56,10 +56,15 @@ pub fn unknown(scheme: &str) -> String {
         "oracle", "cassandra", "sqlite", "memcached",
     ];
     if OTHERS.contains(&scheme.trim_start_matches("migrations+")) {
-        return format!("{scheme}: is not checked by its own protocol; tcp://HOST:PORT waits for the port, exec: for a command");
+        return format!(
+            "{scheme}: is not checked by its own protocol; tcp://HOST:PORT waits for the port, exec: for a command"
+        );
     }
     match nearest(scheme, schemes()) {
         Some(near) => format!("unknown scheme {scheme}:, did you mean {near}:?"),
-        None => format!("unknown scheme {scheme}:, known are {}", schemes().collect::<Vec<_>>().join(", ")),
+        None => format!(
+            "unknown scheme {scheme}:, known are {}",
+            schemes().collect::<Vec<_>>().join(", ")
+        ),
     }
 }

@@ -27,7 +27,9 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
     }
     let server = spec.server(&parts.servers)?;
     match server.port {
-        Some(port) if !server.host.is_empty() => Ok(Box::new(Tcp { endpoint: Endpoint::Tcp(server.host, port) })),
+        Some(port) if !server.host.is_empty() => {
+            Ok(Box::new(Tcp { endpoint: Endpoint::Tcp(server.host, port) }))
+        }
         _ => Err(spec.error("tcp: needs a host and a port, e.g. tcp://cache:6379")),
     }
 }

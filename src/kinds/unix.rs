@@ -26,14 +26,18 @@ const LONGEST: usize = 107;
 fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
     let rest = spec.rest.plain();
     if rest.starts_with("//") && !rest.starts_with("///") {
-        return Err(spec.error("unix: takes a path as written (unix:/run/x.sock, unix:@x), not a host"));
+        return Err(
+            spec.error("unix: takes a path as written (unix:/run/x.sock, unix:@x), not a host")
+        );
     }
     let path = super::file::path_of(&rest).to_string_lossy().into_owned();
     if path.is_empty() || path == "@" {
         return Err(spec.error("unix: needs a path, e.g. unix:/run/app.sock"));
     }
     if path.len() > LONGEST {
-        return Err(spec.error(format_args!("the path of a Unix socket has at most {LONGEST} bytes")));
+        return Err(
+            spec.error(format_args!("the path of a Unix socket has at most {LONGEST} bytes"))
+        );
     }
     Ok(Box::new(Unix { endpoint: Endpoint::Unix(path) }))
 }

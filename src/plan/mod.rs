@@ -41,16 +41,27 @@ pub struct Plan {
 ///
 /// # Errors
 /// An unknown scheme or key, a name given twice, a value that its key does not take, an `after` that cannot be.
-pub fn plan(declarations: Vec<Declaration>, defaults: &Settings, env: &Env) -> Result<Plan, ConfigError> {
+pub fn plan(
+    declarations: Vec<Declaration>,
+    defaults: &Settings,
+    env: &Env,
+) -> Result<Plan, ConfigError> {
     let names = names(&declarations)?;
     let mut notes = Vec::new();
     let mut planned = Vec::new();
     for (declaration, name) in declarations.into_iter().zip(names) {
-        let kind = kinds::find(&declaration.scheme).ok_or_else(|| ConfigError::at(&name, kinds::unknown(&declaration.scheme)))?;
+        let kind = kinds::find(&declaration.scheme)
+            .ok_or_else(|| ConfigError::at(&name, kinds::unknown(&declaration.scheme)))?;
         notes.extend(checks_more(&name, &declaration));
         let (settings, own) = settings(&name, kind, declaration.keys, defaults)?;
         let spec = Spec::new(name, declaration.scheme, declaration.rest, own, env.clone());
-        planned.push(Planned { kind, spec, target: declaration.default_name, settings, after: Vec::new() });
+        planned.push(Planned {
+            kind,
+            spec,
+            target: declaration.default_name,
+            settings,
+            after: Vec::new(),
+        });
     }
     order::resolve(&mut planned)?;
     Ok(Plan { planned, notes })
@@ -66,7 +77,10 @@ pub fn warnings(planned: &[Planned], deadline: Option<Duration>) -> Vec<String> 
             && settings.attempt_timeout > timeout
             && is_set
         {
-            warnings.push(format!("{}: attempt-timeout is longer than timeout, which cuts it", spec.name));
+            warnings.push(format!(
+                "{}: attempt-timeout is longer than timeout, which cuts it",
+                spec.name
+            ));
         }
     }
     if let Some(deadline) = deadline
@@ -100,7 +114,13 @@ pub fn build(planned: Vec<Planned>) -> Result<(Vec<Dependency>, Vec<String>), Co
     for Planned { kind, spec, settings, after, .. } in planned {
         let probe = (kind.build)(&spec)?;
         notes.extend(spec.notes());
-        dependencies.push(Dependency { secrets: spec.secrets(), name: spec.name, settings, probe, after });
+        dependencies.push(Dependency {
+            secrets: spec.secrets(),
+            name: spec.name,
+            settings,
+            probe,
+            after,
+        });
     }
     Ok((dependencies, notes))
 }
@@ -118,7 +138,10 @@ fn names(declarations: &[Declaration]) -> Result<Vec<String>, ConfigError> {
             let default = &declaration.default_name;
             let numbered = (2..).map(|n| format!("{default}-{n}"));
             // The first free name is taken; there always is one.
-            std::iter::once(default.clone()).chain(numbered).find(|name| taken.insert(name.clone())).unwrap_or_default()
+            std::iter::once(default.clone())
+                .chain(numbered)
+                .find(|name| taken.insert(name.clone()))
+                .unwrap_or_default()
         }));
     }
     Ok(names)
@@ -139,7 +162,9 @@ fn settings(
             return Err(ConfigError::at(name, format_args!("{}: is given twice", key.name)));
         }
         let place = key.at.as_ref().map(|at| format!("{at}: ")).unwrap_or_default();
-        let wrong = |what| ConfigError::at(format_args!("{place}{name}"), format_args!("{}: {what}", key.name));
+        let wrong = |what| {
+            ConfigError::at(format_args!("{place}{name}"), format_args!("{}: {what}", key.name))
+        };
         if settings.apply(&key).map_err(wrong)? {
             continue;
         }
@@ -157,7 +182,10 @@ fn checks_more(name: &str, declaration: &Declaration) -> Option<String> {
     let host = declaration.host_named.as_deref()?;
     let kind = kinds::find(host).filter(|kind| kind.name != "tcp" && kind.usage.contains("://"))?;
     let address = declaration.rest.shown();
-    Some(format!("{name}: waits for the port alone; {host}:{address} checks more ({})", kind.summary))
+    Some(format!(
+        "{name}: waits for the port alone; {host}:{address} checks more ({})",
+        kind.summary
+    ))
 }
 
 #[cfg(test)]

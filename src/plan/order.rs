@@ -10,9 +10,11 @@ use crate::{spec::ConfigError, text::nearest, wait::settings::Timeout};
 /// # Errors
 /// A name that nothing has, and a chain that comes back to where it began.
 pub fn resolve(planned: &mut [Planned]) -> Result<(), ConfigError> {
-    let places: HashMap<String, usize> = planned.iter().enumerate().map(|(n, p)| (p.spec.name.clone(), n)).collect();
+    let places: HashMap<String, usize> =
+        planned.iter().enumerate().map(|(n, p)| (p.spec.name.clone(), n)).collect();
     for n in 0..planned.len() {
-        let named = planned[n].settings.after.iter().map(|name| places.get(name).copied().ok_or(name));
+        let named =
+            planned[n].settings.after.iter().map(|name| places.get(name).copied().ok_or(name));
         planned[n].after = match named.collect::<Result<_, _>>() {
             Ok(after) => after,
             Err(name) => return Err(unknown(planned, n, name)),
@@ -25,8 +27,13 @@ pub fn resolve(planned: &mut [Planned]) -> Result<(), ConfigError> {
 }
 
 fn unknown(planned: &[Planned], n: usize, name: &str) -> ConfigError {
-    let others = planned.iter().enumerate().filter(|(other, _)| *other != n).map(|(_, other)| other.spec.name.as_str());
-    let near = nearest(name, others).map(|near| format!(", did you mean {near}?")).unwrap_or_default();
+    let others = planned
+        .iter()
+        .enumerate()
+        .filter(|(other, _)| *other != n)
+        .map(|(_, other)| other.spec.name.as_str());
+    let near =
+        nearest(name, others).map(|near| format!(", did you mean {near}?")).unwrap_or_default();
     planned[n].spec.key_error("after", format_args!("there is no dependency called {name}{near}"))
 }
 
@@ -61,7 +68,9 @@ pub fn longest_chain(planned: &[Planned]) -> Option<Duration> {
     let mut until: Vec<Option<Duration>> = vec![None; planned.len()];
     for n in sorted(planned).unwrap_or_default() {
         let before = planned[n].after.iter().map(|&first| until[first]).collect::<Option<Vec<_>>>();
-        until[n] = before.and_then(|before| Some(own(&planned[n])? + before.into_iter().max().unwrap_or_default()));
+        until[n] = before.and_then(|before| {
+            Some(own(&planned[n])? + before.into_iter().max().unwrap_or_default())
+        });
     }
     let chained = planned.iter().zip(until).filter(|(p, _)| !p.after.is_empty());
     chained.filter_map(|(_, until)| until).max()

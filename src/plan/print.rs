@@ -28,7 +28,11 @@ pub fn text(plan: &Plan, deadline: Option<Duration>, command: Option<&str>) -> S
 
 fn lines(planned: &Planned) -> Vec<(&str, String)> {
     let Planned { kind, settings, spec, target, .. } = planned;
-    let mut lines = vec![("kind", kind.name.to_owned()), ("target", target.clone()), ("ready when", kind.summary.to_owned())];
+    let mut lines = vec![
+        ("kind", kind.name.to_owned()),
+        ("target", target.clone()),
+        ("ready when", kind.summary.to_owned()),
+    ];
     let common = COMMON.iter().map(|common| (common.key.name, (common.show)(settings)));
     lines.extend(common.filter(|(_, value)| !value.is_empty()));
     // A kind's own keys may hold secrets, so only their names are told.

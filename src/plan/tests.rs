@@ -14,7 +14,9 @@ fn env() -> Env {
 
 fn planned_with(texts: &[&str], defaults: &Settings) -> Result<Plan, String> {
     let args: Vec<OsString> = texts.iter().map(Into::into).collect();
-    declared(&args, &env()).and_then(|declarations| plan(declarations, defaults, &env())).map_err(|e| e.to_string())
+    declared(&args, &env())
+        .and_then(|declarations| plan(declarations, defaults, &env()))
+        .map_err(|e| e.to_string())
 }
 
 fn planned(declared: &[&str]) -> Result<Plan, String> {
@@ -31,8 +33,12 @@ fn wrong(declared: &[&str]) -> String {
 
 #[test]
 fn a_dependency_is_called_by_its_name_or_by_what_it_is() {
-    let declared = ["db=tcp://a:1", "tcp://a:1", "a:2", "file:/run/x", "${URL}", "env:URL", "tcp://[::1]:5"];
-    assert_eq!(called(&declared), ["db", "tcp://a:1", "tcp://a:2", "file:/run/x", "${URL}", "${URL}-2", "tcp://[::1]:5"]);
+    let declared =
+        ["db=tcp://a:1", "tcp://a:1", "a:2", "file:/run/x", "${URL}", "env:URL", "tcp://[::1]:5"];
+    assert_eq!(
+        called(&declared),
+        ["db", "tcp://a:1", "tcp://a:2", "file:/run/x", "${URL}", "${URL}-2", "tcp://[::1]:5"]
+    );
 }
 
 #[test]
@@ -49,7 +55,8 @@ fn a_name_given_twice_is_an_error() {
 #[test]
 fn a_key_beats_the_option_which_beats_the_default() {
     let defaults = Settings { timeout: Timeout::Never, successes: 3, ..Settings::default() };
-    let plan = planned_with(&["a=file:x#timeout=5s,on-timeout=proceed", "b=file:y"], &defaults).unwrap();
+    let plan =
+        planned_with(&["a=file:x#timeout=5s,on-timeout=proceed", "b=file:y"], &defaults).unwrap();
     let settings: Vec<_> = plan.planned.iter().map(|planned| &planned.settings).collect();
     assert_eq!(settings[0].timeout, Timeout::After(Duration::from_secs(5)));
     assert_eq!((settings[0].on_timeout, settings[0].successes), (OnTimeout::Proceed, 3));
@@ -72,7 +79,10 @@ fn what_is_wrong_with_a_declaration_is_said_with_its_name_and_key_and_without_a_
             &["file:x", "a=redis://:S3CR@h"],
             "a: redis: is not checked by its own protocol; tcp://HOST:PORT waits for the port, exec: for a command",
         ),
-        (&["a=file:x", "S3CR"], "dependency 2: not a URL and not HOST:PORT (e.g. postgres://app@db/app, cache:6379)"),
+        (
+            &["a=file:x", "S3CR"],
+            "dependency 2: not a URL and not HOST:PORT (e.g. postgres://app@db/app, cache:6379)",
+        ),
         (&["a=${NONE}"], "a: the variable NONE is not set (a default is written ${NONE:-...})"),
     ] {
         assert_eq!(wrong(declared), want);
@@ -82,7 +92,10 @@ fn what_is_wrong_with_a_declaration_is_said_with_its_name_and_key_and_without_a_
 #[test]
 fn an_unknown_key_that_is_near_none_is_shown_all_that_there_are() {
     let said = wrong(&["a=tcp://a:1#zebra=S3CR"]);
-    assert!(said.starts_with("a: unknown key zebra; tcp takes timeout, attempt-timeout, interval, "), "{said}");
+    assert!(
+        said.starts_with("a: unknown key zebra; tcp takes timeout, attempt-timeout, interval, "),
+        "{said}"
+    );
     // Another kind's key is no key of this one.
     assert!(wrong(&["a=tcp://a:1#query=S3CR"]).starts_with("a: unknown key query"));
 }
@@ -91,11 +104,20 @@ fn an_unknown_key_that_is_near_none_is_shown_all_that_there_are() {
 fn after_names_other_dependencies_and_no_chain_comes_back() {
     for (declared, want) in [
         (&["a=file:x#after=b"][..], "a: after: there is no dependency called b"),
-        (&["db=file:x", "b=file:y#after=bd"], "b: after: there is no dependency called bd, did you mean db?"),
+        (
+            &["db=file:x", "b=file:y#after=bd"],
+            "b: after: there is no dependency called bd, did you mean db?",
+        ),
         (&["a=file:x#after=a"], "a: after: it would wait for itself"),
         (&["a=file:x#after=b", "b=file:y#after=a"], "a: after: it would wait for itself"),
-        (&["a=file:x#after=b", "b=file:y#after=c", "c=file:z#after=a"], "a: after: it would wait for itself"),
-        (&["d=file:w#after=a", "a=file:x#after=b", "b=file:y#after=a"], "a: after: it would wait for itself"),
+        (
+            &["a=file:x#after=b", "b=file:y#after=c", "c=file:z#after=a"],
+            "a: after: it would wait for itself",
+        ),
+        (
+            &["d=file:w#after=a", "a=file:x#after=b", "b=file:y#after=a"],
+            "a: after: it would wait for itself",
+        ),
     ] {
         assert_eq!(wrong(declared), want);
     }
@@ -116,10 +138,16 @@ fn the_variable_is_read_where_argv_declares_nothing() {
     assert_eq!(of(&[]), [(None, "//a:1".to_owned()), named("b", "/x y"), named("c", "/z z")]);
     assert_eq!(of(&["d=file:w"]), [named("d", "w")]);
     let open = Env::new(|_| Some("'S3CR".into()));
-    assert_eq!(declared(&[], &open).err().unwrap().to_string(), "AFTERALL_DEPENDENCIES: a quote is not closed");
+    assert_eq!(
+        declared(&[], &open).err().unwrap().to_string(),
+        "AFTERALL_DEPENDENCIES: a quote is not closed"
+    );
     let wrong = Env::new(|_| Some("file:x S3CR".into()));
     let said = declared(&[], &wrong).err().unwrap().to_string();
-    assert!(said.starts_with("AFTERALL_DEPENDENCIES 2: not a URL") && !said.contains("S3CR"), "{said}");
+    assert!(
+        said.starts_with("AFTERALL_DEPENDENCIES 2: not a URL") && !said.contains("S3CR"),
+        "{said}"
+    );
     assert!(declared(&[], &Env::new(|_| None)).unwrap().is_empty());
 }
 
@@ -134,18 +162,28 @@ fn an_argument_that_is_not_utf8_is_an_error() {
 fn a_port_on_a_host_that_is_called_like_a_kind_is_remarked_upon() {
     assert_eq!(planned(&["file:5", "cache:6379"]).unwrap().notes, Vec::<String>::new());
     // `unix`, `file`, `dns` and `exec` name no servers, and `tcp` checks no more.
-    assert_eq!(planned(&["tcp:1", "unix:1", "dns:1", "exec:1"]).unwrap().notes, Vec::<String>::new());
-    for name in ["postgres", "nats", "http"].into_iter().filter(|name| kinds::find(name).is_some()) {
+    assert_eq!(
+        planned(&["tcp:1", "unix:1", "dns:1", "exec:1"]).unwrap().notes,
+        Vec::<String>::new()
+    );
+    for name in ["postgres", "nats", "http"].into_iter().filter(|name| kinds::find(name).is_some())
+    {
         let notes = planned(&[&format!("{name}:5432")]).unwrap().notes;
         assert_eq!(notes.len(), 1, "{notes:?}");
-        assert!(notes[0].starts_with(&format!("tcp://{name}:5432: waits for the port alone; {name}://{name}:5432 checks more")));
+        assert!(notes[0].starts_with(&format!(
+            "tcp://{name}:5432: waits for the port alone; {name}://{name}:5432 checks more"
+        )));
     }
 }
 
 #[test]
 fn the_longest_chain_of_after_is_held_against_the_deadline_however_many_ways_lead_through_it() {
-    let declared =
-        ["a=file:x#timeout=10s", "b=file:x#timeout=20s,after=a", "c=file:x#timeout=5s,after=a", "d=file:x#timeout=1s,after=b+c"];
+    let declared = [
+        "a=file:x#timeout=10s",
+        "b=file:x#timeout=20s,after=a",
+        "c=file:x#timeout=5s,after=a",
+        "d=file:x#timeout=1s,after=b+c",
+    ];
     let plan = planned(&declared).unwrap();
     let told = |seconds| warnings(&plan.planned, Some(Duration::from_secs(seconds))).join("");
     assert_eq!(told(31), "");
@@ -157,7 +195,10 @@ fn the_longest_chain_of_after_is_held_against_the_deadline_however_many_ways_lea
     };
     let layers: Vec<String> = (0..40).flat_map(|n| [layer(n, "a"), layer(n, "b")]).collect();
     let layers: Vec<&str> = layers.iter().map(String::as_str).collect();
-    assert!(warnings(&planned(&layers).unwrap().planned, Some(Duration::from_secs(1)))[0].contains("add up to 40s"));
+    assert!(
+        warnings(&planned(&layers).unwrap().planned, Some(Duration::from_secs(1)))[0]
+            .contains("add up to 40s")
+    );
     // What has no limit adds up to none.
     let plan = planned(&["a=file:x#timeout=never", "b=file:x#after=a"]).unwrap();
     assert_eq!(warnings(&plan.planned, Some(Duration::from_secs(1))), [""; 0]);

@@ -40,7 +40,14 @@ impl Failure {
             Class::Auth => Cost::Logged,
             _ => Cost::Answer,
         };
-        Self { class, message: one_line(message.as_ref(), MAX_FOREIGN), hint: None, retry_after: None, cost, gone: false }
+        Self {
+            class,
+            message: one_line(message.as_ref(), MAX_FOREIGN),
+            hint: None,
+            retry_after: None,
+            cost,
+            gone: false,
+        }
     }
 
     /// Adds what the state may mean.

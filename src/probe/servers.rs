@@ -27,7 +27,9 @@ pub async fn ask_each<S: Sync>(
     for n in 0..servers.len() {
         let share = attempt.left() / (servers.len() - n) as u32;
         let bounded = attempt.until(Instant::now() + share);
-        match timeout_at(bounded.deadline, ask(&bounded, &servers[(start + n) % servers.len()])).await {
+        match timeout_at(bounded.deadline, ask(&bounded, &servers[(start + n) % servers.len()]))
+            .await
+        {
             Ok(Verdict::NotYet(failure)) => failures.push(failure),
             Ok(ready_or_hopeless) => return ready_or_hopeless,
             Err(_) => failures.push(bounded.timed_out(share)),
@@ -47,7 +49,12 @@ fn farthest(failures: Vec<Failure>) -> Failure {
     let gone = failures.iter().all(|failure| failure.gone);
     let cost = failures.iter().map(|failure| failure.cost).max();
     match failures.into_iter().max_by_key(|failure| failure.class) {
-        Some(failure) => Failure { message: one_line(&words, MAX_FOREIGN), gone, cost: cost.unwrap_or(failure.cost), ..failure },
+        Some(failure) => Failure {
+            message: one_line(&words, MAX_FOREIGN),
+            gone,
+            cost: cost.unwrap_or(failure.cost),
+            ..failure
+        },
         None => Failure::new(Class::Config, "no server to ask"),
     }
 }

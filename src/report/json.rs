@@ -70,7 +70,9 @@ impl Json {
     fn changes(&mut self) {
         let now = Instant::now();
         for progress in self.dependencies.iter_mut().filter(|progress| progress.is_due(now)) {
-            if let Some((_, event)) = progress.last.as_ref().filter(|_| self.verbosity > Verbosity::Quiet) {
+            if let Some((_, event)) =
+                progress.last.as_ref().filter(|_| self.verbosity > Verbosity::Quiet)
+            {
                 say("change", Some(&progress.subject.name), fields(event));
             }
             progress.said(now);
@@ -84,7 +86,8 @@ impl Report for Json {
             End::Ready => {}
             End::TimedOut | End::Hopeless => {
                 for progress in self.dependencies.iter().filter(|progress| !progress.settled) {
-                    let fields = progress.last.as_ref().map(|(_, event)| fields(event)).unwrap_or_default();
+                    let fields =
+                        progress.last.as_ref().map(|(_, event)| fields(event)).unwrap_or_default();
                     say("waiting", Some(&progress.subject.name), fields);
                 }
             }
@@ -101,10 +104,13 @@ impl Report for Json {
 
 /// What an event tells beside its name and its dependency.
 pub fn fields(event: &Event) -> Vec<(&'static str, Value)> {
-    let mut fields =
-        vec![("attempts", json!(event.attempts)), ("elapsed", json!((event.elapsed.as_secs_f64() * 1000.0).round() / 1000.0))];
+    let mut fields = vec![
+        ("attempts", json!(event.attempts)),
+        ("elapsed", json!((event.elapsed.as_secs_f64() * 1000.0).round() / 1000.0)),
+    ];
     let of = |failure: &Failure| {
-        let mut fields = vec![("class", json!(failure.class.name())), ("message", json!(failure.message))];
+        let mut fields =
+            vec![("class", json!(failure.class.name())), ("message", json!(failure.message))];
         fields.extend(failure.hint.as_ref().map(|hint| ("hint", json!(hint))));
         fields
     };
@@ -116,16 +122,26 @@ pub fn fields(event: &Event) -> Vec<(&'static str, Value)> {
             fields.extend(of(failure));
         }
         What::NotYet(failure) | What::Hopeless(failure) => fields.extend(of(failure)),
-        What::TimedOut(failure) | What::Proceeded(failure) => fields.extend(failure.iter().flat_map(of)),
+        What::TimedOut(failure) | What::Proceeded(failure) => {
+            fields.extend(failure.iter().flat_map(of))
+        }
     }
     fields
 }
 
 /// One object, its fields in an order that people can read.
-pub fn object(event: &str, dependency: Option<&str>, fields: impl IntoIterator<Item = (&'static str, Value)>) -> String {
+pub fn object(
+    event: &str,
+    dependency: Option<&str>,
+    fields: impl IntoIterator<Item = (&'static str, Value)>,
+) -> String {
     let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
     let first = [("time", json!(time)), ("event", json!(event)), ("dependency", json!(dependency))];
-    let fields: Vec<_> = first.into_iter().chain(fields).map(|(name, value)| format!("\"{name}\":{}", bounded(&value))).collect();
+    let fields: Vec<_> = first
+        .into_iter()
+        .chain(fields)
+        .map(|(name, value)| format!("\"{name}\":{}", bounded(&value)))
+        .collect();
     format!("{{{}}}\n", fields.join(","))
 }
 
@@ -147,7 +163,11 @@ pub fn note(message: &str) {
     say("note", None, [("message", json!(message))]);
 }
 
-fn say(event: &str, dependency: Option<&str>, fields: impl IntoIterator<Item = (&'static str, Value)>) {
+fn say(
+    event: &str,
+    dependency: Option<&str>,
+    fields: impl IntoIterator<Item = (&'static str, Value)>,
+) {
     let patience = match event {
         "ready" | "timeout" | "proceed" | "hopeless" | "waiting" | "signal" => A_MOMENT,
         _ => Duration::ZERO,
@@ -163,13 +183,26 @@ mod tests {
     fn an_object_is_a_line_that_a_pipe_takes_at_once_whatever_it_tells() {
         for piece in ["x", "\"", "\u{1}", "漢", "\u{fffd}"] {
             let long = piece.repeat(5_000);
-            let fields =
-                [("attempts", json!(u64::MAX)), ("class", json!("connect")), ("message", json!(long)), ("hint", json!(long))];
+            let fields = [
+                ("attempts", json!(u64::MAX)),
+                ("class", json!("connect")),
+                ("message", json!(long)),
+                ("hint", json!(long)),
+            ];
             let line = object("hopeless", Some(&long), fields);
-            assert!(line.len() <= super::super::MAX_LINE && line.ends_with("}\n") && line.lines().count() == 1, "{}", line.len());
+            assert!(
+                line.len() <= super::super::MAX_LINE
+                    && line.ends_with("}\n")
+                    && line.lines().count() == 1,
+                "{}",
+                line.len()
+            );
             let object: Value = serde_json::from_str(&line).unwrap_or_default();
             for name in ["dependency", "message", "hint"] {
-                let kept = object[name].as_str().and_then(|kept| kept.strip_suffix('…')).unwrap_or_default();
+                let kept = object[name]
+                    .as_str()
+                    .and_then(|kept| kept.strip_suffix('…'))
+                    .unwrap_or_default();
                 assert!(kept.len() > 100 && long.starts_with(kept), "{piece:?} {name}: {line}");
             }
         }

@@ -59,11 +59,21 @@ impl Live {
             self.unsaid += above;
         }
         let (columns, rows) = size();
-        let lines = moving_lines(&self.dependencies, self.began.elapsed(), FRAMES[self.frame % FRAMES.len()], rows);
-        let lines: Vec<&str> = lines.iter().map(|line| cut(line, columns.saturating_sub(1))).collect();
+        let lines = moving_lines(
+            &self.dependencies,
+            self.began.elapsed(),
+            FRAMES[self.frame % FRAMES.len()],
+            rows,
+        );
+        let lines: Vec<&str> =
+            lines.iter().map(|line| cut(line, columns.saturating_sub(1))).collect();
         let mut out = self.erased(columns) + &self.unsaid;
         for line in &lines {
-            out += &if self.color { format!("\u{1b}[2m{line}\u{1b}[0m\n") } else { format!("{line}\n") };
+            out += &if self.color {
+                format!("\u{1b}[2m{line}\u{1b}[0m\n")
+            } else {
+                format!("{line}\n")
+            };
         }
         // What a stopped terminal does not take stays as it is, and is said later; what it takes a part of is finished first.
         if write(&out, Duration::ZERO) {
@@ -86,7 +96,9 @@ impl Listener for Live {
     fn event(&mut self, event: Event) {
         let progress = &mut self.dependencies[event.dependency];
         progress.note(&event);
-        if let Some((_, text)) = settled_line(&event).filter(|(least, _)| *least <= Verbosity::Normal) {
+        if let Some((_, text)) =
+            settled_line(&event).filter(|(least, _)| *least <= Verbosity::Normal)
+        {
             let line = prefixed(&format!("{}: {text}", progress.subject.name));
             self.draw(&line);
         }
@@ -138,16 +150,31 @@ fn cut(line: &str, columns: usize) -> &str {
 /// takes none, such as an accent of its own, is counted too, so that a line is rather too short than too long.
 fn width(c: char) -> usize {
     match u32::from(c) {
-        0x1100..=0x115f | 0x2e80..=0x303e | 0x3041..=0xa4cf | 0xa960..=0xa97c | 0xac00..=0xd7a3 | 0xf900..=0xfaff => 2,
-        0xfe30..=0xfe6f | 0xff00..=0xff60 | 0xffe0..=0xffe6 | 0x1f300..=0x1faff | 0x20000..=0x3fffd => 2,
+        0x1100..=0x115f
+        | 0x2e80..=0x303e
+        | 0x3041..=0xa4cf
+        | 0xa960..=0xa97c
+        | 0xac00..=0xd7a3
+        | 0xf900..=0xfaff => 2,
+        0xfe30..=0xfe6f
+        | 0xff00..=0xff60
+        | 0xffe0..=0xffe6
+        | 0x1f300..=0x1faff
+        | 0x20000..=0x3fffd => 2,
         _ => 1,
     }
 }
 
 /// A line for each dependency that still waits, as many as fit into `rows`.
-fn moving_lines(dependencies: &[Progress], elapsed: Duration, spinner: char, rows: usize) -> Vec<String> {
+fn moving_lines(
+    dependencies: &[Progress],
+    elapsed: Duration,
+    spinner: char,
+    rows: usize,
+) -> Vec<String> {
     let waiting: Vec<_> = dependencies.iter().filter(|progress| !progress.settled).collect();
-    let width = waiting.iter().map(|progress| progress.subject.name.chars().count()).max().unwrap_or(0);
+    let width =
+        waiting.iter().map(|progress| progress.subject.name.chars().count()).max().unwrap_or(0);
     let room = rows.saturating_sub(2).max(1);
     let shown = if waiting.len() > room { room - 1 } else { waiting.len() };
     let mut lines: Vec<String> = Vec::new();
@@ -160,7 +187,11 @@ fn moving_lines(dependencies: &[Progress], elapsed: Duration, spinner: char, row
             Timeout::Never => "no limit".to_owned(),
         };
         let last = progress.last.as_ref().map_or("asking", |(failure, _)| failure.message.as_str());
-        lines.push(format!("{spinner} {:width$}  {:>6}  {left:>11}  {last}", progress.subject.name, elapsed_text(elapsed)));
+        lines.push(format!(
+            "{spinner} {:width$}  {:>6}  {left:>11}  {last}",
+            progress.subject.name,
+            elapsed_text(elapsed)
+        ));
     }
     if shown < waiting.len() {
         lines.push(format!("  and {} more", waiting.len() - shown));
@@ -178,8 +209,13 @@ mod tests {
 
     #[test]
     fn a_line_is_cut_by_the_columns_that_it_takes() {
-        for (line, columns, want) in [("abc", 3, "abc"), ("abcd", 3, "abc"), ("漢字", 3, "漢"), ("a漢字", 3, "a漢"), ("x", 0, "")]
-        {
+        for (line, columns, want) in [
+            ("abc", 3, "abc"),
+            ("abcd", 3, "abc"),
+            ("漢字", 3, "漢"),
+            ("a漢字", 3, "a漢"),
+            ("x", 0, ""),
+        ] {
             assert_eq!(cut(line, columns), want);
         }
     }
@@ -203,7 +239,10 @@ mod tests {
                 "⠋ nats    12.0s     no limit  asking",
             ]
         );
-        assert_eq!(moving_lines(&all, seconds, '⠋', 4).last().map(String::as_str), Some("  and 2 more"));
+        assert_eq!(
+            moving_lines(&all, seconds, '⠋', 4).last().map(String::as_str),
+            Some("  and 2 more")
+        );
         all[0].settled = true;
         assert_eq!(moving_lines(&all, seconds, '⠋', 24).len(), 2);
     }

@@ -73,8 +73,12 @@ pub enum Format {
 
 impl Format {
     /// Every format, as it is written.
-    pub const ALL: [(&str, Format); 4] =
-        [("auto", Format::Auto), ("live", Format::Live), ("plain", Format::Plain), ("json", Format::Json)];
+    pub const ALL: [(&str, Format); 4] = [
+        ("auto", Format::Auto),
+        ("live", Format::Live),
+        ("plain", Format::Plain),
+        ("json", Format::Json),
+    ];
 
     /// Reads the option.
     ///
@@ -82,7 +86,9 @@ impl Format {
     /// Names the choices.
     pub fn parse(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|(name, _)| *name == text);
-        found.map(|(_, format)| format).ok_or_else(|| format!("is one of {}", Self::ALL.map(|(name, _)| name).join(", ")))
+        found
+            .map(|(_, format)| format)
+            .ok_or_else(|| format!("is one of {}", Self::ALL.map(|(name, _)| name).join(", ")))
     }
 
     /// Settles `auto`: live only where stderr is a terminal that can move its cursor, and somebody watches it.
@@ -91,7 +97,14 @@ impl Format {
         let is_dumb = || variable("TERM").is_none_or(|term| term == "dumb");
         let is_first = || rustix::process::getpid().is_init();
         match self {
-            Format::Auto if io::stderr().is_terminal() && !is_dumb() && variable("CI").is_none() && !is_first() => Format::Live,
+            Format::Auto
+                if io::stderr().is_terminal()
+                    && !is_dumb()
+                    && variable("CI").is_none()
+                    && !is_first() =>
+            {
+                Format::Live
+            }
             Format::Auto => Format::Plain,
             format => format,
         }
@@ -162,7 +175,10 @@ pub fn last_line(text: &str) {
 }
 
 fn prefixed(text: &str) -> String {
-    let end = (0..=text.len().min(MAX_LINE)).rev().find(|&n| text.is_char_boundary(n)).unwrap_or_default();
+    let end = (0..=text.len().min(MAX_LINE))
+        .rev()
+        .find(|&n| text.is_char_boundary(n))
+        .unwrap_or_default();
     format!("afterall: {}\n", &text[..end])
 }
 
@@ -195,7 +211,9 @@ fn send(bytes: &[u8], patience: Duration) -> usize {
     while taken < bytes.len() {
         let left = until.saturating_duration_since(Instant::now());
         let at_most = Timespec { tv_sec: 0, tv_nsec: left.subsec_nanos().into() };
-        if !poll(&mut [PollFd::new(&fd, PollFlags::OUT)], Some(&at_most)).is_ok_and(|ready| ready > 0) {
+        if !poll(&mut [PollFd::new(&fd, PollFlags::OUT)], Some(&at_most))
+            .is_ok_and(|ready| ready > 0)
+        {
             break;
         }
         match rustix::io::write(fd, chunk(&bytes[taken..], at_once)) {
@@ -237,7 +255,10 @@ fn described(failure: &Failure, counted: &str, event: &Event) -> String {
     let hint = failure.hint.as_ref().map(|hint| format!(" hint: {hint}")).unwrap_or_default();
     let Event { attempts, elapsed, .. } = event;
     let elapsed = elapsed_text(*elapsed);
-    format!("{} [class={} {counted}={attempts} elapsed={elapsed}]{hint}", failure.message, failure.class)
+    format!(
+        "{} [class={} {counted}={attempts} elapsed={elapsed}]{hint}",
+        failure.message, failure.class
+    )
 }
 
 /// The same where no attempt may have come to an end.

@@ -42,7 +42,11 @@ pub struct Notifying {
 
 impl Notifying {
     /// Wraps `inner` where `socket`, the value of NOTIFY_SOCKET, names one that can be sent to.
-    pub fn wrap(inner: Box<dyn Report>, socket: Option<OsString>, subjects: Vec<Subject>) -> Box<dyn Report> {
+    pub fn wrap(
+        inner: Box<dyn Report>,
+        socket: Option<OsString>,
+        subjects: Vec<Subject>,
+    ) -> Box<dyn Report> {
         let opened = socket.as_ref().and_then(|path| {
             let address = match path.as_bytes() {
                 [b'@', name @ ..] => SocketAddr::from_abstract_name(name).ok()?,
@@ -55,20 +59,23 @@ impl Notifying {
         });
         let Some((socket, address)) = opened else { return inner };
         let dependencies = Progress::of(subjects);
-        let mut notifying = Self { inner, socket, address, dependencies, status: String::new(), pushed: None };
+        let mut notifying =
+            Self { inner, socket, address, dependencies, status: String::new(), pushed: None };
         notifying.tell();
         Box::new(notifying)
     }
 
     fn tell(&mut self) {
-        let waiting: Vec<_> = self.dependencies.iter().filter(|progress| !progress.settled).collect();
+        let waiting: Vec<_> =
+            self.dependencies.iter().filter(|progress| !progress.settled).collect();
         let names: Vec<_> = waiting.iter().map(|progress| progress.subject.name.as_str()).collect();
         let status = match names.is_empty() {
             true => "all dependencies are ready".to_owned(),
             false => one_line(&format!("waiting for {}", names.join(", ")), STATUS),
         };
         // A wait without end must not keep a unit alive without end.
-        let is_bounded = !waiting.is_empty() && waiting.iter().all(|progress| progress.subject.timeout != Timeout::Never);
+        let is_bounded = !waiting.is_empty()
+            && waiting.iter().all(|progress| progress.subject.timeout != Timeout::Never);
         let mut message = String::new();
         if status != self.status {
             message += &format!("STATUS={status}\n");

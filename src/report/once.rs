@@ -19,7 +19,13 @@ pub struct Once {
 
 impl Once {
     pub fn new(subjects: Vec<Subject>, json: bool) -> Self {
-        Self { json, dependencies: Progress::of(subjects).into_iter().map(|progress| (progress, None)).collect() }
+        Self {
+            json,
+            dependencies: Progress::of(subjects)
+                .into_iter()
+                .map(|progress| (progress, None))
+                .collect(),
+        }
     }
 }
 
@@ -47,14 +53,21 @@ impl Report for Once {
 impl Once {
     fn objects(&self) -> String {
         let of = |(progress, event): &(Progress, Option<Event>)| match event {
-            Some(event) => json::object(state(event), Some(&progress.subject.name), json::fields(event)),
+            Some(event) => {
+                json::object(state(event), Some(&progress.subject.name), json::fields(event))
+            }
             None => json::object("timeout", Some(&progress.subject.name), []),
         };
         self.dependencies.iter().map(of).collect()
     }
 
     fn table(&self) -> String {
-        let width = self.dependencies.iter().map(|(progress, _)| progress.subject.name.chars().count()).max().unwrap_or(0);
+        let width = self
+            .dependencies
+            .iter()
+            .map(|(progress, _)| progress.subject.name.chars().count())
+            .max()
+            .unwrap_or(0);
         let row = |(progress, event): &(Progress, Option<Event>)| {
             let name = &progress.subject.name;
             let Some(event) = event else {
@@ -64,7 +77,11 @@ impl Once {
             let (state, what) = match &event.what {
                 What::Ready(detail) => ("ready", detail.clone()),
                 What::TimedOut(Some(failure)) | What::Hopeless(failure) => {
-                    let hint = failure.hint.as_ref().map(|hint| format!(" hint: {hint}")).unwrap_or_default();
+                    let hint = failure
+                        .hint
+                        .as_ref()
+                        .map(|hint| format!(" hint: {hint}"))
+                        .unwrap_or_default();
                     ("not ready", format!("{} [class={}]{hint}", failure.message, failure.class))
                 }
                 _ => ("not ready", "no attempt came to an end".to_owned()),

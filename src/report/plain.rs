@@ -2,7 +2,10 @@
 
 use std::time::Instant;
 
-use super::{Report, Subject, Verbosity, described, described_last, elapsed_text, last_line, line, progress::Progress};
+use super::{
+    Report, Subject, Verbosity, described, described_last, elapsed_text, last_line, line,
+    progress::Progress,
+};
 use crate::{
     signals,
     wait::{
@@ -28,11 +31,15 @@ impl Listener for Plain {
         let progress = &mut self.dependencies[event.dependency];
         progress.note(&event);
         match settled_line(&event) {
-            Some((least, text)) if self.verbosity >= least => last_line(&format!("{}: {text}", progress.subject.name)),
+            Some((least, text)) if self.verbosity >= least => {
+                last_line(&format!("{}: {text}", progress.subject.name))
+            }
             Some(_) => {}
             None => {
                 let now = Instant::now();
-                if self.verbosity == Verbosity::Verbose || (self.verbosity == Verbosity::Normal && progress.is_due(now)) {
+                if self.verbosity == Verbosity::Verbose
+                    || (self.verbosity == Verbosity::Normal && progress.is_due(now))
+                {
                     say(progress, now);
                 }
             }
@@ -42,7 +49,10 @@ impl Listener for Plain {
     fn tick(&mut self) {
         if self.verbosity == Verbosity::Normal {
             let now = Instant::now();
-            self.dependencies.iter_mut().filter(|progress| progress.is_due(now)).for_each(|progress| say(progress, now));
+            self.dependencies
+                .iter_mut()
+                .filter(|progress| progress.is_due(now))
+                .for_each(|progress| say(progress, now));
         }
     }
 }
@@ -63,7 +73,11 @@ impl Report for Plain {
 
 fn say(progress: &mut Progress, now: Instant) {
     if let Some((failure, event)) = &progress.last {
-        line(&format!("{}: waiting: {}", progress.subject.name, described(failure, "attempt", event)));
+        line(&format!(
+            "{}: waiting: {}",
+            progress.subject.name,
+            described(failure, "attempt", event)
+        ));
     }
     progress.said(now);
 }
@@ -74,17 +88,26 @@ pub fn settled_line(event: &Event) -> Option<(Verbosity, String)> {
         What::NotYet(_) | What::Lost(_) => None,
         What::Ready(detail) => {
             let elapsed = elapsed_text(event.elapsed);
-            Some((Verbosity::Normal, format!("ready: {detail} [attempts={} elapsed={elapsed}]", event.attempts)))
+            Some((
+                Verbosity::Normal,
+                format!("ready: {detail} [attempts={} elapsed={elapsed}]", event.attempts),
+            ))
         }
-        What::Confirmed => Some((Verbosity::Verbose, format!("still ready [attempts={}]", event.attempts))),
-        What::TimedOut(failure) => Some((Verbosity::Quiet, format!("timed out: {}", described_last(failure.as_ref(), event)))),
+        What::Confirmed => {
+            Some((Verbosity::Verbose, format!("still ready [attempts={}]", event.attempts)))
+        }
+        What::TimedOut(failure) => Some((
+            Verbosity::Quiet,
+            format!("timed out: {}", described_last(failure.as_ref(), event)),
+        )),
         What::Proceeded(failure) => {
             let last = described_last(failure.as_ref(), event);
             Some((Verbosity::Quiet, format!("going on without it: timed out: {last}")))
         }
-        What::Hopeless(failure) => {
-            Some((Verbosity::Quiet, format!("cannot become ready: {}", described(failure, "attempts", event))))
-        }
+        What::Hopeless(failure) => Some((
+            Verbosity::Quiet,
+            format!("cannot become ready: {}", described(failure, "attempts", event)),
+        )),
     }
 }
 
@@ -98,7 +121,9 @@ pub fn end_lines(dependencies: &[Progress], end: End) -> Vec<String> {
                 Some((failure, event)) => described(failure, "attempts", event),
                 None => "no attempt came to an end".to_owned(),
             };
-            waiting.map(|progress| format!("{}: not ready: {}", progress.subject.name, of(progress))).collect()
+            waiting
+                .map(|progress| format!("{}: not ready: {}", progress.subject.name, of(progress)))
+                .collect()
         }
         End::Signal(signal) => {
             let names: Vec<_> = waiting.map(|progress| progress.subject.name.as_str()).collect();

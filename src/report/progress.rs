@@ -26,7 +26,10 @@ pub struct Progress {
 impl Progress {
     /// One for each dependency, in the plan's order.
     pub fn of(subjects: Vec<Subject>) -> Vec<Self> {
-        subjects.into_iter().map(|subject| Self { subject, settled: false, last: None, said: None }).collect()
+        subjects
+            .into_iter()
+            .map(|subject| Self { subject, settled: false, last: None, said: None })
+            .collect()
     }
 
     /// Takes an event in.
@@ -36,7 +39,11 @@ impl Progress {
                 self.settled = false;
                 self.last = Some((failure.clone(), event.clone()));
             }
-            What::Ready(_) | What::Confirmed | What::TimedOut(_) | What::Proceeded(_) | What::Hopeless(_) => self.settled = true,
+            What::Ready(_)
+            | What::Confirmed
+            | What::TimedOut(_)
+            | What::Proceeded(_)
+            | What::Hopeless(_) => self.settled = true,
         }
     }
 

@@ -4,8 +4,8 @@ use super::{
     ConfigError,
     expand::{Env, Text},
     url::{
-        check_authority, has_userinfo_per_server, is_bare_ipv6, is_hierarchical, is_host_port, is_scheme, needs_brackets,
-        servers_of, split_authority, without_userinfo,
+        check_authority, has_userinfo_per_server, is_bare_ipv6, is_hierarchical, is_host_port,
+        is_scheme, needs_brackets, servers_of, split_authority, without_userinfo,
     },
 };
 use crate::text::one_line;
@@ -59,14 +59,17 @@ impl Declaration {
         // The application's own connection string is read as it stands, and is called by its variable.
         let (default_name, url) = match (url.as_value(), migrations_of(url)) {
             (Some(value), _) => (Some(url.shown()), Text::literal(value)),
-            (None, Some(value)) => (Some(url.shown()), Text::literal(&format!("{MIGRATIONS}{value}"))),
+            (None, Some(value)) => {
+                (Some(url.shown()), Text::literal(&format!("{MIGRATIONS}{value}")))
+            }
             (None, None) => (None, url.clone()),
         };
         if url.is_empty() {
             return Err("nothing to wait for: the URL is empty".to_owned());
         }
         // A connection string of key=value pairs may stand on several lines; a URL may not.
-        let is_odd = |c: char| c.is_control() && (url.raw().contains("//") || !c.is_ascii_whitespace());
+        let is_odd =
+            |c: char| c.is_control() && (url.raw().contains("//") || !c.is_ascii_whitespace());
         if url.raw().contains(is_odd) {
             return Err("a control character in the URL".to_owned());
         }
@@ -79,9 +82,12 @@ impl Declaration {
             _ if is_bare_ipv6(url.raw()) => {
                 return Err(needs_brackets(url.raw()));
             }
-            Some((scheme, rest)) if is_scheme(scheme.raw()) => (scheme.raw().to_ascii_lowercase(), rest),
+            Some((scheme, rest)) if is_scheme(scheme.raw()) => {
+                (scheme.raw().to_ascii_lowercase(), rest)
+            }
             _ => {
-                return Err("not a URL and not HOST:PORT (e.g. postgres://app@db/app, cache:6379)".to_owned());
+                return Err("not a URL and not HOST:PORT (e.g. postgres://app@db/app, cache:6379)"
+                    .to_owned());
             }
         };
         // `postgres:${DSN}`: a connection string that is no URL, or a URL of the same scheme, whole in a variable.
@@ -118,7 +124,9 @@ pub fn expand_url(text: &str, env: &Env) -> Result<Text, String> {
     };
     match url.strip_prefix("env:") {
         Some(rest) => match rest.split_once('#') {
-            Some((variable, keys)) => Text::expand(&format!("{migrations}${{{variable}}}#{keys}"), env),
+            Some((variable, keys)) => {
+                Text::expand(&format!("{migrations}${{{variable}}}#{keys}"), env)
+            }
             None => Text::expand(&format!("{migrations}${{{rest}}}"), env),
         },
         None => Text::expand(text, env),
@@ -134,7 +142,9 @@ fn migrations_of(url: &Text) -> Option<String> {
 /// `postgres:${DSN}` where DSN is `postgresql://...` is that URL; `migrations+` stays in front.
 fn with_inner(scheme: &str, inner: &str) -> String {
     match scheme.strip_prefix(MIGRATIONS) {
-        Some(_) if !inner.starts_with(MIGRATIONS) => format!("{MIGRATIONS}{inner}").to_ascii_lowercase(),
+        Some(_) if !inner.starts_with(MIGRATIONS) => {
+            format!("{MIGRATIONS}{inner}").to_ascii_lowercase()
+        }
         _ => inner.to_ascii_lowercase(),
     }
 }
@@ -152,7 +162,8 @@ fn split_name(text: &str) -> (Option<&str>, &str) {
 
 /// `[A-Za-z0-9][A-Za-z0-9_.-]*`.
 pub fn is_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
+    name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
 }
 
 fn read_keys(keys: &Text) -> Result<Vec<KeyValue>, String> {
@@ -164,7 +175,8 @@ fn read_key(key: &Text) -> Result<KeyValue, String> {
         Some((name, value)) => (name, value),
         None => (key.clone(), key.part("true")),
     };
-    let known_shape = !name.is_empty() && name.raw().chars().all(|c| c.is_ascii_lowercase() || c == '-');
+    let known_shape =
+        !name.is_empty() && name.raw().chars().all(|c| c.is_ascii_lowercase() || c == '-');
     if !known_shape {
         // What stands here may be the tail of a password whose # or , is not encoded: it is not shown.
         return Err(
@@ -191,9 +203,11 @@ fn default_name_of(scheme: &str, rest: &Text) -> String {
     let shown = match rest.strip_prefix("//") {
         Some(rest) if is_hierarchical(scheme) => {
             let (authority, path) = split_authority(&rest);
-            let path = path.raw().split('?').next().map(|raw| path.part(raw).shown()).unwrap_or_default();
+            let path =
+                path.raw().split('?').next().map(|raw| path.part(raw).shown()).unwrap_or_default();
             let servers = servers_of(scheme, &authority);
-            let servers: Vec<_> = servers.split(',').map(|server| without_userinfo(&server).shown()).collect();
+            let servers: Vec<_> =
+                servers.split(',').map(|server| without_userinfo(&server).shown()).collect();
             format!("//{}{}", servers.join(","), if path == "/" { "" } else { &path })
         }
         _ if scheme == "exec" => match rest.split(' ').find(|word| !word.is_empty()) {

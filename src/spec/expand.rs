@@ -171,8 +171,10 @@ impl Text {
     /// The expansions in this text that hold secrets, as far as can be told: files, and variables that are called so.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         const WORDS: [&str; 6] = ["PASS", "SECRET", "TOKEN", "KEY", "CRED", "PW"];
-        let is_secret =
-            |source: &str| source.starts_with("${file:") || WORDS.iter().any(|word| source.to_ascii_uppercase().contains(word));
+        let is_secret = |source: &str| {
+            source.starts_with("${file:")
+                || WORDS.iter().any(|word| source.to_ascii_uppercase().contains(word))
+        };
         self.raw
             .chars()
             .filter_map(|c| self.value(c))
@@ -181,7 +183,9 @@ impl Text {
     }
 
     fn value(&self, c: char) -> Option<&Value> {
-        (FIRST..=LAST).contains(&u32::from(c)).then(|| &self.values[(u32::from(c) - FIRST) as usize])
+        (FIRST..=LAST)
+            .contains(&u32::from(c))
+            .then(|| &self.values[(u32::from(c) - FIRST) as usize])
     }
 }
 
@@ -230,7 +234,10 @@ fn value_of(inside: &str, env: &Env) -> Result<String, String> {
     let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if !is_name {
-        return Err("a ${...} holds neither a variable's name nor file:PATH (a literal ${ is written $${)".to_owned());
+        return Err(
+            "a ${...} holds neither a variable's name nor file:PATH (a literal ${ is written $${)"
+                .to_owned(),
+        );
     }
     if default.is_some_and(|default| default.contains("${")) {
         return Err(format!("the default of ${{{name}:-...}} cannot hold another ${{"));
@@ -239,7 +246,9 @@ fn value_of(inside: &str, env: &Env) -> Result<String, String> {
         (Some(value), None) => Ok(value),
         (Some(value), Some(_)) if !value.is_empty() => Ok(value),
         (_, Some(default)) => Ok(default.to_owned()),
-        (None, None) => Err(format!("the variable {name} is not set (a default is written ${{{name}:-...}})")),
+        (None, None) => {
+            Err(format!("the variable {name} is not set (a default is written ${{{name}:-...}})"))
+        }
     }
 }
 
@@ -299,7 +308,10 @@ mod tests {
         for (text, want) in [
             ("${NONE}", "the variable NONE is not set (a default is written ${NONE:-...})"),
             ("${PW", "a ${ is not closed by } (a literal ${ is written $${)"),
-            ("${a b}", "a ${...} holds neither a variable's name nor file:PATH (a literal ${ is written $${)"),
+            (
+                "${a b}",
+                "a ${...} holds neither a variable's name nor file:PATH (a literal ${ is written $${)",
+            ),
             ("${file:/does/not/exist}", "${file:/does/not/exist}: no such file or directory"),
             ("${file:/dev/null}", "${file:/dev/null}: not a regular file"),
         ] {

@@ -40,7 +40,15 @@ pub struct Spec {
 impl Spec {
     /// Puts a spec together from a declaration and the kind's own part of its keys.
     pub fn new(name: String, scheme: String, rest: Text, keys: Vec<KeyValue>, env: Env) -> Self {
-        Self { name, scheme, rest, env, keys, secrets: RefCell::default(), notes: RefCell::default() }
+        Self {
+            name,
+            scheme,
+            rest,
+            env,
+            keys,
+            secrets: RefCell::default(),
+            notes: RefCell::default(),
+        }
     }
 
     /// An error about this dependency.
@@ -106,13 +114,19 @@ impl Spec {
 
     /// Every remark that was made so far, fit to be shown.
     pub fn notes(&self) -> Vec<String> {
-        self.notes.borrow().iter().map(|note| hide(&one_line(note, MAX_FOREIGN), &self.secrets.borrow())).collect()
+        self.notes
+            .borrow()
+            .iter()
+            .map(|note| hide(&one_line(note, MAX_FOREIGN), &self.secrets.borrow()))
+            .collect()
     }
 
     /// Splits `//[USERINFO@]SERVERS[/PATH][?QUERY]`.
     pub fn parts(&self) -> Result<Parts, ConfigError> {
         let Some(rest) = self.rest.strip_prefix("//") else {
-            return Err(self.error(format_args!("{0}: is followed by //, e.g. {0}://host", self.scheme)));
+            return Err(
+                self.error(format_args!("{0}: is followed by //, e.g. {0}://host", self.scheme))
+            );
         };
         let (authority, rest) = split_authority(&rest);
         let (userinfo, servers) = match authority.rsplit_once('@') {
@@ -132,7 +146,9 @@ impl Spec {
             Some((user, password)) => (user, Some(password)),
             None => (userinfo.clone(), None),
         };
-        let decoded = |what: &str, text: Text| text.decoded().map_err(|e| self.error(format_args!("the {what} {e}")));
+        let decoded = |what: &str, text: Text| {
+            text.decoded().map_err(|e| self.error(format_args!("the {what} {e}")))
+        };
         let password = password.map(|text| decoded("password", text)).transpose()?;
         Ok((decoded("user", user)?, password.map(|password| self.secret(password))))
     }
@@ -150,7 +166,10 @@ impl Spec {
 
 impl fmt::Debug for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Spec").field("name", &self.name).field("scheme", &self.scheme).finish_non_exhaustive()
+        f.debug_struct("Spec")
+            .field("name", &self.name)
+            .field("scheme", &self.scheme)
+            .finish_non_exhaustive()
     }
 }
 

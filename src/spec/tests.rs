@@ -33,7 +33,13 @@ fn seen(text: &str) -> (String, String, String, Vec<(String, String)>) {
 fn declarations_are_split_as_people_write_them() {
     let none: &[(&str, &str)] = &[];
     for (text, name, scheme, rest, keys) in [
-        ("db=postgres://app@db/app#timeout=30s", "db", "postgres", "//app@db/app", &[("timeout", "30s")][..]),
+        (
+            "db=postgres://app@db/app#timeout=30s",
+            "db",
+            "postgres",
+            "//app@db/app",
+            &[("timeout", "30s")][..],
+        ),
         (
             "postgres://app:pw@db:5432/app?sslmode=disable",
             "postgres://db:5432/app",
@@ -46,8 +52,20 @@ fn declarations_are_split_as_people_write_them() {
         ("postgres:5432", "tcp://postgres:5432", "tcp", "//postgres:5432", none),
         ("[::1]:5432", "tcp://[::1]:5432", "tcp", "//[::1]:5432", none),
         ("v6=[fe80::1%25eth0]:80", "v6", "tcp", "//[fe80::1%25eth0]:80", none),
-        ("nats://a:4222,b:4222#creds=/run/a%2Cb", "nats://a:4222,b:4222", "nats", "//a:4222,b:4222", &[("creds", "/run/a,b")]),
-        ("nats://u:p@a:4222,nats://u:p@b:4222", "nats://a:4222,b:4222", "nats", "//u:p@a:4222,u:p@b:4222", none),
+        (
+            "nats://a:4222,b:4222#creds=/run/a%2Cb",
+            "nats://a:4222,b:4222",
+            "nats",
+            "//a:4222,b:4222",
+            &[("creds", "/run/a,b")],
+        ),
+        (
+            "nats://u:p@a:4222,nats://u:p@b:4222",
+            "nats://a:4222,b:4222",
+            "nats",
+            "//u:p@a:4222,u:p@b:4222",
+            none,
+        ),
         (
             "https://api:8443/ready?token=x#status=200+204,insecure",
             "https://api:8443/ready",
@@ -62,7 +80,13 @@ fn declarations_are_split_as_people_write_them() {
         ("file:///run/a b", "file:///run/a b", "file", "///run/a b", none),
         ("pid=file:./x@y:z", "pid", "file", "./x@y:z", none),
         ("unix:@abstract", "unix:@abstract", "unix", "@abstract", none),
-        ("postgres:host=/run/pg dbname=app password=x", "postgres", "postgres", "host=/run/pg dbname=app password=x", none),
+        (
+            "postgres:host=/run/pg dbname=app password=x",
+            "postgres",
+            "postgres",
+            "host=/run/pg dbname=app password=x",
+            none,
+        ),
         (
             "migrations+postgres://app@db/app#dir=/m",
             "migrations+postgres://db/app",
@@ -71,10 +95,22 @@ fn declarations_are_split_as_people_write_them() {
             &[("dir", "/m")],
         ),
         ("POSTGRES://db", "postgres://db", "postgres", "//db", none),
-        ("postgres:host=/run/pg\n\tdbname=app", "postgres", "postgres", "host=/run/pg\n\tdbname=app", none),
+        (
+            "postgres:host=/run/pg\n\tdbname=app",
+            "postgres",
+            "postgres",
+            "host=/run/pg\n\tdbname=app",
+            none,
+        ),
         ("a-1_b.c=tcp://x:1", "a-1_b.c", "tcp", "//x:1", none),
         // Variables: whole, behind a scheme, and inside.
-        ("${DATABASE_URL}", "${DATABASE_URL}", "postgres", "//app:p%40ss@db:5432/app?sslmode=disable", none),
+        (
+            "${DATABASE_URL}",
+            "${DATABASE_URL}",
+            "postgres",
+            "//app:p%40ss@db:5432/app?sslmode=disable",
+            none,
+        ),
         ("${NONE:-tcp://a:1}", "${NONE}", "tcp", "//a:1", none),
         (
             "env:DATABASE_URL#timeout=5s",
@@ -98,9 +134,27 @@ fn declarations_are_split_as_people_write_them() {
             "//app:p%40ss@db:5432/app?sslmode=disable",
             &[("dir", "m")],
         ),
-        ("schema=migrations+${DATABASE_URL}", "schema", "migrations+postgres", "//app:p%40ss@db:5432/app?sslmode=disable", none),
-        ("postgres:${DSN}", "postgres:${DSN}", "postgres", "host=/run/pg dbname=app password=s3cret", none),
-        ("postgres:${DATABASE_URL}", "postgres:${DATABASE_URL}", "postgres", "//app:p%40ss@db:5432/app?sslmode=disable", none),
+        (
+            "schema=migrations+${DATABASE_URL}",
+            "schema",
+            "migrations+postgres",
+            "//app:p%40ss@db:5432/app?sslmode=disable",
+            none,
+        ),
+        (
+            "postgres:${DSN}",
+            "postgres:${DSN}",
+            "postgres",
+            "host=/run/pg dbname=app password=s3cret",
+            none,
+        ),
+        (
+            "postgres:${DATABASE_URL}",
+            "postgres:${DATABASE_URL}",
+            "postgres",
+            "//app:p%40ss@db:5432/app?sslmode=disable",
+            none,
+        ),
         (
             "migrations+postgres:${DATABASE_URL}",
             "migrations+postgres:${DATABASE_URL}",
@@ -125,7 +179,11 @@ fn declarations_are_split_as_people_write_them() {
         ),
     ] {
         let keys = keys.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
-        assert_eq!(seen(text), (name.to_owned(), scheme.to_owned(), rest.to_owned(), keys), "{text}");
+        assert_eq!(
+            seen(text),
+            (name.to_owned(), scheme.to_owned(), rest.to_owned(), keys),
+            "{text}"
+        );
     }
 }
 
@@ -139,12 +197,17 @@ fn a_password_arrives_whole_however_it_is_given() {
     let encoded: String = PASSWORD.bytes().map(|b| format!("%{b:02X}")).collect();
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&file, format!("{PASSWORD}\n")).unwrap();
-    for password in [encoded, "${PASSWORD}".to_owned(), format!("${{file:{}}}", file.path().display())] {
+    for password in
+        [encoded, "${PASSWORD}".to_owned(), format!("${{file:{}}}", file.path().display())]
+    {
         let spec = spec(&format!("postgres://us%20er:{password}@db/app"));
         let parts = spec.parts().unwrap();
         let (user, password) = spec.userinfo(&parts.userinfo.unwrap()).unwrap();
         assert_eq!((user.as_str(), password.unwrap().reveal()), ("us er", PASSWORD));
-        assert_eq!(spec.servers(&parts.servers).unwrap(), [Server { host: "db".to_owned(), port: None }]);
+        assert_eq!(
+            spec.servers(&parts.servers).unwrap(),
+            [Server { host: "db".to_owned(), port: None }]
+        );
         assert!(!format!("{spec:?} {:?}", spec.secrets()).contains("p:/"));
     }
 }
@@ -153,7 +216,10 @@ fn a_password_arrives_whole_however_it_is_given() {
 fn servers_are_read_in_every_form() {
     let server = |host: &str, port| Server { host: host.to_owned(), port };
     for (text, want) in [
-        ("postgres://a:1,b:2,[::1]:3/x", vec![server("a", Some(1)), server("b", Some(2)), server("::1", Some(3))]),
+        (
+            "postgres://a:1,b:2,[::1]:3/x",
+            vec![server("a", Some(1)), server("b", Some(2)), server("::1", Some(3))],
+        ),
         ("postgres://a,b", vec![server("a", None), server("b", None)]),
         ("postgres:///app", vec![server("", None)]),
         ("postgres://%2Frun%2Fpg:5433/app", vec![server("/run/pg", Some(5433))]),
@@ -175,7 +241,8 @@ fn lists_are_split_at_literal_plus_signs_only() {
 
 #[test]
 fn what_cannot_be_read_is_told_without_showing_a_value() {
-    const ENC: &str = "(a / ? # or @ in a password must be percent-encoded, or come from a variable)";
+    const ENC: &str =
+        "(a / ? # or @ in a password must be percent-encoded, or come from a variable)";
     for (text, want) in [
         ("", "nothing to wait for: the URL is empty".to_owned()),
         ("${EMPTY}", "nothing to wait for: the URL is empty".to_owned()),

@@ -23,12 +23,16 @@ pub(super) fn is_bare_ipv6(text: &str) -> bool {
     address.matches(':').count() >= 2
         && address.chars().all(|c| c.is_ascii_hexdigit() || c == ':' || c == '.')
         && (address.parse::<std::net::Ipv6Addr>().is_ok()
-            || address.rsplit_once(':').is_some_and(|(host, _)| host.parse::<std::net::Ipv6Addr>().is_ok()))
+            || address
+                .rsplit_once(':')
+                .is_some_and(|(host, _)| host.parse::<std::net::Ipv6Addr>().is_ok()))
 }
 
 /// What would be right in place of a bare IPv6 address: what reads as a port is taken for one.
 pub(super) fn needs_brackets(text: &str) -> String {
-    let is_address = |text: &str| text.split('%').next().is_some_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok());
+    let is_address = |text: &str| {
+        text.split('%').next().is_some_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok())
+    };
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if is_address(host) => match port.parse::<u16>() {
             Ok(port) if port > 0 => (host, port),
@@ -58,7 +62,8 @@ pub(super) fn check_authority(scheme: &str, rest: &Text) -> Result<(), String> {
     Ok(())
 }
 
-const ENCODE: &str = "(a / ? # or @ in a password must be percent-encoded, or come from a variable)";
+const ENCODE: &str =
+    "(a / ? # or @ in a password must be percent-encoded, or come from a variable)";
 
 /// The servers of an authority; with their userinfo where each may have one.
 pub(super) fn servers_of(scheme: &str, authority: &Text) -> Text {
@@ -104,7 +109,8 @@ pub(super) fn read_server(text: &Text) -> Result<Server, String> {
     let host = host.decoded().map_err(|e| format!("the host {e}"))?;
     // The directory of a Unix socket, or an abstract one, percent-encoded as libpq has it.
     let is_path = host.starts_with(['/', '@']);
-    let is_v6 = host.split('%').next().is_some_and(|host| host.parse::<std::net::Ipv6Addr>().is_ok());
+    let is_v6 =
+        host.split('%').next().is_some_and(|host| host.parse::<std::net::Ipv6Addr>().is_ok());
     let is_odd = |c: char| c.is_whitespace() || c.is_control() || "@?#\"<>[]".contains(c);
     if !is_path && (host.contains(is_odd) || (host.contains(':') && !is_v6)) {
         return Err(format!("the host is neither a name nor an address {ENCODE}"));

@@ -2,7 +2,10 @@
 
 use std::{io, net::IpAddr, time::Duration};
 
-use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible, pki_types::UnixTime};
+use rustls::{
+    AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible,
+    pki_types::UnixTime,
+};
 
 use crate::{
     connect::{Endpoint, is_local_limit, stream_failure},
@@ -40,7 +43,9 @@ pub(super) fn handshake(error: &io::Error, first: &[u8], told: &Told<'_>) -> Fai
     }
     match inner(error) {
         Some(error) => with_cause(error, told),
-        None if is_local_limit(error) => Failure::new(Class::Local, format!("a limit of this process: {}", describe(error))),
+        None if is_local_limit(error) => {
+            Failure::new(Class::Local, format!("a limit of this process: {}", describe(error)))
+        }
         None => {
             let what = match error.kind() {
                 io::ErrorKind::UnexpectedEof => "connection closed by the server".to_owned(),
@@ -57,7 +62,10 @@ pub(super) fn late(error: &io::Error, endpoint: &Endpoint) -> Failure {
     match inner(error) {
         Some(Error::AlertReceived(alert)) => {
             let (what, hint) = alert_words(*alert, None);
-            with_hint(Failure::new(Class::Tls, format!("{what} ({endpoint})")).cost(Cost::Logged), hint)
+            with_hint(
+                Failure::new(Class::Tls, format!("{what} ({endpoint})")).cost(Cost::Logged),
+                hint,
+            )
         }
         Some(error) => Failure::new(Class::Tls, format!("TLS broke: {error} ({endpoint})")),
         None => stream_failure(error, endpoint),
@@ -72,11 +80,12 @@ fn with_cause(error: &Error, told: &Told<'_>) -> Failure {
     let (what, hint) = match error {
         Error::InvalidCertificate(error) => certificate_words(error, told),
         Error::AlertReceived(alert) => alert_words(*alert, Some(told.client_cert)),
-        Error::InvalidMessage(InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion) => {
-            (NO_TLS.to_owned(), None)
-        }
+        Error::InvalidMessage(
+            InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
+        ) => (NO_TLS.to_owned(), None),
         Error::PeerIncompatible(
-            PeerIncompatible::ServerDoesNotSupportTls12Or13 | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+            PeerIncompatible::ServerDoesNotSupportTls12Or13
+            | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
         ) => ("the server speaks neither TLS 1.2 nor 1.3".to_owned(), None),
         other => (format!("TLS handshake: {other}"), None),
     };
@@ -94,9 +103,10 @@ fn with_hint(failure: Failure, hint: Option<&'static str>) -> Failure {
 /// What is wrong with the server's certificate.
 fn certificate_words(error: &CertificateError, told: &Told<'_>) -> (String, Option<&'static str>) {
     match error {
-        CertificateError::UnknownIssuer if told.own_ca => {
-            ("certificate not trusted".to_owned(), Some("it was issued by none of the certificates in ca"))
-        }
+        CertificateError::UnknownIssuer if told.own_ca => (
+            "certificate not trusted".to_owned(),
+            Some("it was issued by none of the certificates in ca"),
+        ),
         CertificateError::UnknownIssuer => (
             "certificate not trusted".to_owned(),
             Some("it was issued by nobody this system trusts; ca=PATH names whom to trust"),
@@ -104,7 +114,10 @@ fn certificate_words(error: &CertificateError, told: &Told<'_>) -> (String, Opti
         CertificateError::NotValidForNameContext { expected, presented } => {
             let whose = match presented.as_slice() {
                 [] => "it names no host (no subjectAltName)".to_owned(),
-                names => format!("it is for {}", names.iter().map(|name| plain_name(name)).collect::<Vec<_>>().join(", ")),
+                names => format!(
+                    "it is for {}",
+                    names.iter().map(|name| plain_name(name)).collect::<Vec<_>>().join(", ")
+                ),
             };
             let what = format!("certificate not valid for {}: {whose}", expected.to_str());
             (what, Some("server-name=NAME sets the name to expect"))
@@ -122,12 +135,14 @@ fn certificate_words(error: &CertificateError, told: &Told<'_>) -> (String, Opti
         ),
         // webpki's own errors come wrapped; of these two the names say too little.
         other => match format!("{other:?}") {
-            words if words.contains("UnsupportedCertVersion") => {
-                ("certificate is of X.509 version 1".to_owned(), Some("issue it as version 3, with a subjectAltName"))
-            }
-            words if words.contains("CaUsedAsEndEntity") => {
-                ("certificate not trusted: it is that of an authority, not of a server".to_owned(), None)
-            }
+            words if words.contains("UnsupportedCertVersion") => (
+                "certificate is of X.509 version 1".to_owned(),
+                Some("issue it as version 3, with a subjectAltName"),
+            ),
+            words if words.contains("CaUsedAsEndEntity") => (
+                "certificate not trusted: it is that of an authority, not of a server".to_owned(),
+                None,
+            ),
             _ => (format!("certificate not trusted: {other}"), None),
         },
     }
@@ -152,7 +167,10 @@ fn apart(later: UnixTime, earlier: UnixTime) -> humantime::FormattedDuration {
 }
 
 /// What the server's alert means (RFC 8446, section 6.2). `client_cert`: whether we have one, where that is known.
-fn alert_words(alert: AlertDescription, client_cert: Option<bool>) -> (String, Option<&'static str>) {
+fn alert_words(
+    alert: AlertDescription,
+    client_cert: Option<bool>,
+) -> (String, Option<&'static str>) {
     use AlertDescription as A;
     const GIVE: &str = "cert=PATH and key=PATH give one";
     let name = alert_name(alert);
@@ -168,18 +186,28 @@ fn alert_words(alert: AlertDescription, client_cert: Option<bool>) -> (String, O
         | A::UnknownCA
         | A::AccessDenied
         | A::DecryptError => match client_cert {
-            Some(true) => (format!("the server refused our client certificate (alert: {name})"), None),
-            Some(false) => (format!("the server wants a client certificate (alert: {name})"), Some(GIVE)),
-            None => (format!("the server refused our client certificate, or wants one (alert: {name})"), Some(GIVE)),
+            Some(true) => {
+                (format!("the server refused our client certificate (alert: {name})"), None)
+            }
+            Some(false) => {
+                (format!("the server wants a client certificate (alert: {name})"), Some(GIVE))
+            }
+            None => (
+                format!("the server refused our client certificate, or wants one (alert: {name})"),
+                Some(GIVE),
+            ),
         },
         A::HandshakeFailure if client_cert == Some(false) => (
             format!("the server refused the handshake (alert: {name})"),
             Some("it may want a client certificate: cert=PATH, key=PATH"),
         ),
-        A::UnrecognisedName => {
-            (format!("the server does not know itself by that name (alert: {name})"), Some("server-name=NAME sets another"))
+        A::UnrecognisedName => (
+            format!("the server does not know itself by that name (alert: {name})"),
+            Some("server-name=NAME sets another"),
+        ),
+        A::ProtocolVersion => {
+            (format!("the server speaks neither TLS 1.2 nor 1.3 (alert: {name})"), None)
         }
-        A::ProtocolVersion => (format!("the server speaks neither TLS 1.2 nor 1.3 (alert: {name})"), None),
         _ => (format!("the server refused the handshake (alert: {name})"), None),
     }
 }
@@ -219,7 +247,11 @@ mod tests {
         let then = UnixTime::since_unix_epoch(Duration::from_secs(1_000_000 - 3 * 86_400 - 70));
         for (error, first, want) in [
             (CertificateError::UnknownIssuer.into(), TLS, "certificate not trusted (db)"),
-            (CertificateError::ExpiredContext { time: now, not_after: then }.into(), TLS, "certificate expired 3days ago (db)"),
+            (
+                CertificateError::ExpiredContext { time: now, not_after: then }.into(),
+                TLS,
+                "certificate expired 3days ago (db)",
+            ),
             (
                 CertificateError::NotValidYetContext { time: then, not_before: now }.into(),
                 TLS,
@@ -228,20 +260,29 @@ mod tests {
             (
                 CertificateError::NotValidForNameContext {
                     expected: super::super::name_of("db").unwrap(),
-                    presented: vec!["DnsName(\"other\")".to_owned(), "IpAddress(127.0.0.1)".to_owned()],
+                    presented: vec![
+                        "DnsName(\"other\")".to_owned(),
+                        "IpAddress(127.0.0.1)".to_owned(),
+                    ],
                 }
                 .into(),
                 TLS,
                 "certificate not valid for db: it is for other, 127.0.0.1 (db)",
             ),
             (
-                CertificateError::NotValidForNameContext { expected: super::super::name_of("db").unwrap(), presented: vec![] }
-                    .into(),
+                CertificateError::NotValidForNameContext {
+                    expected: super::super::name_of("db").unwrap(),
+                    presented: vec![],
+                }
+                .into(),
                 TLS,
                 "certificate not valid for db: it names no host (no subjectAltName) (db)",
             ),
             (
-                CertificateError::Other(rustls::OtherError(Arc::new(io::Error::other("UnsupportedCertVersion")))).into(),
+                CertificateError::Other(rustls::OtherError(Arc::new(io::Error::other(
+                    "UnsupportedCertVersion",
+                ))))
+                .into(),
                 TLS,
                 "certificate is of X.509 version 1 (db)",
             ),
@@ -265,7 +306,11 @@ mod tests {
                 b"HTTP/1.1 400 Bad Request\r\n",
                 "the server does not speak TLS, it says: HTTP/1.1 400 Bad Request (db)",
             ),
-            (Error::InvalidMessage(InvalidMessage::InvalidContentType), &[0xff, 0], "the server does not speak TLS (db)"),
+            (
+                Error::InvalidMessage(InvalidMessage::InvalidContentType),
+                &[0xff, 0],
+                "the server does not speak TLS (db)",
+            ),
         ] {
             assert_eq!(of(error, first), (Class::Tls, want.to_owned()));
         }
@@ -274,7 +319,8 @@ mod tests {
     #[test]
     fn a_connection_that_ends_in_the_handshake_is_no_tls_failure_unless_the_server_had_spoken() {
         for (first, class) in [(&[][..], Class::Connect), (&[0x16, 3, 3][..], Class::Tls)] {
-            let failure = handshake(&io::ErrorKind::UnexpectedEof.into(), first, &told(false, false));
+            let failure =
+                handshake(&io::ErrorKind::UnexpectedEof.into(), first, &told(false, false));
             let want = "connection closed by the server in the TLS handshake (db)".to_owned();
             assert_eq!((failure.class, failure.message), (class, want));
         }
@@ -286,8 +332,14 @@ mod tests {
         let alert = Error::AlertReceived(AlertDescription::BadCertificate);
         let failure = late(&io::Error::new(io::ErrorKind::InvalidData, alert), &endpoint);
         assert_eq!(failure.class, Class::Tls);
-        assert_eq!(failure.message, "the server refused our client certificate, or wants one (alert: bad certificate) (db:5432)");
+        assert_eq!(
+            failure.message,
+            "the server refused our client certificate, or wants one (alert: bad certificate) (db:5432)"
+        );
         let failure = late(&io::ErrorKind::UnexpectedEof.into(), &endpoint);
-        assert_eq!((failure.class, failure.message.as_str()), (Class::Connect, "connection closed by the server (db:5432)"));
+        assert_eq!(
+            (failure.class, failure.message.as_str()),
+            (Class::Connect, "connection closed by the server (db:5432)")
+        );
     }
 }

@@ -27,7 +27,11 @@ use crate::{
 
 /// The TLS keys, the same for every kind.
 pub static KEYS: &[Key] = &[
-    Key { name: "ca", value: "PATH", help: "PEM file with the only certificates to trust; default: the system's" },
+    Key {
+        name: "ca",
+        value: "PATH",
+        help: "PEM file with the only certificates to trust; default: the system's",
+    },
     Key { name: "cert", value: "PATH", help: "PEM file with our client certificate and its chain" },
     Key { name: "key", value: "PATH", help: "PEM file with the client certificate's private key" },
     Key {
@@ -79,7 +83,9 @@ pub struct Tls {
 impl Tls {
     /// Whether a declaration sets any of the TLS keys.
     pub fn is_asked_for(spec: &Spec) -> bool {
-        KEYS.iter().any(|key| spec.key(key.name).is_some_and(|value| (key.name, value) != ("insecure", "false")))
+        KEYS.iter().any(|key| {
+            spec.key(key.name).is_some_and(|value| (key.name, value) != ("insecure", "false"))
+        })
     }
 
     /// Reads the TLS keys of a declaration. Errors name the key and the path, never what the file holds.
@@ -87,11 +93,16 @@ impl Tls {
         let owned = |key: &str| spec.key(key).map(str::to_owned);
         let files = TlsFiles { ca: owned("ca"), cert: owned("cert"), key: owned("key") };
         let verify = if spec.flag("insecure")? { Verify::Nothing } else { Verify::Full };
-        Self::read(files, owned("server-name"), verify).map_err(|problem| spec.key_error(problem.key, problem.what))
+        Self::read(files, owned("server-name"), verify)
+            .map_err(|problem| spec.key_error(problem.key, problem.what))
     }
 
     /// The same from settings that were read elsewhere, as Postgres has its own. The error names the path.
-    pub fn new(files: TlsFiles, server_name: Option<String>, verify: Verify) -> Result<Self, String> {
+    pub fn new(
+        files: TlsFiles,
+        server_name: Option<String>,
+        verify: Verify,
+    ) -> Result<Self, String> {
         Self::read(files, server_name, verify).map_err(|problem| problem.what)
     }
 
@@ -99,14 +110,22 @@ impl Tls {
         let server_name = server_name.map(|name| name_of(&name)).transpose();
         let server_name = server_name.map_err(|what| Problem { key: "server-name", what })?;
         let ca = files.ca.filter(|path| path != "system");
-        let ca = ca.map(|path| files::read_ca(&path).map_err(|what| Problem { key: "ca", what })).transpose()?;
+        let ca = ca
+            .map(|path| files::read_ca(&path).map_err(|what| Problem { key: "ca", what }))
+            .transpose()?;
         let client = match (files.cert, files.key) {
             (Some(cert), Some(key)) => Some(Arc::new(files::read_client(&cert, &key)?)),
             (Some(_), None) => {
-                return Err(Problem { key: "cert", what: "a client certificate needs its private key beside it".to_owned() });
+                return Err(Problem {
+                    key: "cert",
+                    what: "a client certificate needs its private key beside it".to_owned(),
+                });
             }
             (None, Some(_)) => {
-                return Err(Problem { key: "key", what: "a private key needs its client certificate beside it".to_owned() });
+                return Err(Problem {
+                    key: "key",
+                    what: "a private key needs its client certificate beside it".to_owned(),
+                });
             }
             (None, None) => None,
         };
@@ -114,10 +133,17 @@ impl Tls {
     }
 
     /// Speaks TLS on an open connection. `host` is what the certificate must be valid for, unless another name was set.
-    pub async fn connect(&self, attempt: &Attempt<'_>, host: &str, stream: Box<dyn Stream>) -> Result<Box<dyn Stream>, Failure> {
+    pub async fn connect(
+        &self,
+        attempt: &Attempt<'_>,
+        host: &str,
+        stream: Box<dyn Stream>,
+    ) -> Result<Box<dyn Stream>, Failure> {
         let name = match &self.server_name {
             Some(name) => name.clone(),
-            None => name_of(host).map_err(|what| Failure::new(Class::Config, format!("{what}: {host}; set server-name")))?,
+            None => name_of(host).map_err(|what| {
+                Failure::new(Class::Config, format!("{what}: {host}; set server-name"))
+            })?,
         };
         let config = self.config.get_or_init(|| self.config()).clone()?;
         attempt.stage(format!("connected to {host}, but no end of the TLS handshake"));
@@ -133,7 +159,9 @@ impl Tls {
     }
 
     fn config(&self) -> Result<Arc<ClientConfig>, Failure> {
-        let internal = |error: rustls::Error| Failure::new(Class::Config, format!("TLS cannot be set up: {error}"));
+        let internal = |error: rustls::Error| {
+            Failure::new(Class::Config, format!("TLS cannot be set up: {error}"))
+        };
         let verifier = verify::Verifier::new(self.verify, self.ca.as_deref())?;
         let builder = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
@@ -141,7 +169,8 @@ impl Tls {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
         let mut config = match &self.client {
-            Some(client) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(client)))),
+            Some(client) => builder
+                .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(client)))),
             None => builder.with_no_client_auth(),
         };
         // A resumed session skips the certificates of both sides, which are part of what is asked.
@@ -152,7 +181,10 @@ impl Tls {
 
 impl std::fmt::Debug for Tls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tls").field("server_name", &self.server_name).field("verify", &self.verify).finish_non_exhaustive()
+        f.debug_struct("Tls")
+            .field("server_name", &self.server_name)
+            .field("verify", &self.verify)
+            .finish_non_exhaustive()
     }
 }
 
@@ -184,7 +216,8 @@ fn name_of(host: &str) -> Result<ServerName<'static>, String> {
         return Ok(ServerName::from(address));
     }
     let bare = bare.strip_suffix('.').unwrap_or(bare);
-    ServerName::try_from(bare.to_owned()).map_err(|_| "neither a host name nor an address".to_owned())
+    ServerName::try_from(bare.to_owned())
+        .map_err(|_| "neither a host name nor an address".to_owned())
 }
 
 #[cfg(test)]

@@ -27,7 +27,12 @@ fn issued(params: CertificateParams, issuer: Option<&CertifiedIssuer<'static, Ke
         Some(issuer) => params.signed_by(&key, issuer).unwrap(),
         None => params.self_signed(&key).unwrap(),
     };
-    Issued { pem: cert.pem(), key_pem: key.serialize_pem(), der: cert.der().clone(), key: key.serialize_der() }
+    Issued {
+        pem: cert.pem(),
+        key_pem: key.serialize_pem(),
+        der: cert.der().clone(),
+        key: key.serialize_der(),
+    }
 }
 
 fn names(names: &[&str]) -> CertificateParams {
@@ -55,12 +60,16 @@ impl Dir {
 }
 
 fn server(cert: &Issued, clients: Option<&CertificateDer<'static>>) -> ServerConfig {
-    let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().unwrap();
+    let builder = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap();
     let builder = match clients {
         Some(ca) => {
             let mut roots = RootCertStore::empty();
             roots.add(ca.clone()).unwrap();
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build().unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
+                .build()
+                .unwrap();
             builder.with_client_cert_verifier(verifier)
         }
         None => builder.with_no_client_auth(),
@@ -72,7 +81,9 @@ fn server(cert: &Issued, clients: Option<&CertificateDer<'static>>) -> ServerCon
 async fn greet(tls: &Tls, host: &str, server: ServerConfig) -> Result<(), Failure> {
     let (ours, theirs) = duplex(64 * 1024);
     let serve = tokio::spawn(async move {
-        if let Ok(mut stream) = tokio_rustls::TlsAcceptor::from(Arc::new(server)).accept(theirs).await {
+        if let Ok(mut stream) =
+            tokio_rustls::TlsAcceptor::from(Arc::new(server)).accept(theirs).await
+        {
             let _ = stream.write_all(b"x").await;
             let _ = stream.shutdown().await;
         }
@@ -90,7 +101,10 @@ async fn greet(tls: &Tls, host: &str, server: ServerConfig) -> Result<(), Failur
 }
 
 fn message(result: Result<(), Failure>) -> String {
-    result.map_or_else(|failure| format!("{}: {}", failure.class, failure.message), |()| "ok".to_owned())
+    result.map_or_else(
+        |failure| format!("{}: {}", failure.class, failure.message),
+        |()| "ok".to_owned(),
+    )
 }
 
 #[tokio::test]
@@ -113,12 +127,33 @@ async fn a_certificate_is_verified_as_far_as_was_asked() {
             "tls: certificate not valid for elsewhere: it is for db, 127.0.0.1, ::1 (elsewhere)",
         ),
         (&own, None, Verify::Chain, "elsewhere", "ok"),
-        (&other, None, Verify::Chain, "db", "tls: certificate not trusted: another authority of the same name signed it (db)"),
+        (
+            &other,
+            None,
+            Verify::Chain,
+            "db",
+            "tls: certificate not trusted: another authority of the same name signed it (db)",
+        ),
         (&other, None, Verify::Nothing, "elsewhere", "ok"),
-        (&own, None, Verify::Full, "a host", "config: neither a host name nor an address: a host; set server-name"),
+        (
+            &own,
+            None,
+            Verify::Full,
+            "a host",
+            "config: neither a host name nor an address: a host; set server-name",
+        ),
     ] {
-        let tls = Tls::new(TlsFiles { ca: ca.clone(), ..TlsFiles::default() }, name.map(str::to_owned), verify).unwrap();
-        assert_eq!(message(greet(&tls, host, server(&cert, None)).await), want, "{host} {verify:?}");
+        let tls = Tls::new(
+            TlsFiles { ca: ca.clone(), ..TlsFiles::default() },
+            name.map(str::to_owned),
+            verify,
+        )
+        .unwrap();
+        assert_eq!(
+            message(greet(&tls, host, server(&cert, None)).await),
+            want,
+            "{host} {verify:?}"
+        );
     }
 }
 
@@ -134,7 +169,11 @@ async fn a_certificate_given_as_its_own_authority_is_accepted_after_name_and_dat
         (issued(names(&["db"]), None), "db", "ok"),
         (issued(of_an_authority.clone(), None), "db", "ok"),
         (issued(names(&["db"]), Some(&issuer)), "db", "ok"),
-        (issued(of_an_authority, None), "other", "tls: certificate not valid for other: it is for db (other)"),
+        (
+            issued(of_an_authority, None),
+            "other",
+            "tls: certificate not valid for other: it is for db (other)",
+        ),
         (issued(expired, None), "db", "tls: certificate expired "),
     ] {
         let files = TlsFiles { ca: dir.file("ca.pem", &cert.pem), ..TlsFiles::default() };
@@ -185,7 +224,10 @@ fn files_are_proved_right_at_build_and_errors_name_the_path_and_no_content() {
     let key = dir.file("key.pem", &a.key_pem);
     let other = dir.file("other.pem", &b.key_pem);
     let junk = dir.file("junk.pem", "junk");
-    let locked = dir.file("locked.pem", "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n");
+    let locked = dir.file(
+        "locked.pem",
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+    );
     let missing = Some("/does/not/exist".to_owned());
     let at = dir.0.path().to_str().unwrap().to_owned();
     for (ca, cert, key, want) in [
@@ -194,13 +236,20 @@ fn files_are_proved_right_at_build_and_errors_name_the_path_and_no_content() {
         (&key, &None, &None, format!("{at}/key.pem: holds no PEM certificate")),
         (&None, &cert, &None, "a client certificate needs its private key beside it".to_owned()),
         (&None, &None, &key, "a private key needs its client certificate beside it".to_owned()),
-        (&None, &cert, &other, format!("{at}/other.pem is not the private key of the certificate {at}/cert.pem")),
+        (
+            &None,
+            &cert,
+            &other,
+            format!("{at}/other.pem is not the private key of the certificate {at}/cert.pem"),
+        ),
         (&None, &cert, &junk, format!("{at}/junk.pem: holds no PEM private key")),
         (
             &None,
             &cert,
             &locked,
-            format!("{at}/locked.pem: the private key is encrypted, and nobody is there to type its passphrase"),
+            format!(
+                "{at}/locked.pem: the private key is encrypted, and nobody is there to type its passphrase"
+            ),
         ),
     ] {
         let files = TlsFiles { ca: ca.clone(), cert: cert.clone(), key: key.clone() };

@@ -28,7 +28,10 @@ pub(super) struct Verifier {
 }
 
 impl Verifier {
-    pub(super) fn new(verify: Verify, ca: Option<&[CertificateDer<'static>]>) -> Result<Self, Failure> {
+    pub(super) fn new(
+        verify: Verify,
+        ca: Option<&[CertificateDer<'static>]>,
+    ) -> Result<Self, Failure> {
         let own = ca.unwrap_or_default().to_vec();
         let roots = match (verify, ca) {
             (Verify::Nothing, _) => return Ok(Self { verify, webpki: None, own }),
@@ -40,14 +43,20 @@ impl Verifier {
             (_, None) => system_roots()?,
         };
         let webpki = WebPkiServerVerifier::builder_with_provider(roots, provider()).build();
-        let webpki = webpki.map_err(|e| Failure::new(Class::Config, format!("no certificate to trust: {e}")))?;
+        let webpki = webpki
+            .map_err(|e| Failure::new(Class::Config, format!("no certificate to trust: {e}")))?;
         Ok(Self { verify, webpki: Some(webpki), own })
     }
 
     /// Accepts what rustls refuses and OpenSSL does not: the server's very certificate, given as its own authority.
     ///
     /// The dates were checked before: webpki looks at them before it asks what a certificate may be used for and who issued it.
-    fn pinned(&self, leaf: &CertificateDer<'_>, name: &ServerName<'_>, error: Error) -> Result<(), Error> {
+    fn pinned(
+        &self,
+        leaf: &CertificateDer<'_>,
+        name: &ServerName<'_>,
+        error: Error,
+    ) -> Result<(), Error> {
         let dates_wrong = matches!(
             error,
             Error::InvalidCertificate(
@@ -97,7 +106,12 @@ impl ServerCertVerifier for Verifier {
         // Where any certificate will do, its signature proves nothing, and one of X.509 version 1 would fail here.
         match self.verify {
             Verify::Nothing => Ok(HandshakeSignatureValid::assertion()),
-            _ => verify_tls12_signature(message, leaf, signature, &provider().signature_verification_algorithms),
+            _ => verify_tls12_signature(
+                message,
+                leaf,
+                signature,
+                &provider().signature_verification_algorithms,
+            ),
         }
     }
 
@@ -109,7 +123,12 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<HandshakeSignatureValid, Error> {
         match self.verify {
             Verify::Nothing => Ok(HandshakeSignatureValid::assertion()),
-            _ => verify_tls13_signature(message, leaf, signature, &provider().signature_verification_algorithms),
+            _ => verify_tls13_signature(
+                message,
+                leaf,
+                signature,
+                &provider().signature_verification_algorithms,
+            ),
         }
     }
 
@@ -128,7 +147,10 @@ fn system_roots() -> Result<Arc<RootCertStore>, Failure> {
     });
     match roots.is_empty() {
         false => Ok(Arc::clone(roots)),
-        true => Err(Failure::new(Class::Config, "this system has no trusted certificates (no ca-certificates in the image?)")
-            .hint("ca=PATH names the certificate to trust")),
+        true => Err(Failure::new(
+            Class::Config,
+            "this system has no trusted certificates (no ca-certificates in the image?)",
+        )
+        .hint("ca=PATH names the certificate to trust")),
     }
 }

@@ -146,7 +146,11 @@ struct Round {
 
 impl Round {
     fn new(dependencies: Vec<Dependency>, shared: Arc<Shared>) -> Self {
-        let blocked = dependencies.into_iter().enumerate().map(|(place, dependency)| Waiter::new(place, dependency)).collect();
+        let blocked = dependencies
+            .into_iter()
+            .enumerate()
+            .map(|(place, dependency)| Waiter::new(place, dependency))
+            .collect();
         Self {
             shared,
             tasks: JoinSet::new(),
@@ -167,7 +171,9 @@ impl Round {
             return Some(self.end);
         }
         let now = Instant::now();
-        let stale = |(_, asked): &mut (Waiter, Option<Instant>)| asked.is_some_and(|asked| now - asked > FRESH);
+        let stale = |(_, asked): &mut (Waiter, Option<Instant>)| {
+            asked.is_some_and(|asked| now - asked > FRESH)
+        };
         for (waiter, _) in self.settled.extract_if(.., stale) {
             let shared = Arc::clone(&self.shared);
             self.tasks.spawn(async move { waiter.confirm(&shared).await });
@@ -182,7 +188,9 @@ impl Round {
             return;
         }
         let settled: HashSet<usize> = self.settled.iter().map(|(waiter, _)| waiter.place).collect();
-        let free = |waiter: &mut Waiter| waiter.dependency.after.iter().all(|first| settled.contains(first));
+        let free = |waiter: &mut Waiter| {
+            waiter.dependency.after.iter().all(|first| settled.contains(first))
+        };
         for waiter in self.blocked.extract_if(.., free) {
             let shared = Arc::clone(&self.shared);
             self.tasks.spawn(async move {
@@ -263,7 +271,12 @@ impl Waiter {
     }
 
     /// Asks until it is ready, its time is up, or nothing can help; the first time after `pause`.
-    async fn wait(mut self, shared: &Shared, until: Option<Instant>, pause: Duration) -> (Self, Outcome) {
+    async fn wait(
+        mut self,
+        shared: &Shared,
+        until: Option<Instant>,
+        pause: Duration,
+    ) -> (Self, Outcome) {
         if self.attempts == 0 {
             self.began = Instant::now();
         }
@@ -338,7 +351,8 @@ impl Waiter {
             }
             Judgement::Again(failure) => {
                 self.pace = Pace::new(&settings, self.dependency.probe.is_local());
-                let pause = self.pace.pause(&failure, took, self.began.elapsed(), (shared.random)());
+                let pause =
+                    self.pace.pause(&failure, took, self.began.elapsed(), (shared.random)());
                 self.last = Some(failure.clone());
                 self.tell(shared, What::Lost(failure));
                 (self, Outcome::Lost(pause))
@@ -359,7 +373,11 @@ impl Waiter {
     }
 
     /// One attempt, bounded whole, and what it took. `None`: the time was up before it came to an end that says more than is known.
-    async fn ask(&mut self, shared: &Shared, until: Option<Instant>) -> Option<(Verdict, Duration)> {
+    async fn ask(
+        &mut self,
+        shared: &Shared,
+        until: Option<Instant>,
+    ) -> Option<(Verdict, Duration)> {
         // Descriptors are limited; what an attempt waits for them is not its own time, but is the dependency's.
         let permit = shared.permits.acquire();
         let _permit = match until {
@@ -373,17 +391,23 @@ impl Waiter {
         let stage = Stage::default();
         let attempt = Attempt::new(&shared.net, bound, &stage);
         self.attempts += 1;
-        let verdict = match timeout_at(bound, guarded(self.dependency.probe.as_mut(), &attempt)).await {
-            Ok(verdict) => verdict,
-            // Cut short by the deadline, it says less than the failure before it.
-            Err(_) if bound < own_bound && self.last.is_some() => return None,
-            Err(_) => Verdict::NotYet(attempt.timed_out(bound - begins)),
-        };
+        let verdict =
+            match timeout_at(bound, guarded(self.dependency.probe.as_mut(), &attempt)).await {
+                Ok(verdict) => verdict,
+                // Cut short by the deadline, it says less than the failure before it.
+                Err(_) if bound < own_bound && self.last.is_some() => return None,
+                Err(_) => Verdict::NotYet(attempt.timed_out(bound - begins)),
+            };
         Some((without_secrets(verdict, &self.dependency.secrets), begins.elapsed()))
     }
 
     fn tell(&self, shared: &Shared, what: What) {
-        let event = Event { dependency: self.place, what, attempts: self.attempts, elapsed: self.began.elapsed() };
+        let event = Event {
+            dependency: self.place,
+            what,
+            attempts: self.attempts,
+            elapsed: self.began.elapsed(),
+        };
         // Nobody listens any more once the end is decided.
         let _ = shared.events.send(event);
     }
@@ -395,7 +419,10 @@ async fn guarded(probe: &mut dyn Probe, attempt: &Attempt<'_>) -> Verdict {
     let mut attempting = pin!(async { probe.attempt(attempt).await });
     poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| attempting.as_mut().poll(context))) {
         Ok(poll) => poll,
-        Err(_) => Poll::Ready(Verdict::NotYet(Failure::new(Class::Protocol, "the probe failed: this is a defect of afterall"))),
+        Err(_) => Poll::Ready(Verdict::NotYet(Failure::new(
+            Class::Protocol,
+            "the probe failed: this is a defect of afterall",
+        ))),
     })
     .await
 }

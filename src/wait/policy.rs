@@ -34,15 +34,21 @@ pub fn judge(verdict: Verdict, settings: &Settings) -> Judgement {
     let verdict = match settings.until {
         Until::Ready => verdict,
         Until::Down => match verdict {
-            Verdict::Ready(detail) => Verdict::NotYet(Failure::new(Class::Absent, format!("still there: {detail}"))),
-            Verdict::NotYet(failure) if failure.gone => Verdict::Ready(format!("gone: {}", failure.message)),
+            Verdict::Ready(detail) => {
+                Verdict::NotYet(Failure::new(Class::Absent, format!("still there: {detail}")))
+            }
+            Verdict::NotYet(failure) if failure.gone => {
+                Verdict::Ready(format!("gone: {}", failure.message))
+            }
             other => other,
         },
     };
     match verdict {
         Verdict::Ready(detail) => Judgement::Ready(detail),
         Verdict::Hopeless(failure) => Judgement::Hopeless(failure),
-        Verdict::NotYet(failure) if settings.fail_fast.contains(&failure.class) => Judgement::Hopeless(failure),
+        Verdict::NotYet(failure) if settings.fail_fast.contains(&failure.class) => {
+            Judgement::Hopeless(failure)
+        }
         Verdict::NotYet(failure) => Judgement::Again(failure),
     }
 }
@@ -80,7 +86,13 @@ impl Pace {
     ///
     /// A class seen for the first time in this wait starts the pace anew: something has moved. A return to an earlier one does
     /// not, or a server that crashes in a loop would be asked at full speed for ever.
-    pub fn pause(&mut self, failure: &Failure, took: Duration, now: Duration, random: f64) -> Duration {
+    pub fn pause(
+        &mut self,
+        failure: &Failure,
+        took: Duration,
+        now: Duration,
+        random: f64,
+    ) -> Duration {
         let is_new = !self.seen.contains(&failure.class);
         if is_new {
             self.seen.push(failure.class);

@@ -113,7 +113,11 @@ const INTERVAL: &str = "10ms on this machine, 50ms elsewhere";
 /// Every common key, in the order of the documentation.
 pub static COMMON: &[Common] = &[
     Common {
-        key: Key { name: "timeout", value: "DURATION", help: "how long this dependency may take; 0 = one attempt; never" },
+        key: Key {
+            name: "timeout",
+            value: "DURATION",
+            help: "how long this dependency may take; 0 = one attempt; never",
+        },
         default: "60s",
         set: |s, v| set(&mut s.timeout, timeout(&v.value)),
         show: |s| match s.timeout {
@@ -139,43 +143,71 @@ pub static COMMON: &[Common] = &[
         show: |s| s.interval.map_or(INTERVAL.to_owned(), written),
     },
     Common {
-        key: Key { name: "max-interval", value: "DURATION", help: "longest pause between attempts" },
+        key: Key {
+            name: "max-interval",
+            value: "DURATION",
+            help: "longest pause between attempts",
+        },
         default: "1s",
         set: |s, v| set(&mut s.max_interval, positive(&v.value)),
         show: |s| written(s.max_interval),
     },
     Common {
-        key: Key { name: "backoff", value: "HOW", help: "how pauses grow: adaptive, linear, exponential, constant" },
+        key: Key {
+            name: "backoff",
+            value: "HOW",
+            help: "how pauses grow: adaptive, linear, exponential, constant",
+        },
         default: "adaptive",
         set: |s, v| set(&mut s.backoff, one_of(&v.value, BACKOFFS)),
         show: |s| word(s.backoff, BACKOFFS),
     },
     Common {
-        key: Key { name: "jitter", value: "PERCENT", help: "random part by which a pause is shortened" },
+        key: Key {
+            name: "jitter",
+            value: "PERCENT",
+            help: "random part by which a pause is shortened",
+        },
         default: "10%",
         set: |s, v| set(&mut s.jitter, percent(&v.value)),
         show: |s| format!("{}%", s.jitter * 100.0),
     },
     Common {
-        key: Key { name: "successes", value: "N", help: "consecutive successes wanted, max-interval apart" },
+        key: Key {
+            name: "successes",
+            value: "N",
+            help: "consecutive successes wanted, max-interval apart",
+        },
         default: "1",
         set: |s, v| set(&mut s.successes, count(&v.value)),
         show: |s| s.successes.to_string(),
     },
     Common {
-        key: Key { name: "on-timeout", value: "WHAT", help: "fail, or proceed: one warning, then go on (after a timeout only)" },
+        key: Key {
+            name: "on-timeout",
+            value: "WHAT",
+            help: "fail, or proceed: one warning, then go on (after a timeout only)",
+        },
         default: "fail",
         set: |s, v| set(&mut s.on_timeout, one_of(&v.value, ON_TIMEOUTS)),
         show: |s| word(s.on_timeout, ON_TIMEOUTS),
     },
     Common {
-        key: Key { name: "fail-fast", value: "CLASS+CLASS", help: "failure classes that end the wait at once" },
+        key: Key {
+            name: "fail-fast",
+            value: "CLASS+CLASS",
+            help: "failure classes that end the wait at once",
+        },
         default: "",
         set: |s, v| set(&mut s.fail_fast, v.items.iter().map(|item| class(item)).collect()),
         show: |s| s.fail_fast.iter().map(|class| class.name()).collect::<Vec<_>>().join("+"),
     },
     Common {
-        key: Key { name: "until", value: "STATE", help: "ready, or down: refused, unreachable, no such name or file" },
+        key: Key {
+            name: "until",
+            value: "STATE",
+            help: "ready, or down: refused, unreachable, no such name or file",
+        },
         default: "ready",
         set: |s, v| set(&mut s.until, one_of(&v.value, UNTILS)),
         show: |s| word(s.until, UNTILS),
@@ -198,7 +230,8 @@ const BACKOFFS: &[(&str, Backoff)] = &[
     ("exponential", Backoff::Exponential),
     ("constant", Backoff::Constant),
 ];
-const ON_TIMEOUTS: &[(&str, OnTimeout)] = &[("fail", OnTimeout::Fail), ("proceed", OnTimeout::Proceed)];
+const ON_TIMEOUTS: &[(&str, OnTimeout)] =
+    &[("fail", OnTimeout::Fail), ("proceed", OnTimeout::Proceed)];
 const UNTILS: &[(&str, Until)] = &[("ready", Until::Ready), ("down", Until::Down)];
 
 /// The words that a common key takes, where they can be listed: for completions and the manual.
@@ -228,7 +261,12 @@ impl Settings {
     }
 
     /// Takes in an option or its variable, which are written alike and stand at `place`. What is no key of a dependency is left.
-    pub fn apply_option(&mut self, place: &str, name: &str, value: &str) -> Result<(), ConfigError> {
+    pub fn apply_option(
+        &mut self,
+        place: &str,
+        name: &str,
+        value: &str,
+    ) -> Result<(), ConfigError> {
         let items = value.split('+').map(str::to_owned).collect();
         let key = KeyValue { name: name.to_owned(), value: value.to_owned(), items, at: None };
         self.apply(&key).map(drop).map_err(|what| ConfigError::at(place, what))
@@ -237,14 +275,20 @@ impl Settings {
     /// Checks what only together can be wrong.
     pub fn check(&self) -> Result<(), String> {
         match self.interval {
-            Some(interval) if interval > self.max_interval => Err("interval is longer than max-interval".to_owned()),
+            Some(interval) if interval > self.max_interval => {
+                Err("interval is longer than max-interval".to_owned())
+            }
             _ => Ok(()),
         }
     }
 }
 
 fn word<T: PartialEq>(choice: T, choices: &[(&str, T)]) -> String {
-    choices.iter().find(|(_, known)| *known == choice).map(|(name, _)| (*name).to_owned()).unwrap_or_default()
+    choices
+        .iter()
+        .find(|(_, known)| *known == choice)
+        .map(|(name, _)| (*name).to_owned())
+        .unwrap_or_default()
 }
 
 /// A duration as it would be written.
@@ -298,13 +342,18 @@ fn positive(text: &str) -> Result<Duration, String> {
 fn percent(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').unwrap_or(text).parse::<f64>();
     match number {
-        Ok(number) if (0.0..=100.0).contains(&number) && (text.ends_with('%') || number == 0.0) => Ok(number / 100.0),
+        Ok(number) if (0.0..=100.0).contains(&number) && (text.ends_with('%') || number == 0.0) => {
+            Ok(number / 100.0)
+        }
         _ => Err("not a percentage from 0% to 100%".to_owned()),
     }
 }
 
 fn count(text: &str) -> Result<u32, String> {
-    text.parse().ok().filter(|n| (1..=1000).contains(n)).ok_or_else(|| "not a number from 1 to 1000".to_owned())
+    text.parse()
+        .ok()
+        .filter(|n| (1..=1000).contains(n))
+        .ok_or_else(|| "not a number from 1 to 1000".to_owned())
 }
 
 fn class(text: &str) -> Result<Class, String> {
@@ -327,10 +376,15 @@ fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
 
 /// What to say of a key that neither every dependency nor this kind has.
 pub fn unknown_key(kind: &Kind, key: &str) -> String {
-    let known = || COMMON.iter().map(|common| common.key.name).chain(kind.own_keys().map(|own| own.name));
+    let known =
+        || COMMON.iter().map(|common| common.key.name).chain(kind.own_keys().map(|own| own.name));
     match nearest(key, known()) {
         Some(near) => format!("unknown key {key}, did you mean {near}?"),
-        None => format!("unknown key {key}; {} takes {}", kind.name, known().collect::<Vec<_>>().join(", ")),
+        None => format!(
+            "unknown key {key}; {} takes {}",
+            kind.name,
+            known().collect::<Vec<_>>().join(", ")
+        ),
     }
 }
 
@@ -353,13 +407,20 @@ mod tests {
             ("-1s", Err("not a duration (e.g. 30s, 2m, 500ms)")),
             ("soon", Err("not a duration (e.g. 30s, 2m, 500ms)")),
         ] {
-            assert_eq!(duration(text).map(|d| d.as_millis()), want.map_err(str::to_owned), "{text}");
+            assert_eq!(
+                duration(text).map(|d| d.as_millis()),
+                want.map_err(str::to_owned),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn every_common_key_takes_its_own_default() {
-        for common in COMMON.iter().filter(|common| !common.default.is_empty() && common.key.name != "interval") {
+        for common in COMMON
+            .iter()
+            .filter(|common| !common.default.is_empty() && common.key.name != "interval")
+        {
             let mut settings = Settings::default();
             settings.apply_option("", common.key.name, common.default).unwrap();
             assert_eq!(settings, Settings::default(), "{}", common.key.name);
@@ -385,7 +446,10 @@ mod tests {
             ("fail-fast", "auth+tsl", "--fail-fast: not a class of failure; did you mean tls?"),
             ("until", "up", "--until: is one of ready, down"),
         ] {
-            assert_eq!(settings.apply_option(&format!("--{key}"), key, value).unwrap_err().to_string(), want);
+            assert_eq!(
+                settings.apply_option(&format!("--{key}"), key, value).unwrap_err().to_string(),
+                want
+            );
         }
     }
 }

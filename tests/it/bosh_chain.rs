@@ -20,7 +20,11 @@ fn the_whole_chain_comes_up_in_the_wrong_order_and_everything_starts_once() {
     vm.wait_for_cycles(3);
     for job in order {
         assert_eq!(vm.starts(job), 1, "monit started {job} once:\n{}", vm.monit_log());
-        assert_eq!(vm.pids(job), [vm.pid_file(job)], "{job} became its service once, under the pid that monit knows");
+        assert_eq!(
+            vm.pids(job),
+            [vm.pid_file(job)],
+            "{job} became its service once, under the pid that monit knows"
+        );
     }
     for (job, waited_for) in [
         // The role has no password yet, or no rights, or nobody listens: whichever is met first, it is waited through.
@@ -29,8 +33,16 @@ fn the_whole_chain_comes_up_in_the_wrong_order_and_everything_starts_once() {
         ("bosh_nats_sync", "director: waiting: "),
         ("health_monitor", "nats: waiting: "),
     ] {
-        assert!(vm.log(job).contains(waited_for), "{job} was started too early to wait:\n{}", vm.log(job));
+        assert!(
+            vm.log(job).contains(waited_for),
+            "{job} was started too early to wait:\n{}",
+            vm.log(job)
+        );
     }
-    assert!(vm.log("health_monitor").contains("-ERR 'Authorization Violation'"), "{}", vm.log("health_monitor"));
+    assert!(
+        vm.log("health_monitor").contains("-ERR 'Authorization Violation'"),
+        "{}",
+        vm.log("health_monitor")
+    );
     vm.fail_on_stack_traces();
 }

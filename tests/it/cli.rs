@@ -64,7 +64,12 @@ fn every_mistake_is_one_line_and_64_and_nothing_is_started() {
             args.insert(0, "-v");
             args.extend(["--", "touch", "ran"]);
         }
-        Afterall::new().args(args).cwd(dir.path()).run().code(64).stderr(&format!("afterall: {want}\n"));
+        Afterall::new()
+            .args(args)
+            .cwd(dir.path())
+            .run()
+            .code(64)
+            .stderr(&format!("afterall: {want}\n"));
     }
     assert_eq!(server.connections(), 0);
     assert!(!dir.join("ran").exists());
@@ -85,29 +90,50 @@ fn help_names_every_kind_key_and_exit_code_and_no_variables_value() {
             .iter()
             .map(|common| common.key.name.to_uppercase().replace('-', "_"))
             .chain(["DEADLINE".into(), "FORMAT".into()]);
-        let run = options.fold(Afterall::new().arg(flag), |run, name| run.env(format!("AFTERALL_{name}"), "c4nary"));
-        let done = run.env("AFTERALL_DEPENDENCIES", "c4nary").env("AFTERALL_QUIET", "c4nary").run().code(0);
+        let run = options.fold(Afterall::new().arg(flag), |run, name| {
+            run.env(format!("AFTERALL_{name}"), "c4nary")
+        });
+        let done = run
+            .env("AFTERALL_DEPENDENCIES", "c4nary")
+            .env("AFTERALL_QUIET", "c4nary")
+            .run()
+            .code(0);
         let help = done.says_nowhere("c4nary");
         let text = help.stdout_text();
         for kind in KINDS {
             assert!(text.contains(kind.usage) && text.contains(kind.summary), "{}", kind.name);
-            assert!(kind.own_keys().all(|key| text.contains(key.name) && text.contains(key.help)), "{}", kind.name);
+            assert!(
+                kind.own_keys().all(|key| text.contains(key.name) && text.contains(key.help)),
+                "{}",
+                kind.name
+            );
         }
         for common in COMMON {
             assert!(text.contains(common.key.name), "{}", common.key.name);
-            assert!(common.key.name == "after" || text.contains(&format!("--{} ", common.key.name)), "{}", common.key.name);
+            assert!(
+                common.key.name == "after" || text.contains(&format!("--{} ", common.key.name)),
+                "{}",
+                common.key.name
+            );
         }
         for (codes, meaning) in exit::TABLE {
             assert!(text.contains(codes) && text.contains(meaning), "{codes}");
         }
-        assert!(text.contains("AFTERALL_DEPENDENCIES") && text.contains("AFTERALL_TIMEOUT"), "{text}");
+        assert!(
+            text.contains("AFTERALL_DEPENDENCIES") && text.contains("AFTERALL_TIMEOUT"),
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn the_version_is_the_packages() {
     for flag in ["--version", "-V"] {
-        Afterall::new().arg(flag).run().code(0).stdout(concat!("afterall ", env!("CARGO_PKG_VERSION"), "\n"));
+        Afterall::new().arg(flag).run().code(0).stdout(concat!(
+            "afterall ",
+            env!("CARGO_PKG_VERSION"),
+            "\n"
+        ));
     }
 }
 
@@ -121,13 +147,27 @@ fn help_and_version_survive_a_stdout_that_nobody_reads() {
 fn dependencies_come_from_the_variable_where_argv_has_none() {
     let dir = Dir::new();
     dir.write("with space", "");
-    let words = format!("here=file:/  'quoted=file:{}'\n\"file:${{AT}}\"#timeout=5s env:URL", dir.text("with space"));
-    let run = Afterall::new().env("AFTERALL_DEPENDENCIES", &words).env("AT", "/ ").env("URL", "file:/").env("AT", "/tmp");
+    let words = format!(
+        "here=file:/  'quoted=file:{}'\n\"file:${{AT}}\"#timeout=5s env:URL",
+        dir.text("with space")
+    );
+    let run = Afterall::new()
+        .env("AFTERALL_DEPENDENCIES", &words)
+        .env("AT", "/ ")
+        .env("URL", "file:/")
+        .env("AT", "/tmp");
     let done = run.run().code(0);
     for line in ["here: ready", "quoted: ready", "file:${AT}: ready", "${URL}: ready"] {
-        assert!(done.stderr_text().contains(&format!("afterall: {line}: exists")), "{line}: {}", done.stderr_text());
+        assert!(
+            done.stderr_text().contains(&format!("afterall: {line}: exists")),
+            "{line}: {}",
+            done.stderr_text()
+        );
     }
-    let done = Afterall::waiting_for(["mine=file:/"]).env("AFTERALL_DEPENDENCIES", "'not even read").run().code(0);
+    let done = Afterall::waiting_for(["mine=file:/"])
+        .env("AFTERALL_DEPENDENCIES", "'not even read")
+        .run()
+        .code(0);
     done.stderr_has_times(1, "ready").stderr_has("mine: ready");
     Afterall::new()
         .env("AFTERALL_DEPENDENCIES", "'x")
@@ -136,14 +176,30 @@ fn dependencies_come_from_the_variable_where_argv_has_none() {
         .stderr("afterall: AFTERALL_DEPENDENCIES: a quote is not closed\n");
     let done = Afterall::new().env("AFTERALL_DEPENDENCIES", "file:/ x").run().code(64);
     done.stderr_has("afterall: AFTERALL_DEPENDENCIES 2: not a URL");
-    Afterall::new().env("AFTERALL_DEPENDENCIES", " ").run().code(64).stderr_has("nothing to wait for");
-    Afterall::new().env("AFTERALL_DEPENDENCIES", "").arg("--allow-empty").becoming(sh("echo ran")).run().code(0).stdout("ran\n");
+    Afterall::new()
+        .env("AFTERALL_DEPENDENCIES", " ")
+        .run()
+        .code(64)
+        .stderr_has("nothing to wait for");
+    Afterall::new()
+        .env("AFTERALL_DEPENDENCIES", "")
+        .arg("--allow-empty")
+        .becoming(sh("echo ran"))
+        .run()
+        .code(0)
+        .stdout("ran\n");
 }
 
 #[test]
 fn a_nested_run_reads_the_variable_again_only_where_it_has_no_dependencies() {
     let nested = Afterall::program().to_str().unwrap();
-    let run = Afterall::waiting_for(["a=file:/"]).becoming([nested, "b=file:/", "--", "/bin/echo", "ran"]);
+    let run = Afterall::waiting_for(["a=file:/"]).becoming([
+        nested,
+        "b=file:/",
+        "--",
+        "/bin/echo",
+        "ran",
+    ]);
     run.run().code(0).stdout("ran\n").stderr_has("a: ready").stderr_has_times(2, "ready");
 }
 
@@ -151,16 +207,39 @@ fn a_nested_run_reads_the_variable_again_only_where_it_has_no_dependencies() {
 fn a_key_beats_a_flag_which_beats_a_variable() {
     let port = Reserved::new();
     let url = format!("tcp://{}", port.address());
-    let run = |keys: &str| Afterall::waiting_for([format!("{url}{keys}")]).env("AFTERALL_TIMEOUT", "200ms");
+    let run = |keys: &str| {
+        Afterall::waiting_for([format!("{url}{keys}")]).env("AFTERALL_TIMEOUT", "200ms")
+    };
     run("").run().code(124).took(ms(200)..ms(500)).any_stderr();
     run("").args(["-t", "600ms"]).run().code(124).took(ms(600)..ms(900)).any_stderr();
-    run("#timeout=900ms").args(["-t", "600ms"]).run().code(124).took(ms(900)..ms(1200)).any_stderr();
-    run("").args(["-t", "50s", "--timeout", "300ms"]).run().code(124).took(ms(300)..ms(600)).any_stderr();
-    Afterall::waiting_for([&url]).env("AFTERALL_DEADLINE", "300ms").run().code(124).took(ms(300)..ms(600)).any_stderr();
-    let run = Afterall::waiting_for([&url]).env("AFTERALL_TIMEOUT", "200ms").env("AFTERALL_ON_TIMEOUT", "proceed");
+    run("#timeout=900ms")
+        .args(["-t", "600ms"])
+        .run()
+        .code(124)
+        .took(ms(900)..ms(1200))
+        .any_stderr();
+    run("")
+        .args(["-t", "50s", "--timeout", "300ms"])
+        .run()
+        .code(124)
+        .took(ms(300)..ms(600))
+        .any_stderr();
+    Afterall::waiting_for([&url])
+        .env("AFTERALL_DEADLINE", "300ms")
+        .run()
+        .code(124)
+        .took(ms(300)..ms(600))
+        .any_stderr();
+    let run = Afterall::waiting_for([&url])
+        .env("AFTERALL_TIMEOUT", "200ms")
+        .env("AFTERALL_ON_TIMEOUT", "proceed");
     run.run().code(0).stderr_has("going on without it");
     Afterall::new().env("AFTERALL_ALLOW_EMPTY", "true").run().code(0);
-    Afterall::new().env("AFTERALL_ALLOW_EMPTY", "false").run().code(64).stderr_has("nothing to wait for");
+    Afterall::new()
+        .env("AFTERALL_ALLOW_EMPTY", "false")
+        .run()
+        .code(64)
+        .stderr_has("nothing to wait for");
     Afterall::waiting_for(["file:/"])
         .env("AFTERALL_SUCCESSES", "x")
         .run()
@@ -177,10 +256,22 @@ fn variables_and_files_are_data_wherever_they_stand_but_the_whole_url_is_a_url()
     let url = format!("tcp://{}", server.address());
     dir.write("url", format!("{url}\n"));
     let run = |declared: &str| {
-        Afterall::waiting_for([declared]).env("IP", &ip).env("PORT", &port).env("URL", &url).env("EMPTY", "").run().code(0)
+        Afterall::waiting_for([declared])
+            .env("IP", &ip)
+            .env("PORT", &port)
+            .env("URL", &url)
+            .env("EMPTY", "")
+            .run()
+            .code(0)
     };
     let named = |name: &str| format!("afterall: {name}: ready: accepts connections [");
-    for declared in ["tcp://${IP}:${PORT}", "tcp://${IP}:${NONE:-PORT}", "${URL}", "env:URL", "x=env:URL#timeout=5s"] {
+    for declared in [
+        "tcp://${IP}:${PORT}",
+        "tcp://${IP}:${NONE:-PORT}",
+        "${URL}",
+        "env:URL",
+        "x=env:URL#timeout=5s",
+    ] {
         let declared = declared.replace("-PORT", &format!("-{port}"));
         let name = match declared.as_str() {
             "env:URL" => "${URL}",
@@ -197,7 +288,10 @@ fn variables_and_files_are_data_wherever_they_stand_but_the_whole_url_is_a_url()
     run(&whole).stderr_has(&named(&whole));
     assert_eq!(server.connections(), 7);
     // The command's own words are nobody's business.
-    let done = Afterall::waiting_for(["file:/", "-q"]).env("URL", "x").becoming(["/bin/echo", "${URL}", "env:URL"]).run();
+    let done = Afterall::waiting_for(["file:/", "-q"])
+        .env("URL", "x")
+        .becoming(["/bin/echo", "${URL}", "env:URL"])
+        .run();
     done.code(0).stdout("${URL} env:URL\n");
 }
 
@@ -252,7 +346,8 @@ fn a_secret_is_shown_nowhere_whatever_goes_wrong() {
         format!("exec:false {CANARY}"),
         format!("exec:PGPASSWORD={CANARY} psql"),
     ];
-    let options: [&[&str]; 4] = [&[], &["-v"], &["-q"], &["-v", "--fail-fast", "connect+protocol+auth+absent+busy"]];
+    let options: [&[&str]; 4] =
+        [&[], &["-v"], &["-q"], &["-v", "--fail-fast", "connect+protocol+auth+absent+busy"]];
     std::thread::scope(|scope| {
         for options in options {
             let declared = &declared;
@@ -284,9 +379,24 @@ fn a_secret_is_shown_nowhere_whatever_goes_wrong() {
         &["--fail-fast", "auth+c4nary"],
     ];
     for options in bad {
-        Afterall::waiting_for(["file:/"]).args(options).run().code(64).any_stderr().says_nowhere(CANARY);
+        Afterall::waiting_for(["file:/"])
+            .args(options)
+            .run()
+            .code(64)
+            .any_stderr()
+            .says_nowhere(CANARY);
     }
-    for name in ["TIMEOUT", "DEADLINE", "FORMAT", "INTERVAL", "JITTER", "BACKOFF", "UNTIL", "DEPENDENCIES", "FAIL_FAST"] {
+    for name in [
+        "TIMEOUT",
+        "DEADLINE",
+        "FORMAT",
+        "INTERVAL",
+        "JITTER",
+        "BACKOFF",
+        "UNTIL",
+        "DEPENDENCIES",
+        "FAIL_FAST",
+    ] {
         let run = Afterall::new().env(format!("AFTERALL_{name}"), CANARY).run();
         run.code(64).any_stderr().says_nowhere(CANARY);
         let odd = OsString::from_vec([CANARY.as_bytes(), b"\xff"].concat());
@@ -295,14 +405,27 @@ fn a_secret_is_shown_nowhere_whatever_goes_wrong() {
     }
     // Where it is right, and ready.
     let server = Scripted::silent();
-    for declared in [format!("x=tcp://{}#timeout=${{T:-9s}}", server.address()), format!("file:{file}")] {
-        Afterall::waiting_for([declared]).arg("-v").env("SECRET", CANARY).run().code(0).stderr_has("ready").says_nowhere(CANARY);
+    for declared in
+        [format!("x=tcp://{}#timeout=${{T:-9s}}", server.address()), format!("file:{file}")]
+    {
+        Afterall::waiting_for([declared])
+            .arg("-v")
+            .env("SECRET", CANARY)
+            .run()
+            .code(0)
+            .stderr_has("ready")
+            .says_nowhere(CANARY);
     }
 }
 
 #[test]
 fn a_variable_set_to_nothing_is_not_set_and_a_wrong_one_is_named() {
-    Afterall::waiting_for(["file:/"]).env("AFTERALL_TIMEOUT", "").env("AFTERALL_FORMAT", "").run().code(0).stderr_has("ready");
+    Afterall::waiting_for(["file:/"])
+        .env("AFTERALL_TIMEOUT", "")
+        .env("AFTERALL_FORMAT", "")
+        .run()
+        .code(0)
+        .stderr_has("ready");
     let done = Afterall::waiting_for(["file:/"]).env("AFTERALL_MAX_INTERVAL", "x").run();
     done.code(64).stderr("afterall: AFTERALL_MAX_INTERVAL: not a duration (e.g. 30s, 2m, 500ms)\n");
     let done = Afterall::waiting_for(["file:/"]).env("AFTERALL_DEADLINE", "8days").run();

@@ -14,7 +14,12 @@ fn with_file(text: &str, args: &[&str]) -> Done {
 fn planned(done: &Done, name: &str) -> String {
     let text = done.stdout_text();
     let line = text.lines().find(|line| line.split_whitespace().next() == Some(name));
-    line.unwrap_or_else(|| panic!("no {name} in\n{text}")).split_once(name).unwrap().1.trim().to_owned()
+    line.unwrap_or_else(|| panic!("no {name} in\n{text}"))
+        .split_once(name)
+        .unwrap()
+        .1
+        .trim()
+        .to_owned()
 }
 
 /// The path of the file is another in each run.
@@ -31,12 +36,19 @@ fn a_file_declares_and_its_dependencies_are_waited_for() {
     let port = Reserved::new();
     let at = port.address();
     let dir = Dir::new();
-    let text = format!("[dependency.first]\nurl = 'file:/'\n[dependency.db]\nurl = 'tcp://{at}'\nafter = ['first']\n");
+    let text = format!(
+        "[dependency.first]\nurl = 'file:/'\n[dependency.db]\nurl = 'tcp://{at}'\nafter = ['first']\n"
+    );
     let file = dir.write("f.toml", text);
     let running = Afterall::new().arg("-c").arg(file).becoming(sh("echo started")).spawn();
     running.wait_for_stderr("afterall: db: waiting: connection refused", ms(20_000));
     let _server = port.serve(|_, _| {});
-    running.done().code(0).stdout("started\n").stderr_has("afterall: first: ready: ").stderr_has("afterall: db: ready: ");
+    running
+        .done()
+        .code(0)
+        .stdout("started\n")
+        .stderr_has("afterall: first: ready: ")
+        .stderr_has("afterall: db: ready: ");
 }
 
 #[test]
@@ -141,15 +153,24 @@ fn a_flag_beats_a_variable_beats_the_file_for_what_is_true_or_false_too() {
         variables.iter().fold(afterall, |afterall, (name, value)| afterall.env(name, value)).run()
     };
     for (value, code) in [("0", 64), ("false", 64), ("1", 0), ("", 0)] {
-        run("allow-empty = true\n", &[("AFTERALL_ALLOW_EMPTY", value)], &[]).code(code).any_stderr();
+        run("allow-empty = true\n", &[("AFTERALL_ALLOW_EMPTY", value)], &[])
+            .code(code)
+            .any_stderr();
     }
     run("allow-empty = false\n", &[("AFTERALL_ALLOW_EMPTY", "1")], &[]).code(0);
     run("allow-empty = false\n", &[("AFTERALL_ALLOW_EMPTY", "0")], &["--allow-empty"]).code(0);
     // Which of the two is heeded: one attempt fails, and every attempt is said, or the first, or none.
     let port = Reserved::new();
     let lines = |top: &str, variables: &[(&str, &str)], flags: &[&str]| {
-        let text = format!("{top}\ntimeout = '300ms'\n[dependency.a]\nurl = 'tcp://{}'\n", port.address());
-        match run(&text, variables, flags).code(124).any_stderr().stderr_text().matches("waiting: ").count() {
+        let text =
+            format!("{top}\ntimeout = '300ms'\n[dependency.a]\nurl = 'tcp://{}'\n", port.address());
+        match run(&text, variables, flags)
+            .code(124)
+            .any_stderr()
+            .stderr_text()
+            .matches("waiting: ")
+            .count()
+        {
             0 => "quiet",
             1 => "normal",
             _ => "verbose",
@@ -170,11 +191,17 @@ fn a_flag_beats_a_variable_beats_the_file_for_what_is_true_or_false_too() {
 
 #[test]
 fn a_variable_may_be_the_url_of_a_file_as_it_may_on_the_command_line() {
-    let text = "[dependency.a]\nurl = 'env:A'\n[dependency.b]\nurl = 'migrations+env:B'\nversion = '1'\n";
+    let text =
+        "[dependency.a]\nurl = 'env:A'\n[dependency.b]\nurl = 'migrations+env:B'\nversion = '1'\n";
     let dir = Dir::new();
     let config = dir.write("afterall.toml", text);
     let run = Afterall::new().arg("-c").arg(config).arg("--print-plan");
-    let done = run.env("A", "tcp://localhost:1").env("B", "postgres://app:c4nary@db/app").run().code(0).says_nowhere("c4nary");
+    let done = run
+        .env("A", "tcp://localhost:1")
+        .env("B", "postgres://app:c4nary@db/app")
+        .run()
+        .code(0)
+        .says_nowhere("c4nary");
     done.stdout_has("a\n  kind             tcp\n").stdout_has("b\n  kind             migrations\n");
     assert_eq!(error(text), ":2: url: the variable A is not set (a default is written ${A:-...})");
     assert!(error("[dependency.a]\nurl = 'env:A#timeout=3'\n").starts_with(":2: url: "));
@@ -184,12 +211,17 @@ fn a_variable_may_be_the_url_of_a_file_as_it_may_on_the_command_line() {
 fn what_only_the_top_of_a_file_knows_is_heeded() {
     with_file("allow-empty = true\n", &[]).code(0);
     with_file("quiet = true\n[dependency.a]\nurl = 'file:/'\n", &[]).code(0);
-    with_file("format = 'json'\n[dependency.a]\nurl = 'file:/'\n", &[]).code(0).stderr_has("\"event\":\"ready\"");
+    with_file("format = 'json'\n[dependency.a]\nurl = 'file:/'\n", &[])
+        .code(0)
+        .stderr_has("\"event\":\"ready\"");
     with_file("format = 'json'\n[dependency.a]\nurl = 'file:/'\n", &["--format", "plain"])
         .code(0)
         .stderr_has("afterall: a: ready: ");
     let port = Reserved::new();
-    let text = format!("verbose = true\ndeadline = '200ms'\n[dependency.a]\nurl = 'tcp://{}'\n", port.address());
+    let text = format!(
+        "verbose = true\ndeadline = '200ms'\n[dependency.a]\nurl = 'tcp://{}'\n",
+        port.address()
+    );
     let done = with_file(&text, &[]).code(124).took(ms(200)..);
     assert!(done.stderr_text().matches("waiting: ").count() > 2, "{}", done.stderr_text());
     with_file(&text, &["-q"]).code(124).stderr_lacks("waiting: ").stderr_has("timed out");
@@ -201,7 +233,11 @@ fn the_command_line_adds_to_a_file_and_the_variable_does_not() {
     let dir = Dir::new();
     let config = dir.write("f.toml", file);
     let run = |args: &[&str]| {
-        let afterall = Afterall::new().arg("-c").arg(&config).args(args).env("AFTERALL_DEPENDENCIES", "variable=file:/");
+        let afterall = Afterall::new()
+            .arg("-c")
+            .arg(&config)
+            .args(args)
+            .env("AFTERALL_DEPENDENCIES", "variable=file:/");
         afterall.arg("--print-plan").run().code(0).stdout_lacks("variable").any_stdout()
     };
     run(&[]).stdout_lacks("argv");
@@ -234,7 +270,11 @@ fn variables_and_files_are_expanded_in_a_file_and_are_data() {
         dir.text("text")
     );
     let config = dir.write("f.toml", config);
-    let afterall = Afterall::new().arg("-c").arg(config).env("HOST", at.ip().to_string()).env("THREE", "three");
+    let afterall = Afterall::new()
+        .arg("-c")
+        .arg(config)
+        .env("HOST", at.ip().to_string())
+        .env("THREE", "three");
     afterall.arg("-q").run().code(0);
 }
 
@@ -245,23 +285,50 @@ fn what_is_wrong_in_a_file_is_told_with_its_line_and_the_nearest_key() {
         ("\ntiemout = '3s'\n".to_owned(), ":2: unknown key tiemout, did you mean timeout?"),
         ("dependancy = 3\n".to_owned(), ":1: unknown key dependancy, did you mean dependency?"),
         ("once = true\n".to_owned(), ":1: unknown key once"),
-        (format!("{head}\n\nqurey = 'select true'\n"), ":5: unknown key qurey, did you mean query?"),
+        (
+            format!("{head}\n\nqurey = 'select true'\n"),
+            ":5: unknown key qurey, did you mean query?",
+        ),
         (format!("{head}jetstream = true\n"), ":3: unknown key jetstream"),
         (format!("{head}timeout = 'soon'\n"), ":3: db: timeout: not a duration"),
-        (format!("{head}fail-fast = ['auth', 'tsl']\n"), ":3: db: fail-fast: not a class of failure; did you mean tls?"),
+        (
+            format!("{head}fail-fast = ['auth', 'tsl']\n"),
+            ":3: db: fail-fast: not a class of failure; did you mean tls?",
+        ),
         (format!("{head}after = ['bd']\n"), "db: after: there is no dependency called bd"),
         (format!("{head}after = ['db']\n"), "db: after: it would wait for itself"),
-        ("[dependency.a]\nurl = 'postgress://x'\n".to_owned(), "unknown scheme postgress:, did you mean postgres:?"),
-        ("[dependency.a]\nurl = 'file:${NONE}'\n".to_owned(), ":2: url: the variable NONE is not set"),
-        ("[dependency.a]\nurl = 'file:/#timeout=3'\n".to_owned(), ":2: url: keys stand on lines of their own here"),
+        (
+            "[dependency.a]\nurl = 'postgress://x'\n".to_owned(),
+            "unknown scheme postgress:, did you mean postgres:?",
+        ),
+        (
+            "[dependency.a]\nurl = 'file:${NONE}'\n".to_owned(),
+            ":2: url: the variable NONE is not set",
+        ),
+        (
+            "[dependency.a]\nurl = 'file:/#timeout=3'\n".to_owned(),
+            ":2: url: keys stand on lines of their own here",
+        ),
         ("[dependency.a]\nurl = 'file:/'\nurl = 'file:/'\n".to_owned(), ":3: duplicate key"),
         ("[dependency.a\n".to_owned(), ":1: "),
         ("timeout = '1s\n".to_owned(), ":1: "),
         ("interval = '5s'\n".to_owned(), "interval is longer than max-interval"),
-        ("deadline = 'soon'\n[dependency.a]\nurl = 'file:/'\n".to_owned(), ":1: deadline: not a duration"),
-        ("\nformat = 'xml'\n[dependency.a]\nurl = 'file:/'\n".to_owned(), ":2: format: is one of auto, live, plain, json"),
-        ("quiet = 'maybe'\n[dependency.a]\nurl = 'file:/'\n".to_owned(), ":1: quiet: is true or false"),
-        ("verbose = 7\n[dependency.a]\nurl = 'file:/'\n".to_owned(), ":1: verbose: is true or false"),
+        (
+            "deadline = 'soon'\n[dependency.a]\nurl = 'file:/'\n".to_owned(),
+            ":1: deadline: not a duration",
+        ),
+        (
+            "\nformat = 'xml'\n[dependency.a]\nurl = 'file:/'\n".to_owned(),
+            ":2: format: is one of auto, live, plain, json",
+        ),
+        (
+            "quiet = 'maybe'\n[dependency.a]\nurl = 'file:/'\n".to_owned(),
+            ":1: quiet: is true or false",
+        ),
+        (
+            "verbose = 7\n[dependency.a]\nurl = 'file:/'\n".to_owned(),
+            ":1: verbose: is true or false",
+        ),
         ("allow-empty = [true, false]\n".to_owned(), ":1: allow-empty: is true or false"),
     ] {
         let error = error(&text);
@@ -274,7 +341,8 @@ fn a_file_that_cannot_be_read_is_named() {
     let dir = Dir::new();
     dir.write("latin", b"timeout = '\xe4'\n");
     let run = |path: &str| Afterall::new().args(["--config", path, "--print-plan"]).run().code(64);
-    run(&dir.text("none")).stderr(&format!("afterall: {}: no such file or directory\n", dir.text("none")));
+    run(&dir.text("none"))
+        .stderr(&format!("afterall: {}: no such file or directory\n", dir.text("none")));
     run(dir.path().to_str().unwrap()).stderr_has(": not a regular file\n");
     run(&dir.text("latin")).stderr_has(": not UTF-8\n");
 }
@@ -289,14 +357,20 @@ fn a_printed_plan_holds_no_secret() {
     let config = dir.write("f.toml", text);
     let afterall = Afterall::new().arg("-c").arg(config).env("DSN", "nats://app:SECRET8@nats:4222");
     let done = afterall.arg("--print-plan").becoming(["/bin/echo", "SECRET9"]).run().code(0);
-    let done = done.says_nowhere("SECRET").stdout_has("${DSN}").stdout_has("command            /bin/echo\n");
+    let done = done
+        .says_nowhere("SECRET")
+        .stdout_has("${DSN}")
+        .stdout_has("command            /bin/echo\n");
     done.stdout_has("password         (set)").stdout_has("header           (set)");
 }
 
 #[test]
 fn a_printed_plan_was_proved_right() {
     let text = "[dependency.web]\nurl = 'https://api/ready'\nca = '/no/such/ca.pem'\n";
-    with_file(text, &["--print-plan"]).code(64).stderr_has("web: ca: ").stderr_has("/no/such/ca.pem");
+    with_file(text, &["--print-plan"])
+        .code(64)
+        .stderr_has("web: ca: ")
+        .stderr_has("/no/such/ca.pem");
     // And asks nobody: nothing listens there.
     let port = Reserved::new();
     Afterall::waiting_for([format!("tcp://{}", port.address())])
@@ -304,7 +378,12 @@ fn a_printed_plan_was_proved_right() {
         .run()
         .code(0)
         .stdout_has("kind             tcp");
-    Afterall::waiting_for(["file:/"]).arg("--print-plan").becoming(["no-such-command"]).run().code(127).any_stderr();
+    Afterall::waiting_for(["file:/"])
+        .arg("--print-plan")
+        .becoming(["no-such-command"])
+        .run()
+        .code(127)
+        .any_stderr();
 }
 
 #[test]
@@ -312,15 +391,23 @@ fn a_secret_in_a_file_is_not_shown_while_it_is_used() {
     let pg = Postgres::started();
     pg.psql("create role app login password 'right'");
     pg.hba(&["host all all all scram-sha-256"]);
-    let text = format!("timeout = 0\n[dependency.db]\nurl = 'postgres://app@{}/postgres'\npassword = 'SECRET'\n", pg.address());
+    let text = format!(
+        "timeout = 0\n[dependency.db]\nurl = 'postgres://app@{}/postgres'\npassword = 'SECRET'\n",
+        pg.address()
+    );
     with_file(&text, &["-v"]).code(124).says_nowhere("SECRET").stderr_has("28P01");
 }
 
 #[test]
 fn budgets_that_cannot_work_are_warned_about() {
-    let warned = |text: &str| with_file(text, &["--print-plan"]).code(0).any_stdout().stderr_text().to_owned();
+    let warned = |text: &str| {
+        with_file(text, &["--print-plan"]).code(0).any_stdout().stderr_text().to_owned()
+    };
     let attempt = "timeout = '2s'\nattempt-timeout = '10s'\n[dependency.a]\nurl = 'file:/'\n";
-    assert_eq!(warned(attempt), "afterall: a: attempt-timeout is longer than timeout, which cuts it\n");
+    assert_eq!(
+        warned(attempt),
+        "afterall: a: attempt-timeout is longer than timeout, which cuts it\n"
+    );
     // The default bound under a short timeout is cut as it should be.
     assert_eq!(warned("timeout = '2s'\n[dependency.a]\nurl = 'file:/'\n"), "");
     let chain = |deadline: &str| {

@@ -26,7 +26,8 @@ fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | ").trim_end());
     let head_line = line(head.iter().map(|cell| (*cell).to_owned()).collect());
     let rule = line(head.iter().map(|_| "---".to_owned()).collect());
-    let escaped = |cells: Vec<String>| cells.into_iter().map(|cell| cell.replace('|', "\\|")).collect();
+    let escaped =
+        |cells: Vec<String>| cells.into_iter().map(|cell| cell.replace('|', "\\|")).collect();
     let rows: String = rows.into_iter().map(|cells| line(escaped(cells))).collect();
     format!("{head_line}{rule}{rows}")
 }
@@ -42,7 +43,8 @@ fn written(key: &Key) -> String {
 /// How each kind is written, and when it is ready.
 fn kinds() -> String {
     let row = |kind: &&afterall::spec::Kind| {
-        let schemes: Vec<String> = kind.schemes.iter().map(|scheme| code(&format!("{scheme}:"))).collect();
+        let schemes: Vec<String> =
+            kind.schemes.iter().map(|scheme| code(&format!("{scheme}:"))).collect();
         let usages: Vec<String> = kind.usage.split(", ").map(code).collect();
         vec![schemes.join(" "), usages.join("<br>"), kind.summary.to_owned()]
     };
@@ -51,7 +53,8 @@ fn kinds() -> String {
 
 /// What the table of each migration tool tells.
 fn migration_tools() -> String {
-    let codes = |words: &[String]| words.iter().map(|word| code(word)).collect::<Vec<_>>().join("<br>");
+    let codes =
+        |words: &[String]| words.iter().map(|word| code(word)).collect::<Vec<_>>().join("<br>");
     let row = |tool: afterall::kinds::migrations::Documented| {
         let files: Vec<String> = tool.files.iter().map(|file| (*file).to_owned()).collect();
         vec![
@@ -63,7 +66,14 @@ fn migration_tools() -> String {
             tool.unknown.join("; "),
         ]
     };
-    let head = ["`tool`", "table", "a file in `dir`", "states beside applied", "at work", "cannot be known"];
+    let head = [
+        "`tool`",
+        "table",
+        "a file in `dir`",
+        "states beside applied",
+        "at work",
+        "cannot be known",
+    ];
     table(&head, afterall::kinds::migrations::documented().into_iter().map(row))
 }
 
@@ -73,7 +83,9 @@ fn keys() -> String {
     for kind in KINDS {
         for key in kind.own_keys() {
             let scheme = code(kind.schemes[0]);
-            match rows.iter_mut().find(|(known, _)| (known.name, known.value, known.help) == (key.name, key.value, key.help)) {
+            match rows.iter_mut().find(|(known, _)| {
+                (known.name, known.value, known.help) == (key.name, key.value, key.help)
+            }) {
                 Some((_, kinds)) => kinds.push(scheme),
                 None => rows.push((key, vec![scheme])),
             }
@@ -81,7 +93,9 @@ fn keys() -> String {
     }
     // What many share comes last.
     rows.sort_by_key(|(_, kinds)| kinds.len() > 2);
-    let rows = rows.into_iter().map(|(key, kinds)| vec![written(key), kinds.join(" "), key.help.to_owned()]);
+    let rows = rows
+        .into_iter()
+        .map(|(key, kinds)| vec![written(key), kinds.join(" "), key.help.to_owned()]);
     table(&["key", "kinds", "meaning"], rows)
 }
 
@@ -91,7 +105,11 @@ fn option(long: &str, with_value: bool) -> Option<(String, String)> {
     let arg = command.get_arguments().find(|arg| arg.get_long() == Some(long))?;
     let short = arg.get_short().map(|short| format!("`-{short}`, ")).unwrap_or_default();
     let with_value = with_value && arg.get_action().takes_values();
-    let value = arg.get_value_names().filter(|_| with_value).map(|names| format!(" {}", names[0])).unwrap_or_default();
+    let value = arg
+        .get_value_names()
+        .filter(|_| with_value)
+        .map(|names| format!(" {}", names[0]))
+        .unwrap_or_default();
     let variable = arg.get_env().map(|name| code(name.to_str().unwrap())).unwrap_or_default();
     Some((format!("{short}`--{long}{value}`"), variable))
 }
@@ -99,7 +117,13 @@ fn option(long: &str, with_value: bool) -> Option<(String, String)> {
 fn common() -> String {
     let row = |common: &afterall::wait::settings::Common| {
         let (option, variable) = option(common.key.name, false).unwrap_or_default();
-        vec![written(&common.key), option, variable, common.default.to_owned(), common.key.help.to_owned()]
+        vec![
+            written(&common.key),
+            option,
+            variable,
+            common.default.to_owned(),
+            common.key.help.to_owned(),
+        ]
     };
     table(&["key", "option", "variable", "default", "meaning"], COMMON.iter().map(row))
 }
@@ -107,7 +131,8 @@ fn common() -> String {
 /// The options that are not the default of a key.
 fn options() -> String {
     let command = Cli::command();
-    let longs = command.get_arguments().filter_map(|arg| arg.get_long().map(|long| (long, arg.get_help())));
+    let longs =
+        command.get_arguments().filter_map(|arg| arg.get_long().map(|long| (long, arg.get_help())));
     let rows = longs.filter(|(long, _)| COMMON.iter().all(|common| common.key.name != *long));
     let rows = rows.map(|(long, help)| {
         let (option, variable) = option(long, true).unwrap();
@@ -117,7 +142,10 @@ fn options() -> String {
 }
 
 fn exit_codes() -> String {
-    table(&["code", "meaning"], exit::TABLE.iter().map(|(codes, meaning)| vec![(*codes).to_owned(), (*meaning).to_owned()]))
+    table(
+        &["code", "meaning"],
+        exit::TABLE.iter().map(|(codes, meaning)| vec![(*codes).to_owned(), (*meaning).to_owned()]),
+    )
 }
 
 /// `UPDATE=1 cargo test docs` writes the tables anew.
@@ -134,7 +162,8 @@ fn the_tables_of_the_readme_are_those_of_the_code() {
         ("exit", exit_codes()),
     ] {
         let begin = format!("<!-- table: {name} -->\n");
-        let (before, rest) = new.split_once(&begin).unwrap_or_else(|| panic!("README.md has no {begin}"));
+        let (before, rest) =
+            new.split_once(&begin).unwrap_or_else(|| panic!("README.md has no {begin}"));
         let (_, after) = rest.split_once("<!-- end -->").unwrap();
         new = format!("{before}{begin}{table}<!-- end -->{after}");
     }
@@ -142,14 +171,25 @@ fn the_tables_of_the_readme_are_those_of_the_code() {
         std::fs::write(path(), new).unwrap();
         return;
     }
-    let differ: Vec<_> = new.lines().filter(|line| !old.lines().any(|known| known == *line)).collect();
-    assert!(old == new, "README.md is stale; UPDATE=1 cargo test docs writes these lines:\n{}", differ.join("\n"));
+    let differ: Vec<_> =
+        new.lines().filter(|line| !old.lines().any(|known| known == *line)).collect();
+    assert!(
+        old == new,
+        "README.md is stale; UPDATE=1 cargo test docs writes these lines:\n{}",
+        differ.join("\n")
+    );
 }
 
 #[test]
 fn the_readme_explains_every_class_of_failure_and_no_other() {
     let readme = readme();
-    let rows = readme.split_once("| class |").unwrap().1.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let rows = readme
+        .split_once("| class |")
+        .unwrap()
+        .1
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
     let explained: Vec<&str> = rows.map(|row| row.split('`').nth(1).unwrap()).collect();
     assert_eq!(explained, Class::ALL.map(Class::name));
 }
@@ -159,17 +199,24 @@ fn lines_of_code(language: &str) -> Vec<String> {
     let readme = readme();
     let blocks = readme.split("```").skip(1).step_by(2);
     let blocks = blocks.filter_map(|block| block.strip_prefix(language)?.strip_prefix('\n'));
-    blocks.flat_map(|block| block.replace("\\\n", " ").lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+    blocks
+        .flat_map(|block| block.replace("\\\n", " ").lines().map(str::to_owned).collect::<Vec<_>>())
+        .collect()
 }
 
 /// What stands behind `afterall` in every command line of the README, and the exit code that is stated behind it.
 fn command_lines() -> Vec<(Vec<String>, Option<i32>)> {
     let mut found = Vec::new();
     // In a block that shows a terminal, what is typed stands behind a prompt.
-    let typed = lines_of_code("console").into_iter().filter_map(|line| line.strip_prefix("$ ").map(str::to_owned));
+    let typed = lines_of_code("console")
+        .into_iter()
+        .filter_map(|line| line.strip_prefix("$ ").map(str::to_owned));
     for line in lines_of_code("sh").into_iter().chain(typed) {
         let (line, comment) = line.split_once(" # ").unwrap_or((&line, ""));
-        let states = comment.trim().strip_prefix("exits ").map(|rest| rest.split([':', ' ']).next().unwrap().parse().unwrap());
+        let states = comment
+            .trim()
+            .strip_prefix("exits ")
+            .map(|rest| rest.split([':', ' ']).next().unwrap().parse().unwrap());
         let words = shell_words::split(line).unwrap();
         if words.first().is_some_and(|word| word == "afterall") {
             found.push((words[1..].to_vec(), states));
@@ -211,8 +258,12 @@ fn every_command_line_of_the_readme_is_accepted() {
     let lines = command_lines();
     assert!(lines.len() > 10, "only {} command lines were found", lines.len());
     for (words, states) in lines.into_iter().filter(|(_, states)| *states != Some(64)) {
-        let here = |word: &String| word.replace("afterall.toml", &toml).replace("/run/secrets/db", &secret);
-        let args = std::iter::once("afterall".to_owned()).chain(words.iter().map(here)).map(OsString::from);
+        let here = |word: &String| {
+            word.replace("afterall.toml", &toml).replace("/run/secrets/db", &secret)
+        };
+        let args = std::iter::once("afterall".to_owned())
+            .chain(words.iter().map(here))
+            .map(OsString::from);
         let planned = usage::parse(args).and_then(|asked| match asked {
             usage::Asked::Wait(cli) => {
                 let options = Options::read(&cli, &env())?;
@@ -230,14 +281,17 @@ fn every_command_line_of_the_readme_is_accepted() {
 fn the_config_file_of_the_readme_is_accepted() {
     let dir = Dir::new();
     let mut defaults = Settings::default();
-    let read = config::read(&config_file(&dir), &mut defaults, &env()).unwrap_or_else(|error| panic!("{error}"));
-    let plan = plan::plan(read.declarations, &defaults, &env()).unwrap_or_else(|error| panic!("{error}"));
+    let read = config::read(&config_file(&dir), &mut defaults, &env())
+        .unwrap_or_else(|error| panic!("{error}"));
+    let plan =
+        plan::plan(read.declarations, &defaults, &env()).unwrap_or_else(|error| panic!("{error}"));
     assert!(plan.planned.len() > 1);
 }
 
 #[test]
 fn a_command_line_that_states_its_exit_code_ends_with_it() {
-    let stating: Vec<_> = command_lines().into_iter().filter_map(|(words, code)| Some((words, code?))).collect();
+    let stating: Vec<_> =
+        command_lines().into_iter().filter_map(|(words, code)| Some((words, code?))).collect();
     assert!(stating.len() > 2, "only {stating:?}");
     for (words, code) in stating {
         Afterall::new().args(&words).run().code(code).any_stderr();
@@ -253,7 +307,10 @@ fn every_option_is_in_the_readme_and_in_the_help() {
         }
     }
     for (codes, meaning) in exit::TABLE {
-        assert!(help.stdout_text().contains(&format!("{codes:<10}{meaning}")), "--help lacks exit code {codes}");
+        assert!(
+            help.stdout_text().contains(&format!("{codes:<10}{meaning}")),
+            "--help lacks exit code {codes}"
+        );
     }
     help.any_stdout();
 }

@@ -14,12 +14,21 @@ struct Root(Dir);
 impl Root {
     fn new(hosts: &[(&str, &str)]) -> Self {
         let root = Self(Dir::new());
-        let lines: String = [("127.0.0.1", "localhost")].iter().chain(hosts).map(|(ip, name)| format!("{ip} {name}\n")).collect();
+        let lines: String = [("127.0.0.1", "localhost")]
+            .iter()
+            .chain(hosts)
+            .map(|(ip, name)| format!("{ip} {name}\n"))
+            .collect();
         root.0.write("etc/hosts", lines);
         root.0.write("etc/resolv.conf", "nameserver 127.0.0.1\n");
         root.put(Afterall::program());
-        let libraries = Command::new(program("ldd", "libc-bin")).arg(Afterall::program()).output().unwrap();
-        for word in String::from_utf8(libraries.stdout).unwrap().split_whitespace().filter(|word| word.starts_with("/lib")) {
+        let libraries =
+            Command::new(program("ldd", "libc-bin")).arg(Afterall::program()).output().unwrap();
+        for word in String::from_utf8(libraries.stdout)
+            .unwrap()
+            .split_whitespace()
+            .filter(|word| word.starts_with("/lib"))
+        {
             root.put(Path::new(word));
         }
         root
@@ -36,8 +45,12 @@ impl Root {
     fn run(&self, afterall: Afterall) -> Done {
         let root = format!("--root={}", self.0.path().display());
         // Others than root may change their root only where they are root.
-        let as_root = if rustix::process::geteuid().is_root() { None } else { Some("--map-root-user") };
-        afterall.without_env().under(["unshare"].into_iter().chain(as_root).chain([root.as_str()])).run()
+        let as_root =
+            if rustix::process::geteuid().is_root() { None } else { Some("--map-root-user") };
+        afterall
+            .without_env()
+            .under(["unshare"].into_iter().chain(as_root).chain([root.as_str()]))
+            .run()
     }
 }
 
@@ -50,18 +63,30 @@ fn every_kind_works_with_nothing_but_itself_hosts_and_a_ca_file() {
     pg.start();
     pg.psql("create role app login password 'right'");
     pg.psql("create table schema_migrations (version bigint primary key, dirty boolean not null)");
-    pg.psql("insert into schema_migrations values (1, false); grant select on schema_migrations to app");
+    pg.psql(
+        "insert into schema_migrations values (1, false); grant select on schema_migrations to app",
+    );
     let server = authority.server(&["nats.test"]);
-    let nats = Nats::started(&format!("tls {{ cert_file: \"{}\", key_file: \"{}\" }}", server.cert_text(), server.key_text()));
-    let nginx = Nginx::serving_tls(&authority.server(&["api.test"]), "location / { return 200 'ok'; }");
+    let nats = Nats::started(&format!(
+        "tls {{ cert_file: \"{}\", key_file: \"{}\" }}",
+        server.cert_text(),
+        server.key_text()
+    ));
+    let nginx =
+        Nginx::serving_tls(&authority.server(&["api.test"]), "location / { return 200 'ok'; }");
 
-    let root = Root::new(&[(&pg.host(), "db.test"), (&nats.host(), "nats.test"), (&nginx.host(), "api.test")]);
+    let root = Root::new(&[
+        (&pg.host(), "db.test"),
+        (&nats.host(), "nats.test"),
+        (&nginx.host(), "api.test"),
+    ]);
     root.0.write("ca.pem", fs::read(authority.cert_path()).unwrap());
     root.0.write("password", "right\n");
     root.0.mkdir("run");
     let _listener = UnixListener::bind(root.0.join("run/socket")).unwrap();
     let https = nginx.https_url("/").replace(&nginx.host(), "api.test");
-    let postgres = format!("postgres://app:${{file:/password}}@db.test:{}/postgres#ca=/ca.pem", pg.port());
+    let postgres =
+        format!("postgres://app:${{file:/password}}@db.test:{}/postgres#ca=/ca.pem", pg.port());
     let mut dependencies = vec![
         format!("postgres={postgres}"),
         format!("migrations=migrations+{postgres}"),
@@ -76,9 +101,17 @@ fn every_kind_works_with_nothing_but_itself_hosts_and_a_ca_file() {
     let done = root.run(Afterall::waiting_for(&dependencies).arg("--once")).code(0).any_stdout();
     for kind in afterall::kinds::KINDS {
         // A kind of the future has to be added above.
-        let is_there =
-            |scheme: &&&str| dependencies.iter().any(|d| d.split_once('=').unwrap().1.starts_with(&format!("{scheme}:")));
-        assert!(kind.schemes.iter().any(|scheme| is_there(&scheme)), "{}: {}", kind.name, done.stdout_text());
+        let is_there = |scheme: &&&str| {
+            dependencies
+                .iter()
+                .any(|d| d.split_once('=').unwrap().1.starts_with(&format!("{scheme}:")))
+        };
+        assert!(
+            kind.schemes.iter().any(|scheme| is_there(&scheme)),
+            "{}: {}",
+            kind.name,
+            done.stdout_text()
+        );
     }
     // And it becomes the command, here itself.
     dependencies.push("-q".to_owned());

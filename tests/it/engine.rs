@@ -1,6 +1,8 @@
 //! The engine with real clocks and sockets: that what the paused clock proves is what the binary does.
 
-use crate::support::{Afterall, BlackHole, Counted, Dir, Nginx, Reserved, Scripted, ms, secs, sh, wait_until};
+use crate::support::{
+    Afterall, BlackHole, Counted, Dir, Nginx, Reserved, Scripted, ms, secs, sh, wait_until,
+};
 use std::time::{Duration, Instant};
 
 /// What a test allows a loaded machine beyond what was asked for.
@@ -13,23 +15,39 @@ fn refusing(port: &Reserved) -> String {
 #[test]
 fn dependencies_are_waited_for_side_by_side() {
     let ports: Vec<_> = (0..5).map(|_| Reserved::new()).collect();
-    let urls = ports.iter().map(|port| format!("{}#timeout=600ms,on-timeout=proceed", refusing(port)));
+    let urls =
+        ports.iter().map(|port| format!("{}#timeout=600ms,on-timeout=proceed", refusing(port)));
     let done = Afterall::waiting_for(urls).becoming(sh("echo done")).run().code(0).stdout("done\n");
-    done.stderr_has_times(5, "going on without it: timed out: connection refused").took(ms(600)..ms(600) + SLACK);
+    done.stderr_has_times(5, "going on without it: timed out: connection refused")
+        .took(ms(600)..ms(600) + SLACK);
 }
 
 #[test]
 fn a_timeout_is_kept_to_and_each_dependency_has_its_own() {
     let (a, b) = (Reserved::new(), Reserved::new());
-    let done = Afterall::waiting_for([format!("a={}#timeout=1s", refusing(&a)), format!("b={}", refusing(&b))]).run().code(124);
-    done.stderr_has("afterall: a: timed out: ").stderr_has("afterall: b: not ready: ").took(secs(1)..ms(1150));
+    let done = Afterall::waiting_for([
+        format!("a={}#timeout=1s", refusing(&a)),
+        format!("b={}", refusing(&b)),
+    ])
+    .run()
+    .code(124);
+    done.stderr_has("afterall: a: timed out: ")
+        .stderr_has("afterall: b: not ready: ")
+        .took(secs(1)..ms(1150));
 }
 
 #[test]
 fn the_deadline_bounds_everything_that_still_waits() {
     let (port, dir) = (Reserved::new(), Dir::new());
-    let urls = [format!("{}#timeout=never", refusing(&port)), format!("file:{}#on-timeout=proceed", dir.text("none"))];
-    let done = Afterall::waiting_for(urls).args(["--deadline", "500ms"]).becoming(["true"]).run().code(124);
+    let urls = [
+        format!("{}#timeout=never", refusing(&port)),
+        format!("file:{}#on-timeout=proceed", dir.text("none")),
+    ];
+    let done = Afterall::waiting_for(urls)
+        .args(["--deadline", "500ms"])
+        .becoming(["true"])
+        .run()
+        .code(124);
     done.any_stderr().took(ms(500)..ms(650));
 }
 
@@ -38,7 +56,12 @@ fn a_timeout_of_0_is_exactly_one_attempt() {
     let server = Scripted::silent();
     let up = format!("tcp://{}", server.address());
     // That it is not down is a failed attempt, and one that can be counted.
-    Afterall::waiting_for([format!("{up}#until=down")]).args(["-t", "0"]).run().code(124).took(..SLACK).any_stderr();
+    Afterall::waiting_for([format!("{up}#until=down")])
+        .args(["-t", "0"])
+        .run()
+        .code(124)
+        .took(..SLACK)
+        .any_stderr();
     assert_eq!(server.connections(), 1);
     Afterall::waiting_for([&up]).args(["-t", "0", "-q"]).run().code(0);
     assert_eq!(server.connections(), 2);
@@ -49,8 +72,12 @@ fn an_attempt_into_a_black_hole_is_cut_and_made_again() {
     let mut hole = BlackHole::new();
     let url = format!("tcp://{}#attempt-timeout=200ms,timeout=1s", hole.address());
     let done = Afterall::waiting_for([&url]).run().code(124).took(secs(1)..ms(1150));
-    done.stderr_has(&format!("no connection to {} within 0.2s [class=timeout attempt=1 elapsed=0.2s]", hole.address()));
-    let running = Afterall::waiting_for([format!("tcp://{}#attempt-timeout=200ms", hole.address())]).spawn();
+    done.stderr_has(&format!(
+        "no connection to {} within 0.2s [class=timeout attempt=1 elapsed=0.2s]",
+        hole.address()
+    ));
+    let running =
+        Afterall::waiting_for([format!("tcp://{}#attempt-timeout=200ms", hole.address())]).spawn();
     running.wait_for_stderr("waiting:", secs(20));
     hole.open();
     running.done().code(0).stderr_has("ready: accepts connections");
@@ -59,15 +86,26 @@ fn an_attempt_into_a_black_hole_is_cut_and_made_again() {
 #[test]
 fn on_timeout_proceed_goes_past_a_timeout_but_not_past_the_hopeless_or_a_signal() {
     let (port, command) = (Reserved::new(), Counted::new());
-    let on = |keys: &str| Afterall::waiting_for([format!("db={}#on-timeout=proceed,{keys}", refusing(&port))]);
+    let on = |keys: &str| {
+        Afterall::waiting_for([format!("db={}#on-timeout=proceed,{keys}", refusing(&port))])
+    };
     let run = |keys: &str| on(keys).becoming([command.path()]);
     let done = on("timeout=200ms").arg("-q").becoming([command.path()]).run().code(0);
-    let want =
-        format!("afterall: db: going on without it: timed out: connection refused ({}) [class=connect attempts=", port.address());
-    assert!(done.stderr_text().starts_with(&want) && done.stderr_text().lines().count() == 1, "{}", done.stderr_text());
+    let want = format!(
+        "afterall: db: going on without it: timed out: connection refused ({}) [class=connect attempts=",
+        port.address()
+    );
+    assert!(
+        done.stderr_text().starts_with(&want) && done.stderr_text().lines().count() == 1,
+        "{}",
+        done.stderr_text()
+    );
     assert_eq!(command.runs(), 1);
 
-    run("fail-fast=connect").run().code(69).stderr_has("db: cannot become ready: connection refused");
+    run("fail-fast=connect")
+        .run()
+        .code(69)
+        .stderr_has("db: cannot become ready: connection refused");
     let running = run("timeout=30s").spawn();
     running.wait_for_stderr("waiting:", secs(20));
     running.signal(15);
@@ -77,10 +115,14 @@ fn on_timeout_proceed_goes_past_a_timeout_but_not_past_the_hopeless_or_a_signal(
 
 #[test]
 fn what_was_ready_and_is_gone_when_the_last_one_comes_is_waited_for_again() {
-    let (first, last, command) = (Nginx::serving("location / { return 200; }"), Reserved::new(), Counted::new());
-    let running = Afterall::waiting_for([format!("a=tcp://{}", first.address()), format!("b={}", refusing(&last))])
-        .becoming([command.path()])
-        .spawn();
+    let (first, last, command) =
+        (Nginx::serving("location / { return 200; }"), Reserved::new(), Counted::new());
+    let running = Afterall::waiting_for([
+        format!("a=tcp://{}", first.address()),
+        format!("b={}", refusing(&last)),
+    ])
+    .becoming([command.path()])
+    .spawn();
     running.wait_for_stderr("a: ready:", secs(20));
     let ready = Instant::now();
     wait_until("its readiness has grown old", secs(20), || ready.elapsed() > ms(1100));
@@ -104,7 +146,11 @@ fn a_success_of_just_now_is_not_asked_again_before_the_start() {
 #[test]
 fn a_success_that_has_grown_old_is_asked_once_more_before_the_start() {
     let (first, last) = (Scripted::silent(), Reserved::new());
-    let running = Afterall::waiting_for([format!("a=tcp://{}", first.address()), format!("b={}", refusing(&last))]).spawn();
+    let running = Afterall::waiting_for([
+        format!("a=tcp://{}", first.address()),
+        format!("b={}", refusing(&last)),
+    ])
+    .spawn();
     running.wait_for_stderr("a: ready:", secs(20));
     let ready = Instant::now();
     wait_until("its success has grown old", secs(20), || ready.elapsed() > ms(1100));
@@ -116,8 +162,14 @@ fn a_success_that_has_grown_old_is_asked_once_more_before_the_start() {
 #[test]
 fn several_successes_are_made_by_several_connections() {
     let server = Scripted::silent();
-    let done = Afterall::waiting_for([format!("tcp://{}#successes=3,max-interval=100ms", server.address())]).run().code(0);
-    done.stderr_has("ready: accepts connections [attempts=3 elapsed=0.2s]").took(ms(200)..ms(200) + SLACK);
+    let done = Afterall::waiting_for([format!(
+        "tcp://{}#successes=3,max-interval=100ms",
+        server.address()
+    )])
+    .run()
+    .code(0);
+    done.stderr_has("ready: accepts connections [attempts=3 elapsed=0.2s]")
+        .took(ms(200)..ms(200) + SLACK);
     assert_eq!(server.connections(), 3);
 }
 
@@ -126,7 +178,10 @@ fn until_down_waits_for_what_goes() {
     let server = Scripted::silent();
     let dir = Dir::new();
     let file = dir.write("lock", "");
-    let urls = [format!("tcp://{}#until=down", server.address()), format!("file:{}#until=down", file.display())];
+    let urls = [
+        format!("tcp://{}#until=down", server.address()),
+        format!("file:{}#until=down", file.display()),
+    ];
     let running = Afterall::waiting_for(urls).becoming(sh("echo done")).spawn();
     running.wait_for_stderr("waiting: still there: accepts connections [class=absent", secs(20));
     running.wait_for_stderr("waiting: still there: exists [class=absent", secs(20));
@@ -146,8 +201,10 @@ fn a_timeout_is_not_gone() {
 #[test]
 fn what_comes_after_is_not_touched_before_and_its_clock_starts_then() {
     let (server, dir) = (Scripted::silent(), Dir::new());
-    let urls =
-        [format!("db=file:{}", dir.text("flag")), format!("schema=tcp://{}#after=db,until=down,timeout=400ms", server.address())];
+    let urls = [
+        format!("db=file:{}", dir.text("flag")),
+        format!("schema=tcp://{}#after=db,until=down,timeout=400ms", server.address()),
+    ];
     let running = Afterall::waiting_for(urls).spawn();
     running.wait_for_stderr("db: waiting:", secs(20));
     wait_until("longer than the second one may take", secs(20), || running.elapsed() > ms(600));
@@ -177,7 +234,10 @@ fn a_port_that_opens_is_noticed_soon() {
 fn linear_backoff_without_jitter_is_what_the_server_sees() {
     let server = Scripted::silent();
     let keys = "until=down,backoff=linear,interval=60ms,max-interval=180ms,jitter=0,timeout=1500ms";
-    Afterall::waiting_for([format!("tcp://{}#{keys}", server.address())]).run().code(124).any_stderr();
+    Afterall::waiting_for([format!("tcp://{}#{keys}", server.address())])
+        .run()
+        .code(124)
+        .any_stderr();
     let arrivals = server.arrivals();
     let pauses: Vec<_> = arrivals.windows(2).map(|pair| pair[1] - pair[0]).collect();
     for (pause, want) in pauses.iter().zip([60, 120, 180, 180, 180]) {
@@ -198,7 +258,9 @@ fn where_everything_is_ready_already_it_takes_no_time() {
 #[test]
 fn nobody_is_asked_before_all_declarations_are_right() {
     let server = Scripted::silent();
-    let done = Afterall::waiting_for([format!("tcp://{}", server.address()), "tcp://b:99999".to_owned()]).run();
+    let done =
+        Afterall::waiting_for([format!("tcp://{}", server.address()), "tcp://b:99999".to_owned()])
+            .run();
     done.code(64).any_stderr();
     assert_eq!(server.connections(), 0);
 }

@@ -10,10 +10,15 @@ use std::os::unix::fs::symlink;
 fn report(direct: bool, ops: &[&str], shape: &impl Fn(Afterall) -> Afterall) -> String {
     let dir = Dir::new();
     // The same path in both runs: it stands in the environment that is compared.
-    let path =
-        std::path::Path::new("/tmp").join(format!("afterall-report-{}-{:?}", std::process::id(), std::thread::current().id()));
+    let path = std::path::Path::new("/tmp").join(format!(
+        "afterall-report-{}-{:?}",
+        std::process::id(),
+        std::thread::current().id()
+    ));
     let ops: Vec<&str> = ops.iter().copied().chain(direct.then_some("direct")).collect();
-    let afterall = shape(Afterall::waiting_for(["-q", "file:/"]).env("REPORT", &path)).cwd(dir.path()).under(odd(ops));
+    let afterall = shape(Afterall::waiting_for(["-q", "file:/"]).env("REPORT", &path))
+        .cwd(dir.path())
+        .under(odd(ops));
     let command: Vec<OsString> = [inspect().into(), "a b".into(), "".into(), "$HOME".into()].into();
     let running = afterall.becoming(command).spawn();
     let pid = running.pid();
@@ -40,7 +45,10 @@ fn as_it_is(afterall: Afterall) -> Afterall {
 #[test]
 fn the_command_has_our_pid_and_inherits_all_as_if_we_had_never_been_there() {
     let report = inherits_the_same(&[], as_it_is);
-    assert!(report.contains("Threads:\t1\n") && report.contains("SigBlk:\t0000000000000000\n"), "{report}");
+    assert!(
+        report.contains("Threads:\t1\n") && report.contains("SigBlk:\t0000000000000000\n"),
+        "{report}"
+    );
     let descriptors: Vec<_> = report.lines().filter(|line| line.starts_with("fd ")).collect();
     assert_eq!(descriptors.len(), 3, "{descriptors:?}");
 }
@@ -62,7 +70,9 @@ fn blocked_and_ignored_signals_are_inherited() {
         ],
         as_it_is,
     );
-    let bits = |signals: &[u32]| format!("{:016x}", signals.iter().fold(0_u64, |set, signal| set | 1 << (signal - 1)));
+    let bits = |signals: &[u32]| {
+        format!("{:016x}", signals.iter().fold(0_u64, |set, signal| set | 1 << (signal - 1)))
+    };
     assert!(report.contains(&format!("SigBlk:\t{}", bits(&[10, 15, 37]))), "{report}");
     assert!(report.contains(&format!("SigIgn:\t{}", bits(&[1, 2, 3, 12, 13, 17, 34]))), "{report}");
 }
@@ -73,13 +83,21 @@ fn sigpipe_is_left_as_it_was_found() {
     let report = inherits_the_same(&["ignore=13"], as_it_is);
     assert!(report.contains(&format!("SigIgn:\t{PIPE}")), "{report}");
     let report = inherits_the_same(&["block=13"], as_it_is);
-    assert!(report.contains(&format!("SigBlk:\t{PIPE}")) && report.contains("SigIgn:\t0000000000000000"), "{report}");
+    assert!(
+        report.contains(&format!("SigBlk:\t{PIPE}"))
+            && report.contains("SigIgn:\t0000000000000000"),
+        "{report}"
+    );
 }
 
 #[test]
 fn every_signal_that_can_be_ignored_or_blocked_stays_so() {
     for how in ["ignore", "block"] {
-        let ops: Vec<String> = (1..32).chain([34, 64]).filter(|n| ![9, 19].contains(n)).map(|n| format!("{how}={n}")).collect();
+        let ops: Vec<String> = (1..32)
+            .chain([34, 64])
+            .filter(|n| ![9, 19].contains(n))
+            .map(|n| format!("{how}={n}"))
+            .collect();
         inherits_the_same(&ops.iter().map(String::as_str).collect::<Vec<_>>(), as_it_is);
     }
 }
@@ -87,7 +105,11 @@ fn every_signal_that_can_be_ignored_or_blocked_stays_so() {
 #[test]
 fn inherited_descriptors_go_through() {
     let report = inherits_the_same(&["listen=3", "open=7", "open=200"], as_it_is);
-    for line in ["fd 3 status=2 descriptor=0 socket:", "fd 7 status=100000 descriptor=0 /etc/passwd", "fd 200 "] {
+    for line in [
+        "fd 3 status=2 descriptor=0 socket:",
+        "fd 7 status=100000 descriptor=0 /etc/passwd",
+        "fd 200 ",
+    ] {
         assert!(report.contains(line), "{line}\n{report}");
     }
     assert!(report.contains("env LISTEN_PID=own\nenv LISTEN_FDS=1\n"), "{report}");
@@ -95,7 +117,13 @@ fn inherited_descriptors_go_through() {
 
 #[test]
 fn closed_standard_descriptors_stay_closed() {
-    for closed in [&["close=0"][..], &["close=1"], &["close=2"], &["close=0", "close=1"], &["close=0", "close=1", "close=2"]] {
+    for closed in [
+        &["close=0"][..],
+        &["close=1"],
+        &["close=2"],
+        &["close=0", "close=1"],
+        &["close=0", "close=1", "close=2"],
+    ] {
         let report = inherits_the_same(closed, as_it_is);
         assert_eq!(report.matches("\nfd ").count(), 3 - closed.len(), "{closed:?}\n{report}");
     }
@@ -109,7 +137,10 @@ fn non_blocking_flags_are_left_alone() {
 
 #[test]
 fn directory_umask_limits_and_priority_are_left_alone() {
-    let report = inherits_the_same(&["umask=0137", "nofile=77", "core=1000", "stack=4194304", "nice=5"], as_it_is);
+    let report = inherits_the_same(
+        &["umask=0137", "nofile=77", "core=1000", "stack=4194304", "nice=5"],
+        as_it_is,
+    );
     for line in ["Umask:\t0137", "cwd DIR", "limit 7 4d ", "limit 4 3e8 ", "nice 5 "] {
         assert!(report.contains(line), "{line}\n{report}");
     }
@@ -126,7 +157,12 @@ fn the_environment_goes_through_unchanged_our_own_variables_included() {
             .env("AFTERALL_DEPENDENCIES", "not even read")
             .env("DOLLAR", "$HOME ${X}")
     });
-    for line in ["env NOTIFY_SOCKET=@nobody", "env NOT_UTF8=\\xff\\xfe", "env AFTERALL_TIMEOUT=7s", "env EMPTY=\n"] {
+    for line in [
+        "env NOTIFY_SOCKET=@nobody",
+        "env NOT_UTF8=\\xff\\xfe",
+        "env AFTERALL_TIMEOUT=7s",
+        "env EMPTY=\n",
+    ] {
         assert!(report.contains(line), "{line}\n{report}");
     }
 }
@@ -137,35 +173,67 @@ fn nothing_of_a_network_wait_is_left_to_the_command() {
     let url = format!("tcp://localhost:{}", server.port());
     let at = format!("tcp://{}", server.address());
     // The name is looked up on a thread of its own; whether anybody listens there does not matter.
-    let report =
-        inherits_the_same(&[], |afterall| afterall.args([&at, &format!("{url}#timeout=0,on-timeout=proceed,until=down")]));
+    let report = inherits_the_same(&[], |afterall| {
+        afterall.args([&at, &format!("{url}#timeout=0,on-timeout=proceed,until=down")])
+    });
     assert!(report.contains("Threads:\t1\n"), "{report}");
 }
 
 #[test]
 fn arguments_arrive_as_they_were_given() {
+    let odd: Vec<OsString> = [
+        "a b",
+        "$HOME",
+        "",
+        "*",
+        "'q'",
+        "\"q\"",
+        "\\",
+        "--",
+        "-h",
+        "${X}",
+        "a\nb",
+        "--timeout=1",
+        "#",
+    ]
+    .map(Into::into)
+    .into();
     let odd: Vec<OsString> =
-        ["a b", "$HOME", "", "*", "'q'", "\"q\"", "\\", "--", "-h", "${X}", "a\nb", "--timeout=1", "#"].map(Into::into).into();
-    let odd: Vec<OsString> = odd.into_iter().chain([OsString::from_vec(b"\xff\xfe".to_vec())]).collect();
+        odd.into_iter().chain([OsString::from_vec(b"\xff\xfe".to_vec())]).collect();
     let [shell, flag, _] = sh("");
     let script = r#"for arg; do printf '[%s]' "$arg"; done | od -An -tx1 | tr -d ' \n'"#;
     let words: Vec<OsString> = [shell, flag, script.into(), "sh".into()].map(Into::into).into();
-    let want: String =
-        odd.iter().flat_map(|arg| [b"[", arg.as_encoded_bytes(), b"]"].concat()).map(|b| format!("{b:02x}")).collect();
-    Afterall::waiting_for(["-q", "file:/"]).becoming(words.into_iter().chain(odd)).run().code(0).stdout(&want);
+    let want: String = odd
+        .iter()
+        .flat_map(|arg| [b"[", arg.as_encoded_bytes(), b"]"].concat())
+        .map(|b| format!("{b:02x}"))
+        .collect();
+    Afterall::waiting_for(["-q", "file:/"])
+        .becoming(words.into_iter().chain(odd))
+        .run()
+        .code(0)
+        .stdout(&want);
 }
 
 #[test]
 fn stdin_is_the_commands() {
-    Afterall::waiting_for(["-q", "file:/"]).becoming(sh("cat")).stdin("as it was").run().code(0).stdout("as it was");
+    Afterall::waiting_for(["-q", "file:/"])
+        .becoming(sh("cat"))
+        .stdin("as it was")
+        .run()
+        .code(0)
+        .stdout("as it was");
 }
 
 #[test]
 fn no_shell_stands_between() {
     let dir = Dir::new();
     // Neither PATH nor a shell has anything to say where the command is given by its path.
-    let running =
-        Afterall::waiting_for(["-q", "file:/"]).without_env().env("REPORT", dir.join("report")).becoming([inspect()]).spawn();
+    let running = Afterall::waiting_for(["-q", "file:/"])
+        .without_env()
+        .env("REPORT", dir.join("report"))
+        .becoming([inspect()])
+        .spawn();
     let pid = running.pid();
     running.done().code(0);
     assert!(dir.read("report").starts_with(&format!("pid {pid}\n")));
@@ -175,7 +243,9 @@ fn no_shell_stands_between() {
 fn the_command_is_executed_exactly_once_and_by_our_own_process() {
     let command = Counted::new();
     let port = Reserved::new();
-    let running = Afterall::waiting_for([format!("tcp://{}", port.address())]).becoming([command.path()]).spawn();
+    let running = Afterall::waiting_for([format!("tcp://{}", port.address())])
+        .becoming([command.path()])
+        .spawn();
     running.wait_for_stderr("waiting:", secs(20));
     assert_eq!(command.runs(), 0);
     let _server = port.serve(|_, _| {});
@@ -186,7 +256,10 @@ fn the_command_is_executed_exactly_once_and_by_our_own_process() {
 
 #[test]
 fn without_a_command_readiness_is_exit_0() {
-    Afterall::waiting_for(["file:/"]).run().code(0).stderr("afterall: file:/: ready: exists [attempts=1 elapsed=0.0s]\n");
+    Afterall::waiting_for(["file:/"])
+        .run()
+        .code(0)
+        .stderr("afterall: file:/: ready: exists [attempts=1 elapsed=0.0s]\n");
     Afterall::waiting_for(["file:/", "-q"]).run().code(0);
     Afterall::waiting_for(["file:/", "-q", "--"]).run().code(0);
 }
@@ -200,12 +273,18 @@ fn a_command_that_is_missing_is_said_before_any_wait() {
         ("/no/such/command".to_owned(), 127, "/no/such/command: no such file".to_owned()),
         ("no-such-command".to_owned(), 127, "no-such-command: not found in PATH".to_owned()),
         (String::new(), 127, "the command is empty".to_owned()),
-        (dir.text("plain"), 126, format!("{}: cannot be executed: permission denied", dir.text("plain"))),
+        (
+            dir.text("plain"),
+            126,
+            format!("{}: cannot be executed: permission denied", dir.text("plain")),
+        ),
         (dir.text(""), 126, format!("{}: cannot be executed: permission denied", dir.text(""))),
         (dir.text("plain/x"), 127, format!("{}: no such file", dir.text("plain/x"))),
     ];
     for (command, code, message) in cases {
-        let run = Afterall::waiting_for([format!("tcp://{}", server.address())]).becoming([command.as_str(), "x"]).run();
+        let run = Afterall::waiting_for([format!("tcp://{}", server.address())])
+            .becoming([command.as_str(), "x"])
+            .run();
         run.code(code).stderr(&format!("afterall: {message}\n"));
     }
     assert_eq!(server.connections(), 0);
@@ -221,8 +300,10 @@ fn a_command_that_is_itself_waited_for_may_be_missing() {
     running.done().code(0).stdout("here\n").stderr_has("ready: exists");
 
     // In PATH, too.
-    let running =
-        Afterall::waiting_for([format!("file://{}", dir.text("tool"))]).env("PATH", dir.path()).becoming(["tool"]).spawn();
+    let running = Afterall::waiting_for([format!("file://{}", dir.text("tool"))])
+        .env("PATH", dir.path())
+        .becoming(["tool"])
+        .spawn();
     running.wait_for_stderr("waiting:", secs(20));
     dir.write_script("tool", "#!/bin/sh\necho found\n");
     running.done().code(0).stdout("found\n").stderr_has("ready: exists");
@@ -237,7 +318,10 @@ fn a_command_that_turns_out_not_to_be_executable_after_the_wait_is_126() {
         let flag = dir.text("flag");
         let _ = std::fs::remove_file(&flag);
         let deps = [format!("file:{path}"), format!("file:{flag}#successes=2,max-interval=10ms")];
-        let running = Afterall::waiting_for(deps).under(odd(ops.iter().copied())).becoming([path.as_str()]).spawn();
+        let running = Afterall::waiting_for(deps)
+            .under(odd(ops.iter().copied()))
+            .becoming([path.as_str()])
+            .spawn();
         dir.write("late", "not a program");
         dir.write("flag", "");
         let done = running.done().code(126);
@@ -251,7 +335,8 @@ fn a_command_that_turns_out_not_to_be_executable_after_the_wait_is_126() {
 fn a_missing_interpreter_is_told_from_a_missing_command() {
     let dir = Dir::new();
     let script = dir.write_script("script", "#!/no/such/interpreter\n");
-    let want = format!("afterall: {}: is there, but its interpreter or loader is not\n", script.display());
+    let want =
+        format!("afterall: {}: is there, but its interpreter or loader is not\n", script.display());
     Afterall::waiting_for(["-q", "file:/"]).becoming([&script]).run().code(127).stderr(&want);
 }
 
@@ -264,18 +349,32 @@ fn what_execvp_finds_is_what_is_executed() {
     dir.mkdir("d/tool");
     symlink(dir.join("nowhere"), dir.mkdir("e").join("tool")).unwrap();
     let path = |dirs: &[&str]| dirs.iter().map(|name| dir.text(name)).collect::<Vec<_>>().join(":");
-    let run = |path: String| Afterall::waiting_for(["-q", "file:/"]).env("PATH", path).becoming(["tool"]).run();
+    let run = |path: String| {
+        Afterall::waiting_for(["-q", "file:/"]).env("PATH", path).becoming(["tool"]).run()
+    };
     run(path(&["a", "d", "e", "b"])).code(0).stdout("b\n");
     run(path(&["none", "c"])).code(0).stdout("no shebang\n");
     run(path(&["e"])).code(127).stderr("afterall: tool: not found in PATH\n");
-    run(path(&["d"])).code(126).stderr(&format!("afterall: {}: cannot be executed: permission denied\n", dir.text("d/tool")));
+    run(path(&["d"])).code(126).stderr(&format!(
+        "afterall: {}: cannot be executed: permission denied\n",
+        dir.text("d/tool")
+    ));
     // An empty entry is the current directory.
-    Afterall::waiting_for(["-q", "file:/"]).env("PATH", "").cwd(dir.join("b")).becoming(["tool"]).run().code(0).stdout("b\n");
+    Afterall::waiting_for(["-q", "file:/"])
+        .env("PATH", "")
+        .cwd(dir.join("b"))
+        .becoming(["tool"])
+        .run()
+        .code(0)
+        .stdout("b\n");
 }
 
 #[test]
 fn it_works_without_any_variable() {
-    let done = Afterall::waiting_for(["-q", "file:/"]).without_env().becoming(["sh", "-c", "echo found"]).run();
+    let done = Afterall::waiting_for(["-q", "file:/"])
+        .without_env()
+        .becoming(["sh", "-c", "echo found"])
+        .run();
     done.code(0).stdout("found\n");
 }
 
@@ -289,7 +388,8 @@ fn it_works_as_a_user_whom_nobody_knows_where_it_may_not_write() {
     let port = Reserved::new();
     // The binary may stand where only its builder can go.
     std::fs::copy(Afterall::program(), dir.join("afterall")).unwrap();
-    let script = "shift; exec setpriv --reuid=12345 --regid=12345 --clear-groups -- ./afterall \"$@\"";
+    let script =
+        "shift; exec setpriv --reuid=12345 --regid=12345 --clear-groups -- ./afterall \"$@\"";
     let running = Afterall::waiting_for([format!("tcp://{}", port.address())])
         .cwd(dir.path())
         .env("HOME", "/nonexistent")
@@ -318,20 +418,32 @@ fn a_hundred_dependencies_get_by_with_32_descriptors() {
     // The kernel has accepted them all; the server may be behind.
     wait_until("the server has met them all", secs(20), || server.connections() == 100);
     let refusing = (0..100).map(|_| format!("tcp://{}#timeout=500ms", hole.address()));
-    let done = Afterall::waiting_for(refusing).under(limited).becoming(sh("echo done")).run().code(124).took(ms(450)..secs(5));
+    let done = Afterall::waiting_for(refusing)
+        .under(limited)
+        .becoming(sh("echo done"))
+        .run()
+        .code(124)
+        .took(ms(450)..secs(5));
     let lines = |what: &str| done.stderr_text().matches(what).count();
-    assert_eq!((lines("timed out: ") + lines("not ready: "), lines("class=local")), (100, 0), "{}", done.stderr_text());
+    assert_eq!(
+        (lines("timed out: ") + lines("not ready: "), lines("class=local")),
+        (100, 0),
+        "{}",
+        done.stderr_text()
+    );
 }
 
 #[test]
 fn nothing_is_written_anywhere_and_no_child_is_left() {
     let dir = Dir::new();
     let server = Scripted::silent();
-    let running =
-        Afterall::waiting_for([format!("tcp://{}", server.address()), "file:none#timeout=300ms,on-timeout=proceed".to_owned()])
-            .cwd(dir.path())
-            .becoming(sh("ls -A; cat /proc/$$/task/*/children 2>/dev/null | wc -w"))
-            .spawn();
+    let running = Afterall::waiting_for([
+        format!("tcp://{}", server.address()),
+        "file:none#timeout=300ms,on-timeout=proceed".to_owned(),
+    ])
+    .cwd(dir.path())
+    .becoming(sh("ls -A; cat /proc/$$/task/*/children 2>/dev/null | wc -w"))
+    .spawn();
     running.done().code(0).stdout_has("\n").any_stderr();
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }

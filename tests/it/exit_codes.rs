@@ -14,9 +14,14 @@ fn the_exit_codes_are_the_ones_of_the_table() {
     let run = |args: &[&str]| Afterall::waiting_for(args.iter().copied()).run().any_stderr();
     run(&["file:/"]).code(0);
     run(&["--allow-empty"]).code(0);
-    for usage in
-        [&[][..], &["nonsense"], &["--nonsense"], &["file:/", "-t", "soon"], &["file:/#timeout=soon"], &["x=file:/", "x=file:/"]]
-    {
+    for usage in [
+        &[][..],
+        &["nonsense"],
+        &["--nonsense"],
+        &["file:/", "-t", "soon"],
+        &["file:/#timeout=soon"],
+        &["x=file:/", "x=file:/"],
+    ] {
         run(usage).code(64);
     }
     run(&[&format!("{refusing}#fail-fast=connect")]).code(69);
@@ -41,7 +46,10 @@ fn every_code_of_the_command_is_its_own() {
                 for code in (first..256).step_by(4) {
                     let [shell, flag, script] = sh(&format!("exit {code}"));
                     let mut command = Command::new(Afterall::program());
-                    let status = command.args(["-q", "file:/", "--", &shell, &flag, &script]).status().unwrap();
+                    let status = command
+                        .args(["-q", "file:/", "--", &shell, &flag, &script])
+                        .status()
+                        .unwrap();
                     assert_eq!(status.code(), Some(code));
                 }
             });

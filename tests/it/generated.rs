@@ -23,7 +23,9 @@ fn is_up_to_date(path: &str, wanted: &str) {
         fs::write(&file, wanted).unwrap();
     }
     let found = fs::read_to_string(&file).unwrap_or_default();
-    let line = found.lines().zip(wanted.lines()).position(|(found, wanted)| found != wanted).unwrap_or(0) + 1;
+    let line =
+        found.lines().zip(wanted.lines()).position(|(found, wanted)| found != wanted).unwrap_or(0)
+            + 1;
     assert!(found == wanted, "{path} is stale from line {line} on: UPDATE=1 cargo test generated");
 }
 
@@ -105,10 +107,16 @@ fn man_page() -> PathBuf {
 
 #[test]
 fn the_manual_page_has_no_mistake_that_mandoc_can_find() {
-    let output = Command::new(program("mandoc", "mandoc")).args(["-Tlint", "-Wstyle"]).arg(man_page()).output().unwrap();
+    let output = Command::new(program("mandoc", "mandoc"))
+        .args(["-Tlint", "-Wstyle"])
+        .arg(man_page())
+        .output()
+        .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     // The pages that ours refers to may not be installed, and how long the source's lines are is nobody's concern.
-    let is_harmless = |line: &&str| line.contains("referenced manual not found") || line.contains("line longer than 80 bytes");
+    let is_harmless = |line: &&str| {
+        line.contains("referenced manual not found") || line.contains("line longer than 80 bytes")
+    };
     let wrong: Vec<_> = said.lines().filter(|line| !is_harmless(line)).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -147,7 +155,8 @@ fn man_shows_every_section_kind_key_option_and_exit_code() {
     ] {
         assert!(text.lines().any(|line| line == section), "no section {section} in\n{text}");
     }
-    let mut wanted: Vec<String> = options().iter().map(|option| format!("--{}", option.long)).collect();
+    let mut wanted: Vec<String> =
+        options().iter().map(|option| format!("--{}", option.long)).collect();
     for kind in afterall::kinds::KINDS {
         wanted.extend(kind.schemes.iter().map(|scheme| format!("{scheme}:")));
         wanted.extend(kind.own_keys().map(|key| key.help.to_owned()));

@@ -2,8 +2,8 @@
 
 use crate::support::process::program;
 use crate::support::{
-    Address, Afterall, Authority, BlackHole, Counted, Http, Identity, Nats, Nginx, Postgres, Reserved, Scripted, Shutdown, ms,
-    response, secs, sh, wait_until,
+    Address, Afterall, Authority, BlackHole, Counted, Http, Identity, Nats, Nginx, Postgres,
+    Reserved, Scripted, Shutdown, ms, response, secs, sh, wait_until,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -34,7 +34,8 @@ fn greeting(at: SocketAddr) -> String {
 }
 
 fn refuses(at: SocketAddr) -> bool {
-    TcpStream::connect_timeout(&at, secs(5)).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+    TcpStream::connect_timeout(&at, secs(5))
+        .is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
 }
 
 #[test]
@@ -66,7 +67,8 @@ fn postgres_that_waits_for_its_clients_takes_no_new_ones() {
     let client = pg.session("postgres");
     pg.begin_stop(Shutdown::Smart);
     wait_until("newcomers are rejected", secs(20), || {
-        pg.login("postgres", "", "postgres").is_err_and(|refusal| refusal.contains("is shutting down"))
+        pg.login("postgres", "", "postgres")
+            .is_err_and(|refusal| refusal.contains("is shutting down"))
     });
     drop(client);
     wait_until("postgres is gone", secs(20), || refuses(pg.address()));
@@ -153,7 +155,10 @@ fn nginx_answers_and_reloads() {
     nginx.reload();
     assert!(ask(nginx.address(), get).starts_with("HTTP/1.1 503"));
     nginx.pause();
-    assert!(TcpStream::connect_timeout(&nginx.address(), secs(5)).is_ok(), "the kernel still accepts");
+    assert!(
+        TcpStream::connect_timeout(&nginx.address(), secs(5)).is_ok(),
+        "the kernel still accepts"
+    );
     nginx.resume();
     nginx.stop();
     assert!(refuses(nginx.address()));
@@ -163,17 +168,25 @@ fn nginx_answers_and_reloads() {
 fn nginx_serves_tls_to_clients_that_have_a_certificate() {
     let authority = Authority::new("tests");
     let server = authority.server(&["api.test"]);
-    let nginx = Nginx::serving_mutual_tls(&server, authority.cert_path(), "location / { return 200 'ok'; }");
+    let nginx = Nginx::serving_mutual_tls(
+        &server,
+        authority.cert_path(),
+        "location / { return 200 'ok'; }",
+    );
     let get = |identity: Option<&Identity>| {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(&authority.cert).unwrap()).unwrap();
-        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
-        let config = config.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots);
+        let config =
+            ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+        let config =
+            config.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots);
         let config = match identity {
             None => config.with_no_client_auth(),
             Some(Identity { cert, key, .. }) => {
                 let chain = vec![CertificateDer::from_pem_file(cert).unwrap()];
-                config.with_client_auth_cert(chain, PrivateKeyDer::from_pem_file(key).unwrap()).unwrap()
+                config
+                    .with_client_auth_cert(chain, PrivateKeyDer::from_pem_file(key).unwrap())
+                    .unwrap()
             }
         };
         let name = "api.test".try_into().unwrap();
@@ -264,7 +277,11 @@ fn instead_of_the_binary(script: &str) -> Afterall {
 
 #[test]
 fn a_run_is_told_apart_by_code_streams_and_signal() {
-    instead_of_the_binary("echo out; echo err >&2; exit 3").run().code(3).stdout("out\n").stderr("err\n");
+    instead_of_the_binary("echo out; echo err >&2; exit 3")
+        .run()
+        .code(3)
+        .stdout("out\n")
+        .stderr("err\n");
     let running = instead_of_the_binary("echo up >&2; exec sleep 50").spawn();
     running.wait_for_stderr("up", secs(20));
     assert!(running.is_running());

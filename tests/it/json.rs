@@ -14,8 +14,10 @@ type Object = Map<String, Value>;
 fn objects(done: &Done) -> Vec<Object> {
     let text = done.stderr_text();
     assert!(text.is_empty() || text.ends_with('\n'), "{text:?}");
-    let objects: Vec<Object> =
-        text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect();
+    let objects: Vec<Object> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
+        .collect();
     for (object, line) in objects.iter().zip(text.lines()) {
         // In the order in which people read.
         assert!(line.starts_with("{\"time\":\"") && line.contains("Z\",\"event\":\""), "{line}");
@@ -29,16 +31,23 @@ fn objects(done: &Done) -> Vec<Object> {
 /// The manual's part on JSON has a paragraph for each event and for each field.
 #[track_caller]
 fn is_documented(object: &Object) {
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("man/afterall.1")).unwrap();
+    let page =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("man/afterall.1")).unwrap();
     let part = page.split(".SS json").nth(1).unwrap().split(".SS ").next().unwrap();
     let words = object.keys().map(String::as_str).chain([object["event"].as_str().unwrap()]);
     for word in words {
-        assert!(part.lines().any(|line| line == format!(".B {word}")), "the manual does not tell of {word}: {object:?}");
+        assert!(
+            part.lines().any(|line| line == format!(".B {word}")),
+            "the manual does not tell of {word}: {object:?}"
+        );
     }
 }
 
 fn told(objects: &[Object]) -> Vec<(&str, &str)> {
-    objects.iter().map(|o| (o["event"].as_str().unwrap(), o["dependency"].as_str().unwrap_or("-"))).collect()
+    objects
+        .iter()
+        .map(|o| (o["event"].as_str().unwrap(), o["dependency"].as_str().unwrap_or("-")))
+        .collect()
 }
 
 fn json<S: AsRef<std::ffi::OsStr>>(dependencies: impl IntoIterator<Item = S>) -> Afterall {
@@ -59,7 +68,10 @@ fn a_wait_is_told_from_start_to_exec() {
     assert_eq!(objects[1]["class"], "connect");
     assert_eq!(objects[1]["message"], format!("connection refused ({at})"));
     assert_eq!(objects[1]["attempts"], 1);
-    assert!(objects[2]["attempts"].as_u64().unwrap() >= 2 && objects[2]["elapsed"].as_f64().unwrap() > 0.0);
+    assert!(
+        objects[2]["attempts"].as_u64().unwrap() >= 2
+            && objects[2]["elapsed"].as_f64().unwrap() > 0.0
+    );
     assert!(objects[2]["message"].is_string() && !objects[2].contains_key("class"));
     assert_eq!(objects[3]["command"], "/bin/sh");
 }
@@ -67,26 +79,49 @@ fn a_wait_is_told_from_start_to_exec() {
 #[test]
 fn with_v_every_attempt_is_told() {
     let port = Reserved::new();
-    let done = json([format!("db=tcp://{}", port.address())]).args(["-v", "-t", "400ms"]).run().code(124);
+    let done =
+        json([format!("db=tcp://{}", port.address())]).args(["-v", "-t", "400ms"]).run().code(124);
     let objects = objects(&done);
-    let attempts: Vec<_> = objects.iter().filter(|o| o["event"] == "attempt").map(|o| o["attempts"].as_u64().unwrap()).collect();
-    assert!(attempts.len() > 2 && attempts.iter().copied().eq(1..=attempts.len() as u64), "{attempts:?}");
+    let attempts: Vec<_> = objects
+        .iter()
+        .filter(|o| o["event"] == "attempt")
+        .map(|o| o["attempts"].as_u64().unwrap())
+        .collect();
+    assert!(
+        attempts.len() > 2 && attempts.iter().copied().eq(1..=attempts.len() as u64),
+        "{attempts:?}"
+    );
     assert_eq!(objects.last().unwrap()["event"], "timeout");
 }
 
 #[test]
 fn what_is_remarked_upon_is_an_object_too() {
-    let done = json(["postgres:1#timeout=0", "db=postgres://u@127.0.0.1:1/db?pool=5#timeout=0"]).arg("-v").run().code(124);
+    let done = json(["postgres:1#timeout=0", "db=postgres://u@127.0.0.1:1/db?pool=5#timeout=0"])
+        .arg("-v")
+        .run()
+        .code(124);
     let objects = objects(&done);
     assert_eq!(told(&objects)[..3], [("note", "-"), ("note", "-"), ("start", "tcp://postgres:1")]);
-    assert!(objects[0]["message"].as_str().unwrap().starts_with("tcp://postgres:1: waits for the port alone"), "{objects:?}");
+    assert!(
+        objects[0]["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("tcp://postgres:1: waits for the port alone"),
+        "{objects:?}"
+    );
     assert_eq!(objects[1]["message"], "db: passed over, as no matter of the connection: pool");
 }
 
 #[test]
 fn what_the_timeout_was_is_told() {
-    let done = json(["a=file:/#timeout=0", "b=file:/#timeout=never", "c=file:/#timeout=1.5s"]).run().code(0);
-    let timeouts: Vec<_> = objects(&done).iter().filter(|o| o["event"] == "start").map(|o| o["timeout"].clone()).collect();
+    let done = json(["a=file:/#timeout=0", "b=file:/#timeout=never", "c=file:/#timeout=1.5s"])
+        .run()
+        .code(0);
+    let timeouts: Vec<_> = objects(&done)
+        .iter()
+        .filter(|o| o["event"] == "start")
+        .map(|o| o["timeout"].clone())
+        .collect();
     assert_eq!(timeouts, [Value::from(0), Value::Null, Value::from(1.5)]);
 }
 
@@ -128,7 +163,9 @@ fn ready_for_longer_than_a_second(running: &Running) {
 #[test]
 fn an_old_success_is_confirmed() {
     let dir = Dir::new();
-    let running = json(["early=file:/".to_owned(), format!("late=file:{}", dir.text("late"))]).becoming(sh("")).spawn();
+    let running = json(["early=file:/".to_owned(), format!("late=file:{}", dir.text("late"))])
+        .becoming(sh(""))
+        .spawn();
     ready_for_longer_than_a_second(&running);
     dir.write("late", "");
     let done = running.done().code(0);
@@ -152,7 +189,10 @@ fn a_success_that_was_lost_is_told_and_waited_for_again() {
     let done = running.done().code(0);
     let objects = objects(&done);
     let confirm = objects.iter().find(|o| o["event"] == "confirm").unwrap();
-    assert_eq!((&confirm["ready"], &confirm["class"]), (&Value::from(false), &Value::from("absent")));
+    assert_eq!(
+        (&confirm["ready"], &confirm["class"]),
+        (&Value::from(false), &Value::from("absent"))
+    );
     let last: Vec<_> = told(&objects).into_iter().rev().take(2).collect();
     assert_eq!(last, [("exec", "-"), ("ready", "early")]);
 }
@@ -161,7 +201,8 @@ fn a_success_that_was_lost_is_told_and_waited_for_again() {
 fn quiet_leaves_only_what_ends_the_wait() {
     let port = Reserved::new();
     json(["a=file:/"]).arg("-q").becoming(sh("echo started")).run().code(0).stdout("started\n");
-    let done = json([format!("a=tcp://{}#timeout=200ms", port.address())]).arg("-q").run().code(124);
+    let done =
+        json([format!("a=tcp://{}#timeout=200ms", port.address())]).arg("-q").run().code(124);
     assert_eq!(told(&objects(&done)), [("timeout", "a")]);
 }
 
@@ -171,7 +212,8 @@ fn a_server_cannot_write_a_line_or_a_field_of_its_own() {
         let _ = stream
             .write_all(b"-ERR 'x\",\"event\":\"exec\"}\x1b[31m\\u0000\x00\xff{\"event\":\"exec\"}'\r\n{\"event\":\"exec\"}\r\n");
     });
-    let done = json([format!("bus=nats://{}#timeout=500ms", hostile.address())]).arg("-v").run().code(124);
+    let done =
+        json([format!("bus=nats://{}#timeout=500ms", hostile.address())]).arg("-v").run().code(124);
     let objects = objects(&done);
     assert!(objects.iter().all(|o| o["event"] != "exec"), "{objects:?}");
     let message = objects.iter().find_map(|o| o.get("message")).unwrap().as_str().unwrap();
@@ -205,7 +247,9 @@ fn a_pipe_that_nobody_reads_holds_up_neither_the_end_nor_a_signal() {
             };
             run("500ms").run().code(124).took(ms(500)..secs(5));
             let running = run("never").spawn();
-            wait_until("it waits", secs(20), || running.proc("status").contains("SigBlk:\tfffffff"));
+            wait_until("it waits", secs(20), || {
+                running.proc("status").contains("SigBlk:\tfffffff")
+            });
             running.signal(15);
             running.wait(secs(5)).signal(15);
         }

@@ -1,14 +1,18 @@
 //! The live view, as somebody in front of a terminal sees it.
 
 use crate::support::odd::odd;
-use crate::support::{Afterall, Counted, Dir, Reserved, Scripted, Terminal, ms, secs, wait_for, wait_until};
+use crate::support::{
+    Afterall, Counted, Dir, Reserved, Scripted, Terminal, ms, secs, wait_for, wait_until,
+};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 
 /// A shell in which `afterall` is the binary, on an empty screen.
 fn terminal(columns: u32, rows: u32) -> Terminal {
     let terminal = Terminal::sh(columns, rows);
-    terminal.dir().write("rc", format!("afterall() {{ {} \"$@\"; }}\n", Afterall::program().display()));
+    terminal
+        .dir()
+        .write("rc", format!("afterall() {{ {} \"$@\"; }}\n", Afterall::program().display()));
     let rc = terminal.dir().text("rc");
     terminal.enters(&format!(". {rc}; cd {}; clear; : >set-up", terminal.dir().path().display()));
     // The screen was empty but for the prompt before, too.
@@ -53,7 +57,8 @@ fn a_line_for_each_dependency_moves_and_collapses_when_it_is_ready() {
     terminal.wait_for("another frame", |screen| frame(screen).is_some() && frame(screen) != first);
     let _db = db.serve(|_, _| {});
     terminal.wait_for("the first to collapse", |screen| {
-        moving(screen).len() == 1 && screen.lines().any(|line| line.starts_with("afterall: db: ready: "))
+        moving(screen).len() == 1
+            && screen.lines().any(|line| line.starts_with("afterall: db: ready: "))
     });
     let _cache = cache.serve(|_, _| {});
     terminal.wait_for("the command", |screen| screen.lines().any(|line| line == "started"));
@@ -89,7 +94,9 @@ fn a_narrow_terminal_gets_lines_that_fit() {
     assert_eq!(lines.len(), 3, "{screen}");
     assert!(lines.iter().all(|line| line.chars().count() < 20), "{screen}");
     terminal.press(&["C-c"]);
-    terminal.wait_for("the prompt", |screen| screen.trim_end().ends_with("\n$") && moving(screen).is_empty());
+    terminal.wait_for("the prompt", |screen| {
+        screen.trim_end().ends_with("\n$") && moving(screen).is_empty()
+    });
 }
 
 #[test]
@@ -100,18 +107,22 @@ fn a_resize_leaves_nothing_of_earlier_frames_behind() {
     terminal.enters(". ./run");
     // tmux moves what stood above into its history when it breaks lines, so that the command line may be there or not.
     let is_settled = |screen: &str| {
-        let lines: Vec<&str> = screen.trim_end().lines().filter(|line| *line != "$ . ./run").collect();
+        let lines: Vec<&str> =
+            screen.trim_end().lines().filter(|line| *line != "$ . ./run").collect();
         lines.len() == 2 && moving(screen).len() == 2
     };
     terminal.wait_for("both lines", is_settled);
     for (columns, rows) in [(30, 24), (100, 24), (12, 24), (70, 8), (100, 24)] {
         terminal.resize(columns, rows);
         terminal.wait_for(&format!("both lines and nothing else at {columns}x{rows}"), |screen| {
-            is_settled(screen) && moving(screen).iter().all(|line| line.chars().count() < columns as usize)
+            is_settled(screen)
+                && moving(screen).iter().all(|line| line.chars().count() < columns as usize)
         });
     }
     terminal.press(&["C-c"]);
-    terminal.wait_for("the prompt", |screen| screen.trim_end().ends_with("\n$") && moving(screen).is_empty());
+    terminal.wait_for("the prompt", |screen| {
+        screen.trim_end().ends_with("\n$") && moving(screen).is_empty()
+    });
 }
 
 #[test]
@@ -121,7 +132,9 @@ fn more_dependencies_than_rows_are_counted() {
     let words: Vec<String> = (0..9).map(|n| format!("d{n}=tcp://{}", port.address())).collect();
     terminal.dir().write("run", format!("afterall {}\n", words.join(" ")));
     terminal.enters(". ./run");
-    terminal.wait_for("as many lines as fit", |screen| moving(screen).len() == 3 && screen.contains("  and 6 more"));
+    terminal.wait_for("as many lines as fit", |screen| {
+        moving(screen).len() == 3 && screen.contains("  and 6 more")
+    });
     let first = terminal.screen();
     terminal.wait_for("a later frame", |screen| *screen != first && moving(screen).len() == 3);
     assert!(terminal.history().matches("and 6 more").count() == 1, "{}", terminal.history());
@@ -152,7 +165,10 @@ fn where_nobody_watches_it_is_plain() {
         format!("afterall -t 1s --format plain {dependency}"),
         format!("afterall -t 1s -v {dependency}"),
         format!("afterall -t 1s {dependency} 2>log; cat log"),
-        format!("unshare --map-root-user --fork --pid {} -t 1s {dependency}", Afterall::program().display()),
+        format!(
+            "unshare --map-root-user --fork --pid {} -t 1s {dependency}",
+            Afterall::program().display()
+        ),
     ] {
         let terminal = terminal(120, 24);
         terminal.enters(&how);
@@ -162,7 +178,12 @@ fn where_nobody_watches_it_is_plain() {
             screen.trim_end().ends_with("\n$")
         });
         let screen = terminal.screen();
-        assert!(!moved && screen.contains("afterall: db: waiting: ") && screen.contains("afterall: db: timed out: "), "{screen}");
+        assert!(
+            !moved
+                && screen.contains("afterall: db: waiting: ")
+                && screen.contains("afterall: db: timed out: "),
+            "{screen}"
+        );
     }
 }
 
@@ -180,7 +201,10 @@ fn ctrl_c_leaves_the_terminal_as_it_was() {
     terminal.wait_for("the end", |screen| screen.trim_end().ends_with("\nsame\n$"));
     // The shell says nothing but a line's end where a signal ended what it ran.
     let screen = terminal.screen().replace("\n\n", "\n");
-    assert!(screen.starts_with("afterall: ended by SIGINT while waiting for db, cache\n$ echo"), "{screen}");
+    assert!(
+        screen.starts_with("afterall: ended by SIGINT while waiting for db, cache\n$ echo"),
+        "{screen}"
+    );
     assert!(screen.contains("\ncode 130\nsame\n"), "{screen}");
     assert!(moving(&screen).is_empty() && !screen.contains("started\n"), "{screen}");
     assert!(terminal.cursor().2, "the cursor is hidden");
@@ -257,7 +281,10 @@ fn a_server_cannot_draw_on_the_terminal() {
 
 /// 500 dependencies that are not there.
 fn many(dir: &Dir) -> String {
-    (0..500).map(|n| format!("a-rather-long-name-{n}=file:{}", dir.text("none"))).collect::<Vec<_>>().join(" ")
+    (0..500)
+        .map(|n| format!("a-rather-long-name-{n}=file:{}", dir.text("none")))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[test]
@@ -265,32 +292,50 @@ fn a_terminal_that_nobody_reads_holds_up_neither_the_end_nor_a_signal() {
     for (timeout, ends_itself) in [("1500ms", true), ("never", false)] {
         let dir = Dir::new();
         // The shell's process becomes us; its parent, which alone reads the terminal, is stopped.
-        let afterall = format!("exec {} --format live -t {timeout} {}", Afterall::program().display(), many(&dir));
-        let script = format!("stty rows 600 cols 200\necho $$ $PPID >pids.new\nmv pids.new pids\nread go\n{afterall}\n");
+        let afterall = format!(
+            "exec {} --format live -t {timeout} {}",
+            Afterall::program().display(),
+            many(&dir)
+        );
+        let script = format!(
+            "stty rows 600 cols 200\necho $$ $PPID >pids.new\nmv pids.new pids\nread go\n{afterall}\n"
+        );
         dir.write("run", script);
         let mut command = std::process::Command::new("script");
-        command.args(["-qc", "exec sh ./run", "/dev/null"]).current_dir(dir.path()).env("SHELL", "/bin/sh");
+        command
+            .args(["-qc", "exec sh ./run", "/dev/null"])
+            .current_dir(dir.path())
+            .env("SHELL", "/bin/sh");
         command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
         let mut reader = command.spawn().unwrap();
         wait_until("the shell runs", secs(20), || dir.join("pids").exists());
         let text = dir.read("pids");
-        let mut pids = text.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap()).unwrap());
+        let mut pids =
+            text.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap()).unwrap());
         let (ours, theirs) = (pids.next().unwrap(), pids.next().unwrap());
         std::io::Write::write_all(reader.stdin.as_mut().unwrap(), b"\n").unwrap();
-        let proc = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", ours.as_raw_pid())).unwrap_or_default();
+        let proc = |file: &str| {
+            fs::read_to_string(format!("/proc/{}/{file}", ours.as_raw_pid())).unwrap_or_default()
+        };
         wait_until("it waits", secs(20), || proc("status").contains("SigBlk:\tfffffff"));
         kill_process(theirs, Signal::STOP).unwrap();
         let is_over = || proc("stat").is_empty() || proc("stat").contains(") Z ");
         if !ends_itself {
             let stopped = std::time::Instant::now();
-            wait_until("several frames were due, and the terminal is full", secs(20), || stopped.elapsed() > secs(1));
+            wait_until("several frames were due, and the terminal is full", secs(20), || {
+                stopped.elapsed() > secs(1)
+            });
             assert!(!is_over());
             kill_process(ours, Signal::TERM).unwrap();
         }
         wait_until("it is over", secs(5), is_over);
         let last = |status: &str| status.split_whitespace().last().map(str::to_owned);
         let status = wait_for("its status", secs(5), || last(&proc("stat")));
-        assert_eq!(status, if ends_itself { (124 << 8).to_string() } else { "15".to_owned() }, "{timeout}");
+        assert_eq!(
+            status,
+            if ends_itself { (124 << 8).to_string() } else { "15".to_owned() },
+            "{timeout}"
+        );
         let _ = kill_process(theirs, Signal::KILL);
         let _ = reader.kill();
         reader.wait().unwrap();
@@ -303,7 +348,9 @@ fn a_pipe_that_nobody_reads_holds_up_neither_the_end_nor_a_signal() {
     for op in ["full-stderr", "nearly-full-stderr"] {
         let live = |timeout: &str| {
             let words = many(&dir);
-            Afterall::waiting_for(words.split(' ')).args(["--format", "live", "-t", timeout]).under(odd([op]))
+            Afterall::waiting_for(words.split(' '))
+                .args(["--format", "live", "-t", timeout])
+                .under(odd([op]))
         };
         live("500ms").run().code(124).took(ms(500)..secs(5));
         let running = live("never").spawn();
@@ -316,9 +363,14 @@ fn a_pipe_that_nobody_reads_holds_up_neither_the_end_nor_a_signal() {
 #[test]
 fn a_frame_that_is_longer_than_a_pipe_takes_at_once_arrives_whole() {
     let dir = Dir::new();
-    let done = Afterall::waiting_for(many(&dir).split(' ')).args(["--format", "live", "-t", "500ms"]).run().code(124);
+    let done = Afterall::waiting_for(many(&dir).split(' '))
+        .args(["--format", "live", "-t", "500ms"])
+        .run()
+        .code(124);
     let said = done.stderr_text();
     assert!(said.contains("  and 479 more"), "{said}");
-    let ends = said.lines().filter(|line| line.contains(": not ready: ") || line.contains(": timed out: "));
+    let ends = said
+        .lines()
+        .filter(|line| line.contains(": not ready: ") || line.contains(": timed out: "));
     assert_eq!(ends.filter(|line| line.contains("[class=absent ")).count(), 500, "{said}");
 }

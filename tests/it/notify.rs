@@ -45,7 +45,10 @@ fn lines(socket: &UnixDatagram) -> Vec<String> {
 #[track_caller]
 fn are_ours(lines: &[String]) {
     for line in lines {
-        assert!(line.starts_with("STATUS=") || line.starts_with("EXTEND_TIMEOUT_USEC="), "{lines:?}");
+        assert!(
+            line.starts_with("STATUS=") || line.starts_with("EXTEND_TIMEOUT_USEC="),
+            "{lines:?}"
+        );
     }
 }
 
@@ -53,8 +56,10 @@ fn are_ours(lines: &[String]) {
 fn the_status_follows_the_wait_and_the_variable_stays_for_the_command() {
     let manager = Manager::new();
     let (db, cache) = (Reserved::new(), Reserved::new());
-    let dependencies = [format!("db=tcp://{}", db.address()), format!("cache=tcp://{}", cache.address())];
-    let afterall = Afterall::waiting_for(dependencies).env("NOTIFY_SOCKET", manager.path()).arg("-q");
+    let dependencies =
+        [format!("db=tcp://{}", db.address()), format!("cache=tcp://{}", cache.address())];
+    let afterall =
+        Afterall::waiting_for(dependencies).env("NOTIFY_SOCKET", manager.path()).arg("-q");
     let running = afterall.becoming(sh("echo $NOTIFY_SOCKET")).spawn();
     let mut lines = Vec::new();
     let mut wait_for_status = |status: &str| {
@@ -72,14 +77,26 @@ fn the_status_follows_the_wait_and_the_variable_stays_for_the_command() {
     lines.extend(manager.lines());
     are_ours(&lines);
     let statuses: Vec<_> = lines.iter().filter_map(|line| line.strip_prefix("STATUS=")).collect();
-    assert_eq!(statuses, ["waiting for db, cache", "waiting for cache", "all dependencies are ready", "starting /bin/sh"]);
+    assert_eq!(
+        statuses,
+        [
+            "waiting for db, cache",
+            "waiting for cache",
+            "all dependencies are ready",
+            "starting /bin/sh"
+        ]
+    );
 }
 
 #[test]
 fn an_abstract_socket_is_told_too() {
     let name = format!("afterall-{}-{:?}", std::process::id(), std::thread::current().id());
     let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
-    Afterall::waiting_for(["db=file:/"]).env("NOTIFY_SOCKET", format!("@{name}")).arg("-q").run().code(0);
+    Afterall::waiting_for(["db=file:/"])
+        .env("NOTIFY_SOCKET", format!("@{name}"))
+        .arg("-q")
+        .run()
+        .code(0);
     let lines = lines(&socket);
     are_ours(&lines);
     assert_eq!(lines[0], "STATUS=waiting for db");
@@ -90,8 +107,9 @@ fn the_unit_is_kept_alive_within_our_own_timeouts_and_not_under_never() {
     let extended = |args: &[&str]| {
         let manager = Manager::new();
         let port = Reserved::new();
-        let afterall =
-            Afterall::waiting_for([format!("tcp://{}", port.address())]).args(args).env("NOTIFY_SOCKET", manager.path());
+        let afterall = Afterall::waiting_for([format!("tcp://{}", port.address())])
+            .args(args)
+            .env("NOTIFY_SOCKET", manager.path());
         afterall.arg("-q").run().code(124).any_stderr();
         let lines = manager.lines();
         are_ours(&lines);
@@ -105,7 +123,8 @@ fn the_unit_is_kept_alive_within_our_own_timeouts_and_not_under_never() {
 fn a_long_wait_is_extended_again_before_the_last_extension_ends() {
     let manager = Manager::new();
     let port = Reserved::new();
-    let afterall = Afterall::waiting_for([format!("tcp://{}", port.address())]).env("NOTIFY_SOCKET", manager.path());
+    let afterall = Afterall::waiting_for([format!("tcp://{}", port.address())])
+        .env("NOTIFY_SOCKET", manager.path());
     let running = afterall.arg("-q").spawn();
     let mut arrivals: Vec<(Instant, Duration)> = Vec::new();
     wait_until("a second extension", secs(30), || {
@@ -127,15 +146,26 @@ fn neither_a_server_nor_a_name_can_inject_a_line() {
     let hostile = Scripted::new(|_, mut stream| {
         let _ = stream.write_all(b"-ERR 'x\nREADY=1\n'\r\nREADY=1\r\n");
     });
-    let dependencies = [format!("nats://{}", hostile.address()), "unix:/x\u{2028}READY=1".to_owned()];
-    let afterall = Afterall::waiting_for(dependencies).args(["-q", "-t", "400ms"]).env("NOTIFY_SOCKET", manager.path());
+    let dependencies =
+        [format!("nats://{}", hostile.address()), "unix:/x\u{2028}READY=1".to_owned()];
+    let afterall = Afterall::waiting_for(dependencies)
+        .args(["-q", "-t", "400ms"])
+        .env("NOTIFY_SOCKET", manager.path());
     afterall.run().code(124).any_stderr();
     let lines = manager.lines();
     are_ours(&lines);
-    assert!(!lines.is_empty() && lines.iter().all(|line| !line.contains(['\u{2028}', '\0'])), "{lines:?}");
+    assert!(
+        !lines.is_empty() && lines.iter().all(|line| !line.contains(['\u{2028}', '\0'])),
+        "{lines:?}"
+    );
     // The command's name is shown as well, and is whatever somebody called it.
     let command = manager.dir.write_script("x\nREADY=1", "#!/bin/sh\n");
-    Afterall::waiting_for(["file:/"]).arg("-q").env("NOTIFY_SOCKET", manager.path()).becoming([command]).run().code(0);
+    Afterall::waiting_for(["file:/"])
+        .arg("-q")
+        .env("NOTIFY_SOCKET", manager.path())
+        .becoming([command])
+        .run()
+        .code(0);
     are_ours(&manager.lines());
 }
 
@@ -149,13 +179,23 @@ fn a_socket_that_is_absent_full_or_odd_delays_nothing() {
     let long = format!("/{}", "x".repeat(200));
     for socket in [&manager.path(), "/no/such/socket", "", "@", "vsock:2:1", &long, "/dev/null"] {
         let afterall = Afterall::waiting_for(["file:/"]).arg("-q").env("NOTIFY_SOCKET", socket);
-        afterall.becoming(sh("printf %s \"$NOTIFY_SOCKET\"")).run().code(0).stdout(socket).took(..ms(2_000));
+        afterall
+            .becoming(sh("printf %s \"$NOTIFY_SOCKET\""))
+            .run()
+            .code(0)
+            .stdout(socket)
+            .took(..ms(2_000));
     }
 }
 
 #[test]
 fn a_look_tells_nobody() {
     let manager = Manager::new();
-    Afterall::waiting_for(["a=file:/"]).arg("--once").env("NOTIFY_SOCKET", manager.path()).run().code(0).any_stdout();
+    Afterall::waiting_for(["a=file:/"])
+        .arg("--once")
+        .env("NOTIFY_SOCKET", manager.path())
+        .run()
+        .code(0)
+        .any_stdout();
     assert_eq!(manager.lines(), Vec::<String>::new());
 }

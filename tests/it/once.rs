@@ -15,7 +15,8 @@ fn a_table_tells_what_answered_and_why_the_rest_is_not_ready() {
         &format!("cache={}", port.address()),
     ]);
     let done = done.arg("--once").run().code(69);
-    let lines: Vec<Vec<&str>> = done.stdout_text().lines().map(|line| line.split_whitespace().collect()).collect();
+    let lines: Vec<Vec<&str>> =
+        done.stdout_text().lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(lines.len(), 3, "{}", done.stdout_text());
     assert_eq!(lines[0][..2], ["db", "ready"]);
     assert_eq!(lines[0][3], "ms");
@@ -24,7 +25,10 @@ fn a_table_tells_what_answered_and_why_the_rest_is_not_ready() {
     assert_eq!(lines[1][..2], ["bus", "ready"]);
     assert!(lines[1][4..].join(" ").starts_with("NATS "), "{:?}", lines[1]);
     assert_eq!(lines[2][..3], ["cache", "not", "ready"]);
-    assert!(done.stdout_text().contains(&format!("connection refused ({}) [class=connect]\n", port.address())));
+    assert!(
+        done.stdout_text()
+            .contains(&format!("connection refused ({}) [class=connect]\n", port.address()))
+    );
 }
 
 #[test]
@@ -40,7 +44,9 @@ fn all_ready_is_0_and_a_hint_is_shown_where_there_is_one() {
     pg.hba(&["host all all all scram-sha-256"]);
     let url = format!("db={}", pg.url("app", "SECRET", "postgres"));
     let done = Afterall::waiting_for([url]).arg("--once").run().code(69).says_nowhere("SECRET");
-    done.stdout_has("[class=auth] hint: wrong password, or the role or its password does not exist yet\n");
+    done.stdout_has(
+        "[class=auth] hint: wrong password, or the role or its password does not exist yet\n",
+    );
 }
 
 #[test]
@@ -60,8 +66,16 @@ fn after_successes_and_on_timeout_are_ignored_and_everything_is_asked_once() {
 #[test]
 fn one_that_never_answers_is_cut_by_attempt_timeout() {
     let silent = Scripted::silent();
-    let done = Afterall::waiting_for([format!("bus=nats://{}", silent.address())]).args(["--once", "--attempt-timeout", "200ms"]);
-    done.run().code(69).took(ms(200)..secs(5)).stdout_has("bus  not ready").stdout_has("[class=timeout]");
+    let done = Afterall::waiting_for([format!("bus=nats://{}", silent.address())]).args([
+        "--once",
+        "--attempt-timeout",
+        "200ms",
+    ]);
+    done.run()
+        .code(69)
+        .took(ms(200)..secs(5))
+        .stdout_has("bus  not ready")
+        .stdout_has("[class=timeout]");
 }
 
 #[test]
@@ -74,10 +88,19 @@ fn as_json_there_is_an_object_for_each() {
         format!("c=tcp://{}#fail-fast=connect", port.address()),
     ]);
     let done = done.args(["--once", "--format", "json"]).run().code(69);
-    let objects: Vec<Value> = done.stdout_text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let told: Vec<_> = objects.iter().map(|o| (o["dependency"].as_str().unwrap(), o["event"].as_str().unwrap())).collect();
+    let objects: Vec<Value> =
+        done.stdout_text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<_> = objects
+        .iter()
+        .map(|o| (o["dependency"].as_str().unwrap(), o["event"].as_str().unwrap()))
+        .collect();
     assert_eq!(told, [("a", "ready"), ("b", "timeout"), ("c", "hopeless")]);
-    assert!(objects.iter().all(|o| o["attempts"] == 1 && o["elapsed"].is_number() && o["time"].is_string()), "{objects:?}");
+    assert!(
+        objects
+            .iter()
+            .all(|o| o["attempts"] == 1 && o["elapsed"].is_number() && o["time"].is_string()),
+        "{objects:?}"
+    );
     assert_eq!(objects[1]["class"], "connect");
 }
 
@@ -89,7 +112,11 @@ fn a_command_is_refused_and_a_variable_may_ask_for_a_look() {
         .run()
         .code(64)
         .stderr("afterall: --once looks, and runs no COMMAND\n");
-    Afterall::waiting_for(["a=file:/"]).env("AFTERALL_ONCE", "1").run().code(0).stdout_has("a  ready ");
+    Afterall::waiting_for(["a=file:/"])
+        .env("AFTERALL_ONCE", "1")
+        .run()
+        .code(0)
+        .stdout_has("a  ready ");
     Afterall::waiting_for(["a=file:/"])
         .env("AFTERALL_ONCE", "0")
         .becoming(sh("echo started"))
@@ -104,15 +131,23 @@ fn a_server_cannot_write_into_the_table() {
     let hostile = Scripted::new(|_, mut stream| {
         let _ = stream.write_all(b"-ERR 'x\x1b[2J\rbus  ready'\r\n");
     });
-    let done = Afterall::waiting_for([format!("bus=nats://{}", hostile.address())]).arg("--once").run().code(69);
-    assert!(!done.stdout_text().trim_end().contains(|c: char| c.is_control()), "{:?}", done.stdout_text());
+    let done = Afterall::waiting_for([format!("bus=nats://{}", hostile.address())])
+        .arg("--once")
+        .run()
+        .code(69);
+    assert!(
+        !done.stdout_text().trim_end().contains(|c: char| c.is_control()),
+        "{:?}",
+        done.stdout_text()
+    );
 }
 
 #[test]
 fn a_signal_ends_a_look_and_there_is_no_table() {
     let silent = Scripted::silent();
-    let running =
-        Afterall::waiting_for([format!("nats://{}", silent.address())]).args(["--once", "--attempt-timeout", "1m"]).spawn();
+    let running = Afterall::waiting_for([format!("nats://{}", silent.address())])
+        .args(["--once", "--attempt-timeout", "1m"])
+        .spawn();
     crate::support::wait_until("it asks", secs(20), || silent.connections() == 1);
     running.signal(2);
     running.done().signal(2).stderr("afterall: ended by SIGINT\n");

@@ -22,8 +22,11 @@ fn shape(text: &str) -> Vec<String> {
 fn the_first_failure_is_said_at_once_and_repetitions_are_not() {
     let port = Reserved::new();
     let at = port.address();
-    let running = Afterall::waiting_for([refusing(&port)]).becoming(sh("echo out; echo err >&2")).spawn();
-    let first = format!("afterall: db: waiting: connection refused ({at}) [class=connect attempt=1 elapsed=0.0s]\n");
+    let running =
+        Afterall::waiting_for([refusing(&port)]).becoming(sh("echo out; echo err >&2")).spawn();
+    let first = format!(
+        "afterall: db: waiting: connection refused ({at}) [class=connect attempt=1 elapsed=0.0s]\n"
+    );
     running.wait_for_stderr(&first, secs(20));
     wait_until("many attempts were made", secs(20), || running.elapsed() > ms(700));
     assert_eq!(running.stderr_so_far(), first);
@@ -39,17 +42,25 @@ fn a_timeout_is_one_line_for_each_dependency_with_its_last_failure() {
     let (port, dir) = (Reserved::new(), Dir::new());
     let at = port.address();
     let file = dir.text("none");
-    let done = Afterall::waiting_for([refusing(&port), format!("f=file:{file}#timeout=9s"), "here=file:/".to_owned()])
-        .args(["-t", "300ms"])
-        .becoming(["true"])
-        .run()
-        .code(124);
+    let done = Afterall::waiting_for([
+        refusing(&port),
+        format!("f=file:{file}#timeout=9s"),
+        "here=file:/".to_owned(),
+    ])
+    .args(["-t", "300ms"])
+    .becoming(["true"])
+    .run()
+    .code(124);
     let mut said = shape(done.stderr_text());
     assert_eq!(
         said.split_off(3),
         [
-            format!("afterall: db: timed out: connection refused ({at}) [class=connect attempts=N elapsed=N]"),
-            format!("afterall: f: not ready: no such file or directory ({file}) [class=absent attempts=N elapsed=N]"),
+            format!(
+                "afterall: db: timed out: connection refused ({at}) [class=connect attempts=N elapsed=N]"
+            ),
+            format!(
+                "afterall: f: not ready: no such file or directory ({file}) [class=absent attempts=N elapsed=N]"
+            ),
         ]
     );
 }
@@ -74,15 +85,29 @@ fn a_change_of_class_is_said_but_at_most_once_a_second() {
 fn quiet_says_only_what_fails_or_is_left_behind() {
     let port = Reserved::new();
     let at = port.address();
-    let failed = |line: &str| format!("afterall: db: {line}connection refused ({at}) [class=connect attempts=N elapsed=N]");
+    let failed = |line: &str| {
+        format!(
+            "afterall: db: {line}connection refused ({at}) [class=connect attempts=N elapsed=N]"
+        )
+    };
     for quiet in [["-q", "-q"], ["--quiet", "-t1s"]] {
-        let done = Afterall::waiting_for([format!("{}#timeout=200ms", refusing(&port))]).args(quiet).run().code(124);
+        let done = Afterall::waiting_for([format!("{}#timeout=200ms", refusing(&port))])
+            .args(quiet)
+            .run()
+            .code(124);
         assert_eq!(shape(done.stderr_text()), [failed("timed out: ")]);
     }
     let url = format!("{}#timeout=200ms,on-timeout=proceed", refusing(&port));
-    let done = Afterall::waiting_for([url.as_str()]).env("AFTERALL_QUIET", "1").becoming(["true"]).run().code(0);
+    let done = Afterall::waiting_for([url.as_str()])
+        .env("AFTERALL_QUIET", "1")
+        .becoming(["true"])
+        .run()
+        .code(0);
     assert_eq!(shape(done.stderr_text()), [failed("going on without it: timed out: ")]);
-    let done = Afterall::waiting_for([format!("{}#fail-fast=connect", refusing(&port))]).arg("-q").run().code(69);
+    let done = Afterall::waiting_for([format!("{}#fail-fast=connect", refusing(&port))])
+        .arg("-q")
+        .run()
+        .code(69);
     assert_eq!(shape(done.stderr_text()), [failed("cannot become ready: ")]);
 }
 
@@ -103,14 +128,24 @@ fn a_flag_beats_the_variable_that_says_the_opposite() {
     quiet.run().code(0);
     let verbose = Afterall::waiting_for(["file:/", "-v"]).env("AFTERALL_QUIET", "1").run();
     verbose.code(0).stderr_has("ready: exists");
-    Afterall::waiting_for(["file:/"]).env("AFTERALL_QUIET", "0").run().code(0).stderr_has("ready: exists");
+    Afterall::waiting_for(["file:/"])
+        .env("AFTERALL_QUIET", "0")
+        .run()
+        .code(0)
+        .stderr_has("ready: exists");
 }
 
 #[test]
 fn stdout_is_the_commands_alone() {
     let port = Reserved::new();
     for flags in [&[][..], &["-v"], &["-q"]] {
-        Afterall::waiting_for([refusing(&port)]).args(["-t", "200ms"]).args(flags).run().code(124).stdout("").any_stderr();
+        Afterall::waiting_for([refusing(&port)])
+            .args(["-t", "200ms"])
+            .args(flags)
+            .run()
+            .code(124)
+            .stdout("")
+            .any_stderr();
     }
 }
 
@@ -118,13 +153,20 @@ fn stdout_is_the_commands_alone() {
 fn a_backtrace_that_is_asked_for_changes_nothing() {
     let port = Reserved::new();
     let said = |backtrace: &str| {
-        let run =
-            Afterall::waiting_for([refusing(&port)]).args(["-t", "0"]).env("RUST_BACKTRACE", backtrace).env("RUST_LOG", "trace");
+        let run = Afterall::waiting_for([refusing(&port)])
+            .args(["-t", "0"])
+            .env("RUST_BACKTRACE", backtrace)
+            .env("RUST_LOG", "trace");
         shape(run.run().code(124).stderr_text())
     };
     assert_eq!(said("0"), said("full"));
     let wrong = |backtrace: &str| {
-        Afterall::waiting_for(["x y z"]).env("RUST_BACKTRACE", backtrace).run().code(64).stderr_text().to_owned()
+        Afterall::waiting_for(["x y z"])
+            .env("RUST_BACKTRACE", backtrace)
+            .run()
+            .code(64)
+            .stderr_text()
+            .to_owned()
     };
     assert_eq!(wrong("0"), wrong("full"));
 }
@@ -142,13 +184,25 @@ fn a_line_now_and_then_while_nothing_changes() {
 #[test]
 fn control_characters_in_what_was_declared_do_not_reach_the_terminal() {
     let dir = Dir::new();
-    let done = Afterall::waiting_for([format!("file:{}", dir.text("a%1B[2J"))]).args(["-t", "0"]).run().code(124);
+    let done = Afterall::waiting_for([format!("file:{}", dir.text("a%1B[2J"))])
+        .args(["-t", "0"])
+        .run()
+        .code(124);
     assert!(!done.stderr_text().contains('\u{1b}'), "{}", done.stderr_text());
-    for hostile in ["file:a\u{1b}[2J", "file:a\nafterall: db: ready", "tcp://a\u{7}:1", "a\u{1b}", "x=\u{1b}[2J:1"] {
+    for hostile in [
+        "file:a\u{1b}[2J",
+        "file:a\nafterall: db: ready",
+        "tcp://a\u{7}:1",
+        "a\u{1b}",
+        "x=\u{1b}[2J:1",
+    ] {
         let done = Afterall::waiting_for([hostile]).args(["-t", "0"]).run();
         assert!([64, 124].contains(&done.status().code().unwrap()), "{hostile:?}");
         let said = done.stderr_text();
-        assert!(said.lines().count() == 1 && !said.trim_end().contains(char::is_control), "{said:?}");
+        assert!(
+            said.lines().count() == 1 && !said.trim_end().contains(char::is_control),
+            "{said:?}"
+        );
     }
     let odd = "no\u{1b}[2J\nsuch";
     let done = Afterall::waiting_for(["file:/"]).becoming([odd]).run().code(127);
@@ -160,11 +214,13 @@ fn control_characters_in_what_was_declared_do_not_reach_the_terminal() {
 fn a_variables_value_that_holds_control_characters_is_harmless() {
     let server = Scripted::silent();
     let hostile = "/none\u{1b}[2J\nafterall: db: ready: fine";
-    let run = Afterall::waiting_for(["file:${HOSTILE}", &format!("tcp://{}", server.address())]).env("HOSTILE", hostile);
+    let run = Afterall::waiting_for(["file:${HOSTILE}", &format!("tcp://{}", server.address())])
+        .env("HOSTILE", hostile);
     let done = run.args(["-t", "0"]).run();
     let said = done.any_stderr();
     assert!(
-        !said.stderr_text().contains('\u{1b}') && !said.stderr_text().contains("\nafterall: db: ready: fine"),
+        !said.stderr_text().contains('\u{1b}')
+            && !said.stderr_text().contains("\nafterall: db: ready: fine"),
         "{}",
         said.stderr_text()
     );

@@ -2,7 +2,10 @@
 
 use crate::support::odd::{handler, inspect, odd};
 use crate::support::process::program;
-use crate::support::{Address, Afterall, Counted, Dir, Done, Reserved, Running, Scripted, ms, secs, sh, wait_for, wait_until};
+use crate::support::{
+    Address, Afterall, Counted, Dir, Done, Reserved, Running, Scripted, ms, secs, sh, wait_for,
+    wait_until,
+};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use std::net::UdpSocket;
@@ -28,7 +31,10 @@ fn waiting(port: &Reserved) -> Afterall {
 fn as_pid_1(afterall: Afterall) -> Afterall {
     let root = rustix::process::geteuid().is_root();
     let user = if root { &[][..] } else { &["--user", "--map-root-user"] };
-    afterall.under([&["unshare"][..], user, &["--pid", "--fork", "--mount-proc", "--kill-child", "--"]].concat())
+    afterall.under(
+        [&["unshare"][..], user, &["--pid", "--fork", "--mount-proc", "--kill-child", "--"]]
+            .concat(),
+    )
 }
 
 /// The only child of `unshare`, by its pid out here.
@@ -61,7 +67,8 @@ fn every_signal_that_ends_a_process_ends_the_wait_and_us_by_itself() {
         let done = running.wait(secs(20)).signal(number);
         assert!(sent.elapsed() < AT_ONCE, "{number}: {:?}", sent.elapsed());
         assert!(!done.status().core_dumped(), "{number}");
-        done.stderr_has("afterall: ended by SIG").stderr_has(&format!(" while waiting for tcp://{}\n", port.address()));
+        done.stderr_has("afterall: ended by SIG")
+            .stderr_has(&format!(" while waiting for tcp://{}\n", port.address()));
     }
     assert_eq!(command.runs(), 0);
 }
@@ -69,8 +76,11 @@ fn every_signal_that_ends_a_process_ends_the_wait_and_us_by_itself() {
 #[test]
 fn the_end_names_the_signal_and_what_was_waited_for() {
     let port = Reserved::new();
-    let running =
-        Afterall::waiting_for([format!("db=tcp://{}", port.address()), "here=file:/".into(), "late=file:/none#after=db".into()]);
+    let running = Afterall::waiting_for([
+        format!("db=tcp://{}", port.address()),
+        "here=file:/".into(),
+        "late=file:/none#after=db".into(),
+    ]);
     let running = running.arg("-q").spawn();
     // Quiet as it is, it tells by its sockets that it is at work: they are open only once the signals are held.
     wait_until("it waits", secs(20), || running.proc("status").contains("SigBlk:\tfffffff"));
@@ -114,7 +124,8 @@ fn signals_that_end_nobody_do_not_end_the_wait() {
 fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
     let port = Reserved::new();
     let ops = ["ignore=1", "ignore=2", "ignore=13", "ignore=15", "ignore=34"];
-    let running = waiting(&port).under(odd(ops)).becoming(sh("kill -1 $$; kill -15 $$; echo done")).spawn();
+    let running =
+        waiting(&port).under(odd(ops)).becoming(sh("kill -1 $$; kill -15 $$; echo done")).spawn();
     running.wait_for_stderr("waiting:", secs(20));
     for number in [1, 2, 13, 15, 34] {
         running.signal(number);
@@ -126,15 +137,22 @@ fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
 #[test]
 fn a_signal_that_was_blocked_at_the_start_stays_pending_for_the_command() {
     let (port, dir) = (Reserved::new(), Dir::new());
-    let running =
-        waiting(&port).under(odd(["block=10", "block=15"])).env("REPORT", dir.join("report")).becoming([inspect()]).spawn();
+    let running = waiting(&port)
+        .under(odd(["block=10", "block=15"]))
+        .env("REPORT", dir.join("report"))
+        .becoming([inspect()])
+        .spawn();
     running.wait_for_stderr("waiting:", secs(20));
     running.signal(10);
     running.signal(15);
     let _server = port.serve(|_, _| {});
     running.done().code(0).stderr_has("ready:");
     let report = dir.read("report");
-    assert!(report.contains("ShdPnd:\t0000000000004200\n") && report.contains("SigBlk:\t0000000000004200\n"), "{report}");
+    assert!(
+        report.contains("ShdPnd:\t0000000000004200\n")
+            && report.contains("SigBlk:\t0000000000004200\n"),
+        "{report}"
+    );
 }
 
 #[test]
@@ -146,12 +164,18 @@ fn a_wait_ends_though_a_lookup_hangs() {
     let (dir, command, address) = (Dir::new(), Counted::new(), Address::claim());
     let server = UdpSocket::bind((address.ip(), 53)).unwrap();
     server.set_read_timeout(Some(secs(20))).unwrap();
-    dir.write("resolv.conf", format!("nameserver {}\noptions timeout:30 attempts:5\n", address.ip()));
+    dir.write(
+        "resolv.conf",
+        format!("nameserver {}\noptions timeout:30 attempts:5\n", address.ip()),
+    );
     dir.write("nsswitch.conf", "hosts: files dns\n");
-    let script =
-        format!("for f in resolv.conf nsswitch.conf; do mount --bind {}/$f /etc/$f; done; exec \"$@\"", dir.path().display());
+    let script = format!(
+        "for f in resolv.conf nsswitch.conf; do mount --bind {}/$f /etc/$f; done; exec \"$@\"",
+        dir.path().display()
+    );
     let wrapper = ["unshare", "--mount", "--", "sh", "-ec", &script, "sh"];
-    let hanging = |url: &str| Afterall::waiting_for([url]).under(wrapper).becoming([command.path()]).spawn();
+    let hanging =
+        |url: &str| Afterall::waiting_for([url]).under(wrapper).becoming([command.path()]).spawn();
 
     let running = hanging("tcp://db.example.com:5432");
     server.recv_from(&mut [0; 512]).expect("somebody asks for the name");
@@ -163,7 +187,9 @@ fn a_wait_ends_though_a_lookup_hangs() {
     // Neither its own bound nor its deadline waits for the resolver.
     let running = hanging("tcp://db.example.com:5432#timeout=700ms,attempt-timeout=300ms");
     let done = running.wait(secs(20)).code(124).took(ms(700)..secs(5));
-    done.stderr_has("no answer from the resolver for db.example.com within 0.3s [class=timeout attempt=1");
+    done.stderr_has(
+        "no answer from the resolver for db.example.com within 0.3s [class=timeout attempt=1",
+    );
     // Nor does the exec.
     let running = hanging("tcp://db.example.com:5432#timeout=300ms,on-timeout=proceed");
     running.wait(secs(20)).code(0).took(ms(300)..secs(5)).stderr_has("going on without it");
@@ -174,7 +200,8 @@ fn a_wait_ends_though_a_lookup_hangs() {
 fn tini_passes_signals_on_and_sees_what_ended_us() {
     let (port, command) = (Reserved::new(), Counted::new());
     for number in [15, 2, 3] {
-        let running = waiting(&port).under(["tini", "-w", "-s", "--"]).becoming([command.path()]).spawn();
+        let running =
+            waiting(&port).under(["tini", "-w", "-s", "--"]).becoming([command.path()]).spawn();
         running.wait_for_stderr("waiting:", secs(20));
         running.signal(number);
         running.done().code(128 + number).stderr_has("ended by SIG");
@@ -184,9 +211,18 @@ fn tini_passes_signals_on_and_sees_what_ended_us() {
 
 #[test]
 fn a_broken_stderr_neither_ends_the_wait_nor_loses_the_exec() {
-    for ops in [&["broken-stderr"][..], &["broken-stderr", "ignore=13"], &["broken-stderr", "block=13"], &["close=2"]] {
+    for ops in [
+        &["broken-stderr"][..],
+        &["broken-stderr", "ignore=13"],
+        &["broken-stderr", "block=13"],
+        &["close=2"],
+    ] {
         let (port, dir) = (Reserved::new(), Dir::new());
-        let running = waiting(&port).arg("-v").under(odd(ops.iter().copied())).becoming(sh("echo done")).spawn();
+        let running = waiting(&port)
+            .arg("-v")
+            .under(odd(ops.iter().copied()))
+            .becoming(sh("echo done"))
+            .spawn();
         wait_until("it waits", secs(20), || running.proc("status").contains("SigBlk:\tffffff"));
         dir.write("flag", "");
         let _server = port.serve(|_, _| {});
@@ -199,7 +235,11 @@ fn a_broken_stderr_does_not_hide_how_the_wait_ended() {
     let port = Reserved::new();
     waiting(&port).args(["-t", "200ms"]).under(odd(["broken-stderr"])).run().code(124);
     Afterall::waiting_for(["no such thing"]).under(odd(["broken-stderr"])).run().code(64);
-    Afterall::waiting_for(["file:/"]).under(odd(["broken-stderr"])).becoming(["/no/such"]).run().code(127);
+    Afterall::waiting_for(["file:/"])
+        .under(odd(["broken-stderr"]))
+        .becoming(["/no/such"])
+        .run()
+        .code(127);
     let running = waiting(&port).under(odd(["broken-stderr"])).spawn();
     wait_until("it waits", secs(20), || running.proc("status").contains("SigBlk:\tffffff"));
     running.signal(15);
@@ -227,10 +267,14 @@ fn a_full_stderr_that_nobody_reads_delays_nothing() {
         let ready = Afterall::waiting_for(many(200, "file:/", "")).arg("-v").under(odd([op]));
         ready.becoming(sh("echo done")).run().code(0).stdout("done\n").took(..AT_ONCE);
 
-        let late = Afterall::waiting_for(many(200, &refusing, "")).args(["-t", "300ms"]).under(odd([op]));
+        let late =
+            Afterall::waiting_for(many(200, &refusing, "")).args(["-t", "300ms"]).under(odd([op]));
         late.run().code(124).took(ms(300)..ms(300) + AT_ONCE);
 
-        let running = Afterall::waiting_for(many(200, &refusing, "")).args(["-t", "never"]).under(odd([op])).spawn();
+        let running = Afterall::waiting_for(many(200, &refusing, ""))
+            .args(["-t", "never"])
+            .under(odd([op]))
+            .spawn();
         wait_until("it waits", secs(20), || running.proc("status").contains("SigBlk:\tffffff"));
         let sent = Instant::now();
         running.signal(15);
@@ -253,7 +297,9 @@ fn races(count: u32, race: impl Fn(u32) -> Fate + Sync) -> Vec<Fate> {
     thread::scope(|scope| {
         let each = |first: u32| {
             let race = &race;
-            scope.spawn(move || (first..count).step_by(THREADS as usize).map(race).collect::<Vec<_>>())
+            scope.spawn(move || {
+                (first..count).step_by(THREADS as usize).map(race).collect::<Vec<_>>()
+            })
         };
         let threads: Vec<_> = (0..THREADS).map(each).collect();
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
@@ -272,14 +318,23 @@ fn no_signal_is_lost_between_the_start_and_the_command() {
     let fates = races(300, |n| {
         let number = [15, 2, 1, 3][n as usize % 4];
         let mut command = Command::new(Afterall::program());
-        command.args(["-q", "file:/", "--", "/bin/sleep", "60"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .args(["-q", "file:/", "--", "/bin/sleep", "60"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         let pid = Pid::from_child(&child);
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).unwrap();
         // The point is the moment, not a wait.
         thread::sleep(random(n, ms(8)));
         send(pid, number);
-        let ended = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&Timespec { tv_sec: 10, tv_nsec: 0 })).unwrap() > 0;
+        let ended = poll(
+            &mut [PollFd::new(&pidfd, PollFlags::IN)],
+            Some(&Timespec { tv_sec: 10, tv_nsec: 0 }),
+        )
+        .unwrap()
+            > 0;
         let _ = child.kill();
         let status = child.wait().unwrap();
         match status.signal() {
@@ -288,14 +343,19 @@ fn no_signal_is_lost_between_the_start_and_the_command() {
             _ => Fate::Lost,
         }
     });
-    assert_eq!(fates.iter().filter(|fate| **fate != Fate::BySignal).collect::<Vec<_>>(), Vec::<&Fate>::new());
+    assert_eq!(
+        fates.iter().filter(|fate| **fate != Fate::BySignal).collect::<Vec<_>>(),
+        Vec::<&Fate>::new()
+    );
 }
 
 #[test]
 fn as_pid_1_no_signal_is_lost_but_while_the_kernel_puts_the_command_in_our_place() {
     let fates = races(120, |n| {
         let dir = Dir::new();
-        let running = as_pid_1(Afterall::waiting_for([format!("file:{}", dir.text("flag"))])).becoming([handler()]).spawn();
+        let running = as_pid_1(Afterall::waiting_for([format!("file:{}", dir.text("flag"))]))
+            .becoming([handler()])
+            .spawn();
         running.wait_for_stderr("waiting:", secs(20));
         let first = child_of(&running);
         dir.write("flag", "");
@@ -322,13 +382,18 @@ fn as_pid_1_no_signal_is_lost_but_while_the_kernel_puts_the_command_in_our_place
     let (ours, commands, lost) = (count(Fate::Code(143)), count(Fate::Code(99)), count(Fate::Lost));
     assert_eq!(ours + commands + lost, fates.len(), "{fates:?}");
     // Where each of them is to be seen at all: about 85, 30 and 5.
-    assert!(ours > 0 && lost <= fates.len() / 5, "ended by us {ours}, by the command {commands}, lost {lost}");
+    assert!(
+        ours > 0 && lost <= fates.len() / 5,
+        "ended by us {ours}, by the command {commands}, lost {lost}"
+    );
 }
 
 #[test]
 fn a_signal_beats_a_dependency_that_becomes_ready_at_the_same_time() {
     let (dir, command) = (Dir::new(), Counted::new());
-    let running = Afterall::waiting_for([format!("file:{}", dir.text("flag"))]).becoming([command.path()]).spawn();
+    let running = Afterall::waiting_for([format!("file:{}", dir.text("flag"))])
+        .becoming([command.path()])
+        .spawn();
     running.wait_for_stderr("waiting:", secs(20));
     // Stopped, it finds both when it goes on.
     running.signal(19);
@@ -344,7 +409,8 @@ fn a_signal_beats_a_dependency_that_becomes_ready_at_the_same_time() {
 fn the_command_that_runs_gets_its_signals_itself() {
     let server = Scripted::silent();
     let command = sh("trap 'echo term; exit 7' TERM; echo up; while :; do sleep 0.01; done");
-    let running = Afterall::waiting_for([format!("tcp://{}", server.address())]).becoming(command).spawn();
+    let running =
+        Afterall::waiting_for([format!("tcp://{}", server.address())]).becoming(command).spawn();
     running.wait_for_stdout("up", secs(20));
     running.signal(15);
     let done: Done = running.done();

@@ -43,14 +43,19 @@ pub(super) async fn exchange(
     let (status, headers) = (head.status, head.headers);
     let answer = match needs_body(status) {
         true => {
-            attempt.stage(format!("{} from {endpoint}, but its body did not end", failure::shown(status)));
-            let (body, cut) = beside(connection.as_mut(), read(&mut body, MAX_BODY)).await.map_err(fail)?;
+            attempt.stage(format!(
+                "{} from {endpoint}, but its body did not end",
+                failure::shown(status)
+            ));
+            let (body, cut) =
+                beside(connection.as_mut(), read(&mut body, MAX_BODY)).await.map_err(fail)?;
             Answer { status, headers, body, cut }
         }
         false => {
             let mut said = Vec::new();
             let reading = beside(connection.as_mut(), read_into(&mut said, &mut body, MAX_LINE));
-            let cut = !matches!(timeout(COURTESY.min(attempt.left() / 4), reading).await, Ok(Ok(false)));
+            let cut =
+                !matches!(timeout(COURTESY.min(attempt.left() / 4), reading).await, Ok(Ok(false)));
             Answer { status, headers, body: said, cut }
         }
     };
@@ -81,7 +86,11 @@ async fn read(body: &mut Incoming, max: usize) -> Result<(Vec<u8>, bool), hyper:
 }
 
 /// Reads up to `max` bytes; whether there are more.
-async fn read_into(out: &mut Vec<u8>, body: &mut Incoming, max: usize) -> Result<bool, hyper::Error> {
+async fn read_into(
+    out: &mut Vec<u8>,
+    body: &mut Incoming,
+    max: usize,
+) -> Result<bool, hyper::Error> {
     while let Some(frame) = body.frame().await {
         if let Some(data) = frame?.data_ref() {
             let left = max - out.len();

@@ -29,7 +29,11 @@ impl Expect {
         };
         let matches = spec.key("match").map(pattern).transpose();
         let matches = matches.map_err(|what| spec.key_error("match", what))?;
-        let json = spec.key("json").map(Json::parse).transpose().map_err(|what| spec.key_error("json", what))?;
+        let json = spec
+            .key("json")
+            .map(Json::parse)
+            .transpose()
+            .map_err(|what| spec.key_error("json", what))?;
         Ok(Self { statuses, matches, json })
     }
 
@@ -48,7 +52,9 @@ impl Expect {
         if !self.wants(answer.status.as_u16()) {
             return Err(failure::of_status(answer, &self.statuses.to_string(), credentials));
         }
-        let absent = |what: String| Failure::new(Class::Absent, format!("{}, but {what}", failure::shown(answer.status)));
+        let absent = |what: String| {
+            Failure::new(Class::Absent, format!("{}, but {what}", failure::shown(answer.status)))
+        };
         if let Some(wanted) = &self.matches
             && !wanted.is_match(&String::from_utf8_lossy(&answer.body))
         {
@@ -59,7 +65,8 @@ impl Expect {
             if answer.cut {
                 return Err(absent("the body is larger than 1 MiB".to_owned()));
             }
-            let body = serde_json::from_slice(&answer.body).map_err(|_| absent("the body is not JSON".to_owned()))?;
+            let body = serde_json::from_slice(&answer.body)
+                .map_err(|_| absent("the body is not JSON".to_owned()))?;
             json.check(&body).map_err(absent)?;
         }
         Ok(failure::shown(answer.status))
@@ -71,16 +78,20 @@ struct Statuses(Vec<(u16, u16)>);
 
 impl Statuses {
     fn parse(items: &[String]) -> Result<Self, String> {
-        items
-            .iter()
-            .map(|item| Self::range(item))
-            .collect::<Option<Vec<_>>>()
-            .map(Self)
-            .ok_or_else(|| "is a status, a range or a class of them, joined by + (e.g. 200+204, 200-299, 2xx)".to_owned())
+        items.iter().map(|item| Self::range(item)).collect::<Option<Vec<_>>>().map(Self).ok_or_else(
+            || {
+                "is a status, a range or a class of them, joined by + (e.g. 200+204, 200-299, 2xx)"
+                    .to_owned()
+            },
+        )
     }
 
     fn range(item: &str) -> Option<(u16, u16)> {
-        let status = |text: &str| text.parse::<u16>().ok().filter(|status| text.len() == 3 && (100..=999).contains(status));
+        let status = |text: &str| {
+            text.parse::<u16>()
+                .ok()
+                .filter(|status| text.len() == 3 && (100..=999).contains(status))
+        };
         let range = match (item.strip_suffix("xx"), item.split_once('-')) {
             (Some(class), _) => {
                 let class = class.parse::<u16>().ok().filter(|class| (1..=9).contains(class))?;
@@ -126,10 +137,17 @@ impl Json {
         };
         // RFC 6901, section 3: ~ stands before 0 or 1 only.
         let escapes = pointer.split('~').skip(1).all(|after| after.starts_with(['0', '1']));
-        if !(pointer.is_empty() || pointer.starts_with('/')) || !escapes || (pointer.is_empty() && wanted.is_none()) {
-            return Err("is a JSON pointer, alone or with a value (e.g. /status==UP, /checks/0/ready)".to_owned());
+        if !(pointer.is_empty() || pointer.starts_with('/'))
+            || !escapes
+            || (pointer.is_empty() && wanted.is_none())
+        {
+            return Err(
+                "is a JSON pointer, alone or with a value (e.g. /status==UP, /checks/0/ready)"
+                    .to_owned(),
+            );
         }
-        let wanted = wanted.map(|wanted| serde_json::from_str(wanted).unwrap_or_else(|_| Value::from(wanted)));
+        let wanted = wanted
+            .map(|wanted| serde_json::from_str(wanted).unwrap_or_else(|_| Value::from(wanted)));
         Ok(Self { pointer: pointer.to_owned(), wanted })
     }
 
@@ -141,10 +159,13 @@ impl Json {
         match &self.wanted {
             Some(wanted) if equal(found, wanted) => Ok(()),
             Some(wanted) => {
-                let (found, wanted) = (one_line(&found.to_string(), SHOWN), one_line(&wanted.to_string(), SHOWN));
+                let (found, wanted) =
+                    (one_line(&found.to_string(), SHOWN), one_line(&wanted.to_string(), SHOWN));
                 Err(format!("{pointer} is {found}, wanted {wanted}"))
             }
-            None if matches!(found, Value::Null | Value::Bool(false)) => Err(format!("{pointer} is {found}")),
+            None if matches!(found, Value::Null | Value::Bool(false)) => {
+                Err(format!("{pointer} is {found}"))
+            }
             None => Ok(()),
         }
     }
@@ -174,7 +195,11 @@ mod tests {
             ("", None),
         ] {
             let items: Vec<String> = text.split('+').map(str::to_owned).collect();
-            assert_eq!(Statuses::parse(&items).ok().map(|set| set.to_string()).as_deref(), want, "{text}");
+            assert_eq!(
+                Statuses::parse(&items).ok().map(|set| set.to_string()).as_deref(),
+                want,
+                "{text}"
+            );
         }
         let set = Statuses::parse(&["2xx".to_owned(), "404".to_owned()]).unwrap();
         assert!(set.contain(200) && set.contain(299) && set.contain(404) && !set.contain(300));
@@ -182,7 +207,10 @@ mod tests {
 
     #[test]
     fn a_pointer_finds_what_it_should_and_tells_what_it_found() {
-        let body: Value = serde_json::from_str(r#"{"status":"UP","n":1,"a/b":[true,null,false],"version":"1.0"}"#).unwrap();
+        let body: Value = serde_json::from_str(
+            r#"{"status":"UP","n":1,"a/b":[true,null,false],"version":"1.0"}"#,
+        )
+        .unwrap();
         for (text, want) in [
             ("/status", Ok(())),
             ("/status==UP", Ok(())),
@@ -196,7 +224,11 @@ mod tests {
             ("/version==1.0", Err(r#"/version is "1.0", wanted 1.0"#)),
             ("/none", Err("the body has no /none")),
         ] {
-            assert_eq!(Json::parse(text).unwrap().check(&body), want.map_err(str::to_owned), "{text}");
+            assert_eq!(
+                Json::parse(text).unwrap().check(&body),
+                want.map_err(str::to_owned),
+                "{text}"
+            );
         }
         for wrong in ["status", "", "/~2", "==x/"] {
             assert_eq!(Json::parse(wrong).is_err(), wrong != "==x/", "{wrong}");

@@ -25,16 +25,21 @@ pub(super) fn of_status(answer: &Answer, wanted: &str, credentials: bool) -> Fai
         return failure;
     }
     let said = line.map(|line| format!(": {line}")).unwrap_or_default();
-    let mut failure = Failure::new(class_of(status), format!("status {}, wanted {wanted}{said}", shown(status)));
+    let mut failure =
+        Failure::new(class_of(status), format!("status {}, wanted {wanted}{said}", shown(status)));
     if failure.class == Class::Busy {
         failure.retry_after = retry_after::of(&answer.headers);
     }
     match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !credentials => failure.hint("no credentials were sent"),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !credentials => {
+            failure.hint("no credentials were sent")
+        }
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             failure.hint("the credentials are wrong, or the server does not know them yet")
         }
-        StatusCode::PROXY_AUTHENTICATION_REQUIRED => failure.hint("the proxy wants a user and a password in its URL"),
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+            failure.hint("the proxy wants a user and a password in its URL")
+        }
         _ => failure,
     }
 }
@@ -54,13 +59,18 @@ fn bad_request(body: &str) -> Option<Failure> {
         "Client sent an HTTP request to an HTTPS server",
         "speaking plain HTTP to an SSL-enabled server port",
     ];
-    const CERTIFICATE: [&str; 2] = ["No required SSL certificate was sent", "The SSL certificate error"];
-    let find = |phrases: &[&'static str]| phrases.iter().copied().find(|phrase| body.contains(phrase));
+    const CERTIFICATE: [&str; 2] =
+        ["No required SSL certificate was sent", "The SSL certificate error"];
+    let find =
+        |phrases: &[&'static str]| phrases.iter().copied().find(|phrase| body.contains(phrase));
     if let Some(phrase) = find(&WANTS_TLS) {
         return Some(speaks_tls(&format!(": {phrase}")));
     }
     let phrase = find(&CERTIFICATE)?;
-    let failure = Failure::new(Class::Tls, format!("the server refused our client certificate, or wants one (400: {phrase})"));
+    let failure = Failure::new(
+        Class::Tls,
+        format!("the server refused our client certificate, or wants one (400: {phrase})"),
+    );
     Some(failure.hint("cert=PATH and key=PATH give one"))
 }
 
@@ -87,7 +97,8 @@ fn first_line(answer: &Answer) -> Option<String> {
         false => one_line(&text, SHOWN),
     };
     // nginx's pages say "502 Bad Gateway", its own version of the reason.
-    let repeats = line.starts_with(answer.status.as_str()) || Some(line.as_str()) == answer.status.canonical_reason();
+    let repeats = line.starts_with(answer.status.as_str())
+        || Some(line.as_str()) == answer.status.canonical_reason();
     (!line.is_empty() && !repeats).then_some(line)
 }
 
@@ -100,7 +111,10 @@ pub(super) fn of_exchange(error: &hyper::Error, first: &[u8], endpoint: &Endpoin
         [0x15 | 0x16, 3, ..] => return speaks_tls(""),
         // A SETTINGS frame: RFC 9113, section 3.4.
         [0, 0, _, 4, 0, ..] => {
-            return Failure::new(Class::Protocol, format!("the server speaks HTTP/2 only ({endpoint})"));
+            return Failure::new(
+                Class::Protocol,
+                format!("the server speaks HTTP/2 only ({endpoint})"),
+            );
         }
         _ if begins(b"HTTP/") => {}
         _ => {
@@ -108,11 +122,17 @@ pub(super) fn of_exchange(error: &hyper::Error, first: &[u8], endpoint: &Endpoin
             return Failure::new(Class::Protocol, format!("not HTTP{said} ({endpoint})"));
         }
     }
-    let io = std::iter::successors(error.source(), |error| (*error).source()).find_map(|error| error.downcast_ref::<io::Error>());
+    let io = std::iter::successors(error.source(), |error| (*error).source())
+        .find_map(|error| error.downcast_ref::<io::Error>());
     match io {
         Some(io) if io.kind() != io::ErrorKind::UnexpectedEof => late_failure(io, endpoint),
-        _ if error.is_parse() => Failure::new(Class::Protocol, format!("not HTTP/1: {error} ({endpoint})")),
-        _ if first.is_empty() => Failure::new(Class::Connect, format!("connection closed without a response ({endpoint})")),
+        _ if error.is_parse() => {
+            Failure::new(Class::Protocol, format!("not HTTP/1: {error} ({endpoint})"))
+        }
+        _ if first.is_empty() => Failure::new(
+            Class::Connect,
+            format!("connection closed without a response ({endpoint})"),
+        ),
         _ => Failure::new(Class::Connect, format!("the response ends half-way ({endpoint})")),
     }
 }
@@ -125,7 +145,12 @@ mod tests {
 
     fn answer(status: u16, body: &str) -> Answer {
         let body = body.as_bytes().to_vec();
-        Answer { status: StatusCode::from_u16(status).unwrap(), headers: HeaderMap::new(), body, cut: false }
+        Answer {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: HeaderMap::new(),
+            body,
+            cut: false,
+        }
     }
 
     #[test]
@@ -137,7 +162,12 @@ mod tests {
             (407, "", Class::Auth, "status 407 Proxy Authentication Required, wanted 200-299"),
             (404, "Not Found", Class::Absent, "status 404 Not Found, wanted 200-299"),
             (429, "", Class::Busy, "status 429 Too Many Requests, wanted 200-299"),
-            (503, r#"{"status":"DOWN"}"#, Class::Busy, r#"status 503 Service Unavailable, wanted 200-299: {"status":"DOWN"}"#),
+            (
+                503,
+                r#"{"status":"DOWN"}"#,
+                Class::Busy,
+                r#"status 503 Service Unavailable, wanted 200-299: {"status":"DOWN"}"#,
+            ),
             (
                 502,
                 "<html>\r\n<head><title>502 Bad Gateway</title></head>",
@@ -146,8 +176,18 @@ mod tests {
             ),
             (302, "", Class::Absent, "status 302 Found, wanted 200-299"),
             (299, "", Class::Absent, "status 299, wanted 200-299"),
-            (500, "\u{1f}\u{8b}\u{0}", Class::Absent, "status 500 Internal Server Error, wanted 200-299"),
-            (400, HTTPS, Class::Protocol, "the port speaks TLS: The plain HTTP request was sent to HTTPS port"),
+            (
+                500,
+                "\u{1f}\u{8b}\u{0}",
+                Class::Absent,
+                "status 500 Internal Server Error, wanted 200-299",
+            ),
+            (
+                400,
+                HTTPS,
+                Class::Protocol,
+                "the port speaks TLS: The plain HTTP request was sent to HTTPS port",
+            ),
             (
                 400,
                 "Client sent an HTTP request to an HTTPS server.\n",

@@ -36,16 +36,28 @@ pub static KIND: Kind = Kind {
 };
 
 static KEYS: &[Key] = &[
-    Key { name: "status", value: "STATUS+STATUS", help: "statuses wanted: 200, 2xx, 200-204; default 200-299" },
+    Key {
+        name: "status",
+        value: "STATUS+STATUS",
+        help: "statuses wanted: 200, 2xx, 200-204; default 200-299",
+    },
     Key { name: "method", value: "METHOD", help: "GET or HEAD; default GET" },
     Key { name: "header", value: "NAME: VALUE", help: "header to send; repeats" },
-    Key { name: "match", value: "REGEX", help: "regular expression that the body must match somewhere" },
+    Key {
+        name: "match",
+        value: "REGEX",
+        help: "regular expression that the body must match somewhere",
+    },
     Key {
         name: "json",
         value: "POINTER[==VALUE]",
         help: "RFC 6901 pointer into the body: to VALUE, or to anything but false and null",
     },
-    Key { name: "redirects", value: "N", help: "redirects to follow; default 0: a redirect is a status as any other" },
+    Key {
+        name: "redirects",
+        value: "N",
+        help: "redirects to follow; default 0: a redirect is a status as any other",
+    },
     Key {
         name: "proxy",
         value: "URL",
@@ -76,19 +88,26 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
     let template = Template::from_spec(spec, userinfo.as_ref())?;
     let expect = Expect::from_spec(spec)?;
     if template.is_head() && expect.needs_body() {
-        return Err(spec.key_error("method", "a response to HEAD has no body for match or json to look at"));
+        return Err(
+            spec.key_error("method", "a response to HEAD has no body for match or json to look at")
+        );
     }
     let redirects = match spec.key("redirects").map(str::parse) {
         None => 0,
         Some(Ok(n)) if n <= MAX_REDIRECTS => n,
         Some(_) => {
-            return Err(spec.key_error("redirects", format_args!("is a number from 0 to {MAX_REDIRECTS}")));
+            return Err(
+                spec.key_error("redirects", format_args!("is a number from 0 to {MAX_REDIRECTS}"))
+            );
         }
     };
-    let proxies = if spec.scheme == "http+unix" { Proxies::default() } else { Proxies::from_spec(spec)? };
+    let proxies =
+        if spec.scheme == "http+unix" { Proxies::default() } else { Proxies::from_spec(spec)? };
     let tls = Tls::from_spec(spec)?;
     if Tls::is_asked_for(spec) && spec.scheme != "https" && redirects == 0 {
-        return Err(spec.error(format_args!("{}: speaks no TLS; its keys belong to https:", spec.scheme)));
+        return Err(
+            spec.error(format_args!("{}: speaks no TLS; its keys belong to https:", spec.scheme))
+        );
     }
     let verify = if spec.flag("insecure")? { Verify::Nothing } else { Verify::Full };
     let files = TlsFiles { ca: spec.key("ca").map(str::to_owned), ..TlsFiles::default() };
@@ -114,10 +133,16 @@ impl Http {
             let own = url.origin() == self.url.origin();
             let answer = self.fetch(attempt, &url, own).await?;
             match answer.headers.get(LOCATION) {
-                Some(location) if left > 0 && matches!(answer.status.as_u16(), 301 | 302 | 303 | 307 | 308) => {
+                Some(location)
+                    if left > 0
+                        && matches!(answer.status.as_u16(), 301 | 302 | 303 | 307 | 308) =>
+                {
                     url = next(&url, location).ok_or_else(|| {
                         let status = failure::shown(answer.status);
-                        Failure::new(Class::Absent, format!("status {status} redirects to what is no http: or https: URL"))
+                        Failure::new(
+                            Class::Absent,
+                            format!("status {status} redirects to what is no http: or https: URL"),
+                        )
                     })?;
                     left -= 1;
                 }
@@ -128,23 +153,29 @@ impl Http {
 
     /// One request to one server. `own`: it is the declaration's own origin, which alone gets what the declaration says of it.
     async fn fetch(&self, attempt: &Attempt<'_>, url: &Url, own: bool) -> Result<Answer, Failure> {
-        let nowhere = || Failure::new(Class::Absent, "redirected to a URL that HTTP cannot ask for");
+        let nowhere =
+            || Failure::new(Class::Absent, "redirected to a URL that HTTP cannot ask for");
         let (host, server) = host_of(url).zip(endpoint_of(url)).ok_or_else(nowhere)?;
         let server = if own { &self.endpoint } else { &server };
         let is_tls = url.scheme() == "https";
-        let proxy = if own && matches!(server, Endpoint::Unix(_)) { None } else { self.proxies.of(url) };
+        let proxy =
+            if own && matches!(server, Endpoint::Unix(_)) { None } else { self.proxies.of(url) };
         let peer = proxy.map_or(server, |proxy| &proxy.endpoint);
         let mut stream = attempt.connect(peer).await?;
         if is_tls {
             if let Some(proxy) = proxy {
-                proxy.tunnel(attempt, &mut stream, &host, url.port_or_known_default().unwrap_or(443)).await?;
+                proxy
+                    .tunnel(attempt, &mut stream, &host, url.port_or_known_default().unwrap_or(443))
+                    .await?;
             }
             stream = self.shake_hands(attempt, &host, own, stream).await?;
         }
         let (uri, login) = match proxy.filter(|_| !is_tls) {
             // RFC 9112, section 3.2.2: a proxy is told the whole URL.
             Some(Proxy { authorization, .. }) => {
-                let login = authorization.as_ref().and_then(|login| HeaderValue::from_str(login.reveal()).ok());
+                let login = authorization
+                    .as_ref()
+                    .and_then(|login| HeaderValue::from_str(login.reveal()).ok());
                 (url.as_str().split('#').next().and_then(|url| url.parse().ok()), login)
             }
             None => (origin_form(url), None),
@@ -152,8 +183,10 @@ impl Http {
         let login = login.map(|login| (PROXY_AUTHORIZATION, login));
         let request = self.template.request(url, uri.ok_or_else(nowhere)?, own, login);
         let endpoint = if is_tls { server } else { peer };
-        exchange(attempt, stream, endpoint, request, |status| self.expect.needs_body() && self.expect.wants(status.as_u16()))
-            .await
+        exchange(attempt, stream, endpoint, request, |status| {
+            self.expect.needs_body() && self.expect.wants(status.as_u16())
+        })
+        .await
     }
 
     async fn shake_hands(

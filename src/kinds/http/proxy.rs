@@ -45,7 +45,8 @@ impl Proxies {
             None | Some("none") => Ok(Self::default()),
             Some("env") => Self::from_env(spec).map_err(|what| spec.key_error("proxy", what)),
             Some(url) => {
-                let proxy = Proxy::parse(spec, url).map_err(|what| spec.key_error("proxy", what))?;
+                let proxy =
+                    Proxy::parse(spec, url).map_err(|what| spec.key_error("proxy", what))?;
                 Ok(Self { http: Some(proxy.clone()), https: Some(proxy), except: Vec::new() })
             }
         }
@@ -62,14 +63,20 @@ impl Proxies {
             Ok(None)
         };
         let proxy = |names: &[&str]| match first(names)? {
-            Some((name, value)) => Proxy::parse(spec, &value).map(Some).map_err(|what| format!("the variable {name} {what}")),
+            Some((name, value)) => Proxy::parse(spec, &value)
+                .map(Some)
+                .map_err(|what| format!("the variable {name} {what}")),
             None => Ok(None),
         };
         let except = first(&["no_proxy", "NO_PROXY"])?.map(|(_, value)| value).unwrap_or_default();
         Ok(Self {
             http: proxy(&["http_proxy", "all_proxy", "ALL_PROXY"])?,
             https: proxy(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"])?,
-            except: except.split([',', ' ']).map(|e| e.trim().to_ascii_lowercase()).filter(|e| !e.is_empty()).collect(),
+            except: except
+                .split([',', ' '])
+                .map(|e| e.trim().to_ascii_lowercase())
+                .filter(|e| !e.is_empty())
+                .collect(),
         })
     }
 
@@ -96,24 +103,29 @@ fn excepts(entry: &str, host: &str, port: u16) -> bool {
         };
         return in_network(bare, address) && only.is_none_or(|only| only.parse() == Ok(port));
     }
-    let (name, only) = entry.split_once(':').map_or((entry, None), |(name, port)| (name, Some(port)));
+    let (name, only) =
+        entry.split_once(':').map_or((entry, None), |(name, port)| (name, Some(port)));
     let name = name.trim_start_matches('*').trim_start_matches('.').trim_end_matches('.');
     let host = host.trim_end_matches('.').to_ascii_lowercase();
-    let below = host.strip_suffix(name).is_some_and(|above| above.is_empty() || above.ends_with('.'));
+    let below =
+        host.strip_suffix(name).is_some_and(|above| above.is_empty() || above.ends_with('.'));
     !name.is_empty() && below && only.is_none_or(|only| only.parse() == Ok(port))
 }
 
 fn in_network(network: &str, address: IpAddr) -> bool {
-    let (base, bits) = network.split_once('/').map_or((network, None), |(base, bits)| (base, Some(bits)));
+    let (base, bits) =
+        network.split_once('/').map_or((network, None), |(base, bits)| (base, Some(bits)));
     let Ok(base) = base.parse::<IpAddr>() else { return false };
     let Some(bits) = bits else { return base == address };
     let Ok(bits) = bits.parse::<u32>() else { return false };
     match (base, address) {
         (IpAddr::V4(a), IpAddr::V4(b)) => {
-            bits <= 32 && (a.to_bits() ^ b.to_bits()).checked_shr(32 - bits).unwrap_or_default() == 0
+            bits <= 32
+                && (a.to_bits() ^ b.to_bits()).checked_shr(32 - bits).unwrap_or_default() == 0
         }
         (IpAddr::V6(a), IpAddr::V6(b)) => {
-            bits <= 128 && (a.to_bits() ^ b.to_bits()).checked_shr(128 - bits).unwrap_or_default() == 0
+            bits <= 128
+                && (a.to_bits() ^ b.to_bits()).checked_shr(128 - bits).unwrap_or_default() == 0
         }
         _ => false,
     }
@@ -133,7 +145,10 @@ impl Proxy {
             ("", None) => None,
             (user, password) => {
                 let password = spec.secret(decoded(password.unwrap_or_default())?);
-                Some(spec.secret(format!("Basic {}", STANDARD.encode(format!("{}:{}", decoded(user)?, password.reveal())))))
+                Some(spec.secret(format!(
+                    "Basic {}",
+                    STANDARD.encode(format!("{}:{}", decoded(user)?, password.reveal()))
+                )))
             }
         };
         Ok(Self { endpoint: endpoint_of(&url).ok_or_else(wrong)?, authorization })
@@ -148,9 +163,13 @@ impl Proxy {
         port: u16,
     ) -> Result<(), Failure> {
         attempt.stage(format!("connected to the proxy {}, but no tunnel", self.endpoint));
-        let place = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-        let login =
-            self.authorization.as_ref().map(|login| format!("Proxy-Authorization: {}\r\n", login.reveal())).unwrap_or_default();
+        let place =
+            if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+        let login = self
+            .authorization
+            .as_ref()
+            .map(|login| format!("Proxy-Authorization: {}\r\n", login.reveal()))
+            .unwrap_or_default();
         let request = format!("CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n{login}\r\n");
         let failed = |error: std::io::Error| stream_failure(&error, &self.endpoint);
         stream.write_all(request.as_bytes()).await.map_err(failed)?;
@@ -167,7 +186,10 @@ impl Proxy {
 /// What a proxy's answer to CONNECT means, if it is no tunnel.
 fn refusal(head: &[u8], proxy: &Endpoint) -> Option<Failure> {
     let line = quoted(head).unwrap_or_default();
-    let status = line.strip_prefix("HTTP/1.").and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok());
+    let status = line
+        .strip_prefix("HTTP/1.")
+        .and_then(|line| line.split(' ').nth(1))
+        .and_then(|code| code.parse().ok());
     match status.and_then(|code: u16| StatusCode::from_u16(code).ok()) {
         Some(status) if status.is_success() => None,
         Some(StatusCode::PROXY_AUTHENTICATION_REQUIRED) => Some(
@@ -175,10 +197,14 @@ fn refusal(head: &[u8], proxy: &Endpoint) -> Option<Failure> {
                 .hint("the proxy wants a user and a password in its URL"),
         ),
         // 502, 503, 504: the proxy could not connect, which is where we would be without it.
-        Some(status) => {
-            Some(Failure::new(Class::Connect, format!("the proxy gives no tunnel: {} ({proxy})", failure::shown(status))))
-        }
-        None => Some(Failure::new(Class::Protocol, format!("the proxy speaks no HTTP, it says: {line} ({proxy})"))),
+        Some(status) => Some(Failure::new(
+            Class::Connect,
+            format!("the proxy gives no tunnel: {} ({proxy})", failure::shown(status)),
+        )),
+        None => Some(Failure::new(
+            Class::Protocol,
+            format!("the proxy speaks no HTTP, it says: {line} ({proxy})"),
+        )),
     }
 }
 
@@ -222,7 +248,11 @@ mod tests {
             ("HTTP/1.1 503 Service Unavailable\r\n\r\n", Some(Class::Connect)),
             ("SSH-2.0\r\n\r\n", Some(Class::Protocol)),
         ] {
-            assert_eq!(refusal(head.as_bytes(), &proxy).map(|failure| failure.class), want, "{head}");
+            assert_eq!(
+                refusal(head.as_bytes(), &proxy).map(|failure| failure.class),
+                want,
+                "{head}"
+            );
         }
     }
 }

@@ -5,7 +5,10 @@ use http_body_util::Empty;
 use hyper::{
     HeaderMap, Method, Request, Uri,
     body::Bytes,
-    header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING, USER_AGENT},
+    header::{
+        ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue,
+        TRANSFER_ENCODING, USER_AGENT,
+    },
 };
 use url::{Position, Url};
 
@@ -32,12 +35,15 @@ impl Template {
         };
         let mut own = HeaderMap::new();
         for header in spec.all("header") {
-            let (name, value) = read_header(spec, header).map_err(|what| spec.key_error("header", what))?;
+            let (name, value) =
+                read_header(spec, header).map_err(|what| spec.key_error("header", what))?;
             own.append(name, value);
         }
         if let Some((key, value)) = authorization(spec, userinfo)? {
             if own.contains_key(AUTHORIZATION) {
-                return Err(spec.key_error(key, "the header Authorization is given too; one is enough"));
+                return Err(
+                    spec.key_error(key, "the header Authorization is given too; one is enough")
+                );
             }
             own.insert(AUTHORIZATION, value);
         }
@@ -66,8 +72,12 @@ impl Template {
             *headers = self.own.clone();
         }
         let host = HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort]);
-        headers.entry(HOST).or_insert(host.unwrap_or_else(|_| HeaderValue::from_static("localhost")));
-        headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(concat!("afterall/", env!("CARGO_PKG_VERSION"))));
+        headers
+            .entry(HOST)
+            .or_insert(host.unwrap_or_else(|_| HeaderValue::from_static("localhost")));
+        headers
+            .entry(USER_AGENT)
+            .or_insert(HeaderValue::from_static(concat!("afterall/", env!("CARGO_PKG_VERSION"))));
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
         headers.extend(more);
@@ -78,7 +88,8 @@ impl Template {
 /// `Name: value`. No error shows the value, nor a name that is none: it may be a value whose name was forgotten.
 fn read_header(spec: &Spec, header: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = header.split_once(':').ok_or("is written Name: value")?;
-    let name = HeaderName::try_from(name.trim()).map_err(|_| "is written Name: value, and this is not a header's name")?;
+    let name = HeaderName::try_from(name.trim())
+        .map_err(|_| "is written Name: value, and this is not a header's name")?;
     if [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&name) {
         return Err(format!("{name} is not yours to set"));
     }
@@ -87,14 +98,17 @@ fn read_header(spec: &Spec, header: &str) -> Result<(HeaderName, HeaderValue), S
     for token in value.reveal().split([' ', ';', ',', '=']).filter(|token| token.len() >= 8) {
         spec.secret(token);
     }
-    let mut value =
-        HeaderValue::from_str(value.reveal()).map_err(|_| format!("the value of {name} holds a control character"))?;
+    let mut value = HeaderValue::from_str(value.reveal())
+        .map_err(|_| format!("the value of {name} holds a control character"))?;
     value.set_sensitive(true);
     Ok((name, value))
 }
 
 /// The value of Authorization, and the key that it comes from.
-fn authorization(spec: &Spec, userinfo: Option<&Text>) -> Result<Option<(&'static str, HeaderValue)>, ConfigError> {
+fn authorization(
+    spec: &Spec,
+    userinfo: Option<&Text>,
+) -> Result<Option<(&'static str, HeaderValue)>, ConfigError> {
     let mut user = spec.key("user").map(str::to_owned);
     let mut password = spec.secret_key("password");
     if let Some(userinfo) = userinfo {
@@ -119,7 +133,8 @@ fn authorization(spec: &Spec, userinfo: Option<&Text>) -> Result<Option<(&'stati
             ("user", spec.secret(format!("Basic {}", encoded.reveal())))
         }
     };
-    let mut value = HeaderValue::from_str(secret.reveal()).map_err(|_| spec.key_error(key, "holds a control character"))?;
+    let mut value = HeaderValue::from_str(secret.reveal())
+        .map_err(|_| spec.key_error(key, "holds a control character"))?;
     value.set_sensitive(true);
     Ok(Some((key, value)))
 }

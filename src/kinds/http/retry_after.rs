@@ -26,7 +26,8 @@ fn seconds_of(date: &str) -> Option<i64> {
         [_, month, day, time, year] => (day, month, year, time),
         _ => return None,
     };
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let month = MONTHS.iter().position(|name| *name == month)? as i64 + 1;
     let day = day.parse::<i64>().ok().filter(|day| (1..=31).contains(day))?;
     let year = match (year.len(), year.parse::<i64>().ok()?) {
@@ -35,7 +36,8 @@ fn seconds_of(date: &str) -> Option<i64> {
         (2, year) => 2000 + year,
         _ => return None,
     };
-    let mut clock = time.split(':').map(|part| part.parse::<i64>().ok().filter(|n| (0..=60).contains(n)));
+    let mut clock =
+        time.split(':').map(|part| part.parse::<i64>().ok().filter(|n| (0..=60).contains(n)));
     let (hours, minutes, seconds) = (clock.next()??, clock.next()??, clock.next()??);
     Some(days_since_1970(year, month, day) * 86_400 + hours * 3_600 + minutes * 60 + seconds)
 }
@@ -60,9 +62,13 @@ mod tests {
         }
         assert_eq!(seconds_of("Sunday, 06-Nov-94 08:49:37 GMT"), Some(3_939_871_777));
         assert_eq!(seconds_of("Thu, 29 Feb 2024 00:00:00 GMT"), Some(1_709_164_800));
-        for garbage in
-            ["", "soon", "Sun, 06 Foo 1994 08:49:37 GMT", "Sun, 99 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49 GMT"]
-        {
+        for garbage in [
+            "",
+            "soon",
+            "Sun, 06 Foo 1994 08:49:37 GMT",
+            "Sun, 99 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49 GMT",
+        ] {
             assert_eq!(seconds_of(garbage), None, "{garbage}");
         }
     }

@@ -24,8 +24,12 @@ impl Target {
         let parts = spec.parts()?;
         let server = spec.server(&parts.servers)?;
         let is_unix = spec.scheme == "http+unix";
-        if server.host.is_empty() || is_unix != server.host.starts_with('/') || (is_unix && server.port.is_some()) {
-            let usage = if is_unix { "http+unix://%2Frun%2Fx.sock/ready" } else { "https://api/ready" };
+        if server.host.is_empty()
+            || is_unix != server.host.starts_with('/')
+            || (is_unix && server.port.is_some())
+        {
+            let usage =
+                if is_unix { "http+unix://%2Frun%2Fx.sock/ready" } else { "https://api/ready" };
             return Err(spec.error(format_args!("{}: needs a host, e.g. {usage}", spec.scheme)));
         }
         // What an address's zone means is known on this machine only, and to no server.
@@ -46,11 +50,15 @@ impl Target {
         });
         remember_tokens(spec, query.as_deref().unwrap_or_default());
         let query = query.map(|query| format!("?{query}")).unwrap_or_default();
-        let url = Url::parse(&format!("{base}{path}{query}")).ok().filter(|url| origin_form(url).is_some());
+        let url = Url::parse(&format!("{base}{path}{query}"))
+            .ok()
+            .filter(|url| origin_form(url).is_some());
         let url = url.ok_or_else(|| spec.error("not a URL that HTTP can ask for"))?;
         let endpoint = match is_unix {
             true => Endpoint::Unix(server.host),
-            false if server.host.contains('%') => Endpoint::Tcp(server.host, url.port_or_known_default().unwrap_or(80)),
+            false if server.host.contains('%') => {
+                Endpoint::Tcp(server.host, url.port_or_known_default().unwrap_or(80))
+            }
             false => endpoint_of(&url).ok_or_else(|| spec.error("the URL has no host"))?,
         };
         Ok(Self { url, endpoint, userinfo: parts.userinfo })
@@ -80,7 +88,8 @@ pub(super) fn origin_form(url: &Url) -> Option<hyper::Uri> {
 fn component(text: &Text, keep: &[u8]) -> String {
     let mut out = String::new();
     for c in text.raw().chars() {
-        let Some(value) = text.part(c.encode_utf8(&mut [0; 4])).as_value().map(str::to_owned) else {
+        let Some(value) = text.part(c.encode_utf8(&mut [0; 4])).as_value().map(str::to_owned)
+        else {
             out.push(c);
             continue;
         };

@@ -77,13 +77,21 @@ async fn a_response_is_judged_by_status_and_body() {
         ("", answer("204 No Content", ""), "ready: 204 No Content"),
         ("#status=404", answer("404 Not Found", ""), "ready: 404 Not Found"),
         ("", answer("502 Bad Gateway", ""), "absent: status 502 Bad Gateway, wanted 200-299"),
-        ("", answer("503 x", "starting"), "busy: status 503 Service Unavailable, wanted 200-299: starting"),
+        (
+            "",
+            answer("503 x", "starting"),
+            "busy: status 503 Service Unavailable, wanted 200-299: starting",
+        ),
         ("#match=^up$", answer("200 OK", "up"), "ready: 200 OK"),
         ("#match=^up$", answer("200 OK", "down"), "absent: 200 OK, but the body does not match"),
         ("#json=/a==1", answer("200 OK", r#"{"a":1}"#), "ready: 200 OK"),
         ("#json=/a==2", answer("200 OK", r#"{"a":1}"#), "absent: 200 OK, but /a is 1, wanted 2"),
         ("#json=/a", answer("200 OK", "a"), "absent: 200 OK, but the body is not JSON"),
-        ("#method=HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n".to_owned(), "ready: 200 OK"),
+        (
+            "#method=HEAD",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n".to_owned(),
+            "ready: 200 OK",
+        ),
         ("", "".to_owned(), "connect: connection closed without a response (127.0.0.1:PORT)"),
         ("", "HTTP/1.1 200".to_owned(), "connect: the response ends half-way (127.0.0.1:PORT)"),
         (
@@ -93,7 +101,11 @@ async fn a_response_is_judged_by_status_and_body() {
         ),
         ("", "SSH-2.0-x\r\n".to_owned(), "protocol: not HTTP, it says: SSH-2.0-x (127.0.0.1:PORT)"),
         ("", "\u{15}\u{3}\u{1}\u{0}\u{2}\u{2}F".to_owned(), "protocol: the port speaks TLS"),
-        ("", "\u{0}\u{0}\u{6}\u{4}\u{0}\u{0}".to_owned(), "protocol: the server speaks HTTP/2 only (127.0.0.1:PORT)"),
+        (
+            "",
+            "\u{0}\u{0}\u{6}\u{4}\u{0}\u{0}".to_owned(),
+            "protocol: the server speaks HTTP/2 only (127.0.0.1:PORT)",
+        ),
     ] {
         assert_eq!(ask(keys, &[&answer]).await.0, want, "{keys} {answer}");
     }
@@ -115,7 +127,11 @@ async fn a_server_that_speaks_first_is_quoted() {
 
 #[tokio::test]
 async fn the_request_says_what_was_asked_for() {
-    let (_, heard) = ask("?a=b%20c#header=X-A: 1,header=Accept: text/plain,user=u,password=p", &[&answer("200 OK", "")]).await;
+    let (_, heard) = ask(
+        "?a=b%20c#header=X-A: 1,header=Accept: text/plain,user=u,password=p",
+        &[&answer("200 OK", "")],
+    )
+    .await;
     let request = heard[0].to_ascii_lowercase();
     assert!(request.starts_with("get /x?a=b%20c http/1.1\r\n"), "{request}");
     for line in [
@@ -146,22 +162,42 @@ async fn expansions_are_data_and_stay_in_their_part() {
     assert_eq!(shown, ["s3cr3t%26t%3D%23%25%2B", "s3cr3t&t=#%+"]);
     ask_spec(&spec_with(&format!("http://127.0.0.1:{port}?${{Q}}"), &env)).await;
     let heard = serve.await.unwrap();
-    assert!(heard[0].starts_with("GET /a/b%3Fc%23d%25e/z?t=s3cr3t%26t%3D%23%25%2B HTTP/1.1\r\n"), "{}", heard[0]);
+    assert!(
+        heard[0].starts_with("GET /a/b%3Fc%23d%25e/z?t=s3cr3t%26t%3D%23%25%2B HTTP/1.1\r\n"),
+        "{}",
+        heard[0]
+    );
     assert!(heard[1].starts_with("GET /?x=1&y=2 HTTP/1.1\r\n"), "{}", heard[1]);
 }
 
 #[tokio::test]
 async fn a_redirect_is_followed_only_where_asked_and_credentials_stay_at_home() {
-    let redirect = |to: &str| format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n");
+    let redirect =
+        |to: &str| format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n");
     let (got, _) = ask("", &[&redirect("/y")]).await;
     assert_eq!(got, "absent: status 302 Found, wanted 200-299");
-    let (got, heard) = ask("#redirects=1,bearer=t0k3n,header=X-A: 1", &[&redirect("/y"), &answer("200 OK", "")]).await;
-    assert_eq!(got, "ready: 200 OK");
-    assert!(heard[1].starts_with("GET /y ") && heard[1].contains("Bearer t0k3n") && heard[1].contains("x-a: 1"), "{}", heard[1]);
     let (got, heard) =
-        ask("#redirects=1,bearer=t0k3n,header=X-A: 1", &[&redirect("http://localhost:PORT/y"), &answer("200 OK", "")]).await;
+        ask("#redirects=1,bearer=t0k3n,header=X-A: 1", &[&redirect("/y"), &answer("200 OK", "")])
+            .await;
     assert_eq!(got, "ready: 200 OK");
-    assert!(!heard[1].contains("t0k3n") && !heard[1].to_lowercase().contains("x-a"), "{}", heard[1]);
+    assert!(
+        heard[1].starts_with("GET /y ")
+            && heard[1].contains("Bearer t0k3n")
+            && heard[1].contains("x-a: 1"),
+        "{}",
+        heard[1]
+    );
+    let (got, heard) = ask(
+        "#redirects=1,bearer=t0k3n,header=X-A: 1",
+        &[&redirect("http://localhost:PORT/y"), &answer("200 OK", "")],
+    )
+    .await;
+    assert_eq!(got, "ready: 200 OK");
+    assert!(
+        !heard[1].contains("t0k3n") && !heard[1].to_lowercase().contains("x-a"),
+        "{}",
+        heard[1]
+    );
     let (got, _) = ask("#redirects=1", &[&redirect("/y"), &redirect("/z")]).await;
     assert_eq!(got, "absent: status 302 Found, wanted 200-299");
     let (got, _) = ask("#redirects=1", &[&redirect("file:///etc/passwd")]).await;
@@ -170,16 +206,22 @@ async fn a_redirect_is_followed_only_where_asked_and_credentials_stay_at_home() 
 
 #[tokio::test]
 async fn a_proxy_is_told_the_whole_url_and_asked_for_a_tunnel_to_https() {
-    let (port, serve) = server(vec![answer("200 OK", ""), "HTTP/1.1 503 x\r\n\r\n".to_owned()]).await;
+    let (port, serve) =
+        server(vec![answer("200 OK", ""), "HTTP/1.1 503 x\r\n\r\n".to_owned()]).await;
     let text = format!("http://api.test/x#proxy=http://u:p@127.0.0.1:{port}");
     assert_eq!(ask_spec(&spec(&text)).await, "ready: 200 OK");
     let text = format!("https://api.test/x#insecure,proxy=127.0.0.1:{port}");
-    let want = format!("connect: the proxy gives no tunnel: 503 Service Unavailable (127.0.0.1:{port})");
+    let want =
+        format!("connect: the proxy gives no tunnel: 503 Service Unavailable (127.0.0.1:{port})");
     assert_eq!(ask_spec(&spec(&text)).await, want);
     let heard = serve.await.unwrap();
     assert!(heard[0].starts_with("GET http://api.test/x HTTP/1.1\r\n"), "{}", heard[0]);
     assert!(heard[0].contains("proxy-authorization: Basic dTpw"), "{}", heard[0]);
-    assert!(heard[1].starts_with("CONNECT api.test:443 HTTP/1.1\r\nHost: api.test:443\r\n"), "{}", heard[1]);
+    assert!(
+        heard[1].starts_with("CONNECT api.test:443 HTTP/1.1\r\nHost: api.test:443\r\n"),
+        "{}",
+        heard[1]
+    );
 }
 
 #[test]
@@ -187,20 +229,41 @@ fn what_is_wrong_on_our_side_is_said_before_the_first_attempt_and_without_values
     for (text, want) in [
         ("http:///x", "api: http: needs a host, e.g. https://api/ready"),
         ("http+unix://a/x", "api: http+unix: needs a host, e.g. http+unix://%2Frun%2Fx.sock/ready"),
-        ("http://a#status=2x", "api: status: is a status, a range or a class of them, joined by + (e.g. 200+204, 200-299, 2xx)"),
+        (
+            "http://a#status=2x",
+            "api: status: is a status, a range or a class of them, joined by + (e.g. 200+204, 200-299, 2xx)",
+        ),
         ("http://a#method=POST", "api: method: is GET or HEAD: a probe changes nothing"),
-        ("http://a#method=HEAD,match=x", "api: method: a response to HEAD has no body for match or json to look at"),
+        (
+            "http://a#method=HEAD,match=x",
+            "api: method: a response to HEAD has no body for match or json to look at",
+        ),
         ("http://a#header=secret", "api: header: is written Name: value"),
-        ("http://a#header=se cret: x", "api: header: is written Name: value, and this is not a header's name"),
+        (
+            "http://a#header=se cret: x",
+            "api: header: is written Name: value, and this is not a header's name",
+        ),
         ("http://a#header=A: b%0Ac", "api: header: the value of a holds a control character"),
         ("http://a#header=Connection: x", "api: header: connection is not yours to set"),
-        ("http://a#match=(", "api: match: not a regular expression: found open group without closing ')'"),
-        ("http://a#json=x", "api: json: is a JSON pointer, alone or with a value (e.g. /status==UP, /checks/0/ready)"),
+        (
+            "http://a#match=(",
+            "api: match: not a regular expression: found open group without closing ')'",
+        ),
+        (
+            "http://a#json=x",
+            "api: json: is a JSON pointer, alone or with a value (e.g. /status==UP, /checks/0/ready)",
+        ),
         ("http://a#redirects=x", "api: redirects: is a number from 0 to 50"),
         ("http://a#password=x", "api: password: needs a user"),
         ("http://u:p@a#bearer=x", "api: bearer: a user is given too; one is enough"),
-        ("http://a#bearer=x,header=Authorization: y", "api: bearer: the header Authorization is given too; one is enough"),
-        ("http://a#proxy=socks5://x", "api: proxy: is not the URL of an http:// proxy; others are not supported"),
+        (
+            "http://a#bearer=x,header=Authorization: y",
+            "api: bearer: the header Authorization is given too; one is enough",
+        ),
+        (
+            "http://a#proxy=socks5://x",
+            "api: proxy: is not the URL of an http:// proxy; others are not supported",
+        ),
         ("http://a#ca=/x", "api: ca: /x: no such file or directory"),
         ("http://a#insecure", "api: http: speaks no TLS; its keys belong to https:"),
     ] {

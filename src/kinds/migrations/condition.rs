@@ -58,7 +58,11 @@ impl Seen<'_> {
     pub fn decide(&self, condition: Condition) -> Decision {
         if self.tool.record == Record::Latest {
             if self.rows.len() > 1 {
-                return Decision::Wrong(format!("{} rows, where one is the whole record {}", self.rows.len(), self.place()));
+                return Decision::Wrong(format!(
+                    "{} rows, where one is the whole record {}",
+                    self.rows.len(),
+                    self.place()
+                ));
             }
             // One row is the whole record: while that is in doubt, so is everything.
             if let Some(row) = self.rows.iter().find(|row| row.state.is_failed()) {
@@ -83,9 +87,12 @@ impl Seen<'_> {
             Fate::Missing if ahead.is_some() => Fate::Done,
             fate => fate,
         };
-        let fates: Vec<(&str, Fate)> = wanted.list.iter().map(|want| (want.label.as_str(), fate(want))).collect();
+        let fates: Vec<(&str, Fate)> =
+            wanted.list.iter().map(|want| (want.label.as_str(), fate(want))).collect();
         let all = fates.len();
-        let of = |fate: Fate| fates.iter().filter(|(_, of)| *of == fate).map(|(label, _)| *label).collect::<Vec<_>>();
+        let of = |fate: Fate| {
+            fates.iter().filter(|(_, of)| *of == fate).map(|(label, _)| *label).collect::<Vec<_>>()
+        };
         let (failed, unfinished) = (of(Fate::Failed), of(Fate::Unfinished));
         let missing: Vec<String> = fates
             .iter()
@@ -104,12 +111,19 @@ impl Seen<'_> {
         }
         if !missing.is_empty() {
             let names = some_of(&missing);
-            let what = format!("{} {total} missing: {names}{} {}", missing.len(), self.at_work(), self.place());
+            let what = format!(
+                "{} {total} missing: {names}{} {}",
+                missing.len(),
+                self.at_work(),
+                self.place()
+            );
             return Decision::NotYet(Class::Absent, what, None);
         }
         let mut remarks = self.remarks(|row| !records.is_wanted(row, &wanted.list));
         if let Some(head) = ahead {
-            remarks.push_str(&format!("; the database is at {head}, which this directory does not know: ahead of it"));
+            remarks.push_str(&format!(
+                "; the database is at {head}, which this directory does not know: ahead of it"
+            ));
         }
         Decision::Ready(format!("{all} {total} applied {}{remarks}", self.place()))
     }
@@ -124,30 +138,45 @@ impl Seen<'_> {
         if self.tool.record == Record::Latest && !is_number(&key) {
             return Decision::Wrong(format!("version: is a number {}", self.place()));
         }
-        let mut want = Want { label: version.to_owned(), keys: vec![version.to_owned(), key], ..Want::default() };
+        let mut want = Want {
+            label: version.to_owned(),
+            keys: vec![version.to_owned(), key],
+            ..Want::default()
+        };
         // `20240101120000_name` where the table has the number alone.
         let digits = version.bytes().take_while(u8::is_ascii_digit).count();
         if self.tool.order == Order::Number && version[digits..].starts_with(['_', '-']) {
             want.keys.push((self.tool.key)(&version[..digits]));
         }
         let at_least = match self.tool.record {
-            Record::Latest => Some(format!("at {}, at least {version} is wanted", records.latest().unwrap_or("nothing"))),
+            Record::Latest => Some(format!(
+                "at {}, at least {version} is wanted",
+                records.latest().unwrap_or("nothing")
+            )),
             Record::Each | Record::Heads => None,
         };
         match records.fate(&want) {
             Fate::Done => {
-                let remarks = self.remarks(|row| !records.is_wanted(row, std::slice::from_ref(&want)));
+                let remarks =
+                    self.remarks(|row| !records.is_wanted(row, std::slice::from_ref(&want)));
                 let what = at_least.unwrap_or_else(|| format!("{version} is applied"));
                 Decision::Ready(format!("{what} {}{remarks}", self.place()))
             }
             Fate::Failed => self.failed(&[version], ""),
             Fate::Unfinished => self.unfinished(&[version], ""),
             fate @ (Fate::Missing | Fate::RolledBack) => {
-                let how = if fate == Fate::RolledBack { "is rolled back" } else { "is not applied" };
+                let how =
+                    if fate == Fate::RolledBack { "is rolled back" } else { "is not applied" };
                 let what = at_least.unwrap_or_else(|| format!("{version} {how}"));
                 let what = format!("{what}{} {}", self.at_work(), self.place());
-                let latest = records.latest().map(|latest| format!("the latest that is recorded is {latest}"));
-                Decision::NotYet(Class::Absent, what, Some(latest.unwrap_or_else(|| "nothing is recorded".to_owned())))
+                let latest = records
+                    .latest()
+                    .map(|latest| format!("the latest that is recorded is {latest}"));
+                Decision::NotYet(
+                    Class::Absent,
+                    what,
+                    Some(latest.unwrap_or_else(|| "nothing is recorded".to_owned())),
+                )
             }
         }
     }
@@ -177,9 +206,16 @@ impl Seen<'_> {
         if self.changing {
             return self.in_progress("the table has just changed");
         }
-        let applied = of(State::is_done).into_iter().filter(|key| *key != "0" && !key.starts_with('-')).count();
+        let applied = of(State::is_done)
+            .into_iter()
+            .filter(|key| *key != "0" && !key.starts_with('-'))
+            .count();
         if applied == 0 {
-            return Decision::NotYet(Class::Absent, format!("no migration is applied yet {}", self.place()), None);
+            return Decision::NotYet(
+                Class::Absent,
+                format!("no migration is applied yet {}", self.place()),
+                None,
+            );
         }
         let what = match (self.tool.record, records.latest()) {
             (Record::Latest, Some(latest)) => format!("at {latest}"),
@@ -187,12 +223,17 @@ impl Seen<'_> {
             (_, Some(latest)) => format!("{applied} applied, the latest {latest}"),
             (_, None) => format!("{applied} applied"),
         };
-        Decision::Ready(format!("{what}, none failed, nobody seen at work {}{}", self.place(), self.standby_remark()))
+        Decision::Ready(format!(
+            "{what}, none failed, nobody seen at work {}{}",
+            self.place(),
+            self.standby_remark()
+        ))
     }
 
     fn failed(&self, names: &[&str], total: &str) -> Decision {
         let live = self.held.iter().any(|held| matches!(held, Held::Live(_)));
-        let counted = if total.is_empty() { String::new() } else { format!("{} {total} ", names.len()) };
+        let counted =
+            if total.is_empty() { String::new() } else { format!("{} {total} ", names.len()) };
         let names = some_of(names);
         if live || self.changing {
             return self.in_progress(&format!("{names}, and a migrator is at work"));
@@ -203,10 +244,17 @@ impl Seen<'_> {
     }
 
     fn unfinished(&self, names: &[&str], total: &str) -> Decision {
-        let counted = if total.is_empty() { String::new() } else { format!("{} {total} ", names.len()) };
-        let what = format!("in progress: {counted}begun and not finished: {}{} {}", some_of(names), self.at_work(), self.place());
+        let counted =
+            if total.is_empty() { String::new() } else { format!("{} {total} ", names.len()) };
+        let what = format!(
+            "in progress: {counted}begun and not finished: {}{} {}",
+            some_of(names),
+            self.at_work(),
+            self.place()
+        );
         let live = self.held.iter().any(|held| matches!(held, Held::Live(_)));
-        let hint = (!live).then(|| "nobody holds the tool's lock: the migrator may have been killed".to_owned());
+        let hint = (!live)
+            .then(|| "nobody holds the tool's lock: the migrator may have been killed".to_owned());
         Decision::NotYet(Class::Absent, what, hint)
     }
 
@@ -231,7 +279,12 @@ impl Seen<'_> {
     fn remarks(&self, unwanted: impl Fn(&Row) -> bool) -> String {
         let mut remarks = String::new();
         for (state, word) in [(State::Failed, "failed"), (State::Unfinished, "unfinished")] {
-            let keys: Vec<_> = self.rows.iter().filter(|row| row.state == state && unwanted(row)).map(|row| &row.key).collect();
+            let keys: Vec<_> = self
+                .rows
+                .iter()
+                .filter(|row| row.state == state && unwanted(row))
+                .map(|row| &row.key)
+                .collect();
             if !keys.is_empty() {
                 remarks.push_str(&format!("; not wanted and {word}: {}", some_of(&keys)));
             }
@@ -250,7 +303,11 @@ impl Seen<'_> {
     }
 
     fn standby_remark(&self) -> &'static str {
-        if self.standby { "; on a standby, which may lag and shows no locks of its primary" } else { "" }
+        if self.standby {
+            "; on a standby, which may lag and shows no locks of its primary"
+        } else {
+            ""
+        }
     }
 }
 

@@ -24,7 +24,10 @@ fn seen(tool: &str, rows: &[&str]) -> Seen<'static> {
 }
 
 fn wanted(keys: &[&str]) -> Wanted {
-    Wanted { list: keys.iter().map(|key| Want::new(format!("{key}_x"), *key)).collect(), graph: None }
+    Wanted {
+        list: keys.iter().map(|key| Want::new(format!("{key}_x"), *key)).collect(),
+        graph: None,
+    }
 }
 
 /// The class and the message.
@@ -43,20 +46,75 @@ fn live() -> Vec<Held> {
 #[test]
 fn a_directory_wants_each_of_its_migrations_and_no_other() {
     for (tool, rows, keys, want) in [
-        ("rails", &["1", "2", "3"][..], &["1", "2"][..], "ready: 2 of 2 migrations applied (rails, public.t)"),
+        (
+            "rails",
+            &["1", "2", "3"][..],
+            &["1", "2"][..],
+            "ready: 2 of 2 migrations applied (rails, public.t)",
+        ),
         ("rails", &["1"], &["1", "2"], "absent: 1 of 2 migrations missing: 2_x (rails, public.t)"),
         ("rails", &["001"], &["1"], "ready: 1 of 1 migrations applied (rails, public.t)"),
         ("dbmate", &["1"], &["001"], "absent: 1 of 1 migrations missing: 001_x (dbmate, public.t)"),
-        ("rails", &[], &["1", "2", "3", "4", "5"], "absent: 5 of 5 migrations missing: 1_x, 2_x, 3_x, 2 more (rails, public.t)"),
-        ("goose", &["1|reverted"], &["1"], "absent: 1 of 1 migrations missing: 1_x (rolled back) (goose, public.t)"),
-        ("prisma", &["a|rolled back", "a"], &["a"], "ready: 1 of 1 migrations applied (prisma, public.t)"),
-        ("prisma", &["a|rolled back", "a|failed"], &["a"], "failed: 1 of 1 migrations FAILED: a_x (prisma, public.t)"),
-        ("flyway", &["1|baseline", "1.2"], &["0.9", "1", "1.2"], "ready: 3 of 3 migrations applied (flyway, public.t)"),
-        ("flyway", &["1|baseline", "1.2"], &["1.10"], "absent: 1 of 1 migrations missing: 1.10_x (flyway, public.t)"),
-        ("golang-migrate", &["3"], &["1", "2", "3"], "ready: 3 of 3 migrations applied (golang-migrate, public.t)"),
-        ("golang-migrate", &["2"], &["1", "2", "3"], "absent: 1 of 3 migrations missing: 3_x (golang-migrate, public.t)"),
-        ("golang-migrate", &["9|dirty"], &["1"], "failed: FAILED: 9 is dirty (golang-migrate, public.t)"),
-        ("tern", &["1", "2"], &["1"], "config: 2 rows, where one is the whole record (tern, public.t)"),
+        (
+            "rails",
+            &[],
+            &["1", "2", "3", "4", "5"],
+            "absent: 5 of 5 migrations missing: 1_x, 2_x, 3_x, 2 more (rails, public.t)",
+        ),
+        (
+            "goose",
+            &["1|reverted"],
+            &["1"],
+            "absent: 1 of 1 migrations missing: 1_x (rolled back) (goose, public.t)",
+        ),
+        (
+            "prisma",
+            &["a|rolled back", "a"],
+            &["a"],
+            "ready: 1 of 1 migrations applied (prisma, public.t)",
+        ),
+        (
+            "prisma",
+            &["a|rolled back", "a|failed"],
+            &["a"],
+            "failed: 1 of 1 migrations FAILED: a_x (prisma, public.t)",
+        ),
+        (
+            "flyway",
+            &["1|baseline", "1.2"],
+            &["0.9", "1", "1.2"],
+            "ready: 3 of 3 migrations applied (flyway, public.t)",
+        ),
+        (
+            "flyway",
+            &["1|baseline", "1.2"],
+            &["1.10"],
+            "absent: 1 of 1 migrations missing: 1.10_x (flyway, public.t)",
+        ),
+        (
+            "golang-migrate",
+            &["3"],
+            &["1", "2", "3"],
+            "ready: 3 of 3 migrations applied (golang-migrate, public.t)",
+        ),
+        (
+            "golang-migrate",
+            &["2"],
+            &["1", "2", "3"],
+            "absent: 1 of 3 migrations missing: 3_x (golang-migrate, public.t)",
+        ),
+        (
+            "golang-migrate",
+            &["9|dirty"],
+            &["1"],
+            "failed: FAILED: 9 is dirty (golang-migrate, public.t)",
+        ),
+        (
+            "tern",
+            &["1", "2"],
+            &["1"],
+            "config: 2 rows, where one is the whole record (tern, public.t)",
+        ),
         ("tern", &["0"], &["1"], "absent: 1 of 1 migrations missing: 1_x (tern, public.t)"),
     ] {
         let keys = wanted(keys);
@@ -76,7 +134,11 @@ fn what_is_not_wanted_is_mentioned_and_does_not_block() {
     );
     seen.rows.truncate(1);
     seen.standby = true;
-    seen.held = vec![Held::Row { holder: "host".to_owned(), table: "public.l".to_owned(), release: "unlock" }];
+    seen.held = vec![Held::Row {
+        holder: "host".to_owned(),
+        table: "public.l".to_owned(),
+        release: "unlock",
+    }];
     assert_eq!(
         said(seen.decide(Condition::Version("a", None))),
         "ready: a is applied (prisma, public.t); locked by host, as public.l says; on a standby, which may lag and shows no \
@@ -91,7 +153,10 @@ fn a_failure_with_a_migrator_at_work_is_in_progress() {
         let seen = Seen { held, changing, ..seen("golang-migrate", &["1|dirty"]) };
         for condition in [Condition::Dir(&keys), Condition::Version("1", None), Condition::Clean] {
             let said = said(seen.decide(condition));
-            assert!(said.starts_with("absent: in progress: 1 is dirty, and a migrator is at work"), "{said}");
+            assert!(
+                said.starts_with("absent: in progress: 1 is dirty, and a migrator is at work"),
+                "{said}"
+            );
         }
     }
 }
@@ -106,15 +171,40 @@ fn a_version_is_a_member_or_where_one_row_is_all_a_minimum() {
             "20240101120000_create_users",
             "ready: 20240101120000_create_users is applied (rails, public.t)",
         ),
-        ("golang-migrate", &["5"], "3", "ready: at 5, at least 3 is wanted (golang-migrate, public.t)"),
-        ("golang-migrate", &["2"], "3", "absent: at 2, at least 3 is wanted (golang-migrate, public.t)"),
-        ("golang-migrate", &[], "3", "absent: at nothing, at least 3 is wanted (golang-migrate, public.t)"),
+        (
+            "golang-migrate",
+            &["5"],
+            "3",
+            "ready: at 5, at least 3 is wanted (golang-migrate, public.t)",
+        ),
+        (
+            "golang-migrate",
+            &["2"],
+            "3",
+            "absent: at 2, at least 3 is wanted (golang-migrate, public.t)",
+        ),
+        (
+            "golang-migrate",
+            &[],
+            "3",
+            "absent: at nothing, at least 3 is wanted (golang-migrate, public.t)",
+        ),
         ("golang-migrate", &["2"], "x", "config: version: is a number (golang-migrate, public.t)"),
         ("flyway", &["2|baseline"], "1.5", "ready: 1.5 is applied (flyway, public.t)"),
         ("flyway", &["1.0"], "1", "ready: 1 is applied (flyway, public.t)"),
         ("flyway", &["2"], "1.5", "absent: 1.5 is not applied (flyway, public.t)"),
-        ("django", &["shop.0002_x"], "shop.0002_x", "ready: shop.0002_x is applied (django, public.t)"),
-        ("liquibase", &["1::a::f.sql|applied|1::a|v1"], "v1", "ready: v1 is applied (liquibase, public.t)"),
+        (
+            "django",
+            &["shop.0002_x"],
+            "shop.0002_x",
+            "ready: shop.0002_x is applied (django, public.t)",
+        ),
+        (
+            "liquibase",
+            &["1::a::f.sql|applied|1::a|v1"],
+            "v1",
+            "ready: v1 is applied (liquibase, public.t)",
+        ),
         (
             "sequel",
             &["20240101_add_n.rb|applied|20240101"],
@@ -124,14 +214,22 @@ fn a_version_is_a_member_or_where_one_row_is_all_a_minimum() {
         ("prisma", &["a|failed"], "a", "failed: FAILED: a (prisma, public.t)"),
         ("alembic", &["b"], "a", "absent: a is not applied (alembic, public.t)"),
     ] {
-        assert_eq!(said(seen(tool, rows).decide(Condition::Version(version, None))), want, "{tool} {version}");
+        assert_eq!(
+            said(seen(tool, rows).decide(Condition::Version(version, None))),
+            want,
+            "{tool} {version}"
+        );
     }
 }
 
 #[test]
 fn clean_is_something_applied_nothing_failed_and_nobody_at_work() {
     for (tool, rows, want) in [
-        ("rails", &["1", "10", "9"][..], "ready: 3 applied, the latest 10, none failed, nobody seen at work (rails, public.t)"),
+        (
+            "rails",
+            &["1", "10", "9"][..],
+            "ready: 3 applied, the latest 10, none failed, nobody seen at work (rails, public.t)",
+        ),
         ("rails", &[], "absent: no migration is applied yet (rails, public.t)"),
         ("goose", &["1|reverted"], "absent: no migration is applied yet (goose, public.t)"),
         ("tern", &["0"], "absent: no migration is applied yet (tern, public.t)"),
@@ -142,19 +240,39 @@ fn clean_is_something_applied_nothing_failed_and_nobody_at_work() {
             &["a|rolled back", "a"],
             "ready: 1 applied, the latest a, none failed, nobody seen at work (prisma, public.t)",
         ),
-        ("prisma", &["a", "b|unfinished"], "absent: in progress: begun and not finished: b (prisma, public.t)"),
-        ("alembic", &["x", "y"], "ready: at x, y, none failed, nobody seen at work (alembic, public.t)"),
+        (
+            "prisma",
+            &["a", "b|unfinished"],
+            "absent: in progress: begun and not finished: b (prisma, public.t)",
+        ),
+        (
+            "alembic",
+            &["x", "y"],
+            "ready: at x, y, none failed, nobody seen at work (alembic, public.t)",
+        ),
         ("flyway", &["1|marker"], "absent: no migration is applied yet (flyway, public.t)"),
     ] {
         assert_eq!(said(seen(tool, rows).decide(Condition::Clean)), want, "{tool} {rows:?}");
     }
     let busy = Seen { held: live(), ..seen("rails", &["1"]) };
-    assert_eq!(said(busy.decide(Condition::Clean)), "absent: in progress: its advisory lock is held (rails, public.t)");
+    assert_eq!(
+        said(busy.decide(Condition::Clean)),
+        "absent: in progress: its advisory lock is held (rails, public.t)"
+    );
     let moving = Seen { changing: true, ..seen("rails", &["1"]) };
-    assert_eq!(said(moving.decide(Condition::Clean)), "absent: in progress: the table has just changed (rails, public.t)");
-    let row = Held::Row { holder: "vm since 1".to_owned(), table: "public.l".to_owned(), release: "unlock" };
+    assert_eq!(
+        said(moving.decide(Condition::Clean)),
+        "absent: in progress: the table has just changed (rails, public.t)"
+    );
+    let row = Held::Row {
+        holder: "vm since 1".to_owned(),
+        table: "public.l".to_owned(),
+        release: "unlock",
+    };
     let stale = Seen { held: vec![row], ..seen("liquibase", &["1"]) };
-    let Decision::NotYet(Class::Absent, what, hint) = stale.decide(Condition::Clean) else { panic!("it blocks") };
+    let Decision::NotYet(Class::Absent, what, hint) = stale.decide(Condition::Clean) else {
+        panic!("it blocks")
+    };
     assert_eq!(what, "locked by vm since 1, as public.l says (liquibase, public.t)");
     assert_eq!(hint.unwrap(), "a migrator is at work, or was killed; unlock");
 }
@@ -193,15 +311,24 @@ fn heads_stand_for_everything_that_they_come_after() {
         assert!(said.starts_with(want), "{heads:?}: {said}");
     }
     let graph = Some(&wanted);
-    assert_eq!(said(seen("alembic", &["m"]).decide(Condition::Version("a1", graph))), "ready: a1 is applied (alembic, public.t)");
-    assert!(said(seen("alembic", &["a2"]).decide(Condition::Version("b1", graph))).starts_with("absent: b1 is not applied"));
+    assert_eq!(
+        said(seen("alembic", &["m"]).decide(Condition::Version("a1", graph))),
+        "ready: a1 is applied (alembic, public.t)"
+    );
+    assert!(
+        said(seen("alembic", &["a2"]).decide(Condition::Version("b1", graph)))
+            .starts_with("absent: b1 is not applied")
+    );
 }
 
 #[test]
 fn a_squashed_migration_is_applied_when_all_that_it_replaces_are() {
-    let squashed = Want { or_all: vec!["s.1".to_owned(), "s.2".to_owned()], ..Want::new("s.1_2", "s.1_2") };
+    let squashed =
+        Want { or_all: vec!["s.1".to_owned(), "s.2".to_owned()], ..Want::new("s.1_2", "s.1_2") };
     let wanted = Wanted { list: vec![squashed], graph: None };
-    for (rows, ready) in [(&["s.1", "s.2"][..], true), (&["s.1_2"], true), (&["s.1"], false), (&[], false)] {
+    for (rows, ready) in
+        [(&["s.1", "s.2"][..], true), (&["s.1_2"], true), (&["s.1"], false), (&[], false)]
+    {
         let decision = seen("django", rows).decide(Condition::Dir(&wanted));
         assert_eq!(matches!(decision, Decision::Ready(_)), ready, "{rows:?}");
     }

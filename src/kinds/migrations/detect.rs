@@ -45,10 +45,13 @@ pub struct Relation {
 impl Relation {
     /// Reads a row of [`RELATIONS`].
     pub fn read(row: &[Option<String>]) -> Option<Self> {
-        let [Some(oid), Some(schema), Some(name), Some(usage), Some(select), Some(columns)] = row else {
+        let [Some(oid), Some(schema), Some(name), Some(usage), Some(select), Some(columns)] = row
+        else {
             return None;
         };
-        let column = |line: &str| line.rsplit_once(':').map(|(name, typname)| (name.to_owned(), typname.to_owned()));
+        let column = |line: &str| {
+            line.rsplit_once(':').map(|(name, typname)| (name.to_owned(), typname.to_owned()))
+        };
         Some(Self {
             oid: oid.clone(),
             schema: schema.clone(),
@@ -109,7 +112,9 @@ impl Search {
         for tool in self.entries.iter().map(|entry| &entry.tool).chain(TOOLS) {
             let table = self.table.as_ref().map_or(tool.table, |table| table.table.as_str());
             names.push(tool.table.to_owned());
-            names.extend(tool.sibling.into_iter().chain(tool.reads.iter().copied()).map(str::to_owned));
+            names.extend(
+                tool.sibling.into_iter().chain(tool.reads.iter().copied()).map(str::to_owned),
+            );
             names.extend(tool.locks.iter().filter_map(|lock| lock_table(lock, table)));
         }
         names.retain(|name| !name.is_empty());
@@ -132,10 +137,13 @@ impl Search {
         // A tool that changed its table leaves the old one behind.
         let superseded = |(place, relation): &(usize, &Relation)| {
             candidates.iter().any(|(other, beside)| {
-                other < place && self.name(*other) == self.name(*place) && beside.schema == relation.schema
+                other < place
+                    && self.name(*other) == self.name(*place)
+                    && beside.schema == relation.schema
             })
         };
-        let remaining: Vec<_> = candidates.iter().filter(|candidate| !superseded(candidate)).copied().collect();
+        let remaining: Vec<_> =
+            candidates.iter().filter(|candidate| !superseded(candidate)).copied().collect();
         match (remaining.as_slice(), strange.first()) {
             ([(place, relation)], _) => match self.entries[*place].tool.refused {
                 None => Found::Table(*place, relation),
@@ -148,9 +156,16 @@ impl Search {
             ([], None) => Found::None(self.looked_for(path), self.others(relations, path)),
             ([], Some(relation)) => Found::Unclear(self.mistake(relation, path)),
             (several, _) => {
-                let names: Vec<_> =
-                    several.iter().map(|(place, relation)| format!("{} ({})", relation.full_name(), self.name(*place))).collect();
-                Found::Unclear(format!("several migration tables: {}; say which by tool= or table=", names.join(", ")))
+                let names: Vec<_> = several
+                    .iter()
+                    .map(|(place, relation)| {
+                        format!("{} ({})", relation.full_name(), self.name(*place))
+                    })
+                    .collect();
+                Found::Unclear(format!(
+                    "several migration tables: {}; say which by tool= or table=",
+                    names.join(", ")
+                ))
             }
         }
     }
@@ -160,7 +175,12 @@ impl Search {
     }
 
     /// The entry whose table this is.
-    fn entry_of(&self, relation: &Relation, relations: &[Relation], path: &[String]) -> Option<usize> {
+    fn entry_of(
+        &self,
+        relation: &Relation,
+        relations: &[Relation],
+        path: &[String],
+    ) -> Option<usize> {
         if let Some(column) = &self.column {
             let has = relation.columns.iter().any(|(name, _)| name == column);
             return (self.is_named(relation, path) && has).then_some(0);
@@ -170,11 +190,15 @@ impl Search {
             tool.shape.fits(&relation.columns) && self.is_place_of(tool, relation, path)
         };
         let mut fitting: Vec<usize> = (0..self.entries.len()).filter(fits).collect();
-        if self.table.is_some() && fitting.iter().any(|place| self.entries[*place].tool.table == relation.name) {
+        if self.table.is_some()
+            && fitting.iter().any(|place| self.entries[*place].tool.table == relation.name)
+        {
             fitting.retain(|place| self.entries[*place].tool.table == relation.name);
         }
         let has_sibling = |place: &usize| match self.entries[*place].tool.sibling {
-            Some(sibling) => relations.iter().any(|other| other.schema == relation.schema && other.name == sibling),
+            Some(sibling) => relations
+                .iter()
+                .any(|other| other.schema == relation.schema && other.name == sibling),
             None => true,
         };
         fitting.iter().find(|place| has_sibling(place)).or(fitting.first()).copied()
@@ -192,7 +216,9 @@ impl Search {
                 relation.schema == *schema && relation.name == *table && may_be_there
             }
             Some(TableName { schema: None, table }) => {
-                relation.name == *table && (tool.home.has(&relation.schema, path) || Home::SearchPath.has(&relation.schema, path))
+                relation.name == *table
+                    && (tool.home.has(&relation.schema, path)
+                        || Home::SearchPath.has(&relation.schema, path))
             }
             None => relation.name == tool.table && tool.home.has(&relation.schema, path),
         }
@@ -210,9 +236,17 @@ impl Search {
     ///
     /// Another tool's is a mistake only where no other table can be meant: it may serve somebody else.
     fn is_strange(&self, relation: &Relation, path: &[String]) -> bool {
-        let is_theirs = TOOLS.iter().any(|tool| tool.table == relation.name && tool.shape.fits(&relation.columns));
+        let is_theirs = TOOLS
+            .iter()
+            .any(|tool| tool.table == relation.name && tool.shape.fits(&relation.columns));
         match is_theirs && self.column.is_none() {
-            true => !self.entries.is_empty() && self.entries.iter().all(|entry| self.is_place_of(&entry.tool, relation, path)),
+            true => {
+                !self.entries.is_empty()
+                    && self
+                        .entries
+                        .iter()
+                        .all(|entry| self.is_place_of(&entry.tool, relation, path))
+            }
             false => self.is_named(relation, path),
         }
     }
@@ -221,11 +255,21 @@ impl Search {
     fn mistake(&self, relation: &Relation, path: &[String]) -> String {
         let table = relation.full_name();
         if let Some(column) = &self.column {
-            return format!("{table} has no column {} (it has {})", shown(column), relation.columns_shown());
+            return format!(
+                "{table} has no column {} (it has {})",
+                shown(column),
+                relation.columns_shown()
+            );
         }
-        let meant: Vec<&Entry> =
-            self.entries.iter().filter(|entry| self.is_place_of(&entry.tool, relation, path)).take(2).collect();
-        let theirs = TOOLS.iter().find(|tool| tool.table == relation.name && tool.shape.fits(&relation.columns));
+        let meant: Vec<&Entry> = self
+            .entries
+            .iter()
+            .filter(|entry| self.is_place_of(&entry.tool, relation, path))
+            .take(2)
+            .collect();
+        let theirs = TOOLS
+            .iter()
+            .find(|tool| tool.table == relation.name && tool.shape.fits(&relation.columns));
         match (theirs, meant.as_slice()) {
             (Some(theirs), [entry]) => {
                 let ours = &entry.tool;
@@ -238,11 +282,17 @@ impl Search {
                 format!("{table} is {}'s, but {why}", theirs.name)
             }
             (Some(theirs), [_, _, ..]) => {
-                format!("{table} is {}'s, but none of the files in dir is (such as {})", theirs.name, theirs.example)
+                format!(
+                    "{table} is {}'s, but none of the files in dir is (such as {})",
+                    theirs.name, theirs.example
+                )
             }
             _ => format!(
                 "{table} has columns that no {} has ({}): name the tool's own by table=, or this one's column by column=",
-                meant.first().filter(|_| meant.len() == 1).map_or("known tool's", |entry| entry.tool.name),
+                meant
+                    .first()
+                    .filter(|_| meant.len() == 1)
+                    .map_or("known tool's", |entry| entry.tool.name),
                 relation.columns_shown()
             ),
         }
@@ -255,7 +305,8 @@ impl Search {
             }
             Some(TableName { schema: None, table }) => shown(table),
             None => {
-                let mut tables: Vec<_> = self.entries.iter().map(|entry| shown(entry.tool.table)).collect();
+                let mut tables: Vec<_> =
+                    self.entries.iter().map(|entry| shown(entry.tool.table)).collect();
                 tables.dedup();
                 match tables.len() {
                     0..=4 => tables.join(", "),
@@ -293,22 +344,28 @@ impl Search {
         }
         let theirs = |relation: &Relation| {
             let fits = |tool: &&Tool| {
-                tool.table == relation.name && tool.home.has(&relation.schema, path) && tool.shape.fits(&relation.columns)
+                tool.table == relation.name
+                    && tool.home.has(&relation.schema, path)
+                    && tool.shape.fits(&relation.columns)
             };
             let tool = TOOLS.iter().find(fits)?;
             Some(format!("{} ({})", relation.full_name(), tool.name))
         };
         // Where a migrator has a search path of its own, ours does not lead to its table.
         let off_path = |relation: &&Relation| {
-            let ours = |tool: &Tool| tool.table == relation.name && tool.shape.fits(&relation.columns);
+            let ours =
+                |tool: &Tool| tool.table == relation.name && tool.shape.fits(&relation.columns);
             !path.contains(&relation.schema) && self.entries.iter().any(|entry| ours(&entry.tool))
         };
         if let Some(relation) = relations.iter().find(off_path) {
             let table = relation.full_name();
-            return Some(format!("there is {table}, which is not on the search path: if it is the one, say table={table}"));
+            return Some(format!(
+                "there is {table}, which is not on the search path: if it is the one, say table={table}"
+            ));
         }
         let others: Vec<_> = relations.iter().filter_map(theirs).take(3).collect();
-        (!others.is_empty()).then(|| format!("there is {}, which is not what is asked for", others.join(", ")))
+        (!others.is_empty())
+            .then(|| format!("there is {}, which is not what is asked for", others.join(", ")))
     }
 }
 

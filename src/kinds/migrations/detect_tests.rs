@@ -3,7 +3,9 @@ use crate::kinds::migrations::tools::named_tool;
 
 fn relation(full_name: &str, columns: &str) -> Relation {
     let (schema, name) = full_name.split_once('.').unwrap();
-    let column = |text: &str| text.split_once(' ').map(|(name, typname)| (name.to_owned(), typname.to_owned())).unwrap();
+    let column = |text: &str| {
+        text.split_once(' ').map(|(name, typname)| (name.to_owned(), typname.to_owned())).unwrap()
+    };
     Relation {
         oid: "1".to_owned(),
         schema: schema.to_owned(),
@@ -47,7 +49,10 @@ fn a_crowded_name_is_told_apart_by_its_columns() {
         (VERSIONS, "dbmate"),
     ] {
         let relations = [relation("public.schema_migrations", columns)];
-        assert_eq!(found(&search(TOOLS, None), &relations), format!("{want} public.schema_migrations"));
+        assert_eq!(
+            found(&search(TOOLS, None), &relations),
+            format!("{want} public.schema_migrations")
+        );
     }
     for (columns, want) in [
         ("id int4, timestamp int8, name varchar", "typeorm"),
@@ -68,7 +73,10 @@ fn rails_is_known_by_its_metadata_table_or_by_being_asked_for() {
     assert_eq!(found(&search(TOOLS, None), &both), "rails public.schema_migrations");
     assert_eq!(found(&search(TOOLS, None), &elsewhere), "dbmate public.schema_migrations");
     assert_eq!(found(&search(named_tool("rails"), None), &alone), "rails public.schema_migrations");
-    assert_eq!(found(&search(named_tool("dbmate"), None), &both), "dbmate public.schema_migrations");
+    assert_eq!(
+        found(&search(named_tool("dbmate"), None), &both),
+        "dbmate public.schema_migrations"
+    );
 }
 
 #[test]
@@ -76,30 +84,59 @@ fn only_the_search_path_and_a_tools_own_schema_count() {
     let supabase = [
         relation("auth.schema_migrations", VERSIONS),
         relation("realtime.schema_migrations", "version int8, inserted_at timestamp"),
-        relation("supabase_migrations.schema_migrations", "version text, statements _text, name text"),
+        relation(
+            "supabase_migrations.schema_migrations",
+            "version text, statements _text, name text",
+        ),
     ];
-    assert_eq!(found(&search(TOOLS, None), &supabase), "supabase supabase_migrations.schema_migrations");
-    let business = [relation("public.changes", "id int4, change text, project text"), relation("public.migrations", "bird text")];
-    assert!(found(&search(named_tool("sqitch"), None), &business).starts_with("none: changes in sqitch;"));
+    assert_eq!(
+        found(&search(TOOLS, None), &supabase),
+        "supabase supabase_migrations.schema_migrations"
+    );
+    let business = [
+        relation("public.changes", "id int4, change text, project text"),
+        relation("public.migrations", "bird text"),
+    ];
+    assert!(
+        found(&search(named_tool("sqitch"), None), &business)
+            .starts_with("none: changes in sqitch;")
+    );
     let drizzle = [relation("drizzle.__drizzle_migrations", "id int4, hash text, created_at int8")];
     assert_eq!(found(&search(TOOLS, None), &drizzle), "drizzle drizzle.__drizzle_migrations");
 }
 
 #[test]
 fn several_candidates_are_named_and_none_is_taken() {
-    let two = [relation("app.schema_migrations", VERSIONS), relation("public.schema_migrations", VERSIONS)];
+    let two = [
+        relation("app.schema_migrations", VERSIONS),
+        relation("public.schema_migrations", VERSIONS),
+    ];
     let want = "several migration tables: app.schema_migrations (dbmate), public.schema_migrations (dbmate); say which by tool= or table=";
     assert_eq!(found(&search(TOOLS, None), &two), want);
-    assert_eq!(found(&search(TOOLS, Some("app.schema_migrations")), &two), "dbmate app.schema_migrations");
-    let other =
-        [relation("public._sqlx_migrations", "version int8, success bool, checksum bytea, execution_time int8"), two[1].clone()];
-    assert!(found(&search(TOOLS, None), &other).starts_with("several migration tables: public._sqlx_migrations (sqlx), "));
+    assert_eq!(
+        found(&search(TOOLS, Some("app.schema_migrations")), &two),
+        "dbmate app.schema_migrations"
+    );
+    let other = [
+        relation(
+            "public._sqlx_migrations",
+            "version int8, success bool, checksum bytea, execution_time int8",
+        ),
+        two[1].clone(),
+    ];
+    assert!(
+        found(&search(TOOLS, None), &other)
+            .starts_with("several migration tables: public._sqlx_migrations (sqlx), ")
+    );
     assert_eq!(found(&search(named_tool("sqlx"), None), &other), "sqlx public._sqlx_migrations");
 }
 
 #[test]
 fn a_table_that_its_tool_has_replaced_is_passed_over() {
-    let both = [relation("public.schema_info", "version int4"), relation("public.schema_migrations", "filename text")];
+    let both = [
+        relation("public.schema_info", "version int4"),
+        relation("public.schema_migrations", "filename text"),
+    ];
     assert_eq!(found(&search(TOOLS, None), &both), "sequel public.schema_migrations");
     let numbered = named_tool("sequel").filter(|tool| tool.table == "schema_info");
     assert_eq!(found(&search(numbered, None), &both), "sequel public.schema_info");
@@ -126,13 +163,19 @@ fn a_mistake_is_named_as_what_it_is() {
     );
     let mut own = search([&crate::kinds::migrations::tools::UNKNOWN], Some("migrations"));
     own.column = Some("name".to_owned());
-    assert_eq!(found(&own, &unknown), "public.migrations has no column name (it has id int4, bird text)");
+    assert_eq!(
+        found(&own, &unknown),
+        "public.migrations has no column name (it has id int4, bird text)"
+    );
 }
 
 #[test]
 fn an_unknown_table_beside_a_known_one_is_no_mistake() {
     let both = [
-        relation("public.knex_migrations", "id int4, name varchar, batch int4, migration_time timestamptz"),
+        relation(
+            "public.knex_migrations",
+            "id int4, name varchar, batch int4, migration_time timestamptz",
+        ),
         relation("public.migrations", "id int4, bird text"),
     ];
     assert_eq!(found(&search(TOOLS, None), &both), "knex public.knex_migrations");
@@ -140,22 +183,33 @@ fn an_unknown_table_beside_a_known_one_is_no_mistake() {
 
 #[test]
 fn unsound_tools_are_refused_with_the_reason() {
-    let bun = [relation("public.bun_migrations", "id int8, name varchar, group_id int8, migrated_at timestamptz")];
+    let bun = [relation(
+        "public.bun_migrations",
+        "id int8, name varchar, group_id int8, migrated_at timestamptz",
+    )];
     assert_eq!(
         found(&search(TOOLS, None), &bun),
         "public.bun_migrations is bun's: it records a migration before running it, so that a row proves nothing; \
          use postgres: with a query instead"
     );
     let gormigrate = [relation("public.migrations", "id varchar")];
-    assert!(found(&search(TOOLS, None), &gormigrate).starts_with("public.migrations is gormigrate's: "));
+    assert!(
+        found(&search(TOOLS, None), &gormigrate).starts_with("public.migrations is gormigrate's: ")
+    );
 }
 
 #[test]
 fn what_is_looked_for_is_told_and_so_is_what_is_there_instead() {
-    assert_eq!(found(&search(named_tool("rails"), None), &[]), "none: schema_migrations in app, public; ");
+    assert_eq!(
+        found(&search(named_tool("rails"), None), &[]),
+        "none: schema_migrations in app, public; "
+    );
     assert_eq!(found(&search(named_tool("sequel"), Some("x.y")), &[]), "none: x.y; ");
     let all = found(&search(TOOLS, None), &[]);
-    assert!(all.starts_with("none: the tables of ") && all.ends_with(" tools in app, public; "), "{all}");
+    assert!(
+        all.starts_with("none: the tables of ") && all.ends_with(" tools in app, public; "),
+        "{all}"
+    );
     let liquibase = [relation(
         "public.databasechangelog",
         "id varchar, author varchar, filename varchar, exectype varchar, orderexecuted int4",
@@ -178,5 +232,8 @@ fn a_table_that_the_search_path_does_not_lead_to_is_pointed_out() {
 fn the_tools_own_table_under_another_name_is_known_by_tool_or_columns() {
     let own = [relation("app.history", "version int8, dirty bool")];
     assert_eq!(found(&search(TOOLS, Some("app.history")), &own), "golang-migrate app.history");
-    assert_eq!(found(&search(named_tool("golang-migrate"), Some("history")), &own), "golang-migrate app.history");
+    assert_eq!(
+        found(&search(named_tool("golang-migrate"), Some("history")), &own),
+        "golang-migrate app.history"
+    );
 }

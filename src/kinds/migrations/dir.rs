@@ -34,14 +34,23 @@ impl Listing {
     /// No match, several matches (named), no directory, unreadable.
     pub fn read(pattern: &str) -> Result<Self, String> {
         let dir = find(pattern)?;
-        let mut listing = Self { root: fs::canonicalize(&dir).unwrap_or(dir.clone()), files: Vec::new() };
-        listing.walk(&dir, "", 0, &mut HashSet::new()).map_err(|what| format!("{}: {what}", dir.display()))?;
+        let mut listing =
+            Self { root: fs::canonicalize(&dir).unwrap_or(dir.clone()), files: Vec::new() };
+        listing
+            .walk(&dir, "", 0, &mut HashSet::new())
+            .map_err(|what| format!("{}: {what}", dir.display()))?;
         listing.files.sort();
         Ok(listing)
     }
 
     /// `seen` holds the directories by device and inode, so that a link to one of them is not gone into again.
-    fn walk(&mut self, dir: &Path, prefix: &str, depth: usize, seen: &mut HashSet<(u64, u64)>) -> Result<(), String> {
+    fn walk(
+        &mut self,
+        dir: &Path,
+        prefix: &str,
+        depth: usize,
+        seen: &mut HashSet<(u64, u64)>,
+    ) -> Result<(), String> {
         let metadata = fs::metadata(dir).map_err(|e| describe(&e))?;
         if !metadata.is_dir() {
             return Err("is not a directory".to_owned());
@@ -67,7 +76,9 @@ impl Listing {
                 _ => {}
             }
             if self.files.len() > MAX_FILES {
-                return Err(format!("holds more than {MAX_FILES} files, which no directory of migrations does"));
+                return Err(format!(
+                    "holds more than {MAX_FILES} files, which no directory of migrations does"
+                ));
             }
         }
         Ok(())
@@ -88,7 +99,8 @@ impl Listing {
             Some(full) => read_bytes(full, MAX_READ),
             None => Err("its path is not UTF-8".to_owned()),
         };
-        String::from_utf8(bytes.map_err(|what| format!("{path}: {what}"))?).map_err(|_| format!("{path}: not UTF-8"))
+        String::from_utf8(bytes.map_err(|what| format!("{path}: {what}"))?)
+            .map_err(|_| format!("{path}: not UTF-8"))
     }
 
     /// The name of the directory that holds `path`, `above` levels higher; beyond our own directory too.
@@ -120,11 +132,16 @@ fn find(pattern: &str) -> Result<PathBuf, String> {
         [] => Err(format!("{pattern}: matches no directory")),
         [only] => Ok(only.clone()),
         several => {
-            let mut names: Vec<_> = several.iter().take(NAMED).map(|path| path.display().to_string()).collect();
+            let mut names: Vec<_> =
+                several.iter().take(NAMED).map(|path| path.display().to_string()).collect();
             if several.len() > NAMED {
                 names.push(format!("{} more", several.len() - NAMED));
             }
-            Err(format!("{pattern}: matches {} directories, and one is wanted: {}", several.len(), names.join(", ")))
+            Err(format!(
+                "{pattern}: matches {} directories, and one is wanted: {}",
+                several.len(),
+                names.join(", ")
+            ))
         }
     }
 }
@@ -230,19 +247,33 @@ mod tests {
     fn one_directory_is_found_and_several_are_named() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().to_str().unwrap().to_owned();
-        for path in ["ruby/3.2.0/gems/director-1/db/migrations", "ruby/3.2.0/gems/agent-1/db/migrations", "[odd]/x"] {
+        for path in [
+            "ruby/3.2.0/gems/director-1/db/migrations",
+            "ruby/3.2.0/gems/agent-1/db/migrations",
+            "[odd]/x",
+        ] {
             fs::create_dir_all(dir.path().join(path)).unwrap();
         }
         fs::write(dir.path().join("ruby/3.2.0/gems/director-1/db/migrations/1_a.rb"), "").unwrap();
-        let read = |pattern: &str| Listing::read(&format!("{root}/{pattern}")).map(|listing| listing.files);
+        let read = |pattern: &str| {
+            Listing::read(&format!("{root}/{pattern}")).map(|listing| listing.files)
+        };
         assert_eq!(read("ruby/*/gems/director-*/db/migrations").unwrap(), ["1_a.rb"]);
         assert_eq!(read("[odd]").unwrap(), Vec::<String>::new());
         let several = read("ruby/*/gems/*/db/migrations").unwrap_err();
         assert!(several.contains("matches 2 directories, and one is wanted: "), "{several}");
-        assert!(several.contains("agent-1/db/migrations, ") && several.contains("director-1/db/migrations"), "{several}");
+        assert!(
+            several.contains("agent-1/db/migrations, ")
+                && several.contains("director-1/db/migrations"),
+            "{several}"
+        );
         assert!(read("ruby/*/none").unwrap_err().ends_with("matches no directory"));
         assert!(read("none").unwrap_err().ends_with("none: no such file or directory"));
-        assert!(read("ruby/3.2.0/gems/director-1/db/migrations/1_a.rb").unwrap_err().ends_with("is not a directory"));
+        assert!(
+            read("ruby/3.2.0/gems/director-1/db/migrations/1_a.rb")
+                .unwrap_err()
+                .ends_with("is not a directory")
+        );
     }
 
     #[test]

@@ -27,7 +27,14 @@ pub fn documented() -> Vec<Documented> {
 }
 
 fn of(name: &'static str) -> Documented {
-    let mut tool = Documented { name, tables: vec![], files: vec![], states: vec![], at_work: vec![], unknown: vec![] };
+    let mut tool = Documented {
+        name,
+        tables: vec![],
+        files: vec![],
+        states: vec![],
+        at_work: vec![],
+        unknown: vec![],
+    };
     for entry in TOOLS.iter().filter(|entry| entry.name == name) {
         add(&mut tool.tables, table(entry));
         if !matches!(entry.files, Files::Undefined(_)) && !entry.example.is_empty() {

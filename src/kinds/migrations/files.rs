@@ -36,8 +36,10 @@ impl Wanted {
 
     /// Reads a directory of which nothing is known: a migration is recorded by its file's name, with the extension or without.
     pub fn by_file_name(listing: &Listing) -> Self {
-        let list =
-            listing.flat().map(|name| Want { keys: vec![name.to_owned(), stem(name).to_owned()], ..Want::new(stem(name), "") });
+        let list = listing.flat().map(|name| Want {
+            keys: vec![name.to_owned(), stem(name).to_owned()],
+            ..Want::new(stem(name), "")
+        });
         Self { list: list.collect(), graph: None }
     }
 }
@@ -46,7 +48,13 @@ fn compile(pattern: &str) -> Result<Regex, String> {
     Regex::new(pattern).map_err(|e| e.to_string())
 }
 
-fn named(listing: &Listing, scope: Scope, pattern: &Regex, except: Option<&Regex>, key: fn(&str) -> String) -> Vec<Want> {
+fn named(
+    listing: &Listing,
+    scope: Scope,
+    pattern: &Regex,
+    except: Option<&Regex>,
+    key: fn(&str) -> String,
+) -> Vec<Want> {
     let mut list: Vec<Want> = Vec::new();
     for path in &listing.files {
         let name = path.rsplit('/').next().unwrap_or(path);
@@ -86,6 +94,8 @@ pub fn stem(name: &str) -> &str {
 /// In the tool's order; the listing is by name already.
 pub fn sorted(mut list: Vec<Want>, order: Order) -> Vec<Want> {
     let first = |want: &Want| want.keys.first().cloned().unwrap_or_default();
-    list.sort_by(|a, b| key::compare(order, &first(a), &first(b)).unwrap_or(std::cmp::Ordering::Equal));
+    list.sort_by(|a, b| {
+        key::compare(order, &first(a), &first(b)).unwrap_or(std::cmp::Ordering::Equal)
+    });
     list
 }

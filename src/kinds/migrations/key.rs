@@ -35,8 +35,20 @@ pub fn lower(key: &str) -> String {
 
 /// Without the extension of a script, since a database that recorded `.ts` and an image that holds `.js` mean the same.
 pub fn script(key: &str) -> String {
-    const SCRIPTS: [&str; 12] =
-        [".js", ".ts", ".cjs", ".mjs", ".cts", ".mts", ".sql", ".coffee", ".ls", ".iced", ".eg", ".litcoffee"];
+    const SCRIPTS: [&str; 12] = [
+        ".js",
+        ".ts",
+        ".cjs",
+        ".mjs",
+        ".cts",
+        ".mts",
+        ".sql",
+        ".coffee",
+        ".ls",
+        ".iced",
+        ".eg",
+        ".litcoffee",
+    ];
     SCRIPTS.iter().find_map(|extension| key.strip_suffix(extension)).unwrap_or(key).to_owned()
 }
 

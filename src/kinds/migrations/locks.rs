@@ -74,20 +74,27 @@ pub fn sqlx(_: &str, _: &str, database: &str) -> Vec<i64> {
 
 /// golang-migrate: `crc32(schema \0 table \0 database) * 1486364155` in 32 bits; by URL the database is called `/name`.
 pub fn golang_migrate(schema: &str, table: &str, database: &str) -> Vec<i64> {
-    let key = |database: &str| crc32(&format!("{schema}\0{table}\0{database}")).wrapping_mul(1_486_364_155);
+    let key = |database: &str| {
+        crc32(&format!("{schema}\0{table}\0{database}")).wrapping_mul(1_486_364_155)
+    };
     vec![i64::from(key(database)), i64::from(key(&format!("/{database}")))]
 }
 
 /// Flyway: a constant and Java's hash of the quoted name (`PostgreSQLAdvisoryLockTemplate.java`).
 pub fn flyway(schema: &str, table: &str, _: &str) -> Vec<i64> {
-    let hash = |text: &str| text.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
+    let hash = |text: &str| {
+        text.encode_utf16()
+            .fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)))
+    };
     vec![77_431_708_279_161 + i64::from(hash(&format!("\"{schema}\".\"{table}\"")))]
 }
 
 /// CRC-32 as in zlib and Ethernet.
 fn crc32(text: &str) -> u32 {
     !text.bytes().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+            if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 }
+        })
     })
 }
 
@@ -101,7 +108,10 @@ mod tests {
         assert_eq!(flyway("public", "flyway_schema_history", ""), [77_433_833_903_597]);
         assert_eq!(rails("", "", "x"), [2_053_462_845 * 2_363_233_923]);
         assert_eq!(sqlx("", "", "x"), [0x3d32_ad9e * 2_363_233_923]);
-        assert_eq!(golang_migrate("public", "schema_migrations", "gm"), [1_418_081_039, 3_596_941_855]);
+        assert_eq!(
+            golang_migrate("public", "schema_migrations", "gm"),
+            [1_418_081_039, 3_596_941_855]
+        );
     }
 
     #[test]
@@ -118,7 +128,10 @@ mod tests {
             held,
             [
                 Held::Live("its advisory lock is held (server process 2)".to_owned()),
-                Held::Live("the table is locked in mode ShareUpdateExclusiveLock (server process 4)".to_owned()),
+                Held::Live(
+                    "the table is locked in mode ShareUpdateExclusiveLock (server process 4)"
+                        .to_owned()
+                ),
             ]
         );
     }

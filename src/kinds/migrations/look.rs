@@ -66,7 +66,11 @@ impl Question for Look {
             match self.look(attempt, session).await {
                 // Names and keys are the other side's words.
                 Ok(detail) => Verdict::Ready(one_line(&detail, MAX_FOREIGN)),
-                Err(failure) => Failure { hint: failure.hint.map(|hint| one_line(&hint, MAX_FOREIGN)), ..failure }.verdict(),
+                Err(failure) => Failure {
+                    hint: failure.hint.map(|hint| one_line(&hint, MAX_FOREIGN)),
+                    ..failure
+                }
+                .verdict(),
             }
         })
     }
@@ -75,7 +79,8 @@ impl Question for Look {
 impl Look {
     /// A look for the table that `search` describes.
     pub fn new(search: Search, wish: Wish, schema: Option<String>) -> Self {
-        let escaped = |name: &String| format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""));
+        let escaped =
+            |name: &String| format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""));
         let names = search.names().iter().map(escaped).collect::<Vec<_>>().join(",");
         Self { search, names: format!("{{{names}}}"), wish, schema, unclear: Mutex::new(None) }
     }
@@ -84,7 +89,8 @@ impl Look {
         // Rows that a policy hides would look like migrations that are missing: with this, the server refuses instead.
         let begun = session.read_only(attempt, &["SET LOCAL row_security = off"]).await;
         begun.map_err(|error| session.failure(error, Phase::Command))?;
-        attempt.stage(format!("logged in to {}, but no answer about its tables", session.endpoint()));
+        attempt
+            .stage(format!("logged in to {}, but no answer about its tables", session.endpoint()));
         let mut looking = Looking { session, table: String::new(), user: String::new() };
         let here = self.surroundings(&mut looking).await?;
         looking.user.clone_from(&here.user);
@@ -93,7 +99,10 @@ impl Look {
             Found::Table(place, relation) => (place, relation),
             Found::Unclear(what) => return Err(self.unclear(looking.session, what)),
             Found::None(looked_for, others) => {
-                let failure = looking.failure(Class::Absent, format!("no migration table yet (looked for {looked_for})"));
+                let failure = looking.failure(
+                    Class::Absent,
+                    format!("no migration table yet (looked for {looked_for})"),
+                );
                 return Err(match others {
                     Some(others) => failure.hint(others),
                     None => failure,
@@ -105,12 +114,19 @@ impl Look {
         let lock_tables = lock_tables(&entry.tool, relation, &relations);
         let mut needed: Vec<&Relation> = vec![relation];
         needed.extend(beside(relation, &relations, |name| entry.tool.reads.contains(&name)));
-        let blind = lock_tables.iter().find(|(_, table)| !table.readable).map(|(_, table)| table.full_name());
+        let blind = lock_tables
+            .iter()
+            .find(|(_, table)| !table.readable)
+            .map(|(_, table)| table.full_name());
         if matches!(self.wish, Wish::Clean) {
             needed.extend(lock_tables.iter().map(|(_, table)| *table));
         }
         looking.check_rights(&needed)?;
-        attempt.stage(format!("logged in to {}, but no answer about {}", looking.session.endpoint(), looking.table));
+        attempt.stage(format!(
+            "logged in to {}, but no answer about {}",
+            looking.session.endpoint(),
+            looking.table
+        ));
         let seen = self.read(&mut looking, &entry.tool, relation, &lock_tables, &here).await?;
         let seen = Seen { blind, standby: here.standby, ..seen };
         let condition = match (&self.wish, &entry.wanted) {
@@ -167,12 +183,19 @@ impl Look {
         let oids = format!("{{{}}}", oids.join(","));
         let rows_of = rows_of(tool, relation, self.search.column.as_deref());
         let mut held = looking.held(&oids, &keys).await?;
-        if held.iter().any(|held| matches!(held, Held::Live(what) if what.contains("AccessExclusiveLock"))) {
-            let what = format!("in progress: the table is locked as a whole ({}, {})", tool.name, looking.table);
+        if held
+            .iter()
+            .any(|held| matches!(held, Held::Live(what) if what.contains("AccessExclusiveLock")))
+        {
+            let what = format!(
+                "in progress: the table is locked as a whole ({}, {})",
+                tool.name, looking.table
+            );
             return Err(looking.failure(Class::Absent, what));
         }
         let rows = looking.history(&rows_of).await?;
-        let doubtful = rows.iter().any(|row| row.state.is_failed() || row.state == State::Unfinished);
+        let doubtful =
+            rows.iter().any(|row| row.state.is_failed() || row.state == State::Unfinished);
         let mut changing = false;
         if matches!(self.wish, Wish::Clean) || doubtful {
             held.extend(looking.held(&oids, &keys).await?);
@@ -182,7 +205,15 @@ impl Look {
         } else {
             held.extend(looking.lock_rows(lock_tables).await?);
         }
-        Ok(Seen { tool, table: looking.table.clone(), rows, changing, held, blind: None, standby: false })
+        Ok(Seen {
+            tool,
+            table: looking.table.clone(),
+            rows,
+            changing,
+            held,
+            blind: None,
+            standby: false,
+        })
     }
 
     /// A config error, once it was seen twice.
@@ -197,7 +228,8 @@ impl Look {
         *unclear = Some((since, what.clone()));
         let mut failure = match left.is_zero() && since != now {
             true => Failure::new(Class::Config, format!("{what} (after one more look)")),
-            false => Failure::new(Class::Absent, what).hint("to be looked at once more, in case a migrator is changing it"),
+            false => Failure::new(Class::Absent, what)
+                .hint("to be looked at once more, in case a migrator is changing it"),
         };
         failure.retry_after = (failure.class != Class::Config).then_some(left);
         failure.cost(session.cost())
@@ -209,7 +241,11 @@ impl Looking<'_> {
         Failure::new(class, what).cost(self.session.cost())
     }
 
-    async fn rows(&mut self, sql: &str, params: &[Option<&str>]) -> Result<Vec<Vec<Option<String>>>, Failure> {
+    async fn rows(
+        &mut self,
+        sql: &str,
+        params: &[Option<&str>],
+    ) -> Result<Vec<Vec<Option<String>>>, Failure> {
         match self.session.rows(sql, params).await {
             Ok(rows) => Ok(rows),
             Err(error) => Err(self.refused(error)),
@@ -224,12 +260,18 @@ impl Looking<'_> {
         let (table, user) = (&self.table, shown(&self.user));
         let logged = |class, what: String| Failure::new(class, what).cost(Cost::Logged);
         match refusal.code.as_str() {
-            "55P03" => logged(Class::Absent, format!("in progress: {table} is locked by a migrator ({refusal})")),
+            "55P03" => logged(
+                Class::Absent,
+                format!("in progress: {table} is locked by a migrator ({refusal})"),
+            ),
             // It was there a moment ago.
-            "42P01" | "3F000" | "42703" => logged(Class::Absent, format!("{table} changed while it was read ({refusal})")),
+            "42P01" | "3F000" | "42703" => {
+                logged(Class::Absent, format!("{table} changed while it was read ({refusal})"))
+            }
             "42501" if refusal.message.contains("row-level security") => {
-                let hint =
-                    format!("policies hide rows of {table} from {user}: read it as its owner, or ALTER ROLE {user} BYPASSRLS");
+                let hint = format!(
+                    "policies hide rows of {table} from {user}: read it as its owner, or ALTER ROLE {user} BYPASSRLS"
+                );
                 self.session.failure(error, Phase::Command).hint(hint)
             }
             "42501" => {
@@ -260,7 +302,10 @@ impl Looking<'_> {
         grants.dedup();
         match grants.is_empty() {
             true => Ok(()),
-            false => Err(self.failure(Class::Auth, format!("{user} may not read {}: {}", self.table, grants.join(" ")))),
+            false => Err(self.failure(
+                Class::Auth,
+                format!("{user} may not read {}: {}", self.table, grants.join(" ")),
+            )),
         }
     }
 
@@ -270,7 +315,10 @@ impl Looking<'_> {
             let mut values = row.into_iter();
             let (key, state) = (values.next()??, values.next()??);
             // Several names in one column stand on lines of their own.
-            let aliases = values.flatten().flat_map(|names| names.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+            let aliases = values
+                .flatten()
+                .flat_map(|names| names.lines().map(str::to_owned).collect::<Vec<_>>())
+                .collect();
             Some(Row { key, state: State::read(&state)?, aliases })
         };
         Ok(rows.into_iter().filter_map(read).collect())
@@ -280,7 +328,10 @@ impl Looking<'_> {
         Ok(live(&self.rows(HELD, &[Some(oids)]).await?, keys))
     }
 
-    async fn lock_rows(&mut self, tables: &[(&'static Lock, &Relation)]) -> Result<Vec<Held>, Failure> {
+    async fn lock_rows(
+        &mut self,
+        tables: &[(&'static Lock, &Relation)],
+    ) -> Result<Vec<Held>, Failure> {
         let mut held = Vec::new();
         for (lock, table) in tables.iter().filter(|(_, table)| table.readable && table.reachable) {
             let Lock::Row { holders, release, .. } = *lock else { continue };
@@ -302,7 +353,11 @@ fn beside<'a>(
 }
 
 /// The tool's lock tables that are there.
-fn lock_tables<'a>(tool: &Tool, relation: &Relation, relations: &'a [Relation]) -> Vec<(&'static Lock, &'a Relation)> {
+fn lock_tables<'a>(
+    tool: &Tool,
+    relation: &Relation,
+    relations: &'a [Relation],
+) -> Vec<(&'static Lock, &'a Relation)> {
     let find = |lock: &'static Lock| {
         let name = lock_table(lock, &relation.name)?;
         let table = beside(relation, relations, |other| other == name).next()?;

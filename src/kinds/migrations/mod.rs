@@ -61,15 +61,31 @@ static KEYS: &[Key] = &[
         value: "NAME",
         help: "who writes the table, e.g. rails, flyway, alembic (default: auto, by its columns)",
     },
-    Key { name: "dir", value: "PATH", help: "every migration in this directory is applied; *, ? and [...] may stand for one" },
+    Key {
+        name: "dir",
+        value: "PATH",
+        help: "every migration in this directory is applied; *, ? and [...] may stand for one",
+    },
     Key {
         name: "version",
         value: "KEY",
         help: "this migration is applied (with neither dir nor version: none failed, none runs)",
     },
-    Key { name: "table", value: "[SCHEMA.]TABLE", help: "the table, where it is not the tool's usual one" },
-    Key { name: "column", value: "NAME", help: "the column of table with a migration's name, where no known tool writes it" },
-    Key { name: "key-pattern", value: "REGEX", help: "what of a file's name stands in the table: a regex with one capture" },
+    Key {
+        name: "table",
+        value: "[SCHEMA.]TABLE",
+        help: "the table, where it is not the tool's usual one",
+    },
+    Key {
+        name: "column",
+        value: "NAME",
+        help: "the column of table with a migration's name, where no known tool writes it",
+    },
+    Key {
+        name: "key-pattern",
+        value: "REGEX",
+        help: "what of a file's name stands in the table: a regex with one capture",
+    },
 ];
 
 /// What the tool is where it is to be found out.
@@ -96,8 +112,15 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
         Some(name) => Some(known(name).map_err(|what| spec.key_error("tool", what))?),
         None => None,
     };
-    let table = spec.key("table").map(TableName::read).transpose().map_err(|what| spec.key_error("table", what))?;
-    let column = spec.key("column").filter(|column| !column.is_empty() && !column.contains('\0')).map(str::to_owned);
+    let table = spec
+        .key("table")
+        .map(TableName::read)
+        .transpose()
+        .map_err(|what| spec.key_error("table", what))?;
+    let column = spec
+        .key("column")
+        .filter(|column| !column.is_empty() && !column.contains('\0'))
+        .map(str::to_owned);
     if spec.key("column").is_some() && column.is_none() {
         return Err(spec.key_error("column", "is the name of a column"));
     }
@@ -110,10 +133,14 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
     }
     // A head of Alembic's says nothing about what comes before it without the files: there, dir explains version.
     if dir.is_some() && version.is_some() && tool != Some("alembic") {
-        return Err(spec.error("dir and version exclude each other: dir wants every migration in it, version one"));
+        return Err(spec.error(
+            "dir and version exclude each other: dir wants every migration in it, version one",
+        ));
     }
     let entries = match dir {
-        Some(dir) => wanted(spec, tool, column.is_some(), dir).map_err(|what| spec.key_error("dir", what))?,
+        Some(dir) => {
+            wanted(spec, tool, column.is_some(), dir).map_err(|what| spec.key_error("dir", what))?
+        }
         None => meant(tool, column.is_some()).map(|tool| Entry { tool, wanted: None }).collect(),
     };
     let wish = match (version, dir) {
@@ -128,9 +155,12 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
         && only.tool.record == Record::Latest
         && !version.bytes().all(|b| b.is_ascii_digit())
     {
-        return Err(spec.key_error("version", format_args!("is a number with tool={}", only.tool.name)));
+        return Err(
+            spec.key_error("version", format_args!("is a number with tool={}", only.tool.name))
+        );
     }
-    let look = Look::new(Search { entries, table, column }, wish, target.schema().map(str::to_owned));
+    let look =
+        Look::new(Search { entries, table, column }, wish, target.schema().map(str::to_owned));
     Ok(Box::new(Migrations { target, look }))
 }
 
@@ -143,7 +173,10 @@ fn known(name: &str) -> Result<&'static str, String> {
         });
     };
     match tool.refused {
-        Some(why) => Err(format!("{} cannot be checked: {why}; use postgres: with a query instead", tool.name)),
+        Some(why) => Err(format!(
+            "{} cannot be checked: {why}; use postgres: with a query instead",
+            tool.name
+        )),
         None => Ok(tool.name),
     }
 }
@@ -151,8 +184,13 @@ fn known(name: &str) -> Result<&'static str, String> {
 /// The tools that may be meant.
 fn meant(tool: Option<&'static str>, own_column: bool) -> impl Iterator<Item = Tool> {
     // Whoever names table and column describes one table, be its files some tool's or nobody's.
-    let described =
-        |tool: &Tool| Tool { rows: UNKNOWN.rows, shape: Shape::AtLeast(&[]), home: Home::SearchPath, reads: &[], ..*tool };
+    let described = |tool: &Tool| Tool {
+        rows: UNKNOWN.rows,
+        shape: Shape::AtLeast(&[]),
+        home: Home::SearchPath,
+        reads: &[],
+        ..*tool
+    };
     let named = TOOLS.iter().filter(move |entry| tool.is_none_or(|name| entry.name == name));
     let unknown = std::iter::once(UNKNOWN).filter(move |_| own_column && tool.is_none());
     let described = named.clone().take(usize::from(own_column && tool.is_some())).map(described);
@@ -160,11 +198,19 @@ fn meant(tool: Option<&'static str>, own_column: bool) -> impl Iterator<Item = T
 }
 
 /// The tools of which the directory holds migrations, and those.
-fn wanted(spec: &Spec, tool: Option<&'static str>, own_column: bool, dir: &str) -> Result<Vec<Entry>, String> {
+fn wanted(
+    spec: &Spec,
+    tool: Option<&'static str>,
+    own_column: bool,
+    dir: &str,
+) -> Result<Vec<Entry>, String> {
     let listing = Listing::read(dir)?;
     let pattern = match spec.key("key-pattern") {
         Some(_) if tool.is_none() && !own_column => {
-            return Err("key-pattern needs tool=, or table= and column=: it does not say where to look".to_owned());
+            return Err(
+                "key-pattern needs tool=, or table= and column=: it does not say where to look"
+                    .to_owned(),
+            );
         }
         Some(pattern) => Some(compile(pattern)?),
         None => None,
@@ -188,7 +234,8 @@ fn wanted(spec: &Spec, tool: Option<&'static str>, own_column: bool, dir: &str) 
 
 fn nothing_in(dir: &str, tool: Option<&'static str>) -> String {
     let entries = || tool.into_iter().flat_map(named_tool);
-    let mut examples: Vec<_> = entries().map(|entry| entry.example).filter(|example| !example.is_empty()).collect();
+    let mut examples: Vec<_> =
+        entries().map(|entry| entry.example).filter(|example| !example.is_empty()).collect();
     examples.dedup();
     match (tool, entries().next().map(|entry| entry.files)) {
         (Some("liquibase"), _) => readers::liquibase::INSTEAD.to_owned(),
@@ -196,14 +243,18 @@ fn nothing_in(dir: &str, tool: Option<&'static str>) -> String {
         (Some(tool), _) => {
             format!("{dir} holds no migration of {tool}'s (such as {})", examples.join(" or "))
         }
-        (None, _) => format!("{dir} holds no migration of any known tool (for others: table=, column= and key-pattern=)"),
+        (None, _) => format!(
+            "{dir} holds no migration of any known tool (for others: table=, column= and key-pattern=)"
+        ),
     }
 }
 
 fn compile(pattern: &str) -> Result<Regex, String> {
     match Regex::new(pattern) {
         Ok(regex) if regex.captures_len() == 2 => Ok(regex),
-        Ok(_) => Err("key-pattern needs exactly one (...), around what stands in the table".to_owned()),
+        Ok(_) => {
+            Err("key-pattern needs exactly one (...), around what stands in the table".to_owned())
+        }
         Err(_) => Err("key-pattern is not a regular expression".to_owned()),
     }
 }

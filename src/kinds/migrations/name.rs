@@ -21,7 +21,10 @@ impl TableName {
         let schema = parts.pop().map(|(name, _)| name);
         match (table, &schema) {
             (Some(table), schema_part)
-                if parts.is_empty() && !table.is_empty() && schema_part.as_deref() != Some("") && !text.contains('\0') =>
+                if parts.is_empty()
+                    && !table.is_empty()
+                    && schema_part.as_deref() != Some("")
+                    && !text.contains('\0') =>
             {
                 Ok(Self { schema, table })
             }
@@ -86,7 +89,8 @@ mod tests {
     #[test]
     fn a_table_is_named_as_in_the_catalog() {
         let read = |text| TableName::read(text).map(|name| (name.schema, name.table)).ok();
-        let name = |schema: Option<&str>, table: &str| Some((schema.map(str::to_owned), table.to_owned()));
+        let name =
+            |schema: Option<&str>, table: &str| Some((schema.map(str::to_owned), table.to_owned()));
         for (text, want) in [
             ("schema_migrations", name(None, "schema_migrations")),
             ("public.SequelizeMeta", name(Some("public"), "SequelizeMeta")),
@@ -104,7 +108,10 @@ mod tests {
     #[test]
     fn the_search_path_is_read_as_the_server_reads_it() {
         assert_eq!(search_path("\"$user\", public", "app"), ["app", "public"]);
-        assert_eq!(search_path("$user,Tenant, \"Tenant\", public, public", "app"), ["app", "tenant", "Tenant", "public"]);
+        assert_eq!(
+            search_path("$user,Tenant, \"Tenant\", public, public", "app"),
+            ["app", "tenant", "Tenant", "public"]
+        );
         assert_eq!(search_path("", "app"), Vec::<String>::new());
         assert_eq!(search_path("\"\"", "app"), Vec::<String>::new());
     }

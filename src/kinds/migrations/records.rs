@@ -54,13 +54,18 @@ impl<'a> Records<'a> {
     /// What is recorded of any of these names; the worst of it, where there are several rows.
     fn state(&self, key: &str) -> Option<State> {
         let start = self.names.partition_point(|(name, _)| name.as_str() < key);
-        self.names[start..].iter().take_while(|(name, _)| name == key).map(|(_, state)| *state).max()
+        self.names[start..]
+            .iter()
+            .take_while(|(name, _)| name == key)
+            .map(|(_, state)| *state)
+            .max()
     }
 
     /// What became of a wanted migration.
     pub fn fate(&self, want: &Want) -> Fate {
         if self.tool.record == Record::Latest {
-            let reached = want.keys.iter().any(|key| self.done.iter().any(|(at, _)| self.at_least(at, key)));
+            let reached =
+                want.keys.iter().any(|key| self.done.iter().any(|(at, _)| self.at_least(at, key)));
             return if reached { Fate::Done } else { Fate::Missing };
         }
         let recorded = want.keys.iter().filter_map(|key| self.state(key)).max();
@@ -75,7 +80,9 @@ impl<'a> Records<'a> {
             stands_for_earlier && want.keys.iter().any(|key| self.at_least(at, key))
         };
         let is_done = |key: &String| self.state(key).is_some_and(State::is_done);
-        if self.done.iter().any(covers) || (!want.or_all.is_empty() && want.or_all.iter().all(is_done)) {
+        if self.done.iter().any(covers)
+            || (!want.or_all.is_empty() && want.or_all.iter().all(is_done))
+        {
             return Fate::Done;
         }
         match recorded {
@@ -92,7 +99,8 @@ impl<'a> Records<'a> {
     pub fn latest(&self) -> Option<&str> {
         let mut latest: Option<&str> = None;
         for (key, _) in &self.done {
-            let later = latest.is_none_or(|latest| compare(self.tool.order, key, latest) != Some(Ordering::Less));
+            let later = latest
+                .is_none_or(|latest| compare(self.tool.order, key, latest) != Some(Ordering::Less));
             if later {
                 latest = Some(key);
             }

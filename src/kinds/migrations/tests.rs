@@ -24,7 +24,11 @@ fn every_tool_is_well_formed() {
             let compiled = Regex::new(pattern).unwrap();
             assert_eq!(compiled.captures_len(), 2, "{}: one capture", tool.name);
             Regex::new(except).unwrap();
-            let name = if pattern.contains('/') { tool.example } else { tool.example.rsplit('/').next().unwrap() };
+            let name = if pattern.contains('/') {
+                tool.example
+            } else {
+                tool.example.rsplit('/').next().unwrap()
+            };
             assert!(compiled.is_match(name), "{}: {} is no example", tool.name, tool.example);
         }
     }
@@ -108,7 +112,12 @@ fn a_wrong_declaration_is_told_what_would_be_right() {
     ] {
         assert_eq!(refused(&keys), want);
     }
-    for keys in [vec![], vec![("dir", sql)], vec![("dir", sql), ("table", "t"), ("column", "c")], vec![("tool", "auto")]] {
+    for keys in [
+        vec![],
+        vec![("dir", sql)],
+        vec![("dir", sql), ("table", "t"), ("column", "c")],
+        vec![("tool", "auto")],
+    ] {
         built(&keys).map(drop).unwrap();
     }
 }
@@ -122,7 +131,9 @@ fn read(tool: &str, files: &[(&str, &str)]) -> Vec<String> {
         std::fs::write(path, text).unwrap();
     }
     let listing = Listing::read(dir.path().to_str().unwrap()).unwrap();
-    let entries = named_tool(tool).map(|tool| Wanted::of(tool, &listing).unwrap()).find(|wanted| !wanted.list.is_empty());
+    let entries = named_tool(tool)
+        .map(|tool| Wanted::of(tool, &listing).unwrap())
+        .find(|wanted| !wanted.list.is_empty());
     let shown = |want: &wanted::Want| format!("{} = {}", want.label, want.keys.join(" | "));
     entries.unwrap_or_default().list.iter().map(shown).collect()
 }
@@ -131,9 +142,17 @@ fn read(tool: &str, files: &[(&str, &str)]) -> Vec<String> {
 fn a_directory_is_read_as_its_tool_reads_it() {
     const NO_TEXT: &str = "";
     for (tool, files, want) in [
-        ("rails", &["001_a.rb", "sub/20240101_b.rb", "x.rb"][..], &["001_a = 1", "20240101_b = 20240101"][..]),
+        (
+            "rails",
+            &["001_a.rb", "sub/20240101_b.rb", "x.rb"][..],
+            &["001_a = 1", "20240101_b = 20240101"][..],
+        ),
         ("dbmate", &["001_a.sql", "README.md"], &["001_a = 001"]),
-        ("golang-migrate", &["10_b.up.sql", "9_a.up.sql", "9_a.down.sql"], &["9_a = 9", "10_b = 10"]),
+        (
+            "golang-migrate",
+            &["10_b.up.sql", "9_a.up.sql", "9_a.down.sql"],
+            &["9_a = 9", "10_b = 10"],
+        ),
         ("sqlx", &["1_a.sql", "2_b.up.sql", "2_b.down.sql", "x.sql"], &["1_a = 1", "2_b = 2"]),
         ("sequel", &["20240102_Add_N.rb"], &["20240102_Add_N = 20240102_add_n.rb"]),
         ("sequel", &["001_a.RB", "002_b.rb"], &["001_a = 1", "002_b = 2"]),
@@ -142,18 +161,46 @@ fn a_directory_is_read_as_its_tool_reads_it() {
             &["20240101_a.exs", "deep/20240102_b.exs", ".formatter.exs"],
             &["20240101_a = 20240101", "20240102_b = 20240102"],
         ),
-        ("diesel", &["2024-01-02-120000-0000_b/up.sql", "x/down.sql"], &["2024-01-02-120000-0000_b = 202401021200000000"]),
+        (
+            "diesel",
+            &["2024-01-02-120000-0000_b/up.sql", "x/down.sql"],
+            &["2024-01-02-120000-0000_b = 202401021200000000"],
+        ),
         ("refinery", &["U3__u.sql", "V1__a.rs", "V2__b.txt"], &["V1__a = 1", "U3__u = 3"]),
-        ("sea-orm", &["m20240101_000001_a.rs", "main.rs", "mod.rs", "lib.rs"], &["m20240101_000001_a = m20240101_000001_a"]),
-        ("prisma", &["20240101_a/migration.sql", "migration_lock.toml"], &["20240101_a = 20240101_a"]),
-        ("goose", &["00000_zero.sql", "00001_a.sql", "2_b.go", "2_b_test.go"], &["00001_a = 1", "2_b = 2"]),
+        (
+            "sea-orm",
+            &["m20240101_000001_a.rs", "main.rs", "mod.rs", "lib.rs"],
+            &["m20240101_000001_a = m20240101_000001_a"],
+        ),
+        (
+            "prisma",
+            &["20240101_a/migration.sql", "migration_lock.toml"],
+            &["20240101_a = 20240101_a"],
+        ),
+        (
+            "goose",
+            &["00000_zero.sql", "00001_a.sql", "2_b.go", "2_b_test.go"],
+            &["00001_a = 1", "2_b = 2"],
+        ),
         ("knex", &["1_a.js", "1_a.d.ts", "2_b.ts", "x.json"], &["1_a = 1_a", "2_b = 2_b"]),
         ("typeorm", &["1700000000000-A.ts", "index.ts"], &["1700000000000-A = 1700000000000"]),
         ("laravel", &["2024_01_01_000000_a.php"], &["2024_01_01_000000_a = 2024_01_01_000000_a"]),
-        ("mikro-orm", &["Migration2024.js", "Migration2024.d.ts", ".snapshot.json"], &["Migration2024 = Migration2024"]),
+        (
+            "mikro-orm",
+            &["Migration2024.js", "Migration2024.d.ts", ".snapshot.json"],
+            &["Migration2024 = Migration2024"],
+        ),
         ("node-pg-migrate", &["1_a.up.sql", "1_a.down.sql", "2_b.js"], &["1_a = 1_a", "2_b = 2_b"]),
-        ("postgrator", &["001.do.a.sql", "001.undo.a.sql", "2.do.sql"], &["001.do.a = 1", "2.do = 2"]),
-        ("graphile-migrate", &["committed/000001-first.sql", "current.sql"], &["000001-first = 000001"]),
+        (
+            "postgrator",
+            &["001.do.a.sql", "001.undo.a.sql", "2.do.sql"],
+            &["001.do.a = 1", "2.do = 2"],
+        ),
+        (
+            "graphile-migrate",
+            &["committed/000001-first.sql", "current.sql"],
+            &["000001-first = 000001"],
+        ),
         (
             "efcore",
             &["20240101120000_A.cs", "20240101120000_A.Designer.cs", "ModelSnapshot.cs"],
@@ -162,7 +209,11 @@ fn a_directory_is_read_as_its_tool_reads_it() {
         ("phinx", &["20240101120000_a.php", "x.php"], &["20240101120000_a = 20240101120000"]),
         ("doctrine", &["2024/Version20240101.php"], &["Version20240101 = 20240101"]),
         ("sql-migrate", &["1_a.sql"], &["1_a = 1_a.sql"]),
-        ("yoyo", &["0001.a.sql", "0001.a.rollback.sql", "post-apply.py", "0002.b.py"], &["0001.a = 0001.a", "0002.b = 0002.b"]),
+        (
+            "yoyo",
+            &["0001.a.sql", "0001.a.rollback.sql", "post-apply.py", "0002.b.py"],
+            &["0001.a = 0001.a", "0002.b = 0002.b"],
+        ),
         ("pgroll", &["01_a.json", "02_b.yaml"], &["01_a = 01_a", "02_b = 02_b"]),
         (
             "aerich",
@@ -171,10 +222,21 @@ fn a_directory_is_read_as_its_tool_reads_it() {
         ),
         (
             "flyway",
-            &["V1_10__b.sql", "V1_2__a.sql", "B1_10__base.sql", "B2__base.sql", "U1__x.sql", "sub/R__views.sql"],
+            &[
+                "V1_10__b.sql",
+                "V1_2__a.sql",
+                "B1_10__base.sql",
+                "B2__base.sql",
+                "U1__x.sql",
+                "sub/R__views.sql",
+            ],
             &["V1_2__a = 1.2", "V1_10__b = 1.10", "B2__base = 2", "R__views = R:sub/R__views.sql"],
         ),
-        ("drizzle", &["20240101120000_a/migration.sql"], &["20240101120000_a = 20240101120000_a | 1704110400000"]),
+        (
+            "drizzle",
+            &["20240101120000_a/migration.sql"],
+            &["20240101120000_a = 20240101120000_a | 1704110400000"],
+        ),
     ] {
         let files: Vec<_> = files.iter().map(|path| (*path, NO_TEXT)).collect();
         assert_eq!(read(tool, &files), want, "{tool}");

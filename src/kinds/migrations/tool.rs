@@ -126,7 +126,9 @@ impl Shape {
             Shape::Exactly(wanted) => (wanted, false),
             Shape::AtLeast(wanted) => (wanted, true),
         };
-        let has = |(name, family): &(&str, Family)| columns.iter().any(|(column, typname)| column == name && family.has(typname));
+        let has = |(name, family): &(&str, Family)| {
+            columns.iter().any(|(column, typname)| column == name && family.has(typname))
+        };
         wanted.iter().all(has) && (others || columns.len() == wanted.len())
     }
 }

@@ -157,7 +157,9 @@ pub static TOOLS: &[Tool] = &[
         name: "gormigrate",
         table: "migrations",
         shape: Exactly(&[("id", Str)]),
-        refused: Some("its migrations are compiled in, so that a row cannot be told from one of another release"),
+        refused: Some(
+            "its migrations are compiled in, so that a row cannot be told from one of another release",
+        ),
         unknown: "",
         ..EACH
     },
@@ -206,7 +208,12 @@ pub static TOOLS: &[Tool] = &[
     Tool {
         name: "flyway",
         table: "flyway_schema_history",
-        shape: AtLeast(&[("installed_rank", Int), ("version", Str), ("script", Str), ("success", Bool)]),
+        shape: AtLeast(&[
+            ("installed_rank", Int),
+            ("version", Str),
+            ("script", Str),
+            ("success", Bool),
+        ]),
         rows: FLYWAY,
         key: dotted,
         order: Order::Dotted,
@@ -219,7 +226,12 @@ pub static TOOLS: &[Tool] = &[
     Tool {
         name: "flyway",
         table: "schema_version",
-        shape: AtLeast(&[("installed_rank", Int), ("version", Str), ("script", Str), ("success", Bool)]),
+        shape: AtLeast(&[
+            ("installed_rank", Int),
+            ("version", Str),
+            ("script", Str),
+            ("success", Bool),
+        ]),
         rows: FLYWAY,
         key: dotted,
         order: Order::Dotted,
@@ -232,7 +244,12 @@ pub static TOOLS: &[Tool] = &[
     Tool {
         name: "sqlx",
         table: "_sqlx_migrations",
-        shape: AtLeast(&[("version", Int), ("success", Bool), ("checksum", Any), ("execution_time", Int)]),
+        shape: AtLeast(&[
+            ("version", Int),
+            ("success", Bool),
+            ("checksum", Any),
+            ("execution_time", Int),
+        ]),
         rows: "SELECT t.version::text, CASE WHEN t.success THEN 'applied' ELSE 'failed' END FROM {t} t",
         key: number,
         order: Order::Number,
@@ -275,7 +292,12 @@ pub static TOOLS: &[Tool] = &[
     Tool {
         name: "prisma",
         table: "_prisma_migrations",
-        shape: AtLeast(&[("migration_name", Str), ("finished_at", Time), ("rolled_back_at", Time), ("logs", Str)]),
+        shape: AtLeast(&[
+            ("migration_name", Str),
+            ("finished_at", Time),
+            ("rolled_back_at", Time),
+            ("logs", Str),
+        ]),
         rows: "SELECT t.migration_name, CASE WHEN t.rolled_back_at IS NOT NULL THEN 'rolled back' \
             WHEN t.finished_at IS NOT NULL THEN 'applied' WHEN coalesce(t.logs, '') <> '' THEN 'failed' ELSE 'unfinished' END FROM {t} t",
         locks: &[Lock::Advisory(|_, _, _| vec![72_707_369])],
@@ -389,7 +411,11 @@ pub static TOOLS: &[Tool] = &[
             holders: "SELECT 'somebody' FROM {l} l WHERE l.is_locked <> 0",
             release: "knex migrate:unlock takes a stale one away",
         }],
-        files: named_but(Scope::Flat, r"^(.+)\.(?:[cm]?[jt]s|co|coffee|eg|iced|ls|litcoffee)$", DECLARATIONS),
+        files: named_but(
+            Scope::Flat,
+            r"^(.+)\.(?:[cm]?[jt]s|co|coffee|eg|iced|ls|litcoffee)$",
+            DECLARATIONS,
+        ),
         example: "20240101120000_name.js",
         unknown: "a migration that runs or has failed: it has no row, as if it had not begun",
         ..EACH
@@ -433,7 +459,11 @@ pub static TOOLS: &[Tool] = &[
         rows: NAME,
         key: script,
         locks: &[Lock::Advisory(|_, _, _| vec![7_241_865_325_823_964])],
-        files: named_but(Scope::Flat, r"^([^.].*?)(?:\.up|\.down)?\.(?:[cm]?[jt]s|sql)$", DECLARATIONS),
+        files: named_but(
+            Scope::Flat,
+            r"^([^.].*?)(?:\.up|\.down)?\.(?:[cm]?[jt]s|sql)$",
+            DECLARATIONS,
+        ),
         example: "1700000000000_name.js",
         ..EACH
     },
@@ -451,7 +481,13 @@ pub static TOOLS: &[Tool] = &[
     Tool {
         name: "liquibase",
         table: "databasechangelog",
-        shape: AtLeast(&[("id", Str), ("author", Str), ("filename", Str), ("exectype", Str), ("orderexecuted", Int)]),
+        shape: AtLeast(&[
+            ("id", Str),
+            ("author", Str),
+            ("filename", Str),
+            ("exectype", Str),
+            ("orderexecuted", Int),
+        ]),
         rows: "SELECT t.id || '::' || t.author || '::' || t.filename, CASE WHEN t.exectype = 'FAILED' THEN 'failed' ELSE 'applied' END, \
             t.id || '::' || t.author, t.tag FROM {t} t ORDER BY t.orderexecuted",
         order: Order::None,
@@ -490,7 +526,13 @@ pub static TOOLS: &[Tool] = &[
         name: "atlas",
         table: "atlas_schema_revisions",
         home: Home::Also("atlas_schema_revisions"),
-        shape: AtLeast(&[("version", Str), ("type", Int), ("applied", Int), ("total", Int), ("error", Str)]),
+        shape: AtLeast(&[
+            ("version", Str),
+            ("type", Int),
+            ("applied", Int),
+            ("total", Int),
+            ("error", Str),
+        ]),
         // The types are bits: 1 baseline, 2 executed, 4 resolved by hand.
         rows: "SELECT t.version, CASE WHEN t.type & 4 <> 0 THEN 'applied' WHEN coalesce(t.error, '') <> '' THEN 'failed' \
             WHEN t.applied < t.total THEN 'unfinished' WHEN t.type & 1 <> 0 THEN 'baseline' ELSE 'applied' END \
@@ -505,7 +547,12 @@ pub static TOOLS: &[Tool] = &[
         name: "sqitch",
         table: "changes",
         home: Home::Only("sqitch"),
-        shape: AtLeast(&[("change_id", Str), ("change", Str), ("project", Str), ("committed_at", Time)]),
+        shape: AtLeast(&[
+            ("change_id", Str),
+            ("change", Str),
+            ("project", Str),
+            ("committed_at", Time),
+        ]),
         reads: &["events", "tags"],
         rows: "SELECT c.project || ':' || c.change || CASE WHEN c.n > 1 THEN '#' || c.n ELSE '' END, 'applied', c.change, \
             (SELECT string_agg(g.tag, chr(10)) FROM {s}.tags g WHERE g.change_id = c.change_id) \
@@ -571,7 +618,8 @@ pub static TOOLS: &[Tool] = &[
     },
 ];
 
-const EFCORE_FILES: Files = named_but(Scope::Deep, r"^([0-9]{14}_.+)\.cs$", r"\.Designer\.cs$|ModelSnapshot\.cs$");
+const EFCORE_FILES: Files =
+    named_but(Scope::Deep, r"^([0-9]{14}_.+)\.cs$", r"\.Designer\.cs$|ModelSnapshot\.cs$");
 
 /// The class without its namespace; what older releases recorded is its number.
 fn doctrine_class(key: &str) -> String {
@@ -580,7 +628,8 @@ fn doctrine_class(key: &str) -> String {
 }
 
 /// A table that no known tool writes, as `table` and `column` describe it.
-pub static UNKNOWN: Tool = Tool { name: "", rows: "SELECT t.{c}::text, 'applied' FROM {t} t", key: exact, ..EACH };
+pub static UNKNOWN: Tool =
+    Tool { name: "", rows: "SELECT t.{c}::text, 'applied' FROM {t} t", key: exact, ..EACH };
 
 /// The entries of one tool.
 pub fn named_tool(name: &str) -> impl Iterator<Item = &'static Tool> {

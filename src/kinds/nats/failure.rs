@@ -19,10 +19,16 @@ pub(super) fn of_err(text: &str, place: impl fmt::Display) -> Failure {
     // nats-server writes whatever it refuses a client into its log.
     let failure = Failure::new(class, format!("-ERR '{text}' ({place})")).cost(Cost::Logged);
     match class {
-        Class::Auth if text.starts_with("Permissions") => failure.hint("this user has no right to that, or not yet"),
-        Class::Auth => failure.hint("the credentials are wrong, or the server does not know them yet"),
+        Class::Auth if text.starts_with("Permissions") => {
+            failure.hint("this user has no right to that, or not yet")
+        }
+        Class::Auth => {
+            failure.hint("the credentials are wrong, or the server does not know them yet")
+        }
         Class::Tls => failure.hint("use the scheme tls:"),
-        Class::Protocol if text.contains("Port") => failure.hint("clients have a port of their own, usually 4222"),
+        Class::Protocol if text.contains("Port") => {
+            failure.hint("clients have a port of their own, usually 4222")
+        }
         _ => failure,
     }
 }
@@ -43,7 +49,10 @@ fn class_of(text: &str) -> Class {
         ("tls required", Class::Tls),
         ("", Class::Protocol),
     ];
-    CLASSES.iter().find(|(part, _)| text.contains(part)).map_or(Class::Protocol, |(_, class)| *class)
+    CLASSES
+        .iter()
+        .find(|(part, _)| text.contains(part))
+        .map_or(Class::Protocol, |(_, class)| *class)
 }
 
 /// The failure of a port on which something else than NATS speaks first.
@@ -90,7 +99,11 @@ mod tests {
         ] {
             let failure = of_err(text, "a:4222");
             assert_eq!((failure.class, failure.message), (class, format!("-ERR {text} (a:4222)")));
-            assert_eq!(failure.hint.is_some(), matches!(class, Class::Auth | Class::Tls) || text.contains("Port"), "{text}");
+            assert_eq!(
+                failure.hint.is_some(),
+                matches!(class, Class::Auth | Class::Tls) || text.contains("Port"),
+                "{text}"
+            );
         }
     }
 
@@ -104,7 +117,10 @@ mod tests {
             (500, "general failure", Class::Absent),
         ] {
             let failure = of_jetstream(code, description, "stream ORDERS");
-            assert_eq!((failure.class, failure.message), (class, format!("stream ORDERS: {code} {description}")));
+            assert_eq!(
+                (failure.class, failure.message),
+                (class, format!("stream ORDERS: {code} {description}"))
+            );
         }
     }
 }

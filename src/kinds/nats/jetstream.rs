@@ -28,7 +28,8 @@ impl Wanted {
         // The name becomes one token of a subject: NATS architecture decision record 6.
         let is_odd = |c: char| c.is_whitespace() || c.is_control() || ".*>/\\".contains(c);
         if name.is_empty() || name.contains(is_odd) {
-            return Err(spec.key_error("stream", "not a stream's name: no spaces, dots, *, >, / or \\ in it"));
+            return Err(spec
+                .key_error("stream", "not a stream's name: no spaces, dots, *, >, / or \\ in it"));
         }
         Ok(Some(Self::Stream(name.to_owned())))
     }
@@ -66,14 +67,22 @@ impl Wanted {
         let what = self.shown();
         match status {
             // Nobody listens on the subject: JetStream is off, or has not come up yet.
-            Some(503) if info.jetstream => Err(Failure::new(Class::Busy, "JetStream does not answer yet (503 no responders)")),
-            Some(503) => Err(Failure::new(Class::Absent, "JetStream is not enabled (503 no responders)")),
+            Some(503) if info.jetstream => {
+                Err(Failure::new(Class::Busy, "JetStream does not answer yet (503 no responders)"))
+            }
+            Some(503) => {
+                Err(Failure::new(Class::Absent, "JetStream is not enabled (503 no responders)"))
+            }
             Some(code) if code >= 400 => Err(failure::of_jetstream(code.into(), "", &what)),
             _ => match serde_json::from_slice::<Value>(payload) {
                 Ok(answer) if answer["error"].is_object() => {
                     let error = &answer["error"];
                     let description = error["description"].as_str().unwrap_or_default();
-                    Err(failure::of_jetstream(error["code"].as_u64().unwrap_or_default(), description, &what))
+                    Err(failure::of_jetstream(
+                        error["code"].as_u64().unwrap_or_default(),
+                        description,
+                        &what,
+                    ))
                 }
                 Ok(answer) if answer.is_object() => Ok(()),
                 _ => Err(Failure::new(Class::Protocol, "JetStream answers no JSON")),
@@ -101,11 +110,32 @@ mod tests {
                 &on,
                 Some((Class::Absent, "stream ORDERS: 404 stream not found")),
             ),
-            (&Wanted::Service, Some(503), "", &on, Some((Class::Busy, "JetStream does not answer yet (503 no responders)"))),
-            (&Wanted::Service, Some(503), "", &off, Some((Class::Absent, "JetStream is not enabled (503 no responders)"))),
-            (&Wanted::Service, None, "hello", &on, Some((Class::Protocol, "JetStream answers no JSON"))),
+            (
+                &Wanted::Service,
+                Some(503),
+                "",
+                &on,
+                Some((Class::Busy, "JetStream does not answer yet (503 no responders)")),
+            ),
+            (
+                &Wanted::Service,
+                Some(503),
+                "",
+                &off,
+                Some((Class::Absent, "JetStream is not enabled (503 no responders)")),
+            ),
+            (
+                &Wanted::Service,
+                None,
+                "hello",
+                &on,
+                Some((Class::Protocol, "JetStream answers no JSON")),
+            ),
         ] {
-            let got = wanted.judge(status, payload.as_bytes(), info).err().map(|failure| (failure.class, failure.message));
+            let got = wanted
+                .judge(status, payload.as_bytes(), info)
+                .err()
+                .map(|failure| (failure.class, failure.message));
             assert_eq!(got, want.map(|(class, message)| (class, message.to_owned())));
         }
     }

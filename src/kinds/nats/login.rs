@@ -31,25 +31,32 @@ impl Login {
     /// The credentials that the keys name, if they name any. `userinfo` is consulted for a user whose password is a key.
     ///
     /// Files are read here, once: who renews them restarts the service that uses them, and thereby us.
-    pub(super) fn from_keys(spec: &Spec, userinfo: Option<&Text>) -> Result<Option<Self>, ConfigError> {
+    pub(super) fn from_keys(
+        spec: &Spec,
+        userinfo: Option<&Text>,
+    ) -> Result<Option<Self>, ConfigError> {
         let ways = [&["user", "password"][..], &["token"], &["nkey"], &["creds"]];
-        let given: Vec<_> = ways.iter().filter_map(|way| way.iter().find(|key| spec.key(key).is_some())).collect();
+        let given: Vec<_> =
+            ways.iter().filter_map(|way| way.iter().find(|key| spec.key(key).is_some())).collect();
         if let [_, second, ..] = given[..] {
-            return Err(spec.key_error(second, format_args!("is another way to log in than {}; one is enough", given[0])));
+            return Err(spec.key_error(
+                second,
+                format_args!("is another way to log in than {}; one is enough", given[0]),
+            ));
         }
         if let Some(path) = spec.key("creds") {
-            return creds(spec, path)
-                .map(Some)
-                .map_err(|what| spec.key_error("creds", format_args!("{}: {what}", path_shown(path))));
+            return creds(spec, path).map(Some).map_err(|what| {
+                spec.key_error("creds", format_args!("{}: {what}", path_shown(path)))
+            });
         }
         if let Some(path) = spec.key("nkey") {
             let nkey = read_small(path).and_then(|text| {
                 let seed = block(&text, "SU").unwrap_or(text.trim()).to_owned();
                 Nkey::from_seed(spec.secret(seed).reveal())
             });
-            return nkey
-                .map(|nkey| Some(Login::Nkey(nkey)))
-                .map_err(|what| spec.key_error("nkey", format_args!("{}: {what}", path_shown(path))));
+            return nkey.map(|nkey| Some(Login::Nkey(nkey))).map_err(|what| {
+                spec.key_error("nkey", format_args!("{}: {what}", path_shown(path)))
+            });
         }
         if let Some(token) = spec.secret_key("token") {
             return Ok(Some(Login::Token(token)));

@@ -121,7 +121,9 @@ impl Probe for Nats {
     fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> Attempting<'a> {
         Box::pin(async {
             ask_each(attempt, &self.servers, &mut self.first, |attempt, server| {
-                Box::pin(async move { server.ask(attempt).await.map_or_else(Verdict::from, Verdict::Ready) })
+                Box::pin(async move {
+                    server.ask(attempt).await.map_or_else(Verdict::from, Verdict::Ready)
+                })
             })
             .await
         })
@@ -183,19 +185,29 @@ impl Server {
             return Ok((wire, info, false));
         }
         if !info.tls_required && !info.tls_available {
-            return Err(Failure::new(Class::Tls, format!("the server does not offer TLS ({})", self.endpoint)));
+            return Err(Failure::new(
+                Class::Tls,
+                format!("the server does not offer TLS ({})", self.endpoint),
+            ));
         }
         let stream = self.shake_hands(attempt, wire.into_stream().await?).await?;
         Ok((Wire::new(stream, &self.endpoint), info, true))
     }
 
     /// For a server that says nothing before the handshake. If it does not shake hands, the next attempt waits for INFO again.
-    async fn open_tls_first(&self, attempt: &Attempt<'_>) -> Result<(Wire<'_>, Info, bool), Failure> {
+    async fn open_tls_first(
+        &self,
+        attempt: &Attempt<'_>,
+    ) -> Result<(Wire<'_>, Info, bool), Failure> {
         self.tls_first.store(false, Relaxed);
         let stream = attempt.connect(&self.endpoint).await?;
         let shaken = self.shake_hands(attempt, stream).await;
-        self.tls_first
-            .store(shaken.as_ref().map_or_else(|e| e.class == Class::Tls && said_in_clear(e).is_none(), |_| true), Relaxed);
+        self.tls_first.store(
+            shaken
+                .as_ref()
+                .map_or_else(|e| e.class == Class::Tls && said_in_clear(e).is_none(), |_| true),
+            Relaxed,
+        );
         let stream = shaken?;
         attempt.stage(format!("connected to {} by TLS, but no NATS INFO", self.endpoint));
         let mut wire = Wire::new(stream, &self.endpoint);
@@ -203,11 +215,18 @@ impl Server {
         Ok((wire, info, true))
     }
 
-    async fn shake_hands(&self, attempt: &Attempt<'_>, stream: Box<dyn Stream>) -> Result<Box<dyn Stream>, Failure> {
+    async fn shake_hands(
+        &self,
+        attempt: &Attempt<'_>,
+        stream: Box<dyn Stream>,
+    ) -> Result<Box<dyn Stream>, Failure> {
         self.shared.tls.connect(attempt, &self.host, stream).await.map_err(|failure| {
             // A server that is full says INFO and then, still in clear, -ERR.
             match said_in_clear(&failure).and_then(|said| said.strip_prefix("-ERR ")) {
-                Some(text) => failure::of_err(text.rsplit_once(" (").map_or(text, |(text, _)| text), &self.endpoint),
+                Some(text) => failure::of_err(
+                    text.rsplit_once(" (").map_or(text, |(text, _)| text),
+                    &self.endpoint,
+                ),
                 None => failure,
             }
         })

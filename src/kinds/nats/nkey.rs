@@ -25,7 +25,8 @@ impl Nkey {
         if (body[0] & 7) << 5 | body[1] >> 3 != PREFIX_USER {
             return Err("not a user's nkey seed: it begins with SU".to_owned());
         }
-        let pair = Ed25519KeyPair::from_seed_unchecked(&body[2..]).map_err(|_| "not an nkey seed")?;
+        let pair =
+            Ed25519KeyPair::from_seed_unchecked(&body[2..]).map_err(|_| "not an nkey seed")?;
         Ok(Self(pair))
     }
 
@@ -81,7 +82,9 @@ fn encode(bytes: &[u8]) -> String {
 /// CRC-16 with the polynomial 0x1021, from 0 (XMODEM).
 fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0, |crc, byte| {
-        (0..8).fold(crc ^ u16::from(*byte) << 8, |crc, _| if crc & 0x8000 != 0 { crc << 1 ^ 0x1021 } else { crc << 1 })
+        (0..8).fold(crc ^ u16::from(*byte) << 8, |crc, _| {
+            if crc & 0x8000 != 0 { crc << 1 ^ 0x1021 } else { crc << 1 }
+        })
     })
 }
 
@@ -105,7 +108,10 @@ mod tests {
     fn a_signature_is_one_that_the_public_key_verifies() {
         let nkey = Nkey::from_seed(SEED).unwrap();
         let signature = URL_SAFE_NO_PAD.decode(nkey.sign("nonce")).unwrap();
-        let public = ring::signature::UnparsedPublicKey::new(&ring::signature::ED25519, nkey.0.public_key().as_ref());
+        let public = ring::signature::UnparsedPublicKey::new(
+            &ring::signature::ED25519,
+            nkey.0.public_key().as_ref(),
+        );
         public.verify(b"nonce", &signature).unwrap();
     }
 
@@ -117,7 +123,10 @@ mod tests {
             (&SEED.replace("3VY", "3VA"), "not an nkey seed: its checksum is wrong"),
             (PUBLIC, "not an nkey seed: its checksum is wrong"),
             // An account's, from the same documentation's tools.
-            ("SAACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY", "not an nkey seed: its checksum is wrong"),
+            (
+                "SAACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY",
+                "not an nkey seed: its checksum is wrong",
+            ),
         ] {
             assert_eq!(Nkey::from_seed(seed).err().as_deref(), Some(want), "{seed}");
         }

@@ -68,17 +68,41 @@ async fn only_the_pong_to_our_ping_is_ready() {
         (INFO, "PONG\r\n", "ready: NATS 2.9.10"),
         (INFO, "+OK\r\nINFO {}\r\nPING\r\nPONG\r\n", "ready: NATS 2.9.10"),
         (INFO, "+OK\r\n", "connect: connection closed by the server (127.0.0.1:PORT)"),
-        (INFO, "-ERR 'Authorization Violation'\r\n", "auth: -ERR 'Authorization Violation' (127.0.0.1:PORT)"),
-        (INFO, "-ERR 'maximum connections exceeded'\r\n", "busy: -ERR 'maximum connections exceeded' (127.0.0.1:PORT)"),
+        (
+            INFO,
+            "-ERR 'Authorization Violation'\r\n",
+            "auth: -ERR 'Authorization Violation' (127.0.0.1:PORT)",
+        ),
+        (
+            INFO,
+            "-ERR 'maximum connections exceeded'\r\n",
+            "busy: -ERR 'maximum connections exceeded' (127.0.0.1:PORT)",
+        ),
         (INFO, "WHAT 1\r\n", "protocol: not what NATS says: WHAT 1 (127.0.0.1:PORT)"),
-        (INFO, "MSG a 1 99999999999\r\n", "protocol: not what NATS says: a message of an impossible size (127.0.0.1:PORT)"),
-        ("HTTP/1.1 400 Bad Request\r\n\r\n", "", "protocol: not NATS, it says: HTTP/1.1 400 Bad Request (127.0.0.1:PORT)"),
+        (
+            INFO,
+            "MSG a 1 99999999999\r\n",
+            "protocol: not what NATS says: a message of an impossible size (127.0.0.1:PORT)",
+        ),
+        (
+            "HTTP/1.1 400 Bad Request\r\n\r\n",
+            "",
+            "protocol: not NATS, it says: HTTP/1.1 400 Bad Request (127.0.0.1:PORT)",
+        ),
         ("SSH-2.0-x\r\n", "", "protocol: not NATS, it says: SSH-2.0-x (127.0.0.1:PORT)"),
         ("I", "", "connect: connection closed by the server (127.0.0.1:PORT)"),
         ("INFO hello\r\n", "", "protocol: not NATS, it says: INFO hello (127.0.0.1:PORT)"),
         ("\u{1}\u{2}\u{3}", "", "protocol: not NATS (127.0.0.1:PORT)"),
-        ("-ERR 'maximum connections exceeded'\r\n", "", "busy: -ERR 'maximum connections exceeded' (127.0.0.1:PORT)"),
-        ("INFO {\"ldm\":true}\r\n", "", "busy: the server is in lame duck mode, about to shut down (127.0.0.1:PORT)"),
+        (
+            "-ERR 'maximum connections exceeded'\r\n",
+            "",
+            "busy: -ERR 'maximum connections exceeded' (127.0.0.1:PORT)",
+        ),
+        (
+            "INFO {\"ldm\":true}\r\n",
+            "",
+            "busy: the server is in lame duck mode, about to shut down (127.0.0.1:PORT)",
+        ),
     ] {
         assert_eq!(ask("", says, answers).await.0, want, "{says}{answers}");
     }
@@ -87,20 +111,26 @@ async fn only_the_pong_to_our_ping_is_ready() {
 #[tokio::test]
 async fn tls_that_is_asked_for_is_never_done_without() {
     let (verdict, heard) = ask("#insecure", INFO, "").await;
-    assert_eq!((verdict.as_str(), heard.as_str()), ("tls: the server does not offer TLS (127.0.0.1:PORT)", ""));
+    assert_eq!(
+        (verdict.as_str(), heard.as_str()),
+        ("tls: the server does not offer TLS (127.0.0.1:PORT)", "")
+    );
     let says = "INFO {\"tls_required\":true}\r\n-ERR 'maximum connections exceeded'\r\n";
     assert_eq!(
         ask("#insecure,user=a,password=b", says, "").await.0,
         "busy: -ERR 'maximum connections exceeded' (127.0.0.1:PORT)"
     );
-    let (verdict, heard) = ask("#insecure,user=a,password=b", "INFO {\"tls_required\":true}\r\n", "-ERR 'x'\r\n").await;
+    let (verdict, heard) =
+        ask("#insecure,user=a,password=b", "INFO {\"tls_required\":true}\r\n", "-ERR 'x'\r\n")
+            .await;
     assert_eq!(verdict, "protocol: -ERR 'x' (127.0.0.1:PORT)");
     assert!(!heard.contains("CONNECT"), "{heard}");
 }
 
 #[tokio::test]
 async fn jetstream_is_asked_after_the_login() {
-    const ANSWER: &str = "PONG\r\nMSG _INBOX.x 1 32\r\n{\"memory\":0,\"storage\":0,\"x\":\"y\"}\r\n";
+    const ANSWER: &str =
+        "PONG\r\nMSG _INBOX.x 1 32\r\n{\"memory\":0,\"storage\":0,\"x\":\"y\"}\r\n";
     assert_eq!(ask("#jetstream", INFO, ANSWER).await.0, "ready: NATS 2.9.10, JetStream");
     const NOBODY: &str = "PONG\r\nHMSG _INBOX.x 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\n";
     let want = "absent: JetStream is not enabled (503 no responders)";
@@ -122,7 +152,9 @@ fn each_server_has_its_own_credentials_or_those_of_the_one_before() {
     let userinfo = spec.parts().unwrap().authority;
     let servers: Vec<_> = userinfo.split(',').collect();
     assert_eq!(servers.len(), 3);
-    let login = |text: &Text| match Login::from_userinfo(&spec, &text.rsplit_once('@').unwrap().0).unwrap() {
+    let login = |text: &Text| match Login::from_userinfo(&spec, &text.rsplit_once('@').unwrap().0)
+        .unwrap()
+    {
         Login::Password { user, password } => format!("{user} {}", password.unwrap().reveal()),
         Login::Token(token) => token.reveal().to_owned(),
         _ => unreachable!(),
@@ -140,12 +172,24 @@ fn what_is_wrong_on_our_side_is_said_before_the_first_attempt() {
     for (text, want) in [
         ("nats://a/x", "nats: nats: takes servers and nothing behind them".to_owned()),
         ("nats://a,,b", "nats: nats: needs a host, e.g. nats://nats:4222".to_owned()),
-        ("nats://a#token=t,user=u", "nats: token: is another way to log in than user; one is enough".to_owned()),
+        (
+            "nats://a#token=t,user=u",
+            "nats: token: is another way to log in than user; one is enough".to_owned(),
+        ),
         ("nats://a#password=p", "nats: password: needs a user".to_owned()),
-        ("nats://a#stream=a.b", "nats: stream: not a stream's name: no spaces, dots, *, >, / or \\ in it".to_owned()),
+        (
+            "nats://a#stream=a.b",
+            "nats: stream: not a stream's name: no spaces, dots, *, >, / or \\ in it".to_owned(),
+        ),
         ("nats://a#nkey=/no", "nats: nkey: /no: no such file or directory".to_owned()),
-        (&format!("nats://a#nkey={path}"), format!("nats: nkey: {path}: not an nkey seed: too short")),
-        (&format!("nats://a#creds={path}"), format!("nats: creds: {path}: not a .creds file: holds no JWT")),
+        (
+            &format!("nats://a#nkey={path}"),
+            format!("nats: nkey: {path}: not an nkey seed: too short"),
+        ),
+        (
+            &format!("nats://a#creds={path}"),
+            format!("nats: creds: {path}: not a .creds file: holds no JWT"),
+        ),
         ("nats://a#ca=/no", "nats: ca: /no: no such file or directory".to_owned()),
         ("nats://a#jetstream=maybe", "nats: jetstream: is true or false".to_owned()),
     ] {

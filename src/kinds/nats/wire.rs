@@ -56,7 +56,8 @@ impl<'a> Wire<'a> {
     }
 
     fn begins_like_nats(&self) -> bool {
-        let begins = |word: &[u8]| self.buffer.iter().zip(word).all(|(a, b)| a.eq_ignore_ascii_case(b));
+        let begins =
+            |word: &[u8]| self.buffer.iter().zip(word).all(|(a, b)| a.eq_ignore_ascii_case(b));
         begins(b"INFO") || begins(b"-ERR")
     }
 
@@ -67,7 +68,10 @@ impl<'a> Wire<'a> {
             // Most likely the reason why it will not speak to us.
             false => Err(match self.next().await {
                 Err(failure) => failure,
-                Ok(_) => Failure::new(Class::Protocol, format!("the server goes on in clear behind INFO ({})", self.endpoint)),
+                Ok(_) => Failure::new(
+                    Class::Protocol,
+                    format!("the server goes on in clear behind INFO ({})", self.endpoint),
+                ),
             }),
         }
     }
@@ -134,8 +138,11 @@ impl<'a> Wire<'a> {
         let header: Vec<u8> = payload.drain(..header).collect();
         // NATS/1.0 503
         let first = String::from_utf8_lossy(&header);
-        let status =
-            first.lines().next().and_then(|line| line.split_ascii_whitespace().nth(1)).and_then(|code| code.parse().ok());
+        let status = first
+            .lines()
+            .next()
+            .and_then(|line| line.split_ascii_whitespace().nth(1))
+            .and_then(|code| code.parse().ok());
         Ok(Op::Message { status, payload })
     }
 

@@ -29,7 +29,10 @@ impl Target {
         let (target, held) = (&*self, Mutex::new(None));
         let asking = |server| Asking { target, server, question, held: &held };
         let servers: Vec<_> = self.servers.iter().map(asking).collect();
-        let verdict = ask_each(attempt, &servers, &mut first, |attempt, asking| Box::pin(asking.ask(attempt))).await;
+        let verdict = ask_each(attempt, &servers, &mut first, |attempt, asking| {
+            Box::pin(asking.ask(attempt))
+        })
+        .await;
         let held = held.into_inner().unwrap_or_else(PoisonError::into_inner);
         match (verdict, held) {
             // prefer-standby, and no standby: the primary will do.
@@ -68,7 +71,9 @@ impl Asking<'_> {
             Ok(Some(why)) => {
                 let failure = session.not_yet(Class::Absent, why);
                 let spare = match self.target.wanted {
-                    Wanted::PreferStandby => self.held.lock().unwrap_or_else(PoisonError::into_inner).replace(session),
+                    Wanted::PreferStandby => {
+                        self.held.lock().unwrap_or_else(PoisonError::into_inner).replace(session)
+                    }
                     _ => Some(session),
                 };
                 if let Some(session) = spare {
@@ -102,12 +107,12 @@ impl Asking<'_> {
 async fn unsuited(session: &mut Session, wanted: Wanted) -> Result<Option<&'static str>, Error> {
     Ok(match wanted {
         Wanted::Any => None,
-        Wanted::ReadWrite if session.is_read_only().await? => {
-            Some("the session is read-only, and target_session_attrs=read-write wants another server")
-        }
-        Wanted::ReadOnly if !session.is_read_only().await? => {
-            Some("the session is not read-only, and target_session_attrs=read-only wants another server")
-        }
+        Wanted::ReadWrite if session.is_read_only().await? => Some(
+            "the session is read-only, and target_session_attrs=read-write wants another server",
+        ),
+        Wanted::ReadOnly if !session.is_read_only().await? => Some(
+            "the session is not read-only, and target_session_attrs=read-only wants another server",
+        ),
         Wanted::Primary if session.is_standby().await? => {
             Some("the server is a standby, and target_session_attrs=primary wants another")
         }

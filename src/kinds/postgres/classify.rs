@@ -86,7 +86,8 @@ type Meaning = (Class, Option<&'static str>);
 const PASSWORD: &str = "wrong password, or the role or its password does not exist yet";
 
 fn meaning(error: &PgError, phase: Phase) -> Meaning {
-    const ROLE: &str = "the role does not exist yet or may not log in, or pg_hba.conf does not admit it this way";
+    const ROLE: &str =
+        "the role does not exist yet or may not log in, or pg_hba.conf does not admit it this way";
     const CONNECT: &str = "the right to connect may still have to be granted";
     const RIGHT: &str = "the right may still have to be granted";
     const LOCKED: &str = "another transaction holds a lock on what is asked, as migrations do";
@@ -99,7 +100,9 @@ fn meaning(error: &PgError, phase: Phase) -> Meaning {
         "55P03" => (Class::Busy, Some(LOCKED)),
         "57014" => (Class::Timeout, None),
         // Poolers have one SQLSTATE for nearly all that they say.
-        "08P01" | "08006" | "XX000" | "58000" | "" => of_a_pooler(error).unwrap_or_else(|| of_class(error, phase)),
+        "08P01" | "08006" | "XX000" | "58000" | "" => {
+            of_a_pooler(error).unwrap_or_else(|| of_class(error, phase))
+        }
         // `options` in the URL that the server's command line does not know.
         "42601" if login => (Class::Config, None),
         "42703" | "42601" | "25006" if phase == Phase::Query => (Class::Config, None),
@@ -140,7 +143,8 @@ fn of_a_pooler(error: &PgError) -> Option<Meaning> {
             "remaining connection slots",
         ]) {
             (Class::Busy, None)
-        } else if says(&["no such database"]) || (says(&["database"]) && says(&["does not exist"])) {
+        } else if says(&["no such database"]) || (says(&["database"]) && says(&["does not exist"]))
+        {
             (Class::Absent, behind.then_some(SERVER_SIDE))
         } else if says(&[
             "no such user",
@@ -151,7 +155,9 @@ fn of_a_pooler(error: &PgError) -> Option<Meaning> {
             "does not exist",
         ]) {
             (Class::Auth, Some(if behind { SERVER_SIDE } else { PASSWORD }))
-        } else if behind || says(&["cannot connect to server", "server conn crashed", "server_lifetime"]) {
+        } else if behind
+            || says(&["cannot connect to server", "server conn crashed", "server_lifetime"])
+        {
             (Class::Connect, Some(SERVER_SIDE))
         } else if says(&["query_wait_timeout", "is disabled", "is paused", "pause"]) {
             (Class::Busy, None)
@@ -173,7 +179,12 @@ mod tests {
         for (code, message, phase, want) in [
             ("28P01", "password authentication failed for user \"app\"", Login, Auth),
             ("28000", "role \"app\" does not exist", Login, Auth),
-            ("28000", "no pg_hba.conf entry for host \"::1\", user \"app\", database \"app\", no encryption", Login, Auth),
+            (
+                "28000",
+                "no pg_hba.conf entry for host \"::1\", user \"app\", database \"app\", no encryption",
+                Login,
+                Auth,
+            ),
             ("28P02", "?", Login, Auth),
             ("42501", "permission denied for database \"app\"", Login, Auth),
             ("42501", "permission denied for table x", Query, Auth),
@@ -186,7 +197,12 @@ mod tests {
             ("53400", "?", Login, Busy),
             ("55000", "database \"app\" is not currently accepting connections", Login, Busy),
             ("57P01", "terminating connection due to administrator command", Query, Busy),
-            ("57P02", "terminating connection because of crash of another server process", Query, Busy),
+            (
+                "57P02",
+                "terminating connection because of crash of another server process",
+                Query,
+                Busy,
+            ),
             ("57P04", "database dropped", Query, Absent),
             ("08006", "?", Login, Connect),
             ("08P01", "insufficient data left in message", Login, Protocol),
@@ -211,11 +227,21 @@ mod tests {
             ("08P01", "no such database: app", Login, Absent),
             ("08P01", "no such user: app", Login, Auth),
             ("08P01", "SASL authentication failed", Login, Auth),
-            ("08P01", "server login failed: FATAL password authentication failed for user \"app\"", Login, Auth),
+            (
+                "08P01",
+                "server login failed: FATAL password authentication failed for user \"app\"",
+                Login,
+                Auth,
+            ),
             ("08P01", "server login failed: FATAL database \"app\" does not exist", Login, Absent),
             ("08P01", "server login failed: FATAL role \"app\" does not exist", Login, Auth),
             ("08P01", "server login failed: FATAL the database system is starting up", Login, Busy),
-            ("08P01", "server login has been failing, try again later (server_login_retry)", Login, Connect),
+            (
+                "08P01",
+                "server login has been failing, try again later (server_login_retry)",
+                Login,
+                Connect,
+            ),
             ("08P01", "pgbouncer cannot connect to server", Login, Connect),
             ("08P01", "query_wait_timeout", Login, Busy),
             ("08P01", "no more connections allowed (max_client_conn)", Login, Busy),
@@ -224,19 +250,31 @@ mod tests {
             ("XX000", "Tenant or user not found", Login, Auth),
             ("", "could not fork new process for connection", Login, Protocol),
         ] {
-            let error = PgError { code: code.to_owned(), message: message.to_owned(), detail: String::new() };
+            let error = PgError {
+                code: code.to_owned(),
+                message: message.to_owned(),
+                detail: String::new(),
+            };
             assert_eq!(error.failure(phase, "db:5432").class, want, "{code} {message}");
         }
     }
 
     #[test]
     fn the_message_begins_with_the_sqlstate_and_ends_with_the_place() {
-        let error = PgError { code: "28P01".to_owned(), message: "no\nx".to_owned(), detail: String::new() };
+        let error = PgError {
+            code: "28P01".to_owned(),
+            message: "no\nx".to_owned(),
+            detail: String::new(),
+        };
         let failure = error.failure(Phase::Login, "db:5432");
         assert_eq!(failure.message, "28P01: no (db:5432)");
-        assert_eq!(failure.hint.as_deref(), Some("wrong password, or the role or its password does not exist yet"));
+        assert_eq!(
+            failure.hint.as_deref(),
+            Some("wrong password, or the role or its password does not exist yet")
+        );
         assert_eq!(failure.cost, Cost::Logged);
-        let long = PgError { code: "57P03".to_owned(), message: "x".repeat(1000), detail: String::new() };
+        let long =
+            PgError { code: "57P03".to_owned(), message: "x".repeat(1000), detail: String::new() };
         let failure = long.failure(Phase::Login, "db:5432");
         assert!(failure.message.ends_with("x… (db:5432)"), "{}", failure.message);
         assert_eq!(failure.cost, Cost::Answer);

@@ -20,11 +20,18 @@ pub(super) struct Place {
 
 /// The servers, paired as libpq pairs them: as many addresses as names, and as many ports, or one for all.
 pub(super) fn read(all: &Params) -> Result<Vec<Place>, String> {
-    let list = |keyword: &str| all.get(keyword).map(|text| text.split(',').map(str::trim).collect::<Vec<_>>());
-    let (hosts, addresses, ports) = (list("host"), list("hostaddr"), list("port").unwrap_or_else(|| vec![""]));
+    let list = |keyword: &str| {
+        all.get(keyword).map(|text| text.split(',').map(str::trim).collect::<Vec<_>>())
+    };
+    let (hosts, addresses, ports) =
+        (list("host"), list("hostaddr"), list("port").unwrap_or_else(|| vec![""]));
     let count = match (&hosts, &addresses) {
         (Some(hosts), Some(addresses)) if hosts.len() != addresses.len() => {
-            return Err(format!("{} host names, but {} hostaddr values", hosts.len(), addresses.len()));
+            return Err(format!(
+                "{} host names, but {} hostaddr values",
+                hosts.len(),
+                addresses.len()
+            ));
         }
         (Some(hosts), _) => hosts.len(),
         (None, Some(addresses)) => addresses.len(),
@@ -38,7 +45,11 @@ pub(super) fn read(all: &Params) -> Result<Vec<Place>, String> {
         let port = *ports.get(n).or(ports.first()).unwrap_or(&"");
         let port = match port {
             "" => 5432,
-            port => port.parse::<u16>().ok().filter(|port| *port > 0).ok_or("port (or PGPORT): not a number from 1 to 65535")?,
+            port => port
+                .parse::<u16>()
+                .ok()
+                .filter(|port| *port > 0)
+                .ok_or("port (or PGPORT): not a number from 1 to 65535")?,
         };
         let host = hosts.as_ref().map_or("", |hosts| hosts[n]);
         let address = addresses.as_ref().map_or("", |addresses| addresses[n]);
@@ -67,7 +78,12 @@ fn place(host: &str, address: &str, port: u16) -> Result<Vec<Place>, String> {
         dir if dir.starts_with(['/', '@']) => vec![unix(dir.trim_end_matches('/'))],
         host => {
             let endpoint = Endpoint::Tcp(host.to_owned(), port);
-            vec![Place { endpoint, host: host.to_owned(), port: port.to_string(), named: host.to_owned() }]
+            vec![Place {
+                endpoint,
+                host: host.to_owned(),
+                port: port.to_string(),
+                named: host.to_owned(),
+            }]
         }
     })
 }

@@ -61,8 +61,10 @@ pub(super) fn startup(login: &Login, wire: &mut Wire) -> Result<(), Failure> {
         ("options", login.options.as_ref()),
         ("search_path", login.search_path.as_ref()),
     ];
-    let parameters = parameters.iter().filter_map(|(name, value)| value.map(|value| (*name, value.as_str())));
-    frontend::startup_message(parameters.chain([("client_encoding", "UTF8")]), &mut wire.output).map_err(unsendable)
+    let parameters =
+        parameters.iter().filter_map(|(name, value)| value.map(|value| (*name, value.as_str())));
+    frontend::startup_message(parameters.chain([("client_encoding", "UTF8")]), &mut wire.output)
+        .map_err(unsendable)
 }
 
 /// The library refuses texts that hold a NUL.
@@ -71,9 +73,19 @@ fn unsendable(error: io::Error) -> Failure {
 }
 
 /// Logs in. AuthenticationOk is not the end: roles, rights and limits are looked at after it.
-pub(super) async fn login(attempt: &Attempt<'_>, login: &Login, server: &Server, mut wire: Wire) -> Result<Session, Refused> {
-    let mut conversation =
-        Conversation { login, password: server.password.as_ref(), scram: None, cost: Cost::Answer, done: false };
+pub(super) async fn login(
+    attempt: &Attempt<'_>,
+    login: &Login,
+    server: &Server,
+    mut wire: Wire,
+) -> Result<Session, Refused> {
+    let mut conversation = Conversation {
+        login,
+        password: server.password.as_ref(),
+        scram: None,
+        cost: Cost::Answer,
+        done: false,
+    };
     let mut about = About::default();
     let refused = match conversation.run(attempt, &mut wire, &mut about).await {
         Ok(()) => {
@@ -96,7 +108,12 @@ struct Conversation<'a> {
 }
 
 impl Conversation<'_> {
-    async fn run(&mut self, attempt: &Attempt<'_>, wire: &mut Wire, about: &mut About) -> Result<(), Error> {
+    async fn run(
+        &mut self,
+        attempt: &Attempt<'_>,
+        wire: &mut Wire,
+        about: &mut About,
+    ) -> Result<(), Error> {
         let to = wire.endpoint.to_string();
         attempt.stage(format!("connected to {to}, but no answer to the startup packet"));
         startup(self.login, wire)?;
@@ -105,7 +122,11 @@ impl Conversation<'_> {
             match wire.receive().await? {
                 Message::AuthenticationOk => {
                     if self.scram.is_some() {
-                        return Err(broken("it ended SCRAM without proving that it knows the password", wire).into());
+                        return Err(broken(
+                            "it ended SCRAM without proving that it knows the password",
+                            wire,
+                        )
+                        .into());
                     }
                     if self.cost == Cost::Answer && !self.login.require_auth.allows("none") {
                         return Err(self.not_allowed("none", wire).into());
@@ -118,7 +139,9 @@ impl Conversation<'_> {
                     return Err(Error::Server(PgError::read(body.fields())));
                 }
                 Message::ParameterStatus(body) => note(about, &body),
-                Message::BackendKeyData(_) | Message::NoticeResponse(_) | Message::NotificationResponse(_) => {}
+                Message::BackendKeyData(_)
+                | Message::NoticeResponse(_)
+                | Message::NotificationResponse(_) => {}
                 request if !self.done => {
                     self.answer(request, wire)?;
                     attempt.stage(format!("connected to {to}, but no answer to the password"));
@@ -134,7 +157,8 @@ impl Conversation<'_> {
         match request {
             Message::AuthenticationCleartextPassword => {
                 let password = self.password("password", wire)?;
-                frontend::password_message(password.as_bytes(), &mut wire.output).map_err(unsendable)
+                frontend::password_message(password.as_bytes(), &mut wire.output)
+                    .map_err(unsendable)
             }
             Message::AuthenticationMd5Password(body) => {
                 let password = self.password("md5", wire)?;
@@ -142,28 +166,43 @@ impl Conversation<'_> {
                 frontend::password_message(hash.as_bytes(), &mut wire.output).map_err(unsendable)
             }
             Message::AuthenticationSasl(body) => {
-                let mechanisms: Vec<_> = body.mechanisms().map(|name| Ok(name.to_owned())).collect().unwrap_or_default();
+                let mechanisms: Vec<_> =
+                    body.mechanisms().map(|name| Ok(name.to_owned())).collect().unwrap_or_default();
                 if !mechanisms.iter().any(|name| name == SCRAM_SHA_256) {
                     return Err(unsupported(&format!("SASL with {}", mechanisms.join(", ")), wire));
                 }
                 let password = self.password("scram-sha-256", wire)?;
                 let scram = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
                 self.cost = Cost::Login;
-                let sent = frontend::sasl_initial_response(SCRAM_SHA_256, scram.message(), &mut wire.output);
+                let sent = frontend::sasl_initial_response(
+                    SCRAM_SHA_256,
+                    scram.message(),
+                    &mut wire.output,
+                );
                 self.scram = Some(scram);
                 sent.map_err(unsendable)
             }
             Message::AuthenticationSaslContinue(body) => {
-                let scram = self.scram.as_mut().ok_or_else(|| broken("SCRAM goes on that did not begin", wire))?;
+                let scram = self
+                    .scram
+                    .as_mut()
+                    .ok_or_else(|| broken("SCRAM goes on that did not begin", wire))?;
                 scram.update(body.data()).map_err(|e| broken(&format!("SCRAM: {e}"), wire))?;
                 frontend::sasl_response(scram.message(), &mut wire.output).map_err(unsendable)
             }
             Message::AuthenticationSaslFinal(body) => {
-                let mut scram = self.scram.take().ok_or_else(|| broken("SCRAM ends that did not begin", wire))?;
+                let mut scram = self
+                    .scram
+                    .take()
+                    .ok_or_else(|| broken("SCRAM ends that did not begin", wire))?;
                 let what = "the server cannot prove that it knows the password";
-                scram.finish(body.data()).map_err(|_| Failure::new(Class::Auth, format!("{what} ({})", wire.endpoint)))
+                scram
+                    .finish(body.data())
+                    .map_err(|_| Failure::new(Class::Auth, format!("{what} ({})", wire.endpoint)))
             }
-            Message::AuthenticationGss | Message::AuthenticationGssContinue(_) => Err(unsupported("GSSAPI", wire)),
+            Message::AuthenticationGss | Message::AuthenticationGssContinue(_) => {
+                Err(unsupported("GSSAPI", wire))
+            }
             Message::AuthenticationSspi => Err(unsupported("SSPI", wire)),
             Message::AuthenticationKerberosV5 => Err(unsupported("Kerberos 5", wire)),
             Message::AuthenticationScmCredential => Err(unsupported("SCM credentials", wire)),
@@ -181,23 +220,38 @@ impl Conversation<'_> {
         }
         const HINT: &str = "give one in the URL (${file:/run/secrets/x} keeps it out of the text), by the key password or passfile, \
                             by PGPASSWORD or in ~/.pgpass";
-        let note = self.login.passfile_note.as_ref().map(|note| format!("; {note}")).unwrap_or_default();
-        let what = format!("the server asks for a password of {:?}, and none is given{note}", self.login.user);
+        let note =
+            self.login.passfile_note.as_ref().map(|note| format!("; {note}")).unwrap_or_default();
+        let what = format!(
+            "the server asks for a password of {:?}, and none is given{note}",
+            self.login.user
+        );
         Err(Failure::new(Class::Config, format!("{what} ({})", wire.endpoint)).hint(HINT))
     }
 
     fn not_allowed(&self, method: &str, wire: &Wire) -> Failure {
-        let what = format!("the server wants authentication by {method}, which require_auth does not allow");
+        let what = format!(
+            "the server wants authentication by {method}, which require_auth does not allow"
+        );
         Failure::new(Class::Auth, format!("{what} ({})", wire.endpoint))
     }
 }
 
 fn unsupported(what: &str, wire: &Wire) -> Failure {
-    Failure::new(Class::Config, format!("the server wants authentication by {what}, which is not supported ({})", wire.endpoint))
+    Failure::new(
+        Class::Config,
+        format!(
+            "the server wants authentication by {what}, which is not supported ({})",
+            wire.endpoint
+        ),
+    )
 }
 
 fn broken(what: &str, wire: &Wire) -> Failure {
-    Failure::new(Class::Protocol, format!("PostgreSQL's protocol is broken: {what} ({})", wire.endpoint))
+    Failure::new(
+        Class::Protocol,
+        format!("PostgreSQL's protocol is broken: {what} ({})", wire.endpoint),
+    )
 }
 
 fn note(about: &mut About, body: &ParameterStatusBody) {

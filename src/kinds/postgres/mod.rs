@@ -43,8 +43,11 @@ pub static KIND: Kind = Kind {
     build,
 };
 
-static QUERY: &[Key] =
-    &[Key { name: "query", value: "SQL", help: "one statement that answers with one row, its first column boolean true" }];
+static QUERY: &[Key] = &[Key {
+    name: "query",
+    value: "SQL",
+    help: "one statement that answers with one row, its first column boolean true",
+}];
 
 /// Other drivers' schemes for a PostgreSQL, beside `postgres+DRIVER` and `postgresql+DRIVER`: JDBC, Ecto, PHP, Django's and
 /// Rails' PostGIS, golang-migrate's.
@@ -52,7 +55,8 @@ const DIALECTS: &[&str] = &["jdbc", "ecto", "pgsql", "psql", "postgis", "pgx", "
 
 /// Whether `scheme` is another driver's word for `postgres`.
 pub fn is_dialect(scheme: &str) -> bool {
-    DIALECTS.contains(&scheme) || scheme.split_once('+').is_some_and(|(base, _)| KIND.schemes.contains(&base))
+    DIALECTS.contains(&scheme)
+        || scheme.split_once('+').is_some_and(|(base, _)| KIND.schemes.contains(&base))
 }
 
 struct Postgres {

@@ -20,7 +20,11 @@ use crate::{
 };
 
 /// Opens a session on one server.
-pub(super) async fn open(attempt: &Attempt<'_>, target: &Target, server: &Server) -> Result<Session, Error> {
+pub(super) async fn open(
+    attempt: &Attempt<'_>,
+    target: &Target,
+    server: &Server,
+) -> Result<Session, Error> {
     // An attempt that is cut before it ends has found nobody there.
     let was_down = server.down.swap(true, Relaxed);
     let opened = Opening { attempt, target, server }.open(was_down).await;
@@ -57,14 +61,17 @@ enum Answer {
 
 impl Opening<'_> {
     async fn open(&self, was_down: bool) -> Result<Session, Error> {
-        let (Some(tls), Endpoint::Tcp(..)) = (&self.target.encryption.tls, &self.server.endpoint) else {
+        let (Some(tls), Endpoint::Tcp(..)) = (&self.target.encryption.tls, &self.server.endpoint)
+        else {
             return self.plain().await.map_err(|refused| refused.error);
         };
         match self.target.encryption.mode {
             Mode::Disable => self.plain().await.map_err(|refused| refused.error),
             Mode::Allow => match self.plain().await {
                 Err(refused) if refused.by_admission() => match self.request_tls(tls).await {
-                    Ok(Answer::Encrypted(wire)) => self.login(wire).await.map_err(|refused| refused.error),
+                    Ok(Answer::Encrypted(wire)) => {
+                        self.login(wire).await.map_err(|refused| refused.error)
+                    }
                     _ => Err(refused.error),
                 },
                 done => done.map_err(|refused| refused.error),
@@ -76,11 +83,18 @@ impl Opening<'_> {
                 }
                 self.preferred(tls).await
             }
-            mode @ (Mode::Require | Mode::VerifyCa | Mode::VerifyFull) => match self.request_tls(tls).await? {
+            mode @ (Mode::Require | Mode::VerifyCa | Mode::VerifyFull) => match self
+                .request_tls(tls)
+                .await?
+            {
                 Answer::Encrypted(wire) => self.login(wire).await.map_err(|refused| refused.error),
                 Answer::Plain(_) => {
-                    let what = format!("the server does not support TLS, and sslmode={} wants it", mode.word());
-                    Err(Failure::new(Class::Tls, format!("{what} ({})", self.server.endpoint)).into())
+                    let what = format!(
+                        "the server does not support TLS, and sslmode={} wants it",
+                        mode.word()
+                    );
+                    Err(Failure::new(Class::Tls, format!("{what} ({})", self.server.endpoint))
+                        .into())
                 }
             },
         }
@@ -103,7 +117,8 @@ impl Opening<'_> {
             (Ok(session), _) => Ok(session),
             // Admitted neither way: the first words are those of the better one.
             (Err(second), first @ Error::Server(_)) if second.by_admission() => Err(first),
-            (Err(second), Error::Failed(first)) if !matches!(&second.error, Error::Server(error) if error.is_starting()) => {
+            (Err(second), Error::Failed(first)) if !matches!(&second.error, Error::Server(error) if error.is_starting()) =>
+            {
                 let second = match second.error {
                     Error::Server(error) => error.failure(Phase::Login, &self.server.endpoint),
                     Error::Failed(failure) => failure,
@@ -123,18 +138,27 @@ impl Opening<'_> {
     }
 
     async fn connect(&self) -> Result<Wire, Failure> {
-        Ok(Wire::new(self.attempt.connect(&self.server.endpoint).await?, self.server.endpoint.clone()))
+        Ok(Wire::new(
+            self.attempt.connect(&self.server.endpoint).await?,
+            self.server.endpoint.clone(),
+        ))
     }
 
     /// Connects and asks for TLS; nothing else is sent in clear.
     async fn request_tls(&self, tls: &Tls) -> Result<Answer, Error> {
         let mut wire = self.connect().await?;
-        self.attempt.stage(format!("connected to {}, but no answer to the request for TLS", self.server.endpoint));
+        self.attempt.stage(format!(
+            "connected to {}, but no answer to the request for TLS",
+            self.server.endpoint
+        ));
         frontend::ssl_request(&mut wire.output);
         wire.send().await?;
         match wire.receive_byte().await? {
             b'S' => {
-                let stream = tls.connect(self.attempt, &self.server.host, wire.stream).await.map_err(logged)?;
+                let stream = tls
+                    .connect(self.attempt, &self.server.host, wire.stream)
+                    .await
+                    .map_err(logged)?;
                 let mut wire = Wire::new(stream, self.server.endpoint.clone());
                 wire.encrypted = true;
                 Ok(Answer::Encrypted(wire))
@@ -142,7 +166,11 @@ impl Opening<'_> {
             b'N' => Ok(Answer::Plain(wire)),
             _ => match wire.receive().await? {
                 Message::ErrorResponse(body) => Err(Error::Server(PgError::read(body.fields()))),
-                _ => Err(Failure::new(Class::Protocol, format!("not PostgreSQL ({})", self.server.endpoint)).into()),
+                _ => Err(Failure::new(
+                    Class::Protocol,
+                    format!("not PostgreSQL ({})", self.server.endpoint),
+                )
+                .into()),
             },
         }
     }
@@ -150,7 +178,10 @@ impl Opening<'_> {
     /// What `pg_isready` does: a startup packet, then the first answer; on a connection of its own, without a login.
     async fn ping(&self) -> Result<(), Error> {
         let mut wire = self.connect().await?;
-        self.attempt.stage(format!("connected to {}, but no answer to the startup packet", self.server.endpoint));
+        self.attempt.stage(format!(
+            "connected to {}, but no answer to the startup packet",
+            self.server.endpoint
+        ));
         startup(&self.target.login, &mut wire)?;
         wire.send().await?;
         match wire.receive().await? {

@@ -17,7 +17,9 @@ pub fn read(path: &str) -> Result<String, String> {
     }
     if metadata.mode() & 0o077 != 0 {
         let mode = metadata.mode() & 0o777;
-        return Err(ignored(&format!("its mode is {mode:04o}, and group or others may use it (wanted: 0600)")));
+        return Err(ignored(&format!(
+            "its mode is {mode:04o}, and group or others may use it (wanted: 0600)"
+        )));
     }
     read_small(path).map_err(|why| ignored(&why))
 }
@@ -96,7 +98,12 @@ mod tests {
             assert_eq!(read(path).is_ok(), readable, "{mode:o}");
         }
         let why = read(path).unwrap_err();
-        assert!(why.ends_with("is ignored: its mode is 0604, and group or others may use it (wanted: 0600)"), "{why}");
+        assert!(
+            why.ends_with(
+                "is ignored: its mode is 0604, and group or others may use it (wanted: 0600)"
+            ),
+            "{why}"
+        );
         assert!(read("/dev/null").unwrap_err().contains("not a plain file"));
         assert!(read("/does/not/exist").unwrap_err().contains("no such file"));
     }

@@ -47,10 +47,14 @@ fn failure(session: &Session, error: Error) -> Failure {
 
 fn check_columns(prepared: &Prepared) -> Result<(), String> {
     match prepared.columns.first() {
-        _ if prepared.params > 0 => Err("query: takes parameters ($1), and there are none to give".to_owned()),
+        _ if prepared.params > 0 => {
+            Err("query: takes parameters ($1), and there are none to give".to_owned())
+        }
         None => Err("query: is no SELECT, it answers with no column".to_owned()),
         Some(first) if first.type_oid == BOOL => Ok(()),
-        Some(first) => Err(format!("query: its first column is {}, not boolean", type_name(first.type_oid))),
+        Some(first) => {
+            Err(format!("query: its first column is {}, not boolean", type_name(first.type_oid)))
+        }
     }
 }
 
@@ -101,12 +105,16 @@ mod tests {
     #[test]
     fn the_first_column_is_boolean_and_nothing_is_to_be_filled_in() {
         let check = |params, types: &[u32]| {
-            let columns = types.iter().map(|oid| Column { name: "x".to_owned(), type_oid: *oid }).collect();
+            let columns =
+                types.iter().map(|oid| Column { name: "x".to_owned(), type_oid: *oid }).collect();
             check_columns(&Prepared { params, columns })
         };
         assert_eq!(check(0, &[BOOL, 25]), Ok(()));
         assert_eq!(check(0, &[23]).unwrap_err(), "query: its first column is integer, not boolean");
-        assert_eq!(check(0, &[17]).unwrap_err(), "query: its first column is of type 17, not boolean");
+        assert_eq!(
+            check(0, &[17]).unwrap_err(),
+            "query: its first column is of type 17, not boolean"
+        );
         assert!(check(0, &[]).is_err());
         assert!(check(1, &[BOOL]).unwrap_err().contains("takes parameters"));
     }

@@ -21,9 +21,13 @@ pub fn read(service: &str, files: &[String]) -> Result<Params, String> {
 /// `[NAME]`, then `KEY=VALUE` lines without quotes; `#` begins a comment. The first value of a key counts.
 fn section(text: &str, service: &str) -> Option<Params> {
     let mut lines = text.lines().map(str::trim);
-    lines.find(|line| line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) == Some(service))?;
+    lines.find(|line| {
+        line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) == Some(service)
+    })?;
     let mut params = Params::default();
-    for line in lines.take_while(|line| !line.starts_with('[')).filter(|line| !line.starts_with('#')) {
+    for line in
+        lines.take_while(|line| !line.starts_with('[')).filter(|line| !line.starts_with('#'))
+    {
         if let Some((key, value)) = line.split_once('=')
             && params.get(key).is_none()
         {
@@ -47,8 +51,13 @@ mod tests {
         let a = read("a", &files).unwrap();
         assert_eq!((a.get("host"), a.get("port"), a.get("user")), (Some("one"), Some("1"), None));
         let c = read("c", &files).unwrap();
-        assert_eq!((c.get("host"), c.get("user"), c.get("password")), (None, Some("five"), Some("a=b #c")));
-        assert!(read("d", &files).err().unwrap().starts_with("the service d is not defined (not in "));
+        assert_eq!(
+            (c.get("host"), c.get("user"), c.get("password")),
+            (None, Some("five"), Some("a=b #c"))
+        );
+        assert!(
+            read("d", &files).err().unwrap().starts_with("the service d is not defined (not in ")
+        );
         assert!(read("d", &["/does/not/exist".to_owned()]).err().unwrap().contains("no such file"));
     }
 }

@@ -151,9 +151,13 @@ impl Session {
         let mut prepared = Prepared::default();
         self.until_ready(|message| {
             match message {
-                Message::ParameterDescription(body) => prepared.params = body.parameters().count().map_err(unreadable)?,
+                Message::ParameterDescription(body) => {
+                    prepared.params = body.parameters().count().map_err(unreadable)?
+                }
                 Message::RowDescription(body) => {
-                    let column = |field: Field<'_>| Ok(Column { name: field.name().to_owned(), type_oid: field.type_oid() });
+                    let column = |field: Field<'_>| {
+                        Ok(Column { name: field.name().to_owned(), type_oid: field.type_oid() })
+                    };
                     prepared.columns = body.fields().map(column).collect().map_err(unreadable)?;
                 }
                 _ => {}
@@ -201,7 +205,10 @@ impl Session {
             if let Message::DataRow(body) = message {
                 size += body.buffer().len();
                 if size > MAX_ROWS {
-                    return Err(Failure::new(Class::Protocol, format!("the answer is longer than {} MiB", MAX_ROWS >> 20)));
+                    return Err(Failure::new(
+                        Class::Protocol,
+                        format!("the answer is longer than {} MiB", MAX_ROWS >> 20),
+                    ));
                 }
                 rows.push(read_row(&body)?);
             }
@@ -212,7 +219,10 @@ impl Session {
     }
 
     /// Reads up to ReadyForQuery. A refusal is told once that is there, so that the session can go on.
-    async fn until_ready(&mut self, mut each: impl FnMut(Message) -> Result<(), Failure> + Send) -> Result<(), Error> {
+    async fn until_ready(
+        &mut self,
+        mut each: impl FnMut(Message) -> Result<(), Failure> + Send,
+    ) -> Result<(), Error> {
         let mut refusal = None;
         loop {
             match self.wire.receive().await {
@@ -243,7 +253,8 @@ impl Session {
     pub async fn is_standby(&mut self) -> Result<bool, Error> {
         match self.about.in_hot_standby {
             Some(standby) => Ok(standby),
-            None => Ok(self.one_value("SELECT pg_catalog.pg_is_in_recovery()").await?.as_deref() == Some("t")),
+            None => Ok(self.one_value("SELECT pg_catalog.pg_is_in_recovery()").await?.as_deref()
+                == Some("t")),
         }
     }
 
@@ -255,7 +266,11 @@ impl Session {
     pub async fn close(mut self, attempt: &Attempt<'_>) {
         // What was learned must not be lost because the goodbye took what was left of the attempt.
         let bound = GOODBYE.min(attempt.left() / 2);
-        attempt.stage(format!("logged in to {}, but not out again within {}", self.wire.endpoint, seconds(bound)));
+        attempt.stage(format!(
+            "logged in to {}, but not out again within {}",
+            self.wire.endpoint,
+            seconds(bound)
+        ));
         let _ = timeout(bound, async {
             if self.in_transaction {
                 // A pooler would have to throw its connection to the server away.
@@ -269,7 +284,9 @@ impl Session {
 }
 
 fn read_row(body: &DataRowBody) -> Result<Row, Failure> {
-    let text = |range: std::ops::Range<usize>| String::from_utf8_lossy(body.buffer().get(range).unwrap_or_default()).into_owned();
+    let text = |range: std::ops::Range<usize>| {
+        String::from_utf8_lossy(body.buffer().get(range).unwrap_or_default()).into_owned()
+    };
     body.ranges().map(|range| Ok(range.map(text))).collect().map_err(unreadable)
 }
 

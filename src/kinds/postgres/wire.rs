@@ -79,7 +79,12 @@ impl Wire {
             Err(error) => Err(error),
         };
         match sent {
-            Err(error) if !matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
+            Err(error)
+                if !matches!(
+                    error.kind(),
+                    io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+                ) =>
+            {
                 Err(self.lost(&error))
             }
             _ => Ok(()),
@@ -155,7 +160,10 @@ impl Wire {
     /// A server that cannot even start a process for us says so as servers before 7.4 did: `E`, text, NUL.
     fn error_of_old(&self) -> Option<String> {
         let text = self.input.strip_prefix(b"Ecould not fork")?;
-        Some(one_line(&format!("could not fork{}", String::from_utf8_lossy(text).trim_end_matches('\0')), 200))
+        Some(one_line(
+            &format!("could not fork{}", String::from_utf8_lossy(text).trim_end_matches('\0')),
+            200,
+        ))
     }
 
     /// Terminate, and the end of our side. Is not bounded in time.
@@ -171,12 +179,19 @@ impl Wire {
 
     /// The failure of reading or writing.
     pub(super) fn lost(&self, error: &io::Error) -> Failure {
-        if self.encrypted { late_failure(error, &self.endpoint) } else { stream_failure(error, &self.endpoint) }
+        if self.encrypted {
+            late_failure(error, &self.endpoint)
+        } else {
+            stream_failure(error, &self.endpoint)
+        }
     }
 
     fn garbage(&self, what: impl fmt::Display) -> Failure {
         match self.known {
-            true => Failure::new(Class::Protocol, format!("PostgreSQL's protocol is broken: {what} ({})", self.endpoint)),
+            true => Failure::new(
+                Class::Protocol,
+                format!("PostgreSQL's protocol is broken: {what} ({})", self.endpoint),
+            ),
             false => self.not_postgres(),
         }
     }
@@ -184,7 +199,9 @@ impl Wire {
     fn not_postgres(&self) -> Failure {
         let said = one_line(&String::from_utf8_lossy(&self.input), 60);
         let said = match said {
-            _ if self.input.starts_with(&[0x15, 3]) => ", it speaks TLS from the first byte".to_owned(),
+            _ if self.input.starts_with(&[0x15, 3]) => {
+                ", it speaks TLS from the first byte".to_owned()
+            }
             said if said.is_empty() || said.contains('\u{fffd}') => String::new(),
             said => format!(", it says: {said}"),
         };

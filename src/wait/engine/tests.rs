@@ -85,8 +85,11 @@ struct Heard {
 
 impl Listener for Heard {
     fn event(&mut self, event: Event) {
-        let said =
-            |failure: Failure| failure.hint.map_or(failure.message.clone(), |hint| format!("{} ({hint})", failure.message));
+        let said = |failure: Failure| {
+            failure
+                .hint
+                .map_or(failure.message.clone(), |hint| format!("{} ({hint})", failure.message))
+        };
         let or_none = |failure: Option<Failure>| failure.map_or("nothing".to_owned(), said);
         let what = match event.what {
             What::NotYet(failure) => said(failure),
@@ -99,7 +102,11 @@ impl Listener for Heard {
         };
         let now = self.began.elapsed().as_millis();
         let name = &self.names[event.dependency];
-        self.lines.push(format!("{now} {name}: {what} [{} {}]", event.attempts, event.elapsed.as_millis()));
+        self.lines.push(format!(
+            "{now} {name}: {what} [{} {}]",
+            event.attempts,
+            event.elapsed.as_millis()
+        ));
     }
 
     fn tick(&mut self) {
@@ -151,15 +158,36 @@ impl Wait {
         set: impl FnOnce(&mut Settings),
         script: impl FnMut(usize, u64) -> Step + Send + 'static,
     ) -> Self {
-        let mut settings = Settings { interval: Some(ms(100)), backoff: Backoff::Constant, jitter: 0.0, ..Settings::default() };
+        let mut settings = Settings {
+            interval: Some(ms(100)),
+            backoff: Backoff::Constant,
+            jitter: 0.0,
+            ..Settings::default()
+        };
         set(&mut settings);
-        let names: Vec<_> = self.dependencies.iter().map(|dependency| dependency.name.clone()).collect();
-        let after = settings.after.iter().map(|first| names.iter().position(|name| name == first).unwrap()).collect();
+        let names: Vec<_> =
+            self.dependencies.iter().map(|dependency| dependency.name.clone()).collect();
+        let after = settings
+            .after
+            .iter()
+            .map(|first| names.iter().position(|name| name == first).unwrap())
+            .collect();
         let asked = Arc::<Mutex<Vec<u64>>>::default();
         let script = Box::new(script);
-        let probe = Scripted { script, began: self.began, asked: Arc::clone(&asked), open: Arc::clone(&self.open) };
+        let probe = Scripted {
+            script,
+            began: self.began,
+            asked: Arc::clone(&asked),
+            open: Arc::clone(&self.open),
+        };
         let secrets = vec![Secret::new("s3cr3t")];
-        self.dependencies.push(Dependency { name: name.to_owned(), settings, probe: Box::new(probe), secrets, after });
+        self.dependencies.push(Dependency {
+            name: name.to_owned(),
+            settings,
+            probe: Box::new(probe),
+            secrets,
+            after,
+        });
         self.asked.push(asked);
         self
     }
@@ -249,7 +277,11 @@ async fn each_dependency_runs_on_its_own_clock() {
     let out = Wait::new()
         .on("fast", plain, ready_from(500))
         .on("slow", slow, ready_from(500))
-        .on("hung", |settings| settings.attempt_timeout = ms(700), |n, _| if n == 1 { Hangs } else { Ready })
+        .on(
+            "hung",
+            |settings| settings.attempt_timeout = ms(700),
+            |n, _| if n == 1 { Hangs } else { Ready },
+        )
         .run()
         .await;
     assert_eq!((out.end, out.took), (End::Ready, 800));
@@ -264,7 +296,12 @@ async fn timeouts_run_side_by_side_not_one_after_the_other() {
             settings.on_timeout = OnTimeout::Proceed;
         }
     };
-    let out = Wait::new().on("a", proceed(1000), never).on("b", proceed(900), never).on("c", proceed(800), never).run().await;
+    let out = Wait::new()
+        .on("a", proceed(1000), never)
+        .on("b", proceed(900), never)
+        .on("c", proceed(800), never)
+        .run()
+        .await;
     assert_eq!((out.end, out.took), (End::Ready, 1000));
 }
 
@@ -284,18 +321,28 @@ async fn a_wait_never_ends_late_whatever_hangs_or_asks_for_patience() {
     assert_eq!(out.lines.last().unwrap(), "1000 a: timed out: no answer within 1.0s [1 1000]");
 
     let patient = |_, _| {
-        let failure = Failure { retry_after: Some(ms(3_600_000)), ..Failure::new(Class::Busy, "later") };
+        let failure =
+            Failure { retry_after: Some(ms(3_600_000)), ..Failure::new(Class::Busy, "later") };
         Says(Verdict::NotYet(failure))
     };
     let out = Wait::new().on("a", timeout(1000), patient).run().await;
     assert_eq!((out.took, &out.asked[0]), (1000, &vec![0, 980]));
 
     // What is learned before the cut says more than the cut.
-    let out = Wait::new().on("a", timeout(1000), |n, _| if n == 1 { Fails(Class::Auth) } else { Hangs }).run().await;
-    assert_eq!((out.took, out.lines.last().unwrap().as_str()), (1000, "1000 a: timed out: auth [2 1000]"));
+    let out = Wait::new()
+        .on("a", timeout(1000), |n, _| if n == 1 { Fails(Class::Auth) } else { Hangs })
+        .run()
+        .await;
+    assert_eq!(
+        (out.took, out.lines.last().unwrap().as_str()),
+        (1000, "1000 a: timed out: auth [2 1000]")
+    );
 
     // A long attempt leaves no time for another.
-    let out = Wait::new().on("a", timeout(1000), |_, _| Takes(450, Box::new(Fails(Class::Busy)))).run().await;
+    let out = Wait::new()
+        .on("a", timeout(1000), |_, _| Takes(450, Box::new(Fails(Class::Busy))))
+        .run()
+        .await;
     assert_eq!((out.took, &out.asked[0]), (1000, &vec![0, 550]));
 }
 
@@ -309,7 +356,10 @@ async fn a_success_in_the_last_attempt_counts() {
 async fn a_timeout_of_nothing_is_one_attempt_however_long_it_takes() {
     let once = |settings: &mut Settings| settings.timeout = Timeout::Once;
     let out = Wait::new().on("a", once, never).run().await;
-    assert_eq!((out.end, out.took, &out.lines), (End::TimedOut, 0, &vec!["0 a: timed out: connect [1 0]".to_owned()]));
+    assert_eq!(
+        (out.end, out.took, &out.lines),
+        (End::TimedOut, 0, &vec!["0 a: timed out: connect [1 0]".to_owned()])
+    );
     let out = Wait::new().on("a", once, |_, _| Takes(3000, Box::new(Ready))).run().await;
     assert_eq!((out.end, out.took), (End::Ready, 3000));
     let out = Wait::new().on("a", once, |_, _| Hangs).run().await;
@@ -331,7 +381,11 @@ async fn the_deadline_of_all_is_exact_and_each_meets_it_in_its_own_way() {
     assert_eq!((out.end, out.took), (End::TimedOut, 700));
 
     let proceed = |settings: &mut Settings| settings.on_timeout = OnTimeout::Proceed;
-    let mut wait = Wait::new().on("a", proceed, never).on("b", proceed, |_, _| Hangs).on("c", plain, ready_from(0));
+    let mut wait = Wait::new().on("a", proceed, never).on("b", proceed, |_, _| Hangs).on(
+        "c",
+        plain,
+        ready_from(0),
+    );
     wait.deadline = Some(700);
     let out = wait.run().await;
     assert_eq!((out.end, out.took), (End::Ready, 700));
@@ -340,10 +394,15 @@ async fn the_deadline_of_all_is_exact_and_each_meets_it_in_its_own_way() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_ready_long_ago_is_asked_once_more_before_the_end() {
-    let out = Wait::new().on("a", plain, ready_from(0)).on("b", plain, ready_from(1500)).run().await;
+    let out =
+        Wait::new().on("a", plain, ready_from(0)).on("b", plain, ready_from(1500)).run().await;
     assert_eq!((out.end, out.took), (End::Ready, 1500));
     assert_eq!((out.asked[0].as_slice(), out.asked[1].last()), (&[0, 1500][..], Some(&1500)));
-    assert_eq!(out.lines.iter().filter(|line| line.contains("ready:")).count(), 2, "the confirmation is not news");
+    assert_eq!(
+        out.lines.iter().filter(|line| line.contains("ready:")).count(),
+        2,
+        "the confirmation is not news"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -355,7 +414,12 @@ async fn what_was_ready_a_moment_ago_is_not_asked_again() {
 #[tokio::test(start_paused = true)]
 async fn there_is_one_confirming_round_however_long_it_takes() {
     let slow = |n: usize, _| if n == 1 { Ready } else { Takes(3000, Box::new(Ready)) };
-    let out = Wait::new().on("a", plain, slow).on("b", plain, ready_from(0)).on("c", plain, ready_from(1500)).run().await;
+    let out = Wait::new()
+        .on("a", plain, slow)
+        .on("b", plain, ready_from(0))
+        .on("c", plain, ready_from(1500))
+        .run()
+        .await;
     assert_eq!((out.end, out.took), (End::Ready, 4500));
     assert_eq!((out.asked[0].len(), out.asked[1].len()), (2, 2));
 }
@@ -367,7 +431,12 @@ async fn what_was_proceeded_past_or_asked_once_is_not_confirmed() {
         timeout(300)(settings);
         settings.on_timeout = OnTimeout::Proceed;
     };
-    let out = Wait::new().on("a", once, ready_from(0)).on("b", proceed, never).on("c", plain, ready_from(1500)).run().await;
+    let out = Wait::new()
+        .on("a", once, ready_from(0))
+        .on("b", proceed, never)
+        .on("c", plain, ready_from(1500))
+        .run()
+        .await;
     assert_eq!((out.end, out.took), (End::Ready, 1500));
     assert_eq!((out.asked[0].as_slice(), out.asked[1].last()), (&[0][..], Some(&280)));
 }
@@ -394,7 +463,12 @@ async fn after_a_loss_whatever_has_grown_old_meanwhile_is_confirmed_too() {
 async fn all_that_is_lost_has_one_timeout_together() {
     let a = |_, now| if (1000..3000).contains(&now) { Fails(Class::Connect) } else { Ready };
     let c = |_, now| if now >= 3000 { Fails(Class::Busy) } else { Ready };
-    let out = Wait::new().on("a", timeout(2000), a).on("b", plain, ready_from(1500)).on("c", timeout(2000), c).run().await;
+    let out = Wait::new()
+        .on("a", timeout(2000), a)
+        .on("b", plain, ready_from(1500))
+        .on("c", timeout(2000), c)
+        .run()
+        .await;
     // `a` is lost at 1500 and back at 3000; `c`, lost then, gets only what is left.
     assert_eq!((out.end, out.took), (End::TimedOut, 3500));
     assert!(out.lines.last().unwrap().starts_with("3500 c: timed out: busy"), "{:?}", out.lines);
@@ -403,24 +477,28 @@ async fn all_that_is_lost_has_one_timeout_together() {
 #[tokio::test(start_paused = true)]
 async fn a_loss_never_makes_the_wait_end_late() {
     let patient = |n, _| {
-        let failure = Failure { retry_after: Some(ms(3_600_000)), ..Failure::new(Class::Busy, "later") };
+        let failure =
+            Failure { retry_after: Some(ms(3_600_000)), ..Failure::new(Class::Busy, "later") };
         if n == 1 { Ready } else { Says(Verdict::NotYet(failure)) }
     };
     let mut wait = Wait::new().on("a", plain, patient).on("b", plain, ready_from(1500));
     wait.deadline = Some(2000);
     let out = wait.run().await;
     assert_eq!((out.end, out.took), (End::TimedOut, 2000));
-    let out = Wait::new().on("a", timeout(1600), patient).on("b", plain, ready_from(1500)).run().await;
+    let out =
+        Wait::new().on("a", timeout(1600), patient).on("b", plain, ready_from(1500)).run().await;
     assert_eq!((out.end, out.took), (End::TimedOut, 3100));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_one_that_only_asks_for_patience_is_asked_once_more_in_time() {
     let patient = |n, now| {
-        let failure = Failure { retry_after: Some(ms(3_600_000)), ..Failure::new(Class::Busy, "later") };
+        let failure =
+            Failure { retry_after: Some(ms(3_600_000)), ..Failure::new(Class::Busy, "later") };
         if n == 1 || now > 1600 { Ready } else { Says(Verdict::NotYet(failure)) }
     };
-    let out = Wait::new().on("a", timeout(2000), patient).on("b", plain, ready_from(1500)).run().await;
+    let out =
+        Wait::new().on("a", timeout(2000), patient).on("b", plain, ready_from(1500)).run().await;
     assert_eq!(out.end, End::Ready, "{:?}", out.lines);
     assert!(out.took <= 3500, "{}", out.took);
 }
@@ -444,7 +522,11 @@ async fn where_the_deadline_cuts_a_confirmation_the_earlier_success_stands() {
     assert_eq!((out.end, out.took), (End::Ready, 2000));
     // The attempt's own bound is another matter.
     let short = |settings: &mut Settings| settings.attempt_timeout = ms(200);
-    let mut wait = Wait::new().on("a", short, |n, _| if n == 1 { Ready } else { Hangs }).on("b", plain, ready_from(1500));
+    let mut wait = Wait::new().on("a", short, |n, _| if n == 1 { Ready } else { Hangs }).on(
+        "b",
+        plain,
+        ready_from(1500),
+    );
     wait.deadline = Some(2000);
     assert_eq!(wait.run().await.end, End::TimedOut);
 }
@@ -460,7 +542,11 @@ async fn a_confirmation_that_finds_it_hopeless_ends_the_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn a_signal_ends_a_confirming_round_too() {
-    let mut wait = Wait::new().on("a", plain, |n, _| if n == 1 { Ready } else { Hangs }).on("b", plain, ready_from(1500));
+    let mut wait = Wait::new().on("a", plain, |n, _| if n == 1 { Ready } else { Hangs }).on(
+        "b",
+        plain,
+        ready_from(1500),
+    );
     wait.signal = Some((1700, 15));
     let out = wait.run().await;
     assert_eq!((out.end, out.took), (End::Signal(15), 1700));
@@ -475,7 +561,10 @@ async fn several_successes_are_consecutive_and_max_interval_apart() {
     let out = Wait::new().on("a", thrice, ready_from(0)).run().await;
     assert_eq!(out.asked, [[0, 200, 400]]);
     assert_eq!(out.lines, ["400 a: ready: fine [3 400]"]);
-    let out = Wait::new().on("a", thrice, |n, _| if n == 3 { Fails(Class::Busy) } else { Ready }).run().await;
+    let out = Wait::new()
+        .on("a", thrice, |n, _| if n == 3 { Fails(Class::Busy) } else { Ready })
+        .run()
+        .await;
     assert_eq!(out.asked, [[0, 200, 400, 500, 700, 900]]);
 }
 
@@ -520,7 +609,10 @@ async fn a_warning_and_on_past_a_timeout_but_not_past_the_hopeless() {
         settings.fail_fast = vec![Class::Auth];
     };
     let out = Wait::new().on("a", proceed, never).run().await;
-    assert_eq!((out.end, out.lines.last().unwrap().as_str()), (End::Ready, "300 a: proceeded: connect [4 300]"));
+    assert_eq!(
+        (out.end, out.lines.last().unwrap().as_str()),
+        (End::Ready, "300 a: proceeded: connect [4 300]")
+    );
     let hopeless = |n, _| if n < 2 { Fails(Class::Connect) } else { Fails(Class::Auth) };
     let out = Wait::new().on("a", proceed, hopeless).run().await;
     assert_eq!((out.end, out.took), (End::Hopeless, 100));
@@ -529,7 +621,12 @@ async fn a_warning_and_on_past_a_timeout_but_not_past_the_hopeless() {
 #[tokio::test(start_paused = true)]
 async fn one_hopeless_dependency_ends_the_whole_wait_at_once() {
     let wrong = |_, _| Says(Verdict::Hopeless(Failure::new(Class::Config, "wrong")));
-    let out = Wait::new().on("a", plain, never).on("b", plain, |_, _| Hangs).on("c", plain, wrong).run().await;
+    let out = Wait::new()
+        .on("a", plain, never)
+        .on("b", plain, |_, _| Hangs)
+        .on("c", plain, wrong)
+        .run()
+        .await;
     assert_eq!((out.end, out.took), (End::Hopeless, 0));
     assert_eq!(out.lines.last().unwrap(), "0 c: hopeless: wrong [1 0]");
 }
@@ -589,11 +686,15 @@ async fn until_down_waits_for_what_is_gone_and_for_nothing_else() {
     };
     let out = Wait::new().on("a", down, script).run().await;
     let said: Vec<_> = out.lines.iter().map(|line| line.split(" [").next().unwrap()).collect();
-    assert_eq!(said, ["0 a: still there: fine", "100 a: auth", "200 a: timeout", "300 a: ready: gone: refused"]);
+    assert_eq!(
+        said,
+        ["0 a: still there: fine", "100 a: auth", "200 a: timeout", "300 a: ready: gone: refused"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_attempts_are_open_than_descriptors_allow_and_the_wait_for_one_is_not_the_attempts_own_time() {
+async fn no_more_attempts_are_open_than_descriptors_allow_and_the_wait_for_one_is_not_the_attempts_own_time()
+ {
     let takes = |_, _| Takes(300, Box::new(Ready));
     let short = |settings: &mut Settings| settings.attempt_timeout = ms(400);
     let mut wait = Wait::new().on("a", short, takes).on("b", short, takes).on("c", short, takes);
@@ -602,7 +703,11 @@ async fn no_more_attempts_are_open_than_descriptors_allow_and_the_wait_for_one_i
     assert_eq!((out.end, out.took), (End::Ready, 900));
     assert_eq!(out.asked, [[0], [300], [600]]);
     // It is the dependency's own time, though.
-    let mut wait = Wait::new().on("a", plain, |_, _| Takes(4000, Box::new(Ready))).on("b", timeout(1000), takes);
+    let mut wait = Wait::new().on("a", plain, |_, _| Takes(4000, Box::new(Ready))).on(
+        "b",
+        timeout(1000),
+        takes,
+    );
     wait.open_attempts = 1;
     let out = wait.run().await;
     assert_eq!((out.end, out.took), (End::TimedOut, 1000));

@@ -5,7 +5,13 @@ const fn ms(ms: u64) -> Duration {
 }
 
 fn settings(backoff: Backoff, interval: u64, max_interval: u64, jitter: f64) -> Settings {
-    Settings { backoff, interval: Some(ms(interval)), max_interval: ms(max_interval), jitter, ..Settings::default() }
+    Settings {
+        backoff,
+        interval: Some(ms(interval)),
+        max_interval: ms(max_interval),
+        jitter,
+        ..Settings::default()
+    }
 }
 
 fn refused() -> Failure {
@@ -15,7 +21,10 @@ fn refused() -> Failure {
 /// The pauses after failures of these classes, one second apart.
 fn pauses(pace: &mut Pace, failures: &[Class]) -> Vec<u128> {
     let each = failures.iter().enumerate();
-    each.map(|(n, class)| pace.pause(&Failure::new(*class, "x"), ms(1), ms(1000 * n as u64), 0.5).as_millis()).collect()
+    each.map(|(n, class)| {
+        pace.pause(&Failure::new(*class, "x"), ms(1), ms(1000 * n as u64), 0.5).as_millis()
+    })
+    .collect()
 }
 
 #[test]
@@ -42,7 +51,15 @@ fn exponential_doubles_and_constant_stays_under_the_same_cap() {
 #[test]
 fn adaptive_spends_a_small_share_of_the_wait() {
     let mut pace = Pace::new(&Settings { jitter: 0.0, ..Settings::default() }, true);
-    for (now, want) in [(0, 10), (1_000, 10), (2_000, 10), (4_000, 20), (10_000, 50), (60_000, 300), (600_000, 1000)] {
+    for (now, want) in [
+        (0, 10),
+        (1_000, 10),
+        (2_000, 10),
+        (4_000, 20),
+        (10_000, 50),
+        (60_000, 300),
+        (600_000, 1000),
+    ] {
         assert_eq!(pace.pause(&refused(), ms(0), ms(now), 0.0), ms(want), "{now}");
     }
     // Something has moved: full speed again, counted from now.
@@ -66,8 +83,16 @@ fn adaptive_spares_a_server_that_answers_by_what_it_was_asked_for() {
         let mut pace = Pace::new(&Settings { jitter: 0.0, ..Settings::default() }, false);
         // The first of its class may have met the change itself, and what it took does not count.
         let first = if cost == Cost::Logged { 500 } else { 50 };
-        assert_eq!(pace.pause(&refused().cost(cost), ms(took), ms(took), 0.0), ms(first), "{cost:?} {took}");
-        assert_eq!(pace.pause(&refused().cost(cost), ms(took), ms(took), 0.0), ms(want), "{cost:?} {took}");
+        assert_eq!(
+            pace.pause(&refused().cost(cost), ms(took), ms(took), 0.0),
+            ms(first),
+            "{cost:?} {took}"
+        );
+        assert_eq!(
+            pace.pause(&refused().cost(cost), ms(took), ms(took), 0.0),
+            ms(want),
+            "{cost:?} {took}"
+        );
     }
 }
 
@@ -76,7 +101,10 @@ fn jitter_shortens_a_pause_and_lengthens_what_the_server_asked_for() {
     let mut pace = Pace::new(&settings(Backoff::Constant, 1000, 1000, 0.2), true);
     assert_eq!(pace.pause(&refused(), ms(0), ms(0), 0.0), ms(1000));
     assert_eq!(pace.pause(&refused(), ms(0), ms(0), 1.0), ms(800));
-    let busy = |seconds| Failure { retry_after: Some(Duration::from_secs(seconds)), ..Failure::new(Class::Busy, "503") };
+    let busy = |seconds| Failure {
+        retry_after: Some(Duration::from_secs(seconds)),
+        ..Failure::new(Class::Busy, "503")
+    };
     assert_eq!(pace.pause(&busy(10), ms(0), ms(0), 0.5), ms(11_000));
     assert_eq!(pace.pause(&busy(0), ms(0), ms(0), 0.5), ms(900));
 }
@@ -93,7 +121,11 @@ fn a_pause_near_the_deadline_ends_in_time_for_one_more_attempt() {
         (100, 985, 1, None),
         (15, 985, 1, None),
     ] {
-        assert_eq!(next_attempt(ms(pause), ms(now), ms(took), Some(ms(1000)), ms(500)), want.map(ms), "{pause} {now} {took}");
+        assert_eq!(
+            next_attempt(ms(pause), ms(now), ms(took), Some(ms(1000)), ms(500)),
+            want.map(ms),
+            "{pause} {now} {took}"
+        );
     }
     assert_eq!(next_attempt(ms(7), ms(3), ms(1), None, ms(500)), Some(ms(10)));
 }
@@ -103,7 +135,8 @@ fn no_schedule_ever_reaches_past_its_deadline_or_stands_still() {
     let mut random = fastrand::Rng::with_seed(7);
     let classes = [Class::Connect, Class::Busy, Class::Auth, Class::Timeout, Class::Absent];
     for _ in 0..2_000 {
-        let backoff = [Backoff::Adaptive, Backoff::Linear, Backoff::Exponential, Backoff::Constant][random.usize(0..4)];
+        let backoff = [Backoff::Adaptive, Backoff::Linear, Backoff::Exponential, Backoff::Constant]
+            [random.usize(0..4)];
         let settings = settings(backoff, random.u64(1..200), random.u64(200..2000), random.f64());
         let (deadline, bound) = (ms(random.u64(1..5000)), ms(random.u64(1..1000)));
         let mut pace = Pace::new(&settings, random.bool());

@@ -30,7 +30,9 @@ impl Addresses {
             ("127.0.0.1:25555", self.director),
             ("127.0.0.1:25923", self.health_monitor),
         ];
-        known.iter().fold(text.to_owned(), |text, (name, address)| text.replace(name, &address.to_string()))
+        known
+            .iter()
+            .fold(text.to_owned(), |text, (name, address)| text.replace(name, &address.to_string()))
     }
 }
 
@@ -41,7 +43,8 @@ pub struct Jobs<'a> {
 }
 
 /// A command that fails as a program of Ruby or Python does when it was started too early.
-const OR_TRACE: &str = "|| { echo 'Traceback (most recent call last): it was started too early' >&2; exit 1; }";
+const OR_TRACE: &str =
+    "|| { echo 'Traceback (most recent call last): it was started too early' >&2; exit 1; }";
 
 impl Jobs<'_> {
     /// Writes everything that the jobs need, and returns monit's rules for them, in this order.
@@ -71,7 +74,8 @@ impl Jobs<'_> {
         self.nats_sync();
         self.health_monitor();
         self.scheduler();
-        let tick = format!("check program tick with path \"{dir}/tick\" if status != 0 then alert\n");
+        let tick =
+            format!("check program tick with path \"{dir}/tick\" if status != 0 then alert\n");
         order.iter().fold(tick, |rules, job| rules + &self.rules(&dir, job))
     }
 
@@ -80,11 +84,21 @@ impl Jobs<'_> {
             let recipe = read("examples/bosh/health_monitor.monit");
             let moved = recipe
                 .replace("/var/vcap/sys/run/bpm/health_monitor", &format!("{dir}/run"))
-                .replace("/var/vcap/jobs/bpm/bin/bpm start health_monitor", &format!("{dir}/ctl health_monitor start"))
-                .replace("/var/vcap/jobs/bpm/bin/bpm stop health_monitor", &format!("{dir}/ctl health_monitor stop"))
+                .replace(
+                    "/var/vcap/jobs/bpm/bin/bpm start health_monitor",
+                    &format!("{dir}/ctl health_monitor start"),
+                )
+                .replace(
+                    "/var/vcap/jobs/bpm/bin/bpm stop health_monitor",
+                    &format!("{dir}/ctl health_monitor stop"),
+                )
                 .replace(
                     "host 127.0.0.1 port 25923",
-                    &format!("host {} port {}", self.at.health_monitor.ip(), self.at.health_monitor.port()),
+                    &format!(
+                        "host {} port {}",
+                        self.at.health_monitor.ip(),
+                        self.at.health_monitor.port()
+                    ),
                 );
             // A cycle is a second here, not ten.
             return moved.replace("for 18 cycles", "for 60 cycles");
@@ -100,7 +114,12 @@ impl Jobs<'_> {
         let (wait, _) = self.place.declared(&named(job));
         let wait: Vec<_> = wait.iter().map(|word| self.at.put_into(self.postgres, word)).collect();
         let service = self.service(job, script);
-        let words = [&[Afterall::program().to_str().unwrap().to_owned()], &wait[..], &["--".to_owned(), service]].concat();
+        let words = [
+            &[Afterall::program().to_str().unwrap().to_owned()],
+            &wait[..],
+            &["--".to_owned(), service],
+        ]
+        .concat();
         self.job(job, &format!("exec {}", shell_words::join(words)));
     }
 
@@ -110,7 +129,10 @@ impl Jobs<'_> {
 
     /// The service itself; it writes down that it has started, and as whom.
     fn service(&self, job: &str, script: &str) -> String {
-        let own = format!("#!/bin/sh\ncd {}\necho $$ >>services/{job}\n{script}\n", self.place.dir.path().display());
+        let own = format!(
+            "#!/bin/sh\ncd {}\necho $$ >>services/{job}\n{script}\n",
+            self.place.dir.path().display()
+        );
         self.place.dir.write_script(&format!("bin/{job}"), &own).to_str().unwrap().to_owned()
     }
 
@@ -122,12 +144,25 @@ impl Jobs<'_> {
             "create role bosh login".to_owned(),
             format!("alter role bosh password '{PASSWORD}'"),
         ];
-        let create: String =
-            create.iter().map(|sql| format!("{psql} postgres -c {} {OR_TRACE}\n", shell_words::quote(sql))).collect();
+        let create: String = create
+            .iter()
+            .map(|sql| format!("{psql} postgres -c {} {OR_TRACE}\n", shell_words::quote(sql)))
+            .collect();
         let grant = format!("{psql} bosh -c 'grant all on schema public to bosh' {OR_TRACE}\n");
-        let script = self.place.dir.write_script("bin/create-database", &format!("#!/bin/sh\n{create}{grant}"));
-        let wait = [Afterall::program().to_str().unwrap(), &self.postgres.superuser_url(), "--", script.to_str().unwrap()];
-        let service = self.service("postgres", &format!("exec {}", shell_words::join(self.postgres.command_line())));
+        let script = self
+            .place
+            .dir
+            .write_script("bin/create-database", &format!("#!/bin/sh\n{create}{grant}"));
+        let wait = [
+            Afterall::program().to_str().unwrap(),
+            &self.postgres.superuser_url(),
+            "--",
+            script.to_str().unwrap(),
+        ];
+        let service = self.service(
+            "postgres",
+            &format!("exec {}", shell_words::join(self.postgres.command_line())),
+        );
         self.job("postgres", &format!("{} &\nexec {service}", shell_words::join(wait)));
     }
 
@@ -135,7 +170,9 @@ impl Jobs<'_> {
         let psql = Postgres::programs().join("psql");
         let [psql, password] = [psql.to_str().unwrap(), PASSWORD].map(shell_words::quote);
         let (host, port) = (self.postgres.host(), self.postgres.port());
-        format!("PGPASSWORD={password} {psql} -XAtq -v ON_ERROR_STOP=1 -h {host} -p {port} -U {user} -d")
+        format!(
+            "PGPASSWORD={password} {psql} -XAtq -v ON_ERROR_STOP=1 -h {host} -p {port} -U {user} -d"
+        )
     }
 
     /// In its first phase it knows one token that nobody has, as BOSH starts it.
@@ -152,7 +189,8 @@ impl Jobs<'_> {
             self.place.authority.cert_text()
         );
         let config = self.place.dir.write("nats.cfg", config);
-        let words = [program("nats-server", "nats-server"), "-c".into(), config].map(|word| word.to_str().unwrap().to_owned());
+        let words = [program("nats-server", "nats-server"), "-c".into(), config]
+            .map(|word| word.to_str().unwrap().to_owned());
         let service = self.service("nats", &format!("exec {}", shell_words::join(words)));
         self.job("nats", &format!("exec {service}"));
     }
@@ -163,7 +201,9 @@ impl Jobs<'_> {
         let run = |sql: &str| format!("{psql} bosh -c {} {OR_TRACE}\n", shell_words::quote(sql));
         let mut script = run("create table schema_migrations (filename text primary key)");
         for (n, file) in MIGRATIONS.iter().enumerate() {
-            script += &run(&format!("begin; create table t{n} (); insert into schema_migrations values ('{file}'); commit"));
+            script += &run(&format!(
+                "begin; create table t{n} (); insert into schema_migrations values ('{file}'); commit"
+            ));
         }
         let identity = self.place.authority.server(&[&self.at.director.ip().to_string()]);
         let tls = format!(
@@ -172,7 +212,8 @@ impl Jobs<'_> {
             identity.cert_text(),
             identity.key_text()
         );
-        script += &self.nginx("director", &format!("{tls} location /info {{ return 200 '{{}}'; }}"));
+        script +=
+            &self.nginx("director", &format!("{tls} location /info {{ return 200 '{{}}'; }}"));
         self.waiting("director", &script);
     }
 
@@ -191,9 +232,12 @@ impl Jobs<'_> {
     /// Dies of a server that does not let it in.
     fn health_monitor(&self) {
         let (wait, _) = self.place.declared(&named("health_monitor"));
-        let connect =
-            shell_words::join([&[Afterall::program().to_str().unwrap().to_owned(), "--once".into()], &wait[..]].concat());
-        let serve = format!("listen {}; location /healthz {{ return 200 'ok'; }}", self.at.health_monitor);
+        let connect = shell_words::join(
+            [&[Afterall::program().to_str().unwrap().to_owned(), "--once".into()], &wait[..]]
+                .concat(),
+        );
+        let serve =
+            format!("listen {}; location /healthz {{ return 200 'ok'; }}", self.at.health_monitor);
         let script = format!("{connect} {OR_TRACE}\n{}", self.nginx("health_monitor", &serve));
         self.waiting("health_monitor", &script);
     }
@@ -201,7 +245,10 @@ impl Jobs<'_> {
     /// Dies of a table that is not there.
     fn scheduler(&self) {
         let last = MIGRATIONS.len() - 1;
-        let script = format!("{} bosh -c 'select count(*) from t{last}' {OR_TRACE}\nexec sleep 600", self.psql("bosh"));
+        let script = format!(
+            "{} bosh -c 'select count(*) from t{last}' {OR_TRACE}\nexec sleep 600",
+            self.psql("bosh")
+        );
         self.waiting("scheduler", &script);
     }
 
@@ -218,7 +265,13 @@ impl Jobs<'_> {
              http {{ access_log off; {temporary}\n server {{ {directives} }} }}\n"
         );
         let config = self.place.dir.write(&format!("nginx/{job}/nginx.conf"), config);
-        let words = [program("nginx", "nginx-light"), "-e".into(), format!("{prefix}/log").into(), "-c".into(), config];
+        let words = [
+            program("nginx", "nginx-light"),
+            "-e".into(),
+            format!("{prefix}/log").into(),
+            "-c".into(),
+            config,
+        ];
         format!("exec {}", shell_words::join(words.map(|word| word.to_str().unwrap().to_owned())))
     }
 }

@@ -28,7 +28,8 @@ impl Vm {
     /// A dependency for each server of the chain, as its clients would declare it.
     pub fn everything(&self) -> Vec<String> {
         let ca = self.place.authority.cert_text();
-        let own = |name: &str| self.place.at(&format!("/var/vcap/jobs/health_monitor/config/{name}"));
+        let own =
+            |name: &str| self.place.at(&format!("/var/vcap/jobs/health_monitor/config/{name}"));
         vec![
             format!("postgres://postgres@{}/bosh", self.postgres.address()),
             format!("https://{}/info#ca={ca}", self.at.director),
@@ -71,8 +72,15 @@ impl Vm {
         wait_until("everything has started", secs(60), || {
             self.fail_on_stack_traces();
             let missing: Vec<_> = jobs.iter().filter(|job| self.pids(job).is_empty()).collect();
-            let logs = || jobs.iter().map(|job| format!("--- {job}\n{}", self.log(job))).collect::<String>();
-            assert!(missing.is_empty() || begun.elapsed() < secs(50), "{missing:?}\n{}{}", logs(), self.monit_log());
+            let logs = || {
+                jobs.iter().map(|job| format!("--- {job}\n{}", self.log(job))).collect::<String>()
+            };
+            assert!(
+                missing.is_empty() || begun.elapsed() < secs(50),
+                "{missing:?}\n{}{}",
+                logs(),
+                self.monit_log()
+            );
             missing.is_empty()
         });
     }

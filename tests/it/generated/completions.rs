@@ -18,12 +18,22 @@ fn schemes() -> Vec<(String, &'static str)> {
     let of = |scheme: &str, usage: &str| {
         if usage.contains("://") { format!("{scheme}://") } else { format!("{scheme}:") }
     };
-    KINDS.iter().flat_map(|kind| kind.schemes.iter().map(move |scheme| (of(scheme, kind.usage), kind.summary))).collect()
+    KINDS
+        .iter()
+        .flat_map(|kind| {
+            kind.schemes.iter().map(move |scheme| (of(scheme, kind.usage), kind.summary))
+        })
+        .collect()
 }
 
 /// As it is written: `-t`, `--timeout`.
 fn written(option: &Opt) -> Vec<String> {
-    option.short.map(|short| format!("-{short}")).into_iter().chain([format!("--{}", option.long)]).collect()
+    option
+        .short
+        .map(|short| format!("-{short}"))
+        .into_iter()
+        .chain([format!("--{}", option.long)])
+        .collect()
 }
 
 pub fn bash() -> String {
@@ -33,7 +43,10 @@ pub fn bash() -> String {
     for option in options.iter().filter(|option| option.value.is_some()) {
         let words = option.choices().join(" ");
         let action = match (option.is_file(), option.is_list(), words.is_empty()) {
-            (true, ..) => "compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")".to_owned(),
+            (true, ..) => {
+                "compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")"
+                    .to_owned()
+            }
             (_, true, _) => format!("_afterall_list '{words}'"),
             (_, _, false) => format!("mapfile -t COMPREPLY < <(compgen -W '{words}' -- \"$cur\")"),
             _ => ":".to_owned(),
@@ -129,7 +142,8 @@ pub fn zsh() -> String {
             };
             format!(":{}:{action}", value.to_lowercase())
         });
-        let _ = writeln!(arguments, "        '{open}{names}[{help}]{}' \\", value.unwrap_or_default());
+        let _ =
+            writeln!(arguments, "        '{open}{names}[{help}]{}' \\", value.unwrap_or_default());
     }
     let mut described = String::new();
     for (scheme, summary) in schemes() {
@@ -199,13 +213,14 @@ complete -c afterall -n __afterall_behind -a '(__afterall_command)'
     for option in options() {
         let short = option.short.map(|short| format!(" -s {short}")).unwrap_or_default();
         let words = option.choices().join(" ");
-        let value = match (option.value.is_some(), option.is_file(), option.is_list(), words.is_empty()) {
-            (false, ..) => String::new(),
-            (_, true, ..) => " -r -F".to_owned(),
-            (_, _, true, _) => format!(" -x -a '(__afterall_list {words})'"),
-            (_, _, _, false) => format!(" -x -a '{words}'"),
-            _ => " -x".to_owned(),
-        };
+        let value =
+            match (option.value.is_some(), option.is_file(), option.is_list(), words.is_empty()) {
+                (false, ..) => String::new(),
+                (_, true, ..) => " -r -F".to_owned(),
+                (_, _, true, _) => format!(" -x -a '(__afterall_list {words})'"),
+                (_, _, _, false) => format!(" -x -a '{words}'"),
+                _ => " -x".to_owned(),
+            };
         let _ = writeln!(
             out,
             "complete -c afterall -n 'not __afterall_behind'{short} -l {}{value} -d '{}'",
@@ -214,7 +229,11 @@ complete -c afterall -n __afterall_behind -a '(__afterall_command)'
         );
     }
     for (scheme, summary) in schemes() {
-        let _ = writeln!(out, "complete -c afterall -n 'not __afterall_behind' -a '{scheme}' -d '{}'", for_fish(summary));
+        let _ = writeln!(
+            out,
+            "complete -c afterall -n 'not __afterall_behind' -a '{scheme}' -d '{}'",
+            for_fish(summary)
+        );
     }
     out += "complete -c afterall -n 'not __afterall_behind; and string match -qr \"^(file|unix):\" -- (commandline -ct)' \\\n";
     out += "    -a '(set -l kind (string match -r \"^[a-z]+:\" -- (commandline -ct)); and printf \"%s\\n\" $kind(__fish_complete_path (string replace -r \"^[a-z]+:\" \"\" -- (commandline -ct))))'\n";

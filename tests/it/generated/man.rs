@@ -21,7 +21,9 @@ pub fn page() -> String {
         .replace("@FILE_OPTIONS@", &file_options())
         .replace("@EXIT@", &exit_status())
         .replace("@ENVIRONMENT@", &environment());
-    format!(".\\\" Generated from afterall.1.in and the source: UPDATE=1 cargo test generated\n{page}")
+    format!(
+        ".\\\" Generated from afterall.1.in and the source: UPDATE=1 cargo test generated\n{page}"
+    )
 }
 
 /// Text as roff takes it literally.
@@ -33,8 +35,13 @@ fn literal(text: &str) -> String {
 /// The same, with what stands between backticks in bold.
 fn sentence(text: &str) -> String {
     let parts = text.split('`').enumerate();
-    let text: String =
-        parts.map(|(n, part)| if n % 2 == 1 { format!("\\fB{}\\fR", literal(part)) } else { literal(part) }).collect();
+    let text: String = parts
+        .map(
+            |(n, part)| {
+                if n % 2 == 1 { format!("\\fB{}\\fR", literal(part)) } else { literal(part) }
+            },
+        )
+        .collect();
     if text.ends_with('.') || text.is_empty() { text } else { format!("{text}.") }
 }
 
@@ -44,8 +51,16 @@ fn item(out: &mut String, tag: &str, text: &str) {
 }
 
 fn key(out: &mut String, key: &Key, more: &str) {
-    let value = if key.value.is_empty() { String::new() } else { format!("=\\fI{}\\fR", literal(key.value)) };
-    item(out, &format!("\\fB{}\\fR{value}", literal(key.name)), &format!("{}{more}", sentence(&capital(key.help))));
+    let value = if key.value.is_empty() {
+        String::new()
+    } else {
+        format!("=\\fI{}\\fR", literal(key.value))
+    };
+    item(
+        out,
+        &format!("\\fB{}\\fR{value}", literal(key.name)),
+        &format!("{}{more}", sentence(&capital(key.help))),
+    );
 }
 
 fn kinds() -> String {
@@ -53,10 +68,16 @@ fn kinds() -> String {
     for kind in KINDS {
         let schemes: Vec<_> = kind.schemes.iter().map(|scheme| format!("{scheme}:")).collect();
         let _ = writeln!(out, ".SS {}", literal(&schemes.join(" ")));
-        let forms: Vec<_> = kind.usage.split(", ").map(|form| format!(".B {}\n", literal(form))).collect();
+        let forms: Vec<_> =
+            kind.usage.split(", ").map(|form| format!(".B {}\n", literal(form))).collect();
         let _ = writeln!(out, "{}.PP", forms.join(".br\n"));
         let _ = writeln!(out, "Ready when: {}", sentence(kind.summary));
-        kind.keys.iter().filter(|keys| !is_tls(keys)).copied().flatten().for_each(|own| key(&mut out, own, ""));
+        kind.keys
+            .iter()
+            .filter(|keys| !is_tls(keys))
+            .copied()
+            .flatten()
+            .for_each(|own| key(&mut out, own, ""));
         if kind.keys.iter().any(|keys| is_tls(keys)) {
             let _ = writeln!(out, ".PP\nAnd the TLS keys.");
         }
@@ -73,7 +94,11 @@ fn is_tls(keys: &[Key]) -> bool {
 fn common() -> String {
     let mut out = String::new();
     for common in COMMON {
-        let default = if common.default.is_empty() { String::new() } else { format!("\nDefault: {}.", literal(common.default)) };
+        let default = if common.default.is_empty() {
+            String::new()
+        } else {
+            format!("\nDefault: {}.", literal(common.default))
+        };
         key(&mut out, &common.key, &default);
     }
     out.trim_end().to_owned()
@@ -94,7 +119,9 @@ fn meaning(class: Class) -> &'static str {
         Class::Connect => "Refused, unreachable, reset, or closed before a byte",
         Class::Timeout => "The attempt's own bound",
         Class::Tls => "The handshake was refused, or the certificate is not trusted",
-        Class::Auth => "Credentials were refused, or a right is missing; it may be about to be granted",
+        Class::Auth => {
+            "Credentials were refused, or a right is missing; it may be about to be granted"
+        }
         Class::Busy => "The server answers, and says that it cannot serve now",
         Class::Absent => "The server serves, but what is asked for is not there",
         Class::Failed => "A wanted migration is recorded as failed, and no migrator is at work",
@@ -106,7 +133,11 @@ fn meaning(class: Class) -> &'static str {
 fn arguments() -> String {
     let mut out = String::new();
     for option in options() {
-        let value = option.value.as_ref().map(|value| format!(" \\fI{}\\fR", literal(value))).unwrap_or_default();
+        let value = option
+            .value
+            .as_ref()
+            .map(|value| format!(" \\fI{}\\fR", literal(value)))
+            .unwrap_or_default();
         let short = option.short.map(|short| format!("\\fB\\-{short}\\fR, ")).unwrap_or_default();
         let long = literal(&format!("--{}", option.long));
         item(&mut out, &format!("{short}\\fB{long}\\fR{value}"), &sentence(&capital(&option.help)));
@@ -133,14 +164,18 @@ fn file_options() -> String {
 
 fn exit_status() -> String {
     let mut out = String::new();
-    exit::TABLE
-        .iter()
-        .for_each(|(codes, meaning)| item(&mut out, &format!(".B {}", literal(codes)), &sentence(&capital(meaning))));
+    exit::TABLE.iter().for_each(|(codes, meaning)| {
+        item(&mut out, &format!(".B {}", literal(codes)), &sentence(&capital(meaning)))
+    });
     out.trim_end().to_owned()
 }
 
 fn environment() -> String {
-    let variables: Vec<_> = options().into_iter().filter_map(|option| option.variable).map(|name| format!("\\%{name}")).collect();
+    let variables: Vec<_> = options()
+        .into_iter()
+        .filter_map(|option| option.variable)
+        .map(|name| format!("\\%{name}"))
+        .collect();
     let mut out = String::new();
     item(
         &mut out,

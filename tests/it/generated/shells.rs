@@ -51,8 +51,14 @@ fn is_completed_in(shell: &[&str], setup: &[String]) {
 #[test]
 fn bash_completes_options_values_schemes_files_and_the_command() {
     let script = root().join("completions/afterall.bash");
-    let setup = ["bind 'set show-all-if-ambiguous on'".to_owned(), format!(". {}; PS1='ready> '", script.display())];
-    is_completed_in(&[program("bash", "bash").to_str().unwrap(), "--norc", "--noprofile", "-i"], &setup);
+    let setup = [
+        "bind 'set show-all-if-ambiguous on'".to_owned(),
+        format!(". {}; PS1='ready> '", script.display()),
+    ];
+    is_completed_in(
+        &[program("bash", "bash").to_str().unwrap(), "--norc", "--noprofile", "-i"],
+        &setup,
+    );
 }
 
 #[test]
@@ -60,8 +66,14 @@ fn bash_completes_the_same_where_bash_completion_is_loaded() {
     let base = "/usr/share/bash-completion/bash_completion";
     assert!(std::path::Path::new(base).exists(), "apt-get install -y bash-completion");
     let script = root().join("completions/afterall.bash");
-    let setup = ["bind 'set show-all-if-ambiguous on'".to_owned(), format!(". {base}; . {}; PS1='ready> '", script.display())];
-    is_completed_in(&[program("bash", "bash").to_str().unwrap(), "--norc", "--noprofile", "-i"], &setup);
+    let setup = [
+        "bind 'set show-all-if-ambiguous on'".to_owned(),
+        format!(". {base}; . {}; PS1='ready> '", script.display()),
+    ];
+    is_completed_in(
+        &[program("bash", "bash").to_str().unwrap(), "--norc", "--noprofile", "-i"],
+        &setup,
+    );
 }
 
 #[test]
@@ -82,13 +94,20 @@ fn fish_completes_options_values_schemes_files_and_the_command() {
     for (typed, wanted) in CASES {
         let here = |text: &str| text.replace("DIR", dir.path().to_str().unwrap());
         let mut fish = Command::new(program("fish", "fish"));
-        fish.args(["--no-config", "-c", "source $argv[1]; complete -C $argv[2]", script.to_str().unwrap(), &here(typed)]);
+        fish.args([
+            "--no-config",
+            "-c",
+            "source $argv[1]; complete -C $argv[2]",
+            script.to_str().unwrap(),
+            &here(typed),
+        ]);
         let output = fish.env("HOME", dir.path()).output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && stderr.is_empty(), "{typed}: {stderr}");
         let stdout = String::from_utf8(output.stdout).unwrap();
         // fish tells only the word that is completed, with its description behind a tab.
-        let words: Vec<&str> = stdout.lines().map(|line| line.split('\t').next().unwrap()).collect();
+        let words: Vec<&str> =
+            stdout.lines().map(|line| line.split('\t').next().unwrap()).collect();
         for wanted in *wanted {
             let wanted = here(wanted.split(' ').next_back().unwrap());
             assert!(words.contains(&wanted.as_str()), "{typed}: no {wanted} in {words:?}");

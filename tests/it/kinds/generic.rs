@@ -31,8 +31,12 @@ fn down(url: &str) -> Running {
 fn a_unix_socket_that_appears_late_is_waited_for() {
     let dir = Dir::new();
     let path = dir.text("app.sock");
-    let waiting = Afterall::waiting_for([format!("app=unix:{path}")]).becoming(sh("echo started")).spawn();
-    waiting.wait_for_stderr(&format!("app: waiting: no such file or directory ({path}) [class=connect"), secs(20));
+    let waiting =
+        Afterall::waiting_for([format!("app=unix:{path}")]).becoming(sh("echo started")).spawn();
+    waiting.wait_for_stderr(
+        &format!("app: waiting: no such file or directory ({path}) [class=connect"),
+        secs(20),
+    );
     // A socket that nobody listens on any more is not one that accepts.
     drop(UnixListener::bind(&path).unwrap());
     not_ready(&format!("unix://{path}"), "connect", &format!("connection refused ({path})"));
@@ -49,7 +53,8 @@ fn an_abstract_socket_has_no_file_and_is_found_all_the_same() {
     let dir = Dir::new();
     let name = format!("afterall-{}", dir.path().file_name().unwrap().display());
     not_ready(&format!("unix:@{name}"), "connect", &format!("connection refused (@{name})"));
-    let _listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+    let _listener =
+        UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
     ready(&format!("unix:@{name}"), "accepts connections");
 }
 
@@ -63,13 +68,19 @@ fn a_unix_socket_is_gone_when_nobody_accepts_or_its_file_is_not_there() {
     drop(listener);
     waiting.done().code(0).stderr_has("ready: gone: connection refused");
     fs::remove_file(&path).unwrap();
-    down(&format!("unix:{path}")).done().code(0).stderr_has("ready: gone: no such file or directory");
+    down(&format!("unix:{path}"))
+        .done()
+        .code(0)
+        .stderr_has("ready: gone: no such file or directory");
 }
 
 #[test]
 fn a_path_that_no_socket_can_have_is_a_config_error() {
     let long = "x".repeat(108);
-    Afterall::waiting_for([format!("s=unix:{long}")]).run().code(64).stderr_has("has at most 107 bytes");
+    Afterall::waiting_for([format!("s=unix:{long}")])
+        .run()
+        .code(64)
+        .stderr_has("has at most 107 bytes");
     Afterall::waiting_for(["s=unix:"]).run().code(64).stderr_has("unix: needs a path");
 }
 
@@ -90,14 +101,20 @@ impl Names {
         let socket = UdpSocket::bind((address.ip(), 53)).unwrap();
         let server = socket.try_clone().unwrap();
         dir.write("hosts", hosts);
-        dir.write("resolv.conf", format!("nameserver {}\noptions timeout:5 attempts:1\n", address.ip()));
+        dir.write(
+            "resolv.conf",
+            format!("nameserver {}\noptions timeout:5 attempts:1\n", address.ip()),
+        );
         dir.write("nsswitch.conf", "hosts: files dns\n");
         thread::spawn(move || {
             let _address = address;
             let mut packet = [0; 512];
             while let Ok((length, from)) = server.recv_from(&mut packet) {
                 // A response without an answer, and without the options that a server may leave out.
-                let end = packet[12..length].iter().position(|byte| *byte == 0).map_or(length, |zero| 12 + zero + 5);
+                let end = packet[12..length]
+                    .iter()
+                    .position(|byte| *byte == 0)
+                    .map_or(length, |zero| 12 + zero + 5);
                 packet[2] = 0x81;
                 packet[3] = 0x80 | rcode;
                 packet[6..12].fill(0);
@@ -109,7 +126,9 @@ impl Names {
 
     fn under(&self, afterall: Afterall) -> Afterall {
         let dir = self.dir.path().display();
-        let script = format!("for f in hosts resolv.conf nsswitch.conf; do mount --bind {dir}/$f /etc/$f; done; exec \"$@\"");
+        let script = format!(
+            "for f in hosts resolv.conf nsswitch.conf; do mount --bind {dir}/$f /etc/$f; done; exec \"$@\""
+        );
         afterall.under(["unshare", "--mount", "--", "sh", "-ec", &script, "sh"])
     }
 
@@ -133,7 +152,11 @@ fn a_name_is_judged_by_its_addresses_their_type_and_what_is_expected() {
         ("dns:db.test#type=AAAA", 0, "ready  "),
         ("dns:db.test#expect=10.0.0.2", 0, "ready  "),
         ("dns:db.test#expect=10.0.0.2+2001:db8::1", 0, "ready  "),
-        ("dns:db.test#type=A,expect=10.0.0.3", 69, "db.test is 10.0.0.1, 10.0.0.2, not 10.0.0.3 [class=absent]"),
+        (
+            "dns:db.test#type=A,expect=10.0.0.3",
+            69,
+            "db.test is 10.0.0.1, 10.0.0.2, not 10.0.0.3 [class=absent]",
+        ),
         ("dns:four.test#type=AAAA", 69, "four.test has no IPv6 address [class=absent]"),
         ("dns:six.test#type=A", 69, "six.test has no IPv4 address [class=absent]"),
         ("dns:127.0.0.1", 0, "127.0.0.1"),
@@ -147,15 +170,23 @@ fn a_name_is_judged_by_its_addresses_their_type_and_what_is_expected() {
 fn a_name_that_does_not_exist_is_gone_and_a_resolver_that_fails_says_nothing() {
     let gone = |rcode| {
         let names = Names::new("127.0.0.1 localhost\n", rcode)?;
-        let run =
-            Afterall::waiting_for(["x=dns:none.test#until=down,timeout=600ms", "y=tcp://none.test:1#until=down,timeout=600ms"]);
+        let run = Afterall::waiting_for([
+            "x=dns:none.test#until=down,timeout=600ms",
+            "y=tcp://none.test:1#until=down,timeout=600ms",
+        ]);
         Some(names.under(run).run())
     };
     let Some(done) = gone(NAME_ERROR) else { return };
-    done.code(0).stderr_has_times(2, "ready: gone: none.test does not resolve: name or service not known");
-    gone(NO_ERROR).unwrap().code(0).stderr_has_times(2, "ready: gone: none.test does not resolve: ");
+    done.code(0)
+        .stderr_has_times(2, "ready: gone: none.test does not resolve: name or service not known");
+    gone(NO_ERROR)
+        .unwrap()
+        .code(0)
+        .stderr_has_times(2, "ready: gone: none.test does not resolve: ");
     let done = gone(SERVER_FAILURE).unwrap().code(124);
-    done.stderr_has("x: timed out: none.test does not resolve: temporary failure in name resolution [class=dns");
+    done.stderr_has(
+        "x: timed out: none.test does not resolve: temporary failure in name resolution [class=dns",
+    );
 }
 
 #[test]
@@ -172,10 +203,17 @@ fn a_name_that_appears_late_is_waited_for() {
 fn what_a_file_holds_is_matched_and_waited_for() {
     let dir = Dir::new();
     let path = dir.text("state");
-    let waiting = Afterall::waiting_for([format!("state=file:{path}#match=^phase: (ready|done)$")]).spawn();
-    waiting.wait_for_stderr(&format!("state: waiting: no such file or directory ({path}) [class=absent"), secs(20));
+    let waiting =
+        Afterall::waiting_for([format!("state=file:{path}#match=^phase: (ready|done)$")]).spawn();
+    waiting.wait_for_stderr(
+        &format!("state: waiting: no such file or directory ({path}) [class=absent"),
+        secs(20),
+    );
     dir.write("state", "phase: starting\n");
-    waiting.wait_for_stderr(&format!("state: waiting: does not match ({path}) [class=absent"), secs(20));
+    waiting.wait_for_stderr(
+        &format!("state: waiting: does not match ({path}) [class=absent"),
+        secs(20),
+    );
     dir.write("state", "phase: ready");
     waiting.done().code(0).stderr_has("state: ready: exists and matches");
     // Only the first MiB is looked at; what is no regular file holds nothing, and never holds the attempt up.
@@ -187,7 +225,10 @@ fn what_a_file_holds_is_matched_and_waited_for() {
     ready(&format!("file:{fifo}"), "exists");
     dir.write("bytes", b"\xff\xfeready\0");
     ready(&format!("file:{}#match=ready", dir.text("bytes")), "exists and matches");
-    Afterall::waiting_for(["f=file:/#match=("]).run().code(64).stderr_has("f: match: not a regular expression");
+    Afterall::waiting_for(["f=file:/#match=("])
+        .run()
+        .code(64)
+        .stderr_has("f: match: not a regular expression");
     // As a relative path, and through a link to nowhere.
     Afterall::waiting_for(["file:bytes"]).cwd(dir.path()).run().code(0).any_stderr();
     std::os::unix::fs::symlink(dir.join("nowhere"), dir.join("link")).unwrap();
@@ -209,19 +250,38 @@ fn a_file_is_gone_when_it_is_not_there_and_not_when_it_may_not_be_looked_at() {
     // Root may look anywhere.
     let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
     let run = if rustix::process::geteuid().is_root() { run.under(nobody) } else { run };
-    run.run().code(124).stderr_has("permission denied").stderr_has("hint: this user may not look there");
+    run.run()
+        .code(124)
+        .stderr_has("permission denied")
+        .stderr_has("hint: this user may not look there");
 }
 
 #[test]
 fn a_command_is_executed_without_a_shell_and_its_words_are_split_as_a_shell_would() {
     let dir = Dir::new();
-    let script = dir.write_script("probe", &format!("#!/bin/sh\nprintf '<%s>' \"$@\" >{}\n", dir.text("words")));
-    let url = format!("exec:{} $HOME '*' ; 'a b' \"c d\" e\\ f ${{WORD}} x${{WORD}} '' %41", script.display());
-    Afterall::waiting_for([url]).env("WORD", "g h;'i").run().code(0).stderr_has("ready: exit status 0");
+    let script = dir.write_script(
+        "probe",
+        &format!("#!/bin/sh\nprintf '<%s>' \"$@\" >{}\n", dir.text("words")),
+    );
+    let url = format!(
+        "exec:{} $HOME '*' ; 'a b' \"c d\" e\\ f ${{WORD}} x${{WORD}} '' %41",
+        script.display()
+    );
+    Afterall::waiting_for([url])
+        .env("WORD", "g h;'i")
+        .run()
+        .code(0)
+        .stderr_has("ready: exit status 0");
     assert_eq!(dir.read("words"), "<$HOME><*><;><a b><c d><e f><g h;'i><xg h;'i><><%41>");
     // Stdin is empty, stdout is not ours.
     let echo = "exec:/bin/sh -c 'read -r x && exit 3; echo to stdout'";
-    Afterall::waiting_for([echo]).stdin("line\n").becoming(sh("cat")).run().code(0).stdout("line\n").any_stderr();
+    Afterall::waiting_for([echo])
+        .stdin("line\n")
+        .becoming(sh("cat"))
+        .run()
+        .code(0)
+        .stdout("line\n")
+        .any_stderr();
 }
 
 #[test]
@@ -235,8 +295,16 @@ fn a_command_that_fails_is_told_by_its_status_and_the_last_line_of_its_stderr() 
     not_ready(&fails("exit 1"), "absent", "exit status 1 [");
     not_ready(&fails("kill -SEGV $$"), "absent", "killed by SIGSEGV");
     // Far more than a pipe holds.
-    not_ready(&fails("yes noise | head -c 300000 >&2; echo the end >&2; exit 2"), "absent", "exit status 2: the end");
-    not_ready(&format!("{}#attempt-timeout=200ms", fails("sleep 60")), "timeout", "no exit status within 0.2s");
+    not_ready(
+        &fails("yes noise | head -c 300000 >&2; echo the end >&2; exit 2"),
+        "absent",
+        "exit status 2: the end",
+    );
+    not_ready(
+        &format!("{}#attempt-timeout=200ms", fails("sleep 60")),
+        "timeout",
+        "no exit status within 0.2s",
+    );
     Afterall::waiting_for(["x=exec:no-such-command"]).run().code(64).stderr_has("no-such-command");
     Afterall::waiting_for(["x=exec:'a"]).run().code(64).stderr_has("a quote is not closed");
 }
@@ -249,7 +317,8 @@ fn a_command_is_gone_when_it_fails_and_not_when_it_does_not_end() {
     waiting.wait_for_stderr("still there: exit status 0", secs(20));
     fs::remove_file(file).unwrap();
     waiting.done().code(0).stderr_has("ready: gone: exit status 1");
-    let run = Afterall::waiting_for(["x=exec:sleep 60#until=down,attempt-timeout=100ms,timeout=300ms"]);
+    let run =
+        Afterall::waiting_for(["x=exec:sleep 60#until=down,attempt-timeout=100ms,timeout=300ms"]);
     run.run().code(124).stderr_has("class=timeout");
 }
 
@@ -279,7 +348,9 @@ fn nothing_of_a_command_outlives_its_attempt() {
     let waiting = Afterall::waiting_for([url]).spawn();
     waiting.wait_for_stderr("[class=timeout", secs(20));
     let first: Vec<_> = family_of(&dir).into_iter().take(4).collect();
-    wait_until("the first attempt's processes are dead", secs(20), || first.iter().all(|pid| is_dead(pid)));
+    wait_until("the first attempt's processes are dead", secs(20), || {
+        first.iter().all(|pid| is_dead(pid))
+    });
     assert!(!Path::new(&format!("/proc/{}", first[0])).exists(), "a zombie of our own child");
     // A signal that ends the wait takes the rest along.
     let before = family_of(&dir).len();
@@ -300,17 +371,25 @@ fn a_command_that_succeeds_leaves_nothing_in_the_background() {
 /// As the first process of a PID namespace whoever loses its parent is ours, and would be the service's zombie.
 #[test]
 fn as_pid_1_the_command_inherits_neither_a_process_nor_a_zombie() {
-    for (then, keys) in
-        [("wait", "attempt-timeout=300ms,timeout=800ms,on-timeout=proceed"), ("exec 2>&-; sleep 0.1", "timeout=20s")]
-    {
+    for (then, keys) in [
+        ("wait", "attempt-timeout=300ms,timeout=800ms,on-timeout=proceed"),
+        ("exec 2>&-; sleep 0.1", "timeout=20s"),
+    ] {
         let dir = Dir::new();
         let url = format!("{}#{keys}", family(&dir, then));
         let root = rustix::process::geteuid().is_root();
         let user = if root { &[][..] } else { &["--user", "--map-root-user"] };
-        let wrapper = [&["unshare"][..], user, &["--pid", "--fork", "--mount-proc", "--kill-child", "--"]].concat();
+        let wrapper =
+            [&["unshare"][..], user, &["--pid", "--fork", "--mount-proc", "--kill-child", "--"]]
+                .concat();
         // Only what the shell itself can do, or it would see its own children.
         let list = "for process in /proc/[0-9]*; do read -r pid name rest <$process/stat && echo $pid $name; done";
-        let done = Afterall::waiting_for([url]).under(wrapper).becoming(sh(list)).run().code(0).any_stderr();
+        let done = Afterall::waiting_for([url])
+            .under(wrapper)
+            .becoming(sh(list))
+            .run()
+            .code(0)
+            .any_stderr();
         assert_eq!(done.stdout_text(), "1 (sh)\n", "{then}");
         assert!(family_of(&dir).len() >= 4);
     }
@@ -319,14 +398,21 @@ fn as_pid_1_the_command_inherits_neither_a_process_nor_a_zombie() {
 #[test]
 fn a_command_inherits_the_signals_that_we_inherited() {
     let dir = Dir::new();
-    let script = dir.write_script("probe", &format!("#!/bin/sh\nexec grep ^Sig /proc/self/status >{}\n", dir.text("status")));
+    let script = dir.write_script(
+        "probe",
+        &format!("#!/bin/sh\nexec grep ^Sig /proc/self/status >{}\n", dir.text("status")),
+    );
     let run = |ops: &[&str]| {
-        let run = Afterall::waiting_for([format!("exec:{}", script.display())]).under(odd(ops.iter().copied()));
+        let run = Afterall::waiting_for([format!("exec:{}", script.display())])
+            .under(odd(ops.iter().copied()));
         run.run().code(0).any_stderr();
         let status = dir.read("status");
-        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();
+        let field = |name: &str| {
+            status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned()
+        };
         // The C library keeps 32 and 33 for itself.
-        ["SigBlk:", "SigIgn:"].map(|name| u64::from_str_radix(&field(name), 16).unwrap() & 0x7fff_ffff)
+        ["SigBlk:", "SigIgn:"]
+            .map(|name| u64::from_str_radix(&field(name), 16).unwrap() & 0x7fff_ffff)
     };
     assert_eq!(run(&["block=10", "ignore=12"]), [1 << 9, 1 << 11]);
     assert_eq!(run(&[]), [0, 0]);
@@ -346,7 +432,10 @@ fn after_must_name_another_dependency_and_not_come_back() {
     for (after, want) in [
         (["a=file:/#after=b", "b=file:/#after=a"], "a: after: it would wait for itself"),
         (["a=file:/#after=a", "b=file:/"], "a: after: it would wait for itself"),
-        (["a=file:/#after=bb", "b=file:/"], "a: after: there is no dependency called bb, did you mean b?"),
+        (
+            ["a=file:/#after=bb", "b=file:/"],
+            "a: after: there is no dependency called bb, did you mean b?",
+        ),
         (["db=file:/#after=cache", "b=file:/"], "db: after: there is no dependency called cache\n"),
     ] {
         Afterall::waiting_for(after).becoming(sh("echo started")).run().code(64).stderr_has(want);
@@ -356,12 +445,18 @@ fn after_must_name_another_dependency_and_not_come_back() {
 #[test]
 fn what_comes_after_something_that_was_proceeded_past_is_waited_for_all_the_same() {
     let (port, dir) = (Reserved::new(), Dir::new());
-    let urls =
-        [format!("a=tcp://{}#timeout=300ms,on-timeout=proceed", port.address()), format!("b=file:{}#after=a", dir.text("flag"))];
+    let urls = [
+        format!("a=tcp://{}#timeout=300ms,on-timeout=proceed", port.address()),
+        format!("b=file:{}#after=a", dir.text("flag")),
+    ];
     let waiting = Afterall::waiting_for(urls).becoming(sh("echo started")).spawn();
     waiting.wait_for_stderr("a: going on without it: timed out: connection refused", secs(20));
     waiting.wait_for_stderr("b: waiting: no such file or directory", secs(20));
-    assert!(!waiting.stderr_so_far().split("going on without it").next().unwrap().contains("b: "), "{}", waiting.stderr_so_far());
+    assert!(
+        !waiting.stderr_so_far().split("going on without it").next().unwrap().contains("b: "),
+        "{}",
+        waiting.stderr_so_far()
+    );
     dir.write("flag", "");
     waiting.done().code(0).took(ms(300)..).stdout("started\n").stderr_has("b: ready: exists");
 }

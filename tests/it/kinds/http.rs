@@ -2,7 +2,10 @@
 
 mod proxy;
 
-use crate::support::{Afterall, Authority, Done, Http, Identity, Nginx, Reserved, Scripted, ms, response_with, secs, sh};
+use crate::support::{
+    Afterall, Authority, Done, Http, Identity, Nginx, Reserved, Scripted, ms, response_with, secs,
+    sh,
+};
 
 /// One attempt, and its line in the table.
 fn once(url: &str) -> Done {
@@ -20,9 +23,15 @@ fn not_ready(url: &str, class: &str, says: &str) {
 #[test]
 fn a_proxy_that_is_up_before_what_stands_behind_it_is_waited_for() {
     let upstream = Reserved::new();
-    let nginx = Nginx::serving(&format!("location / {{ proxy_pass http://{}; }}", upstream.address()));
-    let waiting = Afterall::waiting_for([format!("api={}", nginx.url("/ready"))]).becoming(sh("echo started")).spawn();
-    waiting.wait_for_stderr("api: waiting: status 502 Bad Gateway, wanted 200-299 [class=absent", secs(20));
+    let nginx =
+        Nginx::serving(&format!("location / {{ proxy_pass http://{}; }}", upstream.address()));
+    let waiting = Afterall::waiting_for([format!("api={}", nginx.url("/ready"))])
+        .becoming(sh("echo started"))
+        .spawn();
+    waiting.wait_for_stderr(
+        "api: waiting: status 502 Bad Gateway, wanted 200-299 [class=absent",
+        secs(20),
+    );
     let _upstream = Http::on(upstream, |_, _| response_with(200, &[], "ok"));
     waiting.done().code(0).stdout("started\n").stderr_has("api: ready: 200 OK");
 }
@@ -49,7 +58,9 @@ fn statuses_and_bodies_are_what_was_asked_for() {
 
 #[test]
 fn a_unix_socket_is_asked_as_a_port_is() {
-    let nginx = Nginx::new("server { listen @LISTEN@; listen unix:@DIR@/x.sock; location /ready { return 200 ok; } }");
+    let nginx = Nginx::new(
+        "server { listen @LISTEN@; listen unix:@DIR@/x.sock; location /ready { return 200 ok; } }",
+    );
     nginx.start();
     let socket = nginx.dir().path().join("x.sock").display().to_string().replace('/', "%2F");
     ready(&format!("http+unix://{socket}/ready"));
@@ -68,10 +79,21 @@ fn the_servers_certificate_is_verified_against_ca_and_name() {
     ready(&url(&format!("ca={},server-name=api.test", ca.cert_text())));
     ready(&url("insecure"));
     let log = nginx.log();
-    assert!(!["[info]", "[warn]", "[error]", "[crit]"].iter().any(|level| log.contains(level)), "{log}");
+    assert!(
+        !["[info]", "[warn]", "[error]", "[crit]"].iter().any(|level| log.contains(level)),
+        "{log}"
+    );
     not_ready(&url(&format!("ca={}", other.cert_text())), "tls", "certificate not trusted");
-    not_ready(&url(&format!("ca={},server-name=x.test", ca.cert_text())), "tls", "certificate not valid for x.test: it is for");
-    not_ready(&nginx.url("/"), "protocol", "the port speaks TLS: The plain HTTP request was sent to HTTPS port");
+    not_ready(
+        &url(&format!("ca={},server-name=x.test", ca.cert_text())),
+        "tls",
+        "certificate not valid for x.test: it is for",
+    );
+    not_ready(
+        &nginx.url("/"),
+        "protocol",
+        "the port speaks TLS: The plain HTTP request was sent to HTTPS port",
+    );
     nginx.serve_tls(&ca.expired_server(&[&nginx.host()]), "location / { return 200 ok; }");
     nginx.reload();
     not_ready(&url(&format!("ca={}", ca.cert_text())), "tls", "certificate expired");
@@ -94,17 +116,28 @@ fn a_server_that_wants_a_client_certificate_says_so() {
 
 #[test]
 fn a_system_without_trusted_certificates_is_told_at_once_what_to_do() {
-    let nginx = Nginx::serving_tls(&Authority::new("ca").server(&["api.test"]), "location / { return 200 ok; }");
-    let done = Afterall::waiting_for([nginx.https_url("/")]).env("SSL_CERT_FILE", "/dev/null").env("SSL_CERT_DIR", "/none").run();
-    done.code(69).stderr_has("this system has no trusted certificates").stderr_has("ca=PATH names the certificate to trust");
+    let nginx = Nginx::serving_tls(
+        &Authority::new("ca").server(&["api.test"]),
+        "location / { return 200 ok; }",
+    );
+    let done = Afterall::waiting_for([nginx.https_url("/")])
+        .env("SSL_CERT_FILE", "/dev/null")
+        .env("SSL_CERT_DIR", "/none")
+        .run();
+    done.code(69)
+        .stderr_has("this system has no trusted certificates")
+        .stderr_has("ca=PATH names the certificate to trust");
 }
 
 #[test]
 fn what_a_server_echoes_of_our_secrets_is_hidden() {
-    let server = Http::answering(|_, request| response_with(500, &[], &request.replace("\r\n", " ")));
+    let server =
+        Http::answering(|_, request| response_with(500, &[], &request.replace("\r\n", " ")));
     let keys = "bearer=b34r3r-s3cr3t,header=X-Key: h34d3r-s3cr3t";
     let done = once(&format!("{}#{keys}", server.url("/x?token=qu3ry-s3cr3t")));
-    done.code(69).stdout_has("status 500 Internal Server Error, wanted 200-299: GET /x?token=***").says_nowhere("s3cr3t");
+    done.code(69)
+        .stdout_has("status 500 Internal Server Error, wanted 200-299: GET /x?token=***")
+        .says_nowhere("s3cr3t");
 }
 
 #[test]
@@ -113,21 +146,33 @@ fn retry_after_is_a_minimum() {
         1 => response_with(503, &[("Retry-After", "1")], ""),
         _ => response_with(200, &[], ""),
     });
-    Afterall::waiting_for([server.url("/")]).run().code(0).stderr_has("[class=busy").took(ms(1000)..secs(20));
+    Afterall::waiting_for([server.url("/")])
+        .run()
+        .code(0)
+        .stderr_has("[class=busy")
+        .took(ms(1000)..secs(20));
     assert_eq!(server.count(), 2);
 }
 
 #[test]
 fn a_port_that_speaks_something_else_is_told_for_what_it_is() {
     let ssh = Scripted::answering_then_closing("SSH-2.0-OpenSSH_9.2\r\n");
-    not_ready(&format!("http://{}/", ssh.address()), "protocol", "not HTTP, it says: SSH-2.0-OpenSSH_9.2");
+    not_ready(
+        &format!("http://{}/", ssh.address()),
+        "protocol",
+        "not HTTP, it says: SSH-2.0-OpenSSH_9.2",
+    );
     not_ready(
         &format!("https://{}/#insecure", ssh.address()),
         "tls",
         "the server does not speak TLS, it says: SSH-2.0-OpenSSH_9.2",
     );
     let closing = Scripted::answering_then_closing("");
-    not_ready(&format!("http://{}/", closing.address()), "connect", "connection closed without a response");
+    not_ready(
+        &format!("http://{}/", closing.address()),
+        "connect",
+        "connection closed without a response",
+    );
     let half = Scripted::answering_then_closing("HTTP/1.1 200 OK\r\nContent-Le");
     not_ready(&format!("http://{}/", half.address()), "connect", "the response ends half-way");
     let dripping = Scripted::dripping("HTTP/1.1 200 OK\r\nX: y\r\n", ms(5));
@@ -139,7 +184,10 @@ fn a_port_that_speaks_something_else_is_told_for_what_it_is() {
 fn a_401_is_final_where_fail_fast_says_so_and_a_paused_server_is_cut() {
     let server = Nginx::serving("location = /closed { return 401; } location / { return 200 ok; }");
     let api = format!("api={}#fail-fast=auth,timeout=50s", server.url("/closed"));
-    Afterall::waiting_for([api]).run().code(69).stderr_has("api: cannot become ready: status 401 Unauthorized");
+    Afterall::waiting_for([api])
+        .run()
+        .code(69)
+        .stderr_has("api: cannot become ready: status 401 Unauthorized");
     server.pause();
     let api = format!("api={}#timeout=2s,attempt-timeout=500ms", server.url("/"));
     Afterall::waiting_for([api])

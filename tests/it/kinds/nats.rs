@@ -4,7 +4,9 @@ mod client;
 mod operator;
 mod tls_first;
 
-use crate::support::{Afterall, Authority, Dir, Done, Identity, Nats, Reserved, Scripted, ms, secs, sh};
+use crate::support::{
+    Afterall, Authority, Dir, Done, Identity, Nats, Reserved, Scripted, ms, secs, sh,
+};
 use operator::Operator;
 use std::net::TcpStream;
 
@@ -28,7 +30,11 @@ fn every_way_to_log_in_is_let_in_and_leaves_no_line_in_the_servers_log() {
     ready(&format!("nats://u:p%40ss%2Cw@{host}:{port}"));
     ready(&format!("nats://{host}:{port}#user=u,password=p@ss%2Cw"));
     ready(&format!("nats://u@{host}:{port}#password=p@ss%2Cw"));
-    Afterall::waiting_for([format!("nats://u:${{PW}}@{host}:{port}")]).env("PW", "p@ss,w").run().code(0).any_stderr();
+    Afterall::waiting_for([format!("nats://u:${{PW}}@{host}:{port}")])
+        .env("PW", "p@ss,w")
+        .run()
+        .code(0)
+        .any_stderr();
     assert!(!server.log().contains("[ERR]"), "{}", server.log());
     let token = Nats::started("authorization { token: \"t0k/3n\" }");
     ready(&format!("nats://t0k%2F3n@{}", token.address()));
@@ -48,7 +54,11 @@ fn nkeys_and_creds_files_sign_the_servers_nonce() {
     let creds = dir.write_secret("user.creds", operator.creds());
     ready(&format!("{}#creds={}", by_jwt.url(), creds.display()));
     let wrong = dir.write_secret("wrong.creds", operator.creds_with_another_seed());
-    not_ready(&format!("{}#creds={}", by_jwt.url(), wrong.display()), "auth", "-ERR 'Authorization Violation'");
+    not_ready(
+        &format!("{}#creds={}", by_jwt.url(), wrong.display()),
+        "auth",
+        "-ERR 'Authorization Violation'",
+    );
 }
 
 #[test]
@@ -56,11 +66,17 @@ fn a_user_that_appears_late_is_waited_for_and_its_password_is_shown_nowhere() {
     let server = Nats::started("authorization { token: other }");
     let url = format!("bus=nats://app:s3cr3t@{}", server.address());
     let waiting = Afterall::waiting_for([url]).becoming(sh("echo started")).spawn();
-    let refused = format!("bus: waiting: -ERR 'Authorization Violation' ({}) [class=auth", server.address());
+    let refused =
+        format!("bus: waiting: -ERR 'Authorization Violation' ({}) [class=auth", server.address());
     waiting.wait_for_stderr(&refused, secs(20));
     server.configure("authorization { user: app, password: s3cr3t }");
     server.reload();
-    waiting.done().code(0).stdout("started\n").stderr_has("bus: ready: NATS 2.").says_nowhere("s3cr3t");
+    waiting
+        .done()
+        .code(0)
+        .stdout("started\n")
+        .stderr_has("bus: ready: NATS 2.")
+        .says_nowhere("s3cr3t");
 }
 
 #[test]
@@ -74,7 +90,8 @@ fn mutual_tls_with_users_that_are_mapped_late_is_waited_for() {
         identity.key_text(),
         ca.cert_text()
     );
-    let client = |client: &Identity| format!("cert={},key={}", client.cert_text(), client.key_text());
+    let client =
+        |client: &Identity| format!("cert={},key={}", client.cert_text(), client.key_text());
     let (known, stranger) = (ca.client("app"), other.client("app"));
     server.configure(&format!("{tls}\nauthorization {{ token: first }}"));
     server.start();
@@ -91,14 +108,22 @@ fn mutual_tls_with_users_that_are_mapped_late_is_waited_for() {
         "tls",
         "certificate not valid for other.test: it is for",
     );
-    not_ready(&format!("{}#ca={},{}", server.url(), other.cert_text(), client(&known)), "tls", "certificate not trusted");
+    not_ready(
+        &format!("{}#ca={},{}", server.url(), other.cert_text(), client(&known)),
+        "tls",
+        "certificate not trusted",
+    );
 }
 
 #[test]
 fn a_certificate_that_is_its_own_authority_is_accepted_as_ca() {
     let server = Nats::new("");
     let identity = Identity::self_signed(&[&server.host()]);
-    server.configure(&format!("tls {{ cert_file: \"{}\", key_file: \"{}\" }}", identity.cert_text(), identity.key_text()));
+    server.configure(&format!(
+        "tls {{ cert_file: \"{}\", key_file: \"{}\" }}",
+        identity.cert_text(),
+        identity.key_text()
+    ));
     server.start();
     let url = format!("tls://{}", server.address());
     ready(&format!("{url}#ca={}", identity.cert_text()));
@@ -116,7 +141,11 @@ fn tls_that_was_asked_for_is_never_done_without() {
 fn jetstream_and_a_stream_are_asked_for_by_name() {
     let server = Nats::started("jetstream { store_dir: \"@DIR@/js\" }");
     once(&format!("{}#jetstream", server.url())).code(0).stdout_has(", JetStream");
-    not_ready(&format!("{}#stream=ORDERS", server.url()), "absent", "stream ORDERS: 404 stream not found");
+    not_ready(
+        &format!("{}#stream=ORDERS", server.url()),
+        "absent",
+        "stream ORDERS: 404 stream not found",
+    );
     let without = Nats::started("");
     not_ready(&format!("{}#jetstream", without.url()), "absent", "JetStream is not enabled");
     assert!(!server.log().contains("[ERR]"), "{}", server.log());
@@ -141,7 +170,11 @@ fn a_dead_or_silent_first_server_does_not_hide_the_second() {
 #[test]
 fn a_port_that_speaks_something_else_or_nothing_is_told_for_what_it_is() {
     let ssh = Scripted::saying_then_closing("SSH-2.0-OpenSSH_9.2\r\n");
-    not_ready(&format!("nats://{}", ssh.address()), "protocol", "not NATS, it says: SSH-2.0-OpenSSH_9.2");
+    not_ready(
+        &format!("nats://{}", ssh.address()),
+        "protocol",
+        "not NATS, it says: SSH-2.0-OpenSSH_9.2",
+    );
     let silent = Scripted::silent();
     let url = format!("nats://{}#attempt-timeout=200ms", silent.address());
     not_ready(&url, "timeout", "but no NATS INFO within 0.2s");
@@ -154,5 +187,8 @@ fn a_port_that_speaks_something_else_or_nothing_is_told_for_what_it_is() {
 fn an_authorization_violation_is_final_where_fail_fast_says_so() {
     let server = Nats::started("authorization { user: app, password: s3cr3t }");
     let bus = format!("bus=nats://app:other@{}#fail-fast=auth,timeout=50s", server.address());
-    Afterall::waiting_for([bus]).run().code(69).stderr_has("bus: cannot become ready: -ERR 'Authorization Violation'");
+    Afterall::waiting_for([bus])
+        .run()
+        .code(69)
+        .stderr_has("bus: cannot become ready: -ERR 'Authorization Violation'");
 }

@@ -3,7 +3,9 @@
 mod libpq;
 mod pooler;
 
-use crate::support::{Afterall, Authority, Dir, Done, Postgres, Scripted, Shutdown, ms, secs, sh, wait_until};
+use crate::support::{
+    Afterall, Authority, Dir, Done, Postgres, Scripted, Shutdown, ms, secs, sh, wait_until,
+};
 use std::io::Read;
 use std::sync::{Arc, Mutex};
 
@@ -27,14 +29,23 @@ fn with_query(server: &Postgres, sql: &str) -> String {
 fn a_role_its_password_and_a_database_that_appear_late_are_waited_for() {
     let server = Postgres::started();
     server.hba(&["host all all all scram-sha-256"]);
-    let waiting =
-        Afterall::waiting_for([format!("db={}", server.url("app", "s3cr3t", "app"))]).becoming(sh("echo started")).spawn();
+    let waiting = Afterall::waiting_for([format!("db={}", server.url("app", "s3cr3t", "app"))])
+        .becoming(sh("echo started"))
+        .spawn();
     waiting.wait_for_stderr("28P01: password authentication failed for user \"app\"", secs(20));
-    waiting.wait_for_stderr("wrong password, or the role or its password does not exist yet", secs(20));
+    waiting.wait_for_stderr(
+        "wrong password, or the role or its password does not exist yet",
+        secs(20),
+    );
     server.psql("create role app login password 's3cr3t'");
     waiting.wait_for_stderr("3D000: database \"app\" does not exist", secs(20));
     server.psql("create database app");
-    waiting.done().code(0).stdout("started\n").stderr_has("db: ready: PostgreSQL ").says_nowhere("s3cr3t");
+    waiting
+        .done()
+        .code(0)
+        .stdout("started\n")
+        .stderr_has("db: ready: PostgreSQL ")
+        .says_nowhere("s3cr3t");
 }
 
 #[test]
@@ -51,7 +62,8 @@ fn a_server_that_shuts_down_is_busy_and_one_that_is_gone_is_gone() {
     let server = Postgres::started();
     let session = server.session("postgres");
     server.begin_stop(Shutdown::Smart);
-    let waiting = Afterall::waiting_for([format!("db={}#until=down", server.superuser_url())]).spawn();
+    let waiting =
+        Afterall::waiting_for([format!("db={}#until=down", server.superuser_url())]).spawn();
     waiting.wait_for_stderr("57P03: the database system is shutting down", secs(20));
     drop(session);
     waiting.done().code(0).any_stderr();
@@ -71,13 +83,15 @@ fn a_server_that_is_paused_costs_one_attempt_and_no_more() {
 #[test]
 fn a_server_that_is_full_is_waited_for() {
     let server = Postgres::new();
-    for line in ["max_connections = 4", "superuser_reserved_connections = 1", "max_wal_senders = 1"] {
+    for line in ["max_connections = 4", "superuser_reserved_connections = 1", "max_wal_senders = 1"]
+    {
         server.conf(line);
     }
     server.start();
     server.psql("create role app login");
     let taken: Vec<_> = (0..3).map(|_| server.session_as("app", "", "postgres")).collect();
-    let waiting = Afterall::waiting_for([format!("db={}", server.url("app", "", "postgres"))]).spawn();
+    let waiting =
+        Afterall::waiting_for([format!("db={}", server.url("app", "", "postgres"))]).spawn();
     waiting.wait_for_stderr("53300: remaining connection slots are reserved", secs(20));
     drop(taken);
     waiting.done().code(0).stderr_has("[class=busy attempt=1");
@@ -89,9 +103,15 @@ fn a_success_leaves_no_line_in_the_servers_log() {
     let server = Postgres::started();
     server.tls(&authority.server(&["127.0.0.1", "localhost"]), None);
     server.psql("create role app login password 'x'; set password_encryption = md5; create role old login password 'x'");
-    server.hba(&["local all all trust", "host all postgres all trust", "host all old all md5", "host all all all scram-sha-256"]);
+    server.hba(&[
+        "local all all trust",
+        "host all postgres all trust",
+        "host all old all md5",
+        "host all all all scram-sha-256",
+    ]);
     let before = server.log().len();
-    let socket = format!("postgres:host={} port={} user=postgres", server.socket_dir(), server.port());
+    let socket =
+        format!("postgres:host={} port={} user=postgres", server.socket_dir(), server.port());
     let urls = [
         server.superuser_url(),
         format!("{}?sslmode=disable", server.superuser_url()),
@@ -134,7 +154,11 @@ fn every_sslmode_says_why_it_does_not_get_in() {
         ("postgres", &format!("sslmode=prefer sslrootcert={theirs}"), "ready"),
         ("postgres", &format!("sslmode=verify-ca sslrootcert={ours}"), "ready"),
         ("postgres", &format!("sslmode=verify-ca sslrootcert={theirs}"), "class=tls"),
-        ("postgres", &format!("sslmode=verify-full sslrootcert={ours}"), "certificate not valid for"),
+        (
+            "postgres",
+            &format!("sslmode=verify-full sslrootcert={ours}"),
+            "certificate not valid for",
+        ),
         ("postgres", &format!("sslmode=verify-full sslrootcert={ours} host=localhost"), "ready"),
         ("plain", "sslmode=prefer", "ready"),
         ("plain", "sslmode=allow", "ready"),
@@ -145,7 +169,9 @@ fn every_sslmode_says_why_it_does_not_get_in() {
         ("cert", "sslmode=require", "class=auth"),
         ("cert", &format!("sslmode=require {identity}"), "ready"),
     ] {
-        let url = format!("db=postgres:host={address} hostaddr={address} port={port} dbname=postgres user={user} {rest}");
+        let url = format!(
+            "db=postgres:host={address} hostaddr={address} port={port} dbname=postgres user={user} {rest}"
+        );
         once(&url).code(if want == "ready" { 0 } else { 69 }).stdout_has(want);
     }
 }
@@ -159,7 +185,13 @@ fn nothing_but_the_request_for_tls_is_sent_in_clear_where_tls_is_required() {
         let n = stream.read(&mut bytes).unwrap_or(0);
         ears.lock().unwrap().push(bytes[..n].to_vec());
     });
-    for rest in ["?sslmode=require", "?sslmode=verify-ca", "?sslmode=verify-full", "#server-name=x", "#insecure"] {
+    for rest in [
+        "?sslmode=require",
+        "?sslmode=verify-ca",
+        "?sslmode=verify-full",
+        "#server-name=x",
+        "#insecure",
+    ] {
         let url = format!("db=postgres://app:s3cr3t@{}/app{rest}", server.address());
         Afterall::new().args(["-t", "150ms"]).arg(url).run().code(124).any_stderr();
     }
@@ -187,7 +219,11 @@ fn a_query_is_true_or_waited_for_or_wrong() {
         ("selec true", 69, "42601: syntax error"),
         ("select nope from t", 69, "42703: column \"nope\" does not exist"),
         ("select true; select true", 69, "42601"),
-        ("insert into t values (true, 2) returning true", 69, "25006: cannot execute INSERT in a read-only transaction"),
+        (
+            "insert into t values (true, 2) returning true",
+            69,
+            "25006: cannot execute INSERT in a read-only transaction",
+        ),
         ("truncate t", 69, "is no SELECT"),
         ("commit", 69, "is no SELECT"),
         ("select done from t where n = $1", 69, "takes parameters"),
@@ -202,12 +238,18 @@ fn a_query_is_true_or_waited_for_or_wrong() {
 fn a_query_that_becomes_true_ends_the_wait_and_one_that_cannot_be_true_ends_it_at_once() {
     let server = Postgres::started();
     server.psql("create table t (done boolean); insert into t values (false)");
-    let waiting = Afterall::waiting_for([format!("db={}", with_query(&server, "select done from t"))]).spawn();
+    let waiting =
+        Afterall::waiting_for([format!("db={}", with_query(&server, "select done from t"))])
+            .spawn();
     waiting.wait_for_stderr("query: false", secs(20));
     server.psql("update t set done = true");
     waiting.done().code(0).any_stderr();
     let wrong = format!("db={}", with_query(&server, "select 1"));
-    Afterall::waiting_for([wrong]).run().code(69).stderr_has("cannot become ready").took(..secs(20));
+    Afterall::waiting_for([wrong])
+        .run()
+        .code(69)
+        .stderr_has("cannot become ready")
+        .took(..secs(20));
 }
 
 #[test]
@@ -229,12 +271,19 @@ fn a_password_that_is_asked_for_and_not_given_is_told_at_once() {
     server.psql("create role app login password 'x'");
     server.hba(&["host all all all scram-sha-256"]);
     let url = format!("db={}", server.url("app", "", "postgres"));
-    Afterall::waiting_for([&url]).run().code(69).stderr_has("the server asks for a password of \"app\", and none is given");
+    Afterall::waiting_for([&url])
+        .run()
+        .code(69)
+        .stderr_has("the server asks for a password of \"app\", and none is given");
     // From a variable, a file, a service and a key.
     let dir = Dir::new();
     let passfile = dir.write_secret("pgpass", "*:*:postgres:app:x\n").display().to_string();
-    let readable = dir.write_with_mode("readable", 0o644, "*:*:postgres:app:x\n").display().to_string();
-    let service = dir.write("services", "[mine]\nuser=app\npassword=x\ndbname=postgres\n").display().to_string();
+    let readable =
+        dir.write_with_mode("readable", 0o644, "*:*:postgres:app:x\n").display().to_string();
+    let service = dir
+        .write("services", "[mine]\nuser=app\npassword=x\ndbname=postgres\n")
+        .display()
+        .to_string();
     let once = || Afterall::new().arg("--once");
     once().arg(&url).env("PGPASSWORD", "x").run().code(0).any_stdout();
     once().arg(&url).env("PGPASSFILE", &passfile).run().code(0).any_stdout();
@@ -242,8 +291,14 @@ fn a_password_that_is_asked_for_and_not_given_is_told_at_once() {
     once().arg(format!("{url}#passfile={passfile}")).run().code(0).any_stdout();
     once().arg(format!("{url}#password=x")).run().code(0).any_stdout();
     let (host, port) = (server.host(), server.port().to_string());
-    let elsewhere = [("PGHOST", host.as_str()), ("PGPORT", &port), ("PGSERVICEFILE", &service), ("PGSERVICE", "mine")];
-    let from_env = elsewhere.iter().fold(once(), |afterall, (name, value)| afterall.env(name, value));
+    let elsewhere = [
+        ("PGHOST", host.as_str()),
+        ("PGPORT", &port),
+        ("PGSERVICEFILE", &service),
+        ("PGSERVICE", "mine"),
+    ];
+    let from_env =
+        elsewhere.iter().fold(once(), |afterall, (name, value)| afterall.env(name, value));
     from_env.arg("postgres:").run().code(0).any_stdout();
 }
 
@@ -255,12 +310,22 @@ fn the_connection_strings_of_other_drivers_are_read() {
         format!("postgresql+psycopg2://postgres@{at}/postgres?prepare_threshold=0"),
         format!("jdbc:postgresql://{at}/postgres?user=postgres&reWriteBatchedInserts=true"),
         format!("ecto://postgres@{at}/postgres?pool_size=10"),
-        format!("postgresql://postgres@{at}/postgres?schema=public&connection_limit=1&pgbouncer=true"),
-        format!("postgresql+asyncpg://postgres@{at}/postgres?ssl=prefer&prepared_statement_cache_size=0"),
-        format!("postgres://postgres@{at}/postgres?pool_max_conns=4&pool_min_conns=1&default_query_exec_mode=exec"),
-        format!("postgresql://postgres@{at}/postgres?pool=5&checkout_timeout=5&prepared_statements=false"),
+        format!(
+            "postgresql://postgres@{at}/postgres?schema=public&connection_limit=1&pgbouncer=true"
+        ),
+        format!(
+            "postgresql+asyncpg://postgres@{at}/postgres?ssl=prefer&prepared_statement_cache_size=0"
+        ),
+        format!(
+            "postgres://postgres@{at}/postgres?pool_max_conns=4&pool_min_conns=1&default_query_exec_mode=exec"
+        ),
+        format!(
+            "postgresql://postgres@{at}/postgres?pool=5&checkout_timeout=5&prepared_statements=false"
+        ),
     ] {
-        let done = Afterall::waiting_for(["${DATABASE_URL}", "postgres:${DATABASE_URL}"]).env("DATABASE_URL", &url).run();
+        let done = Afterall::waiting_for(["${DATABASE_URL}", "postgres:${DATABASE_URL}"])
+            .env("DATABASE_URL", &url)
+            .run();
         done.code(0).stderr_has_times(2, "ready: PostgreSQL ");
     }
 }
@@ -272,25 +337,44 @@ fn npgsqls_strings_and_key_value_strings_are_read_behind_the_scheme() {
     server.hba(&["host all app all scram-sha-256", "host all all all trust"]);
     let (host, port) = (server.host(), server.port());
     for dsn in [
-        format!("Host={host};Port={port};Username=postgres;Database=postgres;SSL Mode=Prefer;Pooling=true"),
-        format!("Server={host};Port={port};User Id=app;Password='a;b ';Database=postgres;Timeout=3"),
+        format!(
+            "Host={host};Port={port};Username=postgres;Database=postgres;SSL Mode=Prefer;Pooling=true"
+        ),
+        format!(
+            "Server={host};Port={port};User Id=app;Password='a;b ';Database=postgres;Timeout=3"
+        ),
         format!("host={host} port={port} user=app password='a;b ' dbname=postgres"),
         format!("Host={host}:{port};Username=postgres"),
     ] {
-        Afterall::waiting_for(["postgres:${DSN}"]).env("DSN", &dsn).run().code(0).stderr_has("ready: PostgreSQL ");
+        Afterall::waiting_for(["postgres:${DSN}"])
+            .env("DSN", &dsn)
+            .run()
+            .code(0)
+            .stderr_has("ready: PostgreSQL ");
     }
-    let require = format!("postgres:Host={host};Port={port};Username=postgres;Password=x;SSL Mode=Require");
-    once(&require).code(69).stdout_has("the server does not support TLS, and sslmode=require wants it");
+    let require =
+        format!("postgres:Host={host};Port={port};Username=postgres;Password=x;SSL Mode=Require");
+    once(&require)
+        .code(69)
+        .stdout_has("the server does not support TLS, and sslmode=require wants it");
 }
 
 #[test]
 fn what_is_passed_over_in_a_connection_string_is_told_to_whoever_asks() {
     let server = Postgres::started();
-    let url = format!("db=postgres://postgres@{}/postgres?pool_max_conns=4&statement_cache_mode=v4lue", server.address());
+    let url = format!(
+        "db=postgres://postgres@{}/postgres?pool_max_conns=4&statement_cache_mode=v4lue",
+        server.address()
+    );
     let line = "afterall: db: passed over, as no matter of the connection: pool_max_conns, statement_cache_mode\n";
     Afterall::waiting_for([&url]).arg("-v").run().code(0).stderr_has(line).says_nowhere("v4lue");
     Afterall::waiting_for([&url]).run().code(0).stderr_has_times(0, "passed over");
-    Afterall::waiting_for([&url]).args(["--print-plan", "-v"]).run().code(0).stderr(line).any_stdout();
+    Afterall::waiting_for([&url])
+        .args(["--print-plan", "-v"])
+        .run()
+        .code(0)
+        .stderr(line)
+        .any_stdout();
 }
 
 #[test]
@@ -320,7 +404,11 @@ fn of_several_servers_the_one_that_is_wanted_is_found() {
     standby.psql("alter system set default_transaction_read_only = on");
     standby.reload();
     let list = |attrs: &str| {
-        format!("postgres://postgres@{},{}/postgres?target_session_attrs={attrs}", standby.address(), primary.address())
+        format!(
+            "postgres://postgres@{},{}/postgres?target_session_attrs={attrs}",
+            standby.address(),
+            primary.address()
+        )
     };
     once(&list("read-write")).code(0).stdout_has("ready");
     once(&list("read-only")).code(0).stdout_has("ready");
@@ -336,17 +424,24 @@ fn of_several_servers_the_one_that_is_wanted_is_found() {
 #[test]
 fn connect_timeout_bounds_each_server_until_it_is_ready_for_a_query() {
     let (silent, server) = (Scripted::silent(), Postgres::started());
-    let alone = format!("postgres://u@{}/x?connect_timeout=1#attempt-timeout=20s", silent.address());
+    let alone =
+        format!("postgres://u@{}/x?connect_timeout=1#attempt-timeout=20s", silent.address());
     once(&alone).code(69).stdout_has("within 1.0s [class=timeout]").took(ms(1000)..secs(10));
-    let list =
-        format!("postgres://postgres@{},{}/postgres?connect_timeout=1#attempt-timeout=30s", silent.address(), server.address());
+    let list = format!(
+        "postgres://postgres@{},{}/postgres?connect_timeout=1#attempt-timeout=30s",
+        silent.address(),
+        server.address()
+    );
     once(&list).code(0).stdout_has("ready").took(ms(1000)..secs(10));
 }
 
 #[test]
 fn what_is_wrong_with_a_declaration_is_found_before_the_first_attempt() {
     for (url, want) in [
-        ("postgres://db?sslmode=requrie", "db: sslmode (or PGSSLMODE): not a mode; did you mean require?"),
+        (
+            "postgres://db?sslmode=requrie",
+            "db: sslmode (or PGSSLMODE): not a mode; did you mean require?",
+        ),
         ("postgres://db?sslmode=disable#ca=/c", "db: ca: contradicts sslmode=disable"),
         ("postgres://db?channel_binding=require", "db: channel_binding=require: is not supported"),
         ("postgres://db?sslmode=verify-full&sslrootcert=/none", "/none: no such file or directory"),
@@ -354,7 +449,11 @@ fn what_is_wrong_with_a_declaration_is_found_before_the_first_attempt() {
         ("postgres:host=db,x port=1,2,3", "db: 3 ports for 2 hosts"),
         ("jdbc:mysql://db/app", "of the jdbc: URLs, only jdbc:postgresql: is understood"),
     ] {
-        Afterall::waiting_for([format!("db={url}")]).run().code(64).stderr_has(want).took(..ms(10_000));
+        Afterall::waiting_for([format!("db={url}")])
+            .run()
+            .code(64)
+            .stderr_has(want)
+            .took(..ms(10_000));
     }
 }
 
@@ -365,9 +464,13 @@ fn a_wrong_password_is_waited_for_until_the_timeout_and_final_where_fail_fast_sa
     server.hba(&["host all all all scram-sha-256"]);
     let db = format!("db={}", server.url("app", "another", "postgres"));
     const HINT: &str = "hint: wrong password, or the role or its password does not exist yet\n";
-    let done = Afterall::waiting_for([&db]).args(["-t", "1500ms"]).becoming(sh("echo started")).run();
+    let done =
+        Afterall::waiting_for([&db]).args(["-t", "1500ms"]).becoming(sh("echo started")).run();
     done.code(124).took(ms(1500)..secs(3)).stderr_has("db: timed out: 28P01: ").stderr_has(HINT);
-    let done = Afterall::waiting_for([&db]).args(["--fail-fast", "auth", "-t", "50s"]).becoming(sh("echo started")).run();
+    let done = Afterall::waiting_for([&db])
+        .args(["--fail-fast", "auth", "-t", "50s"])
+        .becoming(sh("echo started"))
+        .run();
     done.code(69).took(..secs(5)).stderr_has("db: cannot become ready: 28P01: ").stderr_has(HINT);
 }
 
@@ -377,6 +480,9 @@ fn a_server_that_stays_paused_is_cut_at_each_attempts_bound_and_at_the_timeout()
     server.pause();
     let db = format!("db={}#timeout=2s,attempt-timeout=500ms", server.superuser_url());
     let done = Afterall::waiting_for([db]).becoming(sh("echo started")).run();
-    done.code(124).took(secs(2)..secs(3)).stderr_has("db: timed out: connected to ").stderr_has("[class=timeout attempts=");
+    done.code(124)
+        .took(secs(2)..secs(3))
+        .stderr_has("db: timed out: connected to ")
+        .stderr_has("[class=timeout attempts=");
     server.resume();
 }

@@ -44,7 +44,11 @@ fn hear_nothing(places: &[Place]) {
         &["--print-plan", "-v"],
     ];
     // Nearly all of the time is waiting.
-    let jobs = || modes.iter().flat_map(|mode| places.chunks(places.len().div_ceil(4)).map(move |some| (mode, some)));
+    let jobs = || {
+        modes
+            .iter()
+            .flat_map(|mode| places.chunks(places.len().div_ceil(4)).map(move |some| (mode, some)))
+    };
     thread::scope(|scope| {
         for (mode, some) in jobs() {
             scope.spawn(move || some.iter().for_each(|place| hear_nothing_in(mode, place)));
@@ -53,9 +57,14 @@ fn hear_nothing(places: &[Place]) {
 }
 
 fn hear_nothing_in(mode: &[&str], place: &Place) {
-    let run = Afterall::new().args(mode).arg(&place.declared).env("HOME", "/none").env("CANARY", CANARY);
+    let run =
+        Afterall::new().args(mode).arg(&place.declared).env("HOME", "/none").env("CANARY", CANARY);
     let run = place.env.iter().fold(run, |run, (name, value)| run.env(name, value));
-    let done = run.env("RUST_BACKTRACE", "full").env("RUST_LOG", "trace").env("RUST_LIB_BACKTRACE", "1").run();
+    let done = run
+        .env("RUST_BACKTRACE", "full")
+        .env("RUST_LOG", "trace")
+        .env("RUST_LIB_BACKTRACE", "1")
+        .run();
     let said = format!("{mode:?} {}: {}{}", place.declared, done.stdout_text(), done.stderr_text());
     assert!(matches!(done.status().code(), Some(0 | 64 | 69 | 124)), "{said}");
     assert!(!said.replace(&place.declared, "").contains(CANARY), "{said}");
@@ -90,9 +99,12 @@ fn heard(stream: &mut TcpStream) -> String {
 /// A NATS server that repeats the credentials in its refusal.
 fn nats_that_repeats() -> Scripted {
     Scripted::new(|_, mut stream| {
-        let _ = stream.write_all(b"INFO {\"version\":\"2.9.10\",\"nonce\":\"abc\",\"auth_required\":true}\r\n");
+        let _ = stream.write_all(
+            b"INFO {\"version\":\"2.9.10\",\"nonce\":\"abc\",\"auth_required\":true}\r\n",
+        );
         let text = heard(&mut stream);
-        let _ = stream.write_all(format!("-ERR 'no {}'\r\n", around(&text).unwrap_or_default()).as_bytes());
+        let _ = stream
+            .write_all(format!("-ERR 'no {}'\r\n", around(&text).unwrap_or_default()).as_bytes());
         finish(stream);
     })
 }
@@ -123,7 +135,9 @@ fn postgres_that_repeats() -> Scripted {
         let _ = stream.write_all(b"R\0\0\0\x08\0\0\0\x03");
         let text = format!("{}{}", String::from_utf8_lossy(&first), heard(&mut stream));
         let fields = format!("SFATAL\0C28P01\0Mno {}\0\0", around(&text).unwrap_or_default());
-        let _ = stream.write_all(&[b"E", &(fields.len() as u32 + 4).to_be_bytes()[..], fields.as_bytes()].concat());
+        let _ = stream.write_all(
+            &[b"E", &(fields.len() as u32 + 4).to_be_bytes()[..], fields.as_bytes()].concat(),
+        );
         finish(stream);
     })
 }
@@ -137,9 +151,15 @@ fn a_password_of_postgres_is_shown_nowhere_in_whatever_dialect_it_stands() {
     let (server, dead, dir) = (postgres_that_repeats(), Reserved::new(), Dir::new());
     dir.write_secret("pgpass", format!("*:*:*:*:{CANARY}\n"));
     dir.write_with_mode("readable", 0o644, format!("*:*:*:*:{CANARY}\n"));
-    dir.write("services", format!("[app]\nuser=u\npassword={CANARY}\n[broken]\npassword {CANARY}\nsslmode={CANARY}\n"));
+    dir.write(
+        "services",
+        format!(
+            "[app]\nuser=u\npassword={CANARY}\n[broken]\npassword {CANARY}\nsslmode={CANARY}\n"
+        ),
+    );
     dir.write_secret("secret", format!("{CANARY}\n"));
-    let (passfile, services, secret) = (dir.text("pgpass"), dir.text("services"), dir.text("secret"));
+    let (passfile, services, secret) =
+        (dir.text("pgpass"), dir.text("services"), dir.text("secret"));
     let mut places = Vec::new();
     for (at, echoes) in [(server.address(), true), (dead.address(), false)] {
         let (host, port) = (at.ip(), at.port());
@@ -152,18 +172,30 @@ fn a_password_of_postgres_is_shown_nowhere_in_whatever_dialect_it_stands() {
             format!("postgresql://u:{CANARY}@{at}/db?schema=public&connection_limit=1"),
             format!("postgres://u:{CANARY}@{at}/db?pool_max_conns=1&sslmode=prefer"),
             format!("postgres:host={host} port={port} user=u dbname=db password={CANARY}"),
-            format!("postgres:host={host} port={port} user=u dbname=db password='{CANARY}' keepalives=1"),
-            format!("postgres:Host={host};Port={port};Username=u;Password={CANARY};Maximum Pool Size=2"),
+            format!(
+                "postgres:host={host} port={port} user=u dbname=db password='{CANARY}' keepalives=1"
+            ),
+            format!(
+                "postgres:Host={host};Port={port};Username=u;Password={CANARY};Maximum Pool Size=2"
+            ),
             format!("postgres:Host={host};Port={port};Username=u;Password='{CANARY}'"),
             format!("migrations+postgres://u:{CANARY}@{at}/db#version=1"),
         ];
         for url in urls {
-            let variable =
-                if url.starts_with("postgres:h") || url.starts_with("postgres:H") { "postgres:${DSN}" } else { "${DSN}" };
-            let value = url.strip_prefix("postgres:").filter(|_| variable != "${DSN}").unwrap_or(&url);
+            let variable = if url.starts_with("postgres:h") || url.starts_with("postgres:H") {
+                "postgres:${DSN}"
+            } else {
+                "${DSN}"
+            };
+            let value =
+                url.strip_prefix("postgres:").filter(|_| variable != "${DSN}").unwrap_or(&url);
             let of_variable = Place::new(variable).env("DSN", value);
             let as_written = Place::new(&url);
-            places.extend(if echoes { [of_variable.echoed(), as_written.echoed()] } else { [of_variable, as_written] });
+            places.extend(if echoes {
+                [of_variable.echoed(), as_written.echoed()]
+            } else {
+                [of_variable, as_written]
+            });
         }
         let base = format!("postgres://u@{at}/db");
         for place in [
@@ -176,8 +208,11 @@ fn a_password_of_postgres_is_shown_nowhere_in_whatever_dialect_it_stands() {
             Place::new(format!("{base}?passfile={passfile}")),
             Place::new(&base).env("PGPASSFILE", &passfile),
             Place::new(&base).env("PGPASSWORD", CANARY),
-            Place::new(format!("postgres://{at}/db")).env("PGSERVICE", "app").env("PGSERVICEFILE", &services),
-            Place::new(format!("postgres:host={host} port={port} service=app")).env("PGSERVICEFILE", &services),
+            Place::new(format!("postgres://{at}/db"))
+                .env("PGSERVICE", "app")
+                .env("PGSERVICEFILE", &services),
+            Place::new(format!("postgres:host={host} port={port} service=app"))
+                .env("PGSERVICEFILE", &services),
         ] {
             places.push(if echoes { place.echoed() } else { place });
         }
@@ -186,8 +221,12 @@ fn a_password_of_postgres_is_shown_nowhere_in_whatever_dialect_it_stands() {
     places.extend([
         Place::new(format!("postgres://u@{at}/db#passfile={}", dir.text("readable"))),
         Place::new(format!("postgres://u@{at}/db#passfile=${{CANARY}}")),
-        Place::new(format!("postgres://{at}/db")).env("PGSERVICE", "broken").env("PGSERVICEFILE", &services),
-        Place::new(format!("postgres://{at}/db")).env("PGSERVICE", "none").env("PGSERVICEFILE", &services),
+        Place::new(format!("postgres://{at}/db"))
+            .env("PGSERVICE", "broken")
+            .env("PGSERVICEFILE", &services),
+        Place::new(format!("postgres://{at}/db"))
+            .env("PGSERVICE", "none")
+            .env("PGSERVICEFILE", &services),
     ]);
     // Where it is not what it should be.
     for wrong in [
@@ -300,11 +339,19 @@ fn what_http_is_asked_with_is_shown_nowhere() {
             usize::from(declared.contains("proxy=")),
         )));
     }
-    let through = |name: &'static str, url: &str| Place::new(url).env(name, format!("http://u:{CANARY}@{at}"));
+    let through = |name: &'static str, url: &str| {
+        Place::new(url).env(name, format!("http://u:{CANARY}@{at}"))
+    };
     places.push(through("http_proxy", "http://api.test/#proxy=env").echoed());
     places.push(through("https_proxy", "https://api.test/#proxy=env,insecure"));
-    places.push(Place::new("http://api.test/#proxy=env").env("http_proxy", format!("socks5://u:{CANARY}@x")));
-    places.push(Place::new("http://api.test/#proxy=env").env("http_proxy", format!("http://u:{CANARY}@a b")));
+    places.push(
+        Place::new("http://api.test/#proxy=env")
+            .env("http_proxy", format!("socks5://u:{CANARY}@x")),
+    );
+    places.push(
+        Place::new("http://api.test/#proxy=env")
+            .env("http_proxy", format!("http://u:{CANARY}@a b")),
+    );
     for wrong in [
         format!("http://u:{CANARY}@/"),
         format!("http://u:{CANARY}@a b/"),
@@ -349,7 +396,8 @@ fn what_files_and_commands_hold_is_shown_nowhere() {
         for file in ["key", "rsa", "locked", "cert", "junk"] {
             let (file, cert) = (dir.text(file), client.cert_text());
             places.push(Place::new(format!("{scheme}://{at}#cert={cert},key={file}")));
-            places.push(Place::new(format!("{scheme}://{at}#cert={file},key={}", client.key_text())));
+            places
+                .push(Place::new(format!("{scheme}://{at}#cert={file},key={}", client.key_text())));
             places.push(Place::new(format!("{scheme}://{at}#ca={file}")));
             // The content where the path is wanted.
             places.push(Place::new(format!("{scheme}://{at}#ca=${{file:{file}}}")));
@@ -358,7 +406,11 @@ fn what_files_and_commands_hold_is_shown_nowhere() {
     }
     let junk = dir.text("junk");
     for declared in [
-        format!("postgres://u@{at}/db?sslmode=require&sslcert={}&sslkey={}", client.cert_text(), dir.text("key")),
+        format!(
+            "postgres://u@{at}/db?sslmode=require&sslcert={}&sslkey={}",
+            client.cert_text(),
+            dir.text("key")
+        ),
         format!("postgres://u@{at}/db?sslmode=verify-ca&sslrootcert={junk}"),
         format!("file:{}#match=^no$", dir.text("plain")),
         format!("file:{}#match=state", dir.text("plain")),
@@ -373,7 +425,9 @@ fn what_files_and_commands_hold_is_shown_nowhere() {
     ] {
         places.push(Place::new(declared));
     }
-    for told in [format!("${{file:{junk}}}"), "${API_TOKEN}".to_owned(), "x${DB_PASSWORD}".to_owned()] {
+    for told in
+        [format!("${{file:{junk}}}"), "${API_TOKEN}".to_owned(), "x${DB_PASSWORD}".to_owned()]
+    {
         let echo = format!("exec:/bin/sh -c 'echo bad credentials: \"$1\" >&2; exit 1' sh {told}");
         places.push(Place::new(echo).env("API_TOKEN", CANARY).env("DB_PASSWORD", CANARY).echoed());
     }

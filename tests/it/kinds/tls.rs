@@ -22,19 +22,38 @@ fn tls_1_2_and_1_3_are_spoken_and_a_refused_client_certificate_is_told_in_both()
         database.conf(&format!("ssl_max_protocol_version = '{version}'"));
         database.reload();
         let asked_for = "ssl_client_certificate CA; ssl_verify_client on; location / { return 200 $ssl_protocol; }";
-        let web = Nginx::serving_tls(&identity, &format!("ssl_protocols {version}; {}", asked_for.replace("CA", ca.cert_text())));
+        let web = Nginx::serving_tls(
+            &identity,
+            &format!("ssl_protocols {version}; {}", asked_for.replace("CA", ca.cert_text())),
+        );
         let trusting = format!("ca={},server-name=srv.test", ca.cert_text());
-        let with = |client: &Identity| format!("{trusting},cert={},key={}", client.cert_text(), client.key_text());
-        let at = |role: &str, keys: &str| format!("postgres://{role}@{}/postgres#{keys}", database.address());
-        let spoken = format!("select version = '{version}' from pg_stat_ssl where pid = pg_backend_pid()");
+        let with = |client: &Identity| {
+            format!("{trusting},cert={},key={}", client.cert_text(), client.key_text())
+        };
+        let at = |role: &str, keys: &str| {
+            format!("postgres://{role}@{}/postgres#{keys}", database.address())
+        };
+        let spoken =
+            format!("select version = '{version}' from pg_stat_ssl where pid = pg_backend_pid()");
         // The server tells that it reloads before it has: what it speaks now is waited for.
-        Afterall::waiting_for([at("postgres", &format!("{trusting},query={spoken}"))]).run().code(0).any_stderr();
+        Afterall::waiting_for([at("postgres", &format!("{trusting},query={spoken}"))])
+            .run()
+            .code(0)
+            .any_stderr();
         once(&at("postgres", &trusting), true, "PostgreSQL");
         once(&at("postgres", &format!("{trusting},query={spoken}")), true, "PostgreSQL");
         once(&at("app", &with(&known)), true, "PostgreSQL");
         once(&at("app", &with(&stranger)), false, "the server refused our client certificate");
         once(&format!("{}#{},match=^{version}$", web.https_url("/"), with(&known)), true, "200 OK");
-        once(&format!("{}#{trusting}", web.https_url("/")), false, "No required SSL certificate was sent");
-        once(&format!("{}#{}", web.https_url("/"), with(&stranger)), false, "The SSL certificate error");
+        once(
+            &format!("{}#{trusting}", web.https_url("/")),
+            false,
+            "No required SSL certificate was sent",
+        );
+        once(
+            &format!("{}#{}", web.https_url("/"), with(&stranger)),
+            false,
+            "The SSL certificate error",
+        );
     }
 }

@@ -6,15 +6,21 @@ use super::texts::{in_script, in_yaml, read, words, yaml};
 use crate::support::{Afterall, secs};
 use yaml_rust2::Yaml;
 
-const PROCESSES: [&str; 3] =
-    ["examples/bosh/director.bpm.yml", "examples/bosh/nats.bpm.yml", "examples/bosh/health_monitor.bpm.yml"];
+const PROCESSES: [&str; 3] = [
+    "examples/bosh/director.bpm.yml",
+    "examples/bosh/nats.bpm.yml",
+    "examples/bosh/health_monitor.bpm.yml",
+];
 
 /// The config files, under the names that they have once they are deployed.
 pub fn files() -> [(&'static str, String); 3] {
     [
         ("/var/vcap/jobs/director/config/database.toml", read("examples/bosh/database.toml")),
         ("/var/vcap/jobs/director/config/schema.toml", read("examples/bosh/schema.toml")),
-        ("/var/vcap/jobs/health_monitor/config/afterall.toml", read("examples/bosh/health_monitor.toml")),
+        (
+            "/var/vcap/jobs/health_monitor/config/afterall.toml",
+            read("examples/bosh/health_monitor.toml"),
+        ),
     ]
 }
 
@@ -25,7 +31,11 @@ fn place() -> Place {
 }
 
 fn bpm() -> Vec<Yaml> {
-    PROCESSES.iter().flat_map(|path| yaml(&read(path))).flat_map(|job| job["processes"].as_vec().unwrap().clone()).collect()
+    PROCESSES
+        .iter()
+        .flat_map(|path| yaml(&read(path)))
+        .flat_map(|job| job["processes"].as_vec().unwrap().clone())
+        .collect()
 }
 
 pub fn named(name: &str) -> Vec<String> {
@@ -47,7 +57,10 @@ fn every_process_of_bpm_is_accepted() {
 #[test]
 fn bpm_starts_programs_by_their_full_path_and_never_in_a_hook() {
     for process in bpm() {
-        assert!(process["executable"].as_str().unwrap().starts_with('/'), "bpm has no PATH of ours: {process:?}");
+        assert!(
+            process["executable"].as_str().unwrap().starts_with('/'),
+            "bpm has no PATH of ours: {process:?}"
+        );
         assert!(process["hooks"].is_badvalue(), "{process:?}");
         for word in words(&process["args"]) {
             assert!(!word.replace("${file:", "").contains('$'), "nobody would expand {word}");
@@ -57,13 +70,19 @@ fn bpm_starts_programs_by_their_full_path_and_never_in_a_hook() {
 
 #[test]
 fn director_scheduler_worker_and_nats_sync_start_when_the_real_servers_are_ready() {
-    becomes_its_service_with(&files(), ["director", "scheduler", "worker_1", "bosh_nats_sync"].map(named));
+    becomes_its_service_with(
+        &files(),
+        ["director", "scheduler", "worker_1", "bosh_nats_sync"].map(named),
+    );
 }
 
 /// `18` of `for 18 cycles`, each of 10 s.
 fn patience(rules: &str) -> u64 {
-    let (_, rest) =
-        rules.split("\n").filter(|line| !line.trim_start().starts_with('#')).find_map(|line| line.split_once(" for ")).unwrap();
+    let (_, rest) = rules
+        .split("\n")
+        .filter(|line| !line.trim_start().starts_with('#'))
+        .find_map(|line| line.split_once(" for "))
+        .unwrap();
     rest.split(' ').next().unwrap().parse::<u64>().unwrap() * 10
 }
 

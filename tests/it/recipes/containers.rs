@@ -6,7 +6,8 @@ use super::texts::{entrypoint, in_yaml, read, words, yaml};
 use yaml_rust2::Yaml;
 
 const DOCKERFILES: [&str; 2] = ["examples/docker/Dockerfile", "examples/docker/Dockerfile.scratch"];
-const MANIFESTS: [&str; 2] = ["examples/kubernetes/prefix.yaml", "examples/kubernetes/init-container.yaml"];
+const MANIFESTS: [&str; 2] =
+    ["examples/kubernetes/prefix.yaml", "examples/kubernetes/init-container.yaml"];
 
 fn place() -> Place {
     Place::new().with_env("DATABASE_URL", "postgres://app:secret@db/app")
@@ -40,7 +41,8 @@ fn every_entrypoint_of_a_dockerfile_is_accepted() {
 fn an_image_from_scratch_has_all_that_its_entrypoint_names() {
     let dockerfile = read("examples/docker/Dockerfile.scratch");
     let (_, scratch) = dockerfile.split_once("FROM scratch").unwrap();
-    let copied = scratch.lines().filter(|line| line.starts_with("COPY")).collect::<Vec<_>>().join("\n");
+    let copied =
+        scratch.lines().filter(|line| line.starts_with("COPY")).collect::<Vec<_>>().join("\n");
     for name in ["afterall", "scheduler", "migrations", "ca-certificates.crt"] {
         assert!(copied.contains(name), "{name} is not copied:\n{copied}");
     }
@@ -62,10 +64,15 @@ fn every_service_of_the_compose_file_is_accepted() {
 #[test]
 fn declarations_in_the_environment_of_a_compose_service_are_accepted() {
     let environment = &compose()[0]["services"]["reporter"]["environment"];
-    let declared = as_compose_expands(vec![environment["AFTERALL_DEPENDENCIES"].as_str().unwrap().to_owned()]);
+    let declared =
+        as_compose_expands(vec![environment["AFTERALL_DEPENDENCIES"].as_str().unwrap().to_owned()]);
     let place = place().with_env("AFTERALL_DEPENDENCIES", &declared[0]);
     let timeout = environment["AFTERALL_TIMEOUT"].as_str().unwrap();
-    let plan = place.afterall([]).env("AFTERALL_TIMEOUT", timeout).args(["--print-plan", "--", "/bin/true"]);
+    let plan = place.afterall([]).env("AFTERALL_TIMEOUT", timeout).args([
+        "--print-plan",
+        "--",
+        "/bin/true",
+    ]);
     plan.run().code(0).stdout_has("scheduler").stdout_has("3m");
 }
 
@@ -89,17 +96,26 @@ fn the_startup_probe_holds_liveness_back_for_longer_than_the_wait_may_take() {
     let deployment = &yaml(&read("examples/kubernetes/prefix.yaml"))[0];
     let container = &deployment["spec"]["template"]["spec"]["containers"][0];
     let probe = &container["startupProbe"];
-    let allowed = probe["periodSeconds"].as_i64().unwrap() * probe["failureThreshold"].as_i64().unwrap();
+    let allowed =
+        probe["periodSeconds"].as_i64().unwrap() * probe["failureThreshold"].as_i64().unwrap();
     let args = words(&container["args"]);
-    assert!(allowed >= minutes(&args, "--deadline") + 60, "a minute is left for the service's own start");
+    assert!(
+        allowed >= minutes(&args, "--deadline") + 60,
+        "a minute is left for the service's own start"
+    );
     assert!(minutes(&args, "--deadline") >= minutes(&args, "--timeout"));
-    assert!(!container["livenessProbe"].is_badvalue(), "without one there would be nothing to hold back");
+    assert!(
+        !container["livenessProbe"].is_badvalue(),
+        "without one there would be nothing to hold back"
+    );
 }
 
 #[test]
 fn nothing_that_runs_in_a_container_says_a_secret_in_its_arguments() {
     let dockerfiles = DOCKERFILES.iter().map(|path| entrypoint(&read(path)));
-    let manifests = MANIFESTS.iter().flat_map(|path| yaml(&read(path)).iter().flat_map(in_yaml).collect::<Vec<_>>());
+    let manifests = MANIFESTS
+        .iter()
+        .flat_map(|path| yaml(&read(path)).iter().flat_map(in_yaml).collect::<Vec<_>>());
     for words in dockerfiles.chain(composed()).chain(manifests) {
         for word in words {
             let secret = word.split_once("password=").map(|(_, value)| value.to_owned());
@@ -121,6 +137,8 @@ fn each_service_of_the_compose_file_starts_when_the_real_servers_are_ready() {
 #[test]
 fn each_container_of_the_manifests_starts_when_the_real_servers_are_ready() {
     becomes_its_service_when_all_is_ready(
-        MANIFESTS.iter().flat_map(|path| yaml(&read(path)).iter().flat_map(in_yaml).collect::<Vec<_>>()),
+        MANIFESTS
+            .iter()
+            .flat_map(|path| yaml(&read(path)).iter().flat_map(in_yaml).collect::<Vec<_>>()),
     );
 }

@@ -23,20 +23,29 @@ impl Service {
         let own = Path::new(Afterall::program()).parent().unwrap().display();
         let script = read(SCRIPT).replace("set -eu\n", &format!("set -eu\nPATH={own}:$PATH\n"));
         // What it waits for is another test's; this one is about the supervisor.
-        let schema = script.lines().find(|line| line.contains("schema=")).unwrap().to_owned() + "\n";
-        let script = script.replace(&schema, "").replace("/usr/lib/scheduler/scheduler --listen 127.0.0.1:8080", command);
+        let schema =
+            script.lines().find(|line| line.contains("schema=")).unwrap().to_owned() + "\n";
+        let script = script
+            .replace(&schema, "")
+            .replace("/usr/lib/scheduler/scheduler --listen 127.0.0.1:8080", command);
         let moved = |text: &str| {
             let paths = ["/run/scheduler", "/var/log/scheduler", "/etc/scheduler"];
-            paths.iter().fold(text.to_owned(), |text, path| text.replace(path, &format!("{here}{path}")))
+            paths
+                .iter()
+                .fold(text.to_owned(), |text, path| text.replace(path, &format!("{here}{path}")))
         };
         dir.write_script("etc/scheduler/scheduler-ctl", &edit(&moved(&script)));
         dir.write_secret("etc/scheduler/database-url", url);
         let tick = dir.write_script("tick", &format!("#!/bin/sh\necho >>{here}/ticks\n"));
-        let counter = format!("check program tick with path \"{}\" if status != 0 then alert\n", tick.display());
+        let counter = format!(
+            "check program tick with path \"{}\" if status != 0 then alert\n",
+            tick.display()
+        );
         let port = format!("port {}", Address::claim().free_port());
         let rules = edit(&moved(&read(RULES))).replace("port 8080", &port);
         // As long as a start may take, 30 s by default, monit leaves ports alone.
-        let rules = rules.replace("scheduler-ctl start\"", "scheduler-ctl start\" with timeout 1 seconds");
+        let rules =
+            rules.replace("scheduler-ctl start\"", "scheduler-ctl start\" with timeout 1 seconds");
         Self { _monit: Monit::start(&dir, &(counter + &rules)), dir }
     }
 
@@ -84,8 +93,9 @@ fn monit_keeps_one_pid_from_the_wait_to_the_service_and_starts_it_again_when_it_
     let dir = Dir::new();
     let ending = dir.text("end");
     // The first one runs until it is told to end, the next ones for good.
-    let service =
-        Counted::doing(&format!("if [ -e {ending} ]; then exec sleep 600; fi; while [ ! -e {ending} ]; do sleep 0.1; done"));
+    let service = Counted::doing(&format!(
+        "if [ -e {ending} ]; then exec sleep 600; fi; while [ ! -e {ending} ]; do sleep 0.1; done"
+    ));
     let monit = Service::start(&postgres.superuser_url(), service.path(), as_it_is);
     monit.wait_for_log("db: waiting: ");
     let waiting = monit.pid();
@@ -110,7 +120,12 @@ fn a_health_rule_for_n_cycles_lets_it_wait_and_one_without_kills_it() {
     monit.wait_for_log("db: waiting: ");
     let waiting = monit.pid();
     monit.wait_for_cycles(4);
-    assert_eq!((monit.pid(), monit.log().matches("ended by").count()), (waiting, 0), "{}", monit.log());
+    assert_eq!(
+        (monit.pid(), monit.log().matches("ended by").count()),
+        (waiting, 0),
+        "{}",
+        monit.log()
+    );
     drop(monit);
 
     let impatient = |text: &str| text.replace(" for 36 cycles", "");
@@ -122,8 +137,9 @@ fn a_health_rule_for_n_cycles_lets_it_wait_and_one_without_kills_it() {
 #[test]
 fn a_wait_that_fails_five_times_is_not_started_for_ever() {
     let service = Counted::new();
-    let monit =
-        Service::start("postgres://app@127.0.0.1:1/app", service.path(), |text| text.replace("--timeout 5m", "--timeout 500ms"));
+    let monit = Service::start("postgres://app@127.0.0.1:1/app", service.path(), |text| {
+        text.replace("--timeout 5m", "--timeout 500ms")
+    });
     wait_until("monit gives up", secs(50), || monit.dir.read("monit.log").contains("unmonitor"));
     let tried = || monit.log().matches("db: timed out").count();
     let before = tried();

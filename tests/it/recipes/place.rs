@@ -60,7 +60,14 @@ impl Place {
     pub fn new() -> Self {
         let authority = Authority::new("recipes");
         let client = authority.client("recipe");
-        Self { dir: Dir::new(), authority, client, files: Vec::new(), env: Vec::new(), awaited: RefCell::default() }
+        Self {
+            dir: Dir::new(),
+            authority,
+            client,
+            files: Vec::new(),
+            env: Vec::new(),
+            awaited: RefCell::default(),
+        }
     }
 
     /// A file that the recipe names with `--config`.
@@ -82,9 +89,10 @@ impl Place {
                 let start = from + found + prefix.len();
                 from = start;
                 let before = text[..start - prefix.len()].chars().next_back();
-                let path: String = text[start..].chars().take_while(|c| !",}\"' \n".contains(*c)).collect();
-                let within_a_word =
-                    prefix.starts_with(char::is_alphabetic) && before.is_some_and(|c| c.is_alphanumeric() || c == '-');
+                let path: String =
+                    text[start..].chars().take_while(|c| !",}\"' \n".contains(*c)).collect();
+                let within_a_word = prefix.starts_with(char::is_alphabetic)
+                    && before.is_some_and(|c| c.is_alphanumeric() || c == '-');
                 let own = path.starts_with(self.dir.path().to_str().unwrap());
                 if within_a_word || !path.starts_with('/') || path.starts_with("//") || own {
                     continue;
@@ -115,7 +123,9 @@ impl Place {
             }
             Role::Migrations => {
                 let dir = name.replace('*', "x");
-                MIGRATIONS.iter().for_each(|file| drop(self.dir.write(&format!("{dir}/{file}"), "")));
+                MIGRATIONS
+                    .iter()
+                    .for_each(|file| drop(self.dir.write(&format!("{dir}/{file}"), "")));
                 return;
             }
             Role::Ca => fs::read(&self.authority.cert).unwrap(),
@@ -138,7 +148,10 @@ impl Place {
             None => (&words[1..], None),
         };
         let separate = |word: &String| word.replace("--config=", "--config ");
-        let wait = wait.iter().map(|word| self.moved(&separate(word)).replace("--config ", "--config=")).collect();
+        let wait = wait
+            .iter()
+            .map(|word| self.moved(&separate(word)).replace("--config ", "--config="))
+            .collect();
         (wait, command.is_some())
     }
 
@@ -151,9 +164,13 @@ impl Place {
     /// The binary understands every word of it, finds every file fit, and has nothing to remark.
     #[track_caller]
     pub fn accepts(&self, words: &[String]) {
-        let (assignments, words) = words.split_at(words.iter().position(|word| is_afterall(word)).unwrap());
+        let (assignments, words) =
+            words.split_at(words.iter().position(|word| is_afterall(word)).unwrap());
         let (wait, has_command) = self.declared(words);
-        assert!(has_command || !words.iter().any(|word| word == "--"), "nothing follows the --: {words:?}");
+        assert!(
+            has_command || !words.iter().any(|word| word == "--"),
+            "nothing follows the --: {words:?}"
+        );
         let afterall = self.afterall(wait).arg("--print-plan");
         let afterall = if has_command { afterall.becoming(["/bin/true"]) } else { afterall };
         let assign = |afterall: Afterall, word: &String| {
@@ -161,6 +178,10 @@ impl Place {
             afterall.env(name, self.moved(value))
         };
         let done = assignments.iter().fold(afterall, assign).run().any_stdout();
-        assert!(done.status().success() && done.stderr_text().is_empty(), "{words:?}: {}", done.stderr_text());
+        assert!(
+            done.status().success() && done.stderr_text().is_empty(),
+            "{words:?}: {}",
+            done.stderr_text()
+        );
     }
 }

@@ -60,7 +60,11 @@ impl Servers {
 
     fn migrate(&self, file: &str) {
         let table = "create table if not exists schema_migrations (filename text primary key)";
-        self.postgres.psql_as("app", "app", &format!("{table}; insert into schema_migrations values ('{file}')"));
+        self.postgres.psql_as(
+            "app",
+            "app",
+            &format!("{table}; insert into schema_migrations values ('{file}')"),
+        );
     }
 }
 
@@ -72,7 +76,10 @@ pub fn becomes_its_service_when_all_is_ready(recipes: impl IntoIterator<Item = V
 
 /// The same for recipes that name these config files.
 #[track_caller]
-pub fn becomes_its_service_with(files: &[(&str, String)], recipes: impl IntoIterator<Item = Vec<String>>) {
+pub fn becomes_its_service_with(
+    files: &[(&str, String)],
+    recipes: impl IntoIterator<Item = Vec<String>>,
+) {
     let mut servers = Servers::new();
     for (path, content) in files {
         let content = servers.addressed(content);
@@ -82,7 +89,9 @@ pub fn becomes_its_service_with(files: &[(&str, String)], recipes: impl IntoIter
         .into_iter()
         .map(|words| {
             let (wait, has_command) = servers.place.declared(&words);
-            let needs_schema = wait.iter().any(|word| word.contains("migrations+") || word.ends_with("schema.toml"));
+            let needs_schema = wait
+                .iter()
+                .any(|word| word.contains("migrations+") || word.ends_with("schema.toml"));
             let afterall = servers.place.afterall(wait.iter().map(|word| servers.addressed(word)));
             let command = Counted::new();
             let afterall = if has_command { afterall.becoming([command.path()]) } else { afterall };
@@ -99,9 +108,11 @@ pub fn becomes_its_service_with(files: &[(&str, String)], recipes: impl IntoIter
     for (running, _, needs_schema) in &waiting {
         match needs_schema {
             true => running.wait_for_stderr("[class=absent", secs(30)),
-            false => wait_until(&format!("who needs no migration is done: {}", running.proc("cmdline")), secs(30), || {
-                !running.is_running()
-            }),
+            false => wait_until(
+                &format!("who needs no migration is done: {}", running.proc("cmdline")),
+                secs(30),
+                || !running.is_running(),
+            ),
         }
     }
     servers.migrate(last);

@@ -21,24 +21,34 @@ impl Service {
     fn start(url: &str, command: &str, edit: impl Fn(String) -> String) -> Self {
         let dir = Dir::new();
         let place = Path::new(Afterall::program()).parent().unwrap();
-        let run = read(RUN).replace("#!/bin/sh\n", &format!("#!/bin/sh\nPATH={}:$PATH\n", place.display()));
+        let run = read(RUN)
+            .replace("#!/bin/sh\n", &format!("#!/bin/sh\nPATH={}:$PATH\n", place.display()));
         let run = run.replace("/usr/lib/scheduler/scheduler --listen 127.0.0.1:8080", command);
         // What it waits for is another test's; this one is about the supervisor.
         let schema = run.lines().find(|line| line.contains("schema=")).unwrap().to_owned() + "\n";
-        let run = run.replace(&schema, "").replace("exec 2>&1", &format!("exec >>{} 2>&1", dir.text("log")));
+        let run = run
+            .replace(&schema, "")
+            .replace("exec 2>&1", &format!("exec >>{} 2>&1", dir.text("log")));
         dir.write_script("scheduler/run", &edit(run));
-        let finish = read(FINISH).replace("#!/bin/sh\n", &format!("#!/bin/sh\necho \"$1\" >>{}\n", dir.text("finished")));
+        let finish = read(FINISH).replace(
+            "#!/bin/sh\n",
+            &format!("#!/bin/sh\necho \"$1\" >>{}\n", dir.text("finished")),
+        );
         dir.write_script("scheduler/finish", &finish);
         dir.write("scheduler/env/DATABASE_URL", url);
         let runsv = program("runsv", "runit");
         let scheduler = dir.join("scheduler");
         let words = [runsv.as_os_str(), scheduler.as_os_str()];
-        let _runsv = Server::start("runsv", &words, &dir.join("runsv.log"), Signal::TERM, Scope::Process);
+        let _runsv =
+            Server::start("runsv", &words, &dir.join("runsv.log"), Signal::TERM, Scope::Process);
         Self { _runsv, dir }
     }
 
     fn sv(&self, verb: &str) -> String {
-        let output = Command::new(program("sv", "runit")).args([verb, &self.dir.text("scheduler")]).output().unwrap();
+        let output = Command::new(program("sv", "runit"))
+            .args([verb, &self.dir.text("scheduler")])
+            .output()
+            .unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
@@ -94,11 +104,17 @@ fn sv_down_ends_a_wait_at_once_and_starts_nothing() {
 #[test]
 fn what_no_restart_can_mend_stays_down() {
     let service = Counted::new();
-    let runit =
-        Service::start("postgres://app@127.0.0.1:1/app", service.path(), |run| run.replace("--timeout never", "--timeout soon"));
+    let runit = Service::start("postgres://app@127.0.0.1:1/app", service.path(), |run| {
+        run.replace("--timeout never", "--timeout soon")
+    });
     wait_until("it has ended with 64", secs(20), || runit.dir.read("finished").contains("64"));
     // Between two starts runsv says `want up`.
-    let stays_down = || runit.sv("status").starts_with("down: ") && !runit.sv("status").contains("want up");
+    let stays_down =
+        || runit.sv("status").starts_with("down: ") && !runit.sv("status").contains("want up");
     wait_until("it stays down", secs(20), stays_down);
-    assert_eq!((runit.dir.read("finished").as_str(), service.runs()), ("64\n", 0), "it was tried once");
+    assert_eq!(
+        (runit.dir.read("finished").as_str(), service.runs()),
+        ("64\n", 0),
+        "it was tried once"
+    );
 }

@@ -24,7 +24,9 @@ fn the_unit_starts_a_command_line_that_is_accepted() {
 #[test]
 fn the_unit_becomes_its_service_when_the_real_servers_are_ready() {
     // The credentials of a real account would be another test.
-    let words = words().into_iter().map(|word| word.replace(&format!("#creds={CREDENTIALS}/nats.creds"), ""));
+    let words = words()
+        .into_iter()
+        .map(|word| word.replace(&format!("#creds={CREDENTIALS}/nats.creds"), ""));
     becomes_its_service_when_all_is_ready([words.collect()]);
 }
 
@@ -42,7 +44,11 @@ fn systemd_finds_nothing_wrong_with_the_unit() {
     // It wants the programs to exist, which are not installed here.
     let unit = read(UNIT).replace("/usr/bin/afterall", "/bin/true");
     let file = dir.write("scheduler.service", unit);
-    let output = Command::new(program("systemd-analyze", "systemd")).args(["verify", "--man=no"]).arg(&file).output().unwrap();
+    let output = Command::new(program("systemd-analyze", "systemd"))
+        .args(["verify", "--man=no"])
+        .arg(&file)
+        .output()
+        .unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let own: Vec<_> = said.lines().filter(|line| line.contains("scheduler.service")).collect();
     assert!(output.status.success() && own.is_empty(), "{said}");

@@ -37,7 +37,8 @@ pub fn entrypoint(dockerfile: &str) -> Vec<String> {
     let text = dockerfile.replace("\\\n", " ");
     let words = |instruction: &str| -> Vec<String> {
         let line = text.lines().rev().find_map(|line| line.strip_prefix(instruction)).unwrap();
-        serde_json::from_str(line).unwrap_or_else(|error| panic!("{instruction} is not in exec form: {error}"))
+        serde_json::from_str(line)
+            .unwrap_or_else(|error| panic!("{instruction} is not in exec form: {error}"))
     };
     [words("ENTRYPOINT"), words("CMD")].concat()
 }
@@ -50,7 +51,9 @@ pub fn yaml(text: &str) -> Vec<Yaml> {
 #[track_caller]
 pub fn words(list: &Yaml) -> Vec<String> {
     let list = list.as_vec().unwrap_or_else(|| panic!("not a list: {list:?}"));
-    list.iter().map(|word| word.as_str().unwrap_or_else(|| panic!("not a string: {word:?}")).to_owned()).collect()
+    list.iter()
+        .map(|word| word.as_str().unwrap_or_else(|| panic!("not a string: {word:?}")).to_owned())
+        .collect()
 }
 
 /// The lists of words of every mapping that starts `afterall`, wherever it stands: Kubernetes has `command` and `args`, Compose
@@ -94,12 +97,16 @@ fn call(line: &str) -> Option<Vec<String>> {
         Some((start, word.trim()))
     });
     let (start, _) = start.into_iter().find(|(_, word)| is_afterall(word))?;
-    let words = shell_words::split(&line[start..]).unwrap_or_else(|error| panic!("{line}: {error}"));
+    let words =
+        shell_words::split(&line[start..]).unwrap_or_else(|error| panic!("{line}: {error}"));
     let ends = |word: &String| {
-        ["&", "&&", "||", "|", ";"].contains(&word.as_str()) || word.trim_start_matches('2').starts_with(['<', '>'])
+        ["&", "&&", "||", "|", ";"].contains(&word.as_str())
+            || word.trim_start_matches('2').starts_with(['<', '>'])
     };
     let assignments = match line.split_once('=') {
-        Some((name, _)) if !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c == '_') => {
+        Some((name, _))
+            if !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c == '_') =>
+        {
             shell_words::split(&line[..start]).unwrap()
         }
         _ => Vec::new(),

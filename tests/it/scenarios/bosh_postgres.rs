@@ -7,8 +7,9 @@ use crate::support::{Afterall, Counted, Postgres, secs, sh, wait_until};
 fn said_in_order(text: &str, needles: &[&str]) {
     let mut rest = text;
     for needle in needles {
-        let found =
-            rest.find(needle).unwrap_or_else(|| panic!("{needle:?} is not said, or not after what is said before it:\n{text}"));
+        let found = rest.find(needle).unwrap_or_else(|| {
+            panic!("{needle:?} is not said, or not after what is said before it:\n{text}")
+        });
         rest = &rest[found..];
     }
 }
@@ -39,8 +40,10 @@ fn a_login_is_not_yet_the_right_to_create_tables_and_a_query_waits_for_that() {
     postgres.psql("create role bosh login");
     postgres.psql("create database bosh");
     let url = postgres.url("bosh", "", "bosh");
-    let migrate =
-        format!("exec {} -X -q -v ON_ERROR_STOP=1 {url} -c 'create table t ()'", Postgres::programs().join("psql").display());
+    let migrate = format!(
+        "exec {} -X -q -v ON_ERROR_STOP=1 {url} -c 'create table t ()'",
+        Postgres::programs().join("psql").display()
+    );
     // With the login alone the first migration fails, as it did for others.
     let failed = Afterall::waiting_for(["-q", &url]).becoming(sh(&migrate)).run();
     failed.code(1).stderr_has("permission denied for schema public");

@@ -66,7 +66,10 @@ fn a_retry_after_of_0_is_no_hint() {
 #[test]
 fn a_retry_after_that_is_a_date_is_measured_by_the_servers_own_clock() {
     // Two seconds after a Date that is years away from ours.
-    let headers = &[("Date", "Tue, 03 Mar 2015 10:00:00 GMT"), ("Retry-After", "Tue, 03 Mar 2015 10:00:02 GMT")];
+    let headers = &[
+        ("Date", "Tue, 03 Mar 2015 10:00:00 GMT"),
+        ("Retry-After", "Tue, 03 Mar 2015 10:00:02 GMT"),
+    ];
     let gaps = wait_in_a_crowd(&busy_at_first(headers), 1);
     assert!(gaps[0] >= secs(2), "{gaps:?}");
 }
@@ -77,6 +80,10 @@ fn a_retry_after_of_an_hour_ends_at_our_own_timeout_with_a_last_question() {
     let always_busy = Http::answering(|_, _| response_with(503, &[("Retry-After", "3600")], ""));
     // It has become ready meanwhile, and is found to be.
     Afterall::waiting_for(["-q", "-t", "1s", &server.url("/")]).run().code(0);
-    Afterall::waiting_for(["-t", "1s", &always_busy.url("/")]).run().code(124).any_stderr().took(ms(900)..secs(5));
+    Afterall::waiting_for(["-t", "1s", &always_busy.url("/")])
+        .run()
+        .code(124)
+        .any_stderr()
+        .took(ms(900)..secs(5));
     assert_eq!((server.count(), always_busy.count()), (2, 2));
 }

@@ -70,7 +70,8 @@ impl Client {
                 if answers.last() != Some(&answer) {
                     answers.push(answer.clone());
                 }
-                let given_up = stopped.recv_timeout(ms(10)) == Err(std::sync::mpsc::RecvTimeoutError::Disconnected);
+                let given_up = stopped.recv_timeout(ms(10))
+                    == Err(std::sync::mpsc::RecvTimeoutError::Disconnected);
                 if answer == last || given_up {
                     return answers;
                 }

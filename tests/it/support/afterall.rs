@@ -31,7 +31,13 @@ pub struct Afterall {
 impl Afterall {
     pub fn new() -> Self {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        Self { wrapper: vec![], args: vec![], env: vec![("PATH".into(), path)], cwd: "/".into(), stdin: None }
+        Self {
+            wrapper: vec![],
+            args: vec![],
+            env: vec![("PATH".into(), path)],
+            cwd: "/".into(),
+            stdin: None,
+        }
     }
 
     /// `Afterall::waiting_for([&url, "cache:6379"])`.
@@ -43,7 +49,8 @@ impl Afterall {
     pub fn program() -> &'static Path {
         static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
         PROGRAM.get_or_init(|| {
-            std::env::var_os("AFTERALL_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_afterall").into(), PathBuf::from)
+            std::env::var_os("AFTERALL_BINARY")
+                .map_or_else(|| env!("CARGO_BIN_EXE_afterall").into(), PathBuf::from)
         })
     }
 
@@ -159,7 +166,10 @@ impl Running {
     #[track_caller]
     pub fn wait_for_stdout(&self, needle: &str, timeout: Duration) {
         if let Err(text) = self.stdout.wait_for(needle, timeout) {
-            panic!("waited {timeout:?} in vain for {needle:?} in stdout:\n{text}stderr:\n{}", self.stderr.text());
+            panic!(
+                "waited {timeout:?} in vain for {needle:?} in stdout:\n{text}stderr:\n{}",
+                self.stderr.text()
+            );
         }
     }
 
@@ -200,8 +210,9 @@ impl Running {
         let elapsed = self.started.elapsed();
         let status = self.child.wait().unwrap();
         // A pipe that stays open is a process left behind.
-        let [stdout, stderr] = [&self.stdout, &self.stderr]
-            .map(|stream| stream.wait_for_end(secs(5)).expect("nobody holds stdout or stderr any longer"));
+        let [stdout, stderr] = [&self.stdout, &self.stderr].map(|stream| {
+            stream.wait_for_end(secs(5)).expect("nobody holds stdout or stderr any longer")
+        });
         Done::new(status, stdout, stderr, elapsed)
     }
 
@@ -273,7 +284,8 @@ impl Captured {
     }
 
     fn wait_for(&self, needle: &str, timeout: Duration) -> Result<(), String> {
-        let stream = self.wait_while(timeout, |stream| !stream.ended && !stream.text().contains(needle));
+        let stream =
+            self.wait_while(timeout, |stream| !stream.ended && !stream.text().contains(needle));
         if stream.text().contains(needle) { Ok(()) } else { Err(stream.text()) }
     }
 
@@ -282,8 +294,15 @@ impl Captured {
         stream.ended.then(|| stream.text())
     }
 
-    fn wait_while(&self, timeout: Duration, mut unfinished: impl FnMut(&Stream) -> bool) -> std::sync::MutexGuard<'_, Stream> {
+    fn wait_while(
+        &self,
+        timeout: Duration,
+        mut unfinished: impl FnMut(&Stream) -> bool,
+    ) -> std::sync::MutexGuard<'_, Stream> {
         let (stream, changed) = &*self.0;
-        changed.wait_timeout_while(stream.lock().unwrap(), timeout, |stream| unfinished(stream)).unwrap().0
+        changed
+            .wait_timeout_while(stream.lock().unwrap(), timeout, |stream| unfinished(stream))
+            .unwrap()
+            .0
     }
 }

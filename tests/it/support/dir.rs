@@ -85,6 +85,8 @@ pub fn read_lossy(path: &Path) -> String {
 fn base() -> PathBuf {
     let wanted = std::env::temp_dir();
     // A TMPDIR that only root may enter is of no use to a server that runs as someone else.
-    let private = wanted.ancestors().any(|dir| fs::metadata(dir).is_ok_and(|m| m.permissions().mode() & 0o001 == 0));
+    let private = wanted
+        .ancestors()
+        .any(|dir| fs::metadata(dir).is_ok_and(|m| m.permissions().mode() & 0o001 == 0));
     if private || wanted.as_os_str().len() > LONGEST_BASE { PathBuf::from("/tmp") } else { wanted }
 }

@@ -20,15 +20,32 @@ pub struct Done {
 }
 
 impl Done {
-    pub(super) fn new(status: ExitStatus, stdout: String, stderr: String, elapsed: Duration) -> Self {
+    pub(super) fn new(
+        status: ExitStatus,
+        stdout: String,
+        stderr: String,
+        elapsed: Duration,
+    ) -> Self {
         let told = || Cell::new(false);
-        Self { status, stdout, stderr, elapsed, exit_told: told(), stdout_told: told(), stderr_told: told() }
+        Self {
+            status,
+            stdout,
+            stderr,
+            elapsed,
+            exit_told: told(),
+            stdout_told: told(),
+            stderr_told: told(),
+        }
     }
 
     #[track_caller]
     pub fn code(self, expected: i32) -> Self {
         self.exit_told.set(true);
-        assert!(self.status.code() == Some(expected), "expected exit code {expected}\n{}", self.story());
+        assert!(
+            self.status.code() == Some(expected),
+            "expected exit code {expected}\n{}",
+            self.story()
+        );
         self
     }
 
@@ -36,7 +53,11 @@ impl Done {
     #[track_caller]
     pub fn signal(self, expected: i32) -> Self {
         self.exit_told.set(true);
-        assert!(self.status.signal() == Some(expected), "expected signal {expected}\n{}", self.story());
+        assert!(
+            self.status.signal() == Some(expected),
+            "expected signal {expected}\n{}",
+            self.story()
+        );
         self
     }
 
@@ -56,7 +77,11 @@ impl Done {
 
     #[track_caller]
     pub fn stdout_lacks(self, needle: &str) -> Self {
-        assert!(!self.stdout.contains(needle), "expected no {needle:?} in stdout\n{}", self.story());
+        assert!(
+            !self.stdout.contains(needle),
+            "expected no {needle:?} in stdout\n{}",
+            self.story()
+        );
         self
     }
 
@@ -77,7 +102,11 @@ impl Done {
     /// Says nothing about the rest: a stream of which this alone is asserted has to be empty.
     #[track_caller]
     pub fn stderr_lacks(self, needle: &str) -> Self {
-        assert!(!self.stderr.contains(needle), "expected no {needle:?} in stderr\n{}", self.story());
+        assert!(
+            !self.stderr.contains(needle),
+            "expected no {needle:?} in stderr\n{}",
+            self.story()
+        );
         self
     }
 
@@ -86,7 +115,11 @@ impl Done {
     pub fn stderr_has_times(self, times: usize, needle: &str) -> Self {
         self.stderr_told.set(true);
         let found = self.stderr.matches(needle).count();
-        assert!(found == times, "expected {needle:?} {times} times in stderr, found {found}\n{}", self.story());
+        assert!(
+            found == times,
+            "expected {needle:?} {times} times in stderr, found {found}\n{}",
+            self.story()
+        );
         self
     }
 
@@ -157,7 +190,15 @@ impl Drop for Done {
             return;
         }
         assert!(self.exit_told.get(), "the test says nothing about the exit\n{}", self.story());
-        assert!(self.stdout_told.get() || self.stdout.is_empty(), "expected silence on stdout\n{}", self.story());
-        assert!(self.stderr_told.get() || self.stderr.is_empty(), "expected silence on stderr\n{}", self.story());
+        assert!(
+            self.stdout_told.get() || self.stdout.is_empty(),
+            "expected silence on stdout\n{}",
+            self.story()
+        );
+        assert!(
+            self.stderr_told.get() || self.stderr.is_empty(),
+            "expected silence on stderr\n{}",
+            self.story()
+        );
     }
 }

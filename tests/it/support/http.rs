@@ -26,7 +26,10 @@ impl Http {
         Self::on(Reserved::new(), answer)
     }
 
-    pub fn on(port: Reserved, answer: impl Fn(usize, &str) -> Vec<u8> + Send + Sync + 'static) -> Self {
+    pub fn on(
+        port: Reserved,
+        answer: impl Fn(usize, &str) -> Vec<u8> + Send + Sync + 'static,
+    ) -> Self {
         let requests = Arc::<Mutex<Vec<Request>>>::default();
         let seen = Arc::clone(&requests);
         let server = port.serve(move |_, mut stream| {
@@ -37,7 +40,9 @@ impl Http {
                     seen.len()
                 };
                 let response = answer(number, &text);
-                let keep = !String::from_utf8_lossy(&response).to_ascii_lowercase().contains("connection: close");
+                let keep = !String::from_utf8_lossy(&response)
+                    .to_ascii_lowercase()
+                    .contains("connection: close");
                 if stream.write_all(&response).is_err() || !keep || response.is_empty() {
                     finish(stream);
                     return;
@@ -88,7 +93,8 @@ pub fn response(status: u16, body: &str) -> Vec<u8> {
 
 /// Closes the connection; for one that stays, write the bytes out.
 pub fn response_with(status: u16, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
-    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let headers: String =
+        headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let length = body.len();
     format!("HTTP/1.1 {status} Scripted\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n{body}").into_bytes()
 }

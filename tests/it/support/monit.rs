@@ -28,11 +28,26 @@ impl Monit {
         if !getuid().is_root() {
             words.extend(["--user", "--map-current-user"].map(OsString::from));
         }
-        words.extend(["--pid", "--ipc", "--fork", "--mount-proc", "--kill-child=KILL", "--"].map(OsString::from));
-        words.extend([program("tini", "tini").into(), "--".into(), program("monit", "monit").into()]);
+        words.extend(
+            ["--pid", "--ipc", "--fork", "--mount-proc", "--kill-child=KILL", "--"]
+                .map(OsString::from),
+        );
+        words.extend([
+            program("tini", "tini").into(),
+            "--".into(),
+            program("monit", "monit").into(),
+        ]);
         words.extend(["-I".into(), "-c".into(), config.into_os_string()]);
         let words: Vec<_> = words.iter().map(OsString::as_os_str).collect();
         // unshare ignores SIGTERM as long as its child lives.
-        Self { _server: Server::start("monit", &words, &dir.join("monit.out"), Signal::QUIT, Scope::Process) }
+        Self {
+            _server: Server::start(
+                "monit",
+                &words,
+                &dir.join("monit.out"),
+                Signal::QUIT,
+                Scope::Process,
+            ),
+        }
     }
 }

@@ -24,7 +24,12 @@ impl Nats {
     /// Prepared, not started. `listen`, `pid_file` and `log_file` are added; `@DIR@` in the text is the server's own directory.
     pub fn new(config: &str) -> Self {
         let address = Address::claim();
-        let nats = Self { server: Mutex::new(None), dir: Dir::new(), at: address.free(), _address: address };
+        let nats = Self {
+            server: Mutex::new(None),
+            dir: Dir::new(),
+            at: address.free(),
+            _address: address,
+        };
         nats.configure(config);
         nats
     }
@@ -39,7 +44,8 @@ impl Nats {
     pub fn configure(&self, config: &str) {
         let dir = self.dir.path().display();
         let config = config.replace("@DIR@", self.dir.path().to_str().unwrap());
-        let own = format!("listen: \"{}\"\npid_file: \"{dir}/pid\"\nlog_file: \"{dir}/log\"\n", self.at);
+        let own =
+            format!("listen: \"{}\"\npid_file: \"{dir}/pid\"\nlog_file: \"{dir}/log\"\n", self.at);
         self.dir.write("nats.conf", own + &config + "\n");
     }
 
@@ -51,7 +57,13 @@ impl Nats {
         let words = [program.as_os_str(), "--config".as_ref(), config.as_os_str()];
         let before = self.count("Server is ready");
         // Output from before the log file is open, a rejected config above all, goes the same way.
-        let mut server = Server::start("nats-server", &words, &self.dir.join("log"), Signal::TERM, Scope::Process);
+        let mut server = Server::start(
+            "nats-server",
+            &words,
+            &self.dir.join("log"),
+            Signal::TERM,
+            Scope::Process,
+        );
         // Not by connecting: a test may count connections.
         server.wait_until_up(|| self.count("Server is ready") > before);
         *slot = Some(server);
@@ -80,7 +92,10 @@ impl Nats {
         let before = self.count("Reloaded server configuration");
         let failed = self.count("Failed to reload");
         let target = format!("reload={}", self.dir.text("pid"));
-        let status = Command::new(program("nats-server", PACKAGE)).args(["--signal", &target]).status().unwrap();
+        let status = Command::new(program("nats-server", PACKAGE))
+            .args(["--signal", &target])
+            .status()
+            .unwrap();
         assert!(status.success(), "nats-server --signal {target}: {status}");
         wait_until("nats-server has reloaded its configuration", secs(20), || {
             assert!(self.count("Failed to reload") == failed, "{}", self.log());

@@ -25,7 +25,12 @@ impl Nginx {
     /// `@DIR@` the server's own directory.
     pub fn new(http: &str) -> Self {
         let address = Address::claim();
-        let nginx = Self { server: Mutex::new(None), dir: Dir::new(), at: address.free(), _address: address };
+        let nginx = Self {
+            server: Mutex::new(None),
+            dir: Dir::new(),
+            at: address.free(),
+            _address: address,
+        };
         nginx.configure(http);
         nginx
     }
@@ -46,7 +51,10 @@ impl Nginx {
 
     /// The same with TLS, for clients with a certificate of this authority only.
     pub fn serving_mutual_tls(identity: &Identity, clients: &Path, directives: &str) -> Self {
-        let mutual = format!("ssl_client_certificate {}; ssl_verify_client on; {directives}", clients.display());
+        let mutual = format!(
+            "ssl_client_certificate {}; ssl_verify_client on; {directives}",
+            clients.display()
+        );
         Self::serving_tls(identity, &mutual)
     }
 
@@ -84,8 +92,15 @@ impl Nginx {
         let mut slot = self.server.lock().unwrap();
         assert!(slot.is_none(), "nginx was already started");
         let program = program("nginx", PACKAGE);
-        let [prefix, config, log] = [self.dir.path().to_owned(), self.dir.join("nginx.conf"), self.dir.join("log")];
-        let words = [program.as_os_str(), "-p".as_ref(), prefix.as_os_str(), "-c".as_ref(), config.as_os_str()];
+        let [prefix, config, log] =
+            [self.dir.path().to_owned(), self.dir.join("nginx.conf"), self.dir.join("log")];
+        let words = [
+            program.as_os_str(),
+            "-p".as_ref(),
+            prefix.as_os_str(),
+            "-c".as_ref(),
+            config.as_os_str(),
+        ];
         let words: Vec<_> = words.into_iter().chain(["-e".as_ref(), log.as_os_str()]).collect();
         let mut server = Server::start("nginx", &words, &log, Signal::TERM, Scope::Group);
         let pid = server.pid().as_raw_pid().to_string();
@@ -172,5 +187,7 @@ fn clear(directives: &str) -> String {
 
 fn with_tls(identity: &Identity, directives: &str) -> String {
     let [cert, key] = [identity.cert.display(), identity.key.display()];
-    format!("server {{ listen @LISTEN@ ssl; ssl_certificate {cert}; ssl_certificate_key {key}; {directives} }}")
+    format!(
+        "server {{ listen @LISTEN@ ssl; ssl_certificate {cert}; ssl_certificate_key {key}; {directives} }}"
+    )
 }

@@ -29,7 +29,8 @@ fn programs() -> &'static Path {
     PROGRAMS.get_or_init(|| {
         const SOURCE: &str = include_str!("odd.c");
         let base = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let version = SOURCE.bytes().fold(5381_u64, |hash, byte| hash.wrapping_mul(33) ^ u64::from(byte));
+        let version =
+            SOURCE.bytes().fold(5381_u64, |hash, byte| hash.wrapping_mul(33) ^ u64::from(byte));
         let there = base.join(format!("odd-{version:x}"));
         if there.is_dir() {
             return there;
@@ -48,7 +49,12 @@ fn programs() -> &'static Path {
         match fs::rename(&unfinished, &there) {
             Ok(()) => {}
             // Another process was faster.
-            Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists
+                ) =>
+            {
                 let _ = fs::remove_dir_all(&unfinished);
             }
             Err(error) => panic!("{}: {error}", there.display()),

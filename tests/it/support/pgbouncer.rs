@@ -34,7 +34,14 @@ impl PgBouncer {
         let config = dir.write("pgbouncer.ini", config);
         let (log, program) = (dir.join("log"), program("pgbouncer", "pgbouncer"));
         let words: [&OsStr; 2] = [program.as_os_str(), config.as_os_str()];
-        let mut server = Server::start_as(unprivileged_identity(), "pgbouncer", &words, &log, Signal::TERM, Scope::Process);
+        let mut server = Server::start_as(
+            unprivileged_identity(),
+            "pgbouncer",
+            &words,
+            &log,
+            Signal::TERM,
+            Scope::Process,
+        );
         server.wait_until_up(|| dir.read("log").contains("process up"));
         Self { _server: server, dir, at, _address: address }
     }

@@ -48,7 +48,8 @@ impl Postgres {
         copy(&template(), &dir.join("data"));
         // A directory of its own, short enough for a socket's name.
         chown(&dir.mkdir("socket"));
-        let postgres = Self { server: Mutex::new(None), dir, at: address.free(), _address: address };
+        let postgres =
+            Self { server: Mutex::new(None), dir, at: address.free(), _address: address };
         let socket = postgres.socket_dir();
         for line in [
             &format!("listen_addresses = '{}'", postgres.host()),
@@ -89,7 +90,9 @@ impl Postgres {
         let postgres = Self::new();
         chown(&postgres.dir.write("data/standby.signal", ""));
         postgres.start();
-        wait_until("the standby takes logins", LONG, || postgres.login("postgres", "", "postgres").is_ok());
+        wait_until("the standby takes logins", LONG, || {
+            postgres.login("postgres", "", "postgres").is_ok()
+        });
         postgres
     }
 
@@ -108,14 +111,28 @@ impl Postgres {
         let identity = unprivileged_identity();
         // SIGQUIT is the quickest end that still gives the System V shared memory back.
         let log = self.dir.join("log");
-        *slot = Some(Server::start_as(identity, "postgres", &words, &log, Signal::QUIT, Scope::Process));
+        *slot = Some(Server::start_as(
+            identity,
+            "postgres",
+            &words,
+            &log,
+            Signal::QUIT,
+            Scope::Process,
+        ));
     }
 
     /// The words that start it in the foreground, for a supervisor that is to do so in the harness's place.
     pub fn command_line(&self) -> Vec<String> {
         let identity: &[&str] = if getuid().is_root() { &UNPRIVILEGED } else { &[] };
-        let own = [program("postgres"), "-D".into(), self.data()].map(|word| word.to_str().unwrap().to_owned());
-        ["setpriv"].iter().chain(identity).map(|&word| word.to_owned()).chain(["--".to_owned()]).chain(own).collect()
+        let own = [program("postgres"), "-D".into(), self.data()]
+            .map(|word| word.to_str().unwrap().to_owned());
+        ["setpriv"]
+            .iter()
+            .chain(identity)
+            .map(|&word| word.to_owned())
+            .chain(["--".to_owned()])
+            .chain(own)
+            .collect()
     }
 
     /// Where its clients are.
@@ -132,7 +149,8 @@ impl Postgres {
         server.wait_until_up(|| {
             let text = fs::read_to_string(&file).unwrap_or_default();
             let lines: Vec<&str> = text.lines().map(str::trim).collect();
-            lines.first() == Some(&pid.as_str()) && matches!(lines.get(7), Some(&"ready" | &"standby"))
+            lines.first() == Some(&pid.as_str())
+                && matches!(lines.get(7), Some(&"ready" | &"standby"))
         });
     }
 
@@ -185,7 +203,9 @@ impl Postgres {
         let before = self.count("reloading configuration files");
         self.with(|server| server.signal(Signal::HUP));
         // The postmaster says so and then reloads before it accepts anybody, so its word is enough.
-        wait_until("postgres reloads", LONG, || self.count("reloading configuration files") > before);
+        wait_until("postgres reloads", LONG, || {
+            self.count("reloading configuration files") > before
+        });
     }
 
     /// TLS on, with this certificate; `clients` signs those of clients (`clientcert=verify-full` in an hba line asks for them).
@@ -226,7 +246,8 @@ impl Postgres {
 
     /// What a real client gets over TCP: nothing, or libpq's complaint.
     pub fn login(&self, user: &str, password: &str, database: &str) -> Result<(), String> {
-        let mut command = psql::command(&program("psql"), &self.host(), self.port(), user, database);
+        let mut command =
+            psql::command(&program("psql"), &self.host(), self.port(), user, database);
         command.arg("-w").env("PGPASSWORD", password);
         psql::run(command, "select 1").map(drop)
     }
@@ -238,7 +259,8 @@ impl Postgres {
 
     /// This role's connection over TCP, held open.
     pub fn session_as(&self, user: &str, password: &str, database: &str) -> Session {
-        let mut command = psql::command(&program("psql"), &self.host(), self.port(), user, database);
+        let mut command =
+            psql::command(&program("psql"), &self.host(), self.port(), user, database);
         command.arg("-w").env("PGPASSWORD", password);
         Session::open(command)
     }
@@ -274,7 +296,8 @@ impl Postgres {
 
     /// Without a password where it is empty.
     pub fn url(&self, user: &str, password: &str, database: &str) -> String {
-        let secret = if password.is_empty() { String::new() } else { format!(":{}", percent(password)) };
+        let secret =
+            if password.is_empty() { String::new() } else { format!(":{}", percent(password)) };
         format!("postgres://{}{secret}@{}/{}", percent(user), self.at, percent(database))
     }
 
@@ -319,7 +342,9 @@ fn program(name: &str) -> PathBuf {
 fn newest() -> (u32, PathBuf) {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     versions
-        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
+        .filter_map(|entry| {
+            Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin")))
+        })
         .filter(|(_, dir)| dir.join("initdb").is_file())
         .max()
         .unwrap_or_else(|| missing("initdb", PACKAGE))
@@ -341,7 +366,16 @@ fn template() -> PathBuf {
         chown(&dir.mkdir("made"));
         let data = dir.join("made/data");
         let mut command = unprivileged(&program("initdb"));
-        command.args(["-U", "postgres", "--auth=trust", "--locale=C", "-E", "UTF8", "--no-sync", "--wal-segsize=1"]);
+        command.args([
+            "-U",
+            "postgres",
+            "--auth=trust",
+            "--locale=C",
+            "-E",
+            "UTF8",
+            "--no-sync",
+            "--wal-segsize=1",
+        ]);
         run(command.arg("-D").arg(&data));
         let unfinished = finished.with_extension("unfinished");
         let _ = fs::remove_dir_all(&unfinished);
@@ -382,7 +416,9 @@ fn run(command: &mut Command) {
 fn percent(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                char::from(byte).to_string()
+            }
             _ => format!("%{byte:02X}"),
         })
         .collect()

@@ -50,12 +50,25 @@ pub struct Server {
 
 impl Server {
     /// The server's output is appended to `log`.
-    pub fn start(name: &'static str, words: &[&OsStr], log: &Path, ending: Signal, scope: Scope) -> Self {
+    pub fn start(
+        name: &'static str,
+        words: &[&OsStr],
+        log: &Path,
+        ending: Signal,
+        scope: Scope,
+    ) -> Self {
         Self::start_as(&[], name, words, log, ending, scope)
     }
 
     /// `identity` is for setpriv, which must do both: a change of user forgets the parent-death signal.
-    pub fn start_as(identity: &[&str], name: &'static str, words: &[&OsStr], log: &Path, ending: Signal, scope: Scope) -> Self {
+    pub fn start_as(
+        identity: &[&str],
+        name: &'static str,
+        words: &[&OsStr],
+        log: &Path,
+        ending: Signal,
+        scope: Scope,
+    ) -> Self {
         let output = OpenOptions::new().create(true).append(true).open(log).unwrap();
         let mut command = Command::new(program("setpriv", "util-linux"));
         // setpriv knows signals by name alone.
@@ -64,7 +77,8 @@ impl Server {
         command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
         // A Ctrl-C at the terminal reaches the tests alone, and a group can be paused and killed as one.
         command.process_group(0);
-        let child = spawn_from_lasting_thread(command).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let child =
+            spawn_from_lasting_thread(command).unwrap_or_else(|error| panic!("{name}: {error}"));
         let pid = Pid::from_child(&child);
         Self { name, child, pid, log: log.to_owned(), ending, scope }
     }
@@ -142,7 +156,10 @@ pub fn spawn_from_lasting_thread(mut command: Command) -> std::io::Result<Child>
     static SPAWNER: OnceLock<Mutex<Sender<Job>>> = OnceLock::new();
     let jobs = SPAWNER.get_or_init(|| {
         let (jobs, queue) = mpsc::channel::<Job>();
-        thread::Builder::new().name("spawner".into()).spawn(move || queue.iter().for_each(|job| job())).unwrap();
+        thread::Builder::new()
+            .name("spawner".into())
+            .spawn(move || queue.iter().for_each(|job| job()))
+            .unwrap();
         Mutex::new(jobs)
     });
     let (answer, answered) = mpsc::channel();

@@ -16,7 +16,11 @@ pub fn command(program: &Path, host: &str, port: u16, user: &str, database: &str
 pub fn bare(program: &Path) -> Command {
     let mut command = Command::new(program);
     command.args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1"]);
-    command.env_clear().env("PGCONNECT_TIMEOUT", "20").env("PGAPPNAME", "harness").env("LC_ALL", "C");
+    command
+        .env_clear()
+        .env("PGCONNECT_TIMEOUT", "20")
+        .env("PGAPPNAME", "harness")
+        .env("LC_ALL", "C");
     command.stdin(Stdio::null());
     command
 }
@@ -71,7 +75,11 @@ impl Session {
         let mut lines: Vec<String> = Vec::new();
         loop {
             let mut line = String::new();
-            assert!(self.output.read_line(&mut line).unwrap() > 0, "psql ended: {}", self.dir.read("errors"));
+            assert!(
+                self.output.read_line(&mut line).unwrap() > 0,
+                "psql ended: {}",
+                self.dir.read("errors")
+            );
             if line.trim_end() == DONE {
                 return lines.concat().trim_end().to_owned();
             }

@@ -190,7 +190,10 @@ impl Reserved {
     }
 
     /// From now on the port is served.
-    pub fn serve(self, conversation: impl Fn(usize, TcpStream) + Send + Sync + 'static) -> Scripted {
+    pub fn serve(
+        self,
+        conversation: impl Fn(usize, TcpStream) + Send + Sync + 'static,
+    ) -> Scripted {
         let (listener, address) = self.listen(128);
         let at = listener.local_addr().unwrap();
         let shared = Arc::<Shared>::default();

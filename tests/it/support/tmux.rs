@@ -36,7 +36,8 @@ impl Terminal {
             &socket,
         ];
         let words: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
-        let mut server = Server::start("tmux", &words, &dir.join("log"), Signal::TERM, Scope::Process);
+        let mut server =
+            Server::start("tmux", &words, &dir.join("log"), Signal::TERM, Scope::Process);
         server.wait_until_up(|| Path::new(&socket).exists());
         let terminal = Self { dir, _server: server };
         let (columns, rows) = (columns.to_string(), rows.to_string());
@@ -48,7 +49,8 @@ impl Terminal {
 
     /// With a plain sh, whose prompt is `$ `.
     pub fn sh(columns: u32, rows: u32) -> Self {
-        let terminal = Self::new(columns, rows, &["/usr/bin/env", "-u", "TMUX", "PS1=$ ", "/bin/sh"]);
+        let terminal =
+            Self::new(columns, rows, &["/usr/bin/env", "-u", "TMUX", "PS1=$ ", "/bin/sh"]);
         terminal.wait_for("the prompt", |screen| screen.trim_end() == "$");
         terminal
     }
@@ -61,9 +63,17 @@ impl Terminal {
     #[track_caller]
     fn tmux(&self, args: &[&str]) -> String {
         let socket = self.dir.text("tmux");
-        let output =
-            Command::new(program("tmux", "tmux")).args(["-u", "-S", &socket]).args(args).env_remove("TMUX").output().unwrap();
-        assert!(output.status.success(), "tmux {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let output = Command::new(program("tmux", "tmux"))
+            .args(["-u", "-S", &socket])
+            .args(args)
+            .env_remove("TMUX")
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "tmux {args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8(output.stdout).unwrap()
     }
 
@@ -100,7 +110,8 @@ impl Terminal {
     /// Column and row of the cursor, and whether it is shown.
     pub fn cursor(&self) -> (usize, usize, bool) {
         let text = self.tmux(&["display-message", "-p", "#{cursor_x} #{cursor_y} #{cursor_flag}"]);
-        let numbers: Vec<usize> = text.split_whitespace().map(|word| word.parse().unwrap()).collect();
+        let numbers: Vec<usize> =
+            text.split_whitespace().map(|word| word.parse().unwrap()).collect();
         (numbers[0], numbers[1], numbers[2] == 1)
     }
 

@@ -10,17 +10,27 @@ use crate::kinds::migrations::{
 
 /// Reads a versions directory, or the one above it.
 pub fn read(listing: &Listing) -> Result<Wanted, String> {
-    let in_versions = listing.files.iter().filter_map(|path| path.strip_prefix("versions/").map(|_| path.as_str()));
+    let in_versions = listing
+        .files
+        .iter()
+        .filter_map(|path| path.strip_prefix("versions/").map(|_| path.as_str()));
     let mut revisions = revisions(listing, listing.flat())?;
     if revisions.is_empty() {
         revisions = self::revisions(listing, in_versions)?;
     }
     let graph = Graph::new(revisions);
-    let list = graph.in_order().into_iter().map(|revision| Want::new(&revision.label, &revision.id)).collect();
+    let list = graph
+        .in_order()
+        .into_iter()
+        .map(|revision| Want::new(&revision.label, &revision.id))
+        .collect();
     Ok(Wanted { list, graph: Some(graph) })
 }
 
-fn revisions<'a>(listing: &Listing, files: impl Iterator<Item = &'a str>) -> Result<Vec<Revision>, String> {
+fn revisions<'a>(
+    listing: &Listing,
+    files: impl Iterator<Item = &'a str>,
+) -> Result<Vec<Revision>, String> {
     let mut revisions = Vec::new();
     for path in files.filter(|path| path.ends_with(".py") && !path.ends_with("__init__.py")) {
         let text = listing.text(path)?;

@@ -14,10 +14,14 @@ pub fn read(listing: &Listing) -> Result<Wanted, String> {
         let version = stem.split('_').next().unwrap_or(stem).to_owned();
         // One that cannot be read as text is at any rate no checkpoint.
         let text = listing.text(name).unwrap_or_default();
-        let checkpoint = text.lines().take_while(|line| line.starts_with("--")).any(|line| line.contains("atlas:checkpoint"));
+        let checkpoint = text
+            .lines()
+            .take_while(|line| line.starts_with("--"))
+            .any(|line| line.contains("atlas:checkpoint"));
         files.push((version, stem, checkpoint));
     }
-    let checkpoints: Vec<String> = files.iter().filter(|file| file.2).map(|file| file.0.clone()).collect();
+    let checkpoints: Vec<String> =
+        files.iter().filter(|file| file.2).map(|file| file.0.clone()).collect();
     let mut list = Vec::new();
     for (place, (version, stem, checkpoint)) in files.iter().enumerate() {
         if *checkpoint && place > 0 {

@@ -21,7 +21,8 @@ pub fn read(listing: &Listing) -> Result<Wanted, String> {
             continue;
         }
         let replaced = strings(&text, "replaces").unwrap_or_default();
-        let or_all = replaced.chunks_exact(2).map(|pair| format!("{}.{}", pair[0], pair[1])).collect();
+        let or_all =
+            replaced.chunks_exact(2).map(|pair| format!("{}.{}", pair[0], pair[1])).collect();
         let own = format!("{app}.{name}");
         list.push(Want { or_all, ..Want::new(own.clone(), own) });
     }
@@ -30,13 +31,17 @@ pub fn read(listing: &Listing) -> Result<Wanted, String> {
 
 /// aerich: `APP/N_NAME.py`, recorded with its extension.
 pub fn read_aerich(listing: &Listing) -> Result<Wanted, String> {
-    let numbered = |name: &str| name.starts_with(|c: char| c.is_ascii_digit()) && name.contains('_');
+    let numbered =
+        |name: &str| name.starts_with(|c: char| c.is_ascii_digit()) && name.contains('_');
     let mut list = Vec::new();
     for (path, name) in python_files(listing).filter(|(_, name)| numbered(name)) {
         let Some(app) = listing.dir_name(path, 0).filter(|app| app != "migrations") else {
             continue;
         };
-        list.push((key::leading_number(name), Want::new(format!("{app}.{name}"), format!("{app}.{name}.py"))));
+        list.push((
+            key::leading_number(name),
+            Want::new(format!("{app}.{name}"), format!("{app}.{name}.py")),
+        ));
     }
     list.sort_by(|(a, _), (b, _)| key::compare(Order::Number, a, b).unwrap_or(a.cmp(b)));
     Ok(Wanted { list: list.into_iter().map(|(_, want)| want).collect(), graph: None })

@@ -12,8 +12,13 @@ const JOURNAL: &str = "meta/_journal.json";
 /// Reads the migrations folder.
 pub fn read(listing: &Listing) -> Result<Wanted, String> {
     let list = match listing.files.iter().any(|path| path == JOURNAL) {
-        true => journal(&listing.text(JOURNAL)?).ok_or_else(|| format!("{JOURNAL}: is not Drizzle's journal"))?,
-        false => listing.files.iter().filter_map(|path| folder(path.strip_suffix("/migration.sql")?)).collect(),
+        true => journal(&listing.text(JOURNAL)?)
+            .ok_or_else(|| format!("{JOURNAL}: is not Drizzle's journal"))?,
+        false => listing
+            .files
+            .iter()
+            .filter_map(|path| folder(path.strip_suffix("/migration.sql")?))
+            .collect(),
     };
     Ok(Wanted { list, graph: None })
 }
@@ -57,7 +62,10 @@ mod tests {
 
     #[test]
     fn a_folder_is_known_by_its_name_and_its_time() {
-        assert_eq!(folder("20240101120000_first").unwrap().keys, ["20240101120000_first", "1704110400000"]);
+        assert_eq!(
+            folder("20240101120000_first").unwrap().keys,
+            ["20240101120000_first", "1704110400000"]
+        );
         assert_eq!(milliseconds("19700101000001"), Some(1000));
         assert_eq!(milliseconds("20000229235959"), Some(951_868_799_000));
         assert_eq!(folder("2024_first"), None);

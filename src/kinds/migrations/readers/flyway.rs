@@ -14,12 +14,19 @@ pub fn read(listing: &Listing) -> Result<Wanted, String> {
         let Some(script) = path.strip_suffix(".sql") else { continue };
         let name = script.rsplit('/').next().unwrap_or(script);
         let Some((head, _)) = name.split_once("__") else { continue };
-        let version = head.get(1..).map(key::dotted).filter(|version| version.starts_with(|c: char| c.is_ascii_digit()));
+        let version = head
+            .get(1..)
+            .map(key::dotted)
+            .filter(|version| version.starts_with(|c: char| c.is_ascii_digit()));
         match (head.get(..1), version) {
             (Some("V"), Some(version)) => versions.push(Want::new(stem(name), version)),
             // Run only where nothing is yet: where something is, what comes later shows that its content is there.
-            (Some("B"), Some(version)) => baselines.push(Want { or_later: true, ..Want::new(stem(name), version) }),
-            (Some("R"), None) if head == "R" => repeatable.push(Want::new(stem(name), format!("R:{path}"))),
+            (Some("B"), Some(version)) => {
+                baselines.push(Want { or_later: true, ..Want::new(stem(name), version) })
+            }
+            (Some("R"), None) if head == "R" => {
+                repeatable.push(Want::new(stem(name), format!("R:{path}")))
+            }
             _ => {}
         }
     }

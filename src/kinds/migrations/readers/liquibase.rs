@@ -15,7 +15,9 @@ pub fn read(listing: &Listing) -> Result<Wanted, String> {
     for path in changelog {
         let text = listing.text(path).unwrap_or_default();
         let head: String = text.chars().take(2000).collect();
-        if head.contains("databaseChangeLog") || head.to_lowercase().trim_start().starts_with("--liquibase formatted sql") {
+        if head.contains("databaseChangeLog")
+            || head.to_lowercase().trim_start().starts_with("--liquibase formatted sql")
+        {
             return Err(format!("{path}: {INSTEAD}"));
         }
     }

@@ -15,7 +15,11 @@ pub fn strings(text: &str, name: &str) -> Option<Vec<String>> {
         let after = rest.trim_start_matches([' ', '\t']);
         let value = match after.strip_prefix(':') {
             // The annotation ends at the `=`; none of ours holds one.
-            Some(annotated) => annotated.split('\n').next().and_then(|line| line.find('=')).map(|eq| &annotated[eq + 1..]),
+            Some(annotated) => annotated
+                .split('\n')
+                .next()
+                .and_then(|line| line.find('='))
+                .map(|eq| &annotated[eq + 1..]),
             None => after.strip_prefix('=').filter(|value| !value.starts_with('=')),
         };
         if let Some(value) = value {
@@ -27,7 +31,9 @@ pub fn strings(text: &str, name: &str) -> Option<Vec<String>> {
 fn find_word(text: &str, word: &str) -> Option<usize> {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     text.match_indices(word)
-        .find(|(at, _)| !text[..*at].ends_with(is_word) && !text[at + word.len()..].starts_with(is_word))
+        .find(|(at, _)| {
+            !text[..*at].ends_with(is_word) && !text[at + word.len()..].starts_with(is_word)
+        })
         .map(|(at, _)| at)
 }
 
@@ -72,7 +78,9 @@ mod tests {
 
     #[test]
     fn assignments_are_read_in_all_their_forms() {
-        let some = |values: &[&str]| Some(values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>());
+        let some = |values: &[&str]| {
+            Some(values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>())
+        };
         for (text, want) in [
             ("revision = 'a1'\n", some(&["a1"])),
             ("\"\"\"x\nrevision is here\"\"\"\nrevision: str = \"a1\"\n", some(&["a1"])),

@@ -14,7 +14,9 @@ const FIRST_TIMESTAMP: &str = "20000101";
 pub fn timestamps(listing: &Listing) -> Result<Wanted, String> {
     let files = files(listing);
     let list = match is_timestamped(&files) {
-        true => files.into_iter().map(|(_, name)| Want::new(stem(name), name.to_lowercase())).collect(),
+        true => {
+            files.into_iter().map(|(_, name)| Want::new(stem(name), name.to_lowercase())).collect()
+        }
         false => Vec::new(),
     };
     Ok(Wanted { list, graph: None })
@@ -34,12 +36,17 @@ pub fn integers(listing: &Listing) -> Result<Wanted, String> {
 fn files(listing: &Listing) -> Vec<(String, &str)> {
     let named = |name: &&str| {
         let digits = name.bytes().take_while(u8::is_ascii_digit).count();
-        digits > 0 && name[digits..].starts_with('_') && name.len() > digits + 4 && name.to_lowercase().ends_with(".rb")
+        digits > 0
+            && name[digits..].starts_with('_')
+            && name.len() > digits + 4
+            && name.to_lowercase().ends_with(".rb")
     };
     listing.flat().filter(named).map(|name| (key::leading_number(name), name)).collect()
 }
 
 fn is_timestamped(files: &[(String, &str)]) -> bool {
-    let above = |version: &str| key::compare(Order::Number, version, FIRST_TIMESTAMP) == Some(std::cmp::Ordering::Greater);
+    let above = |version: &str| {
+        key::compare(Order::Number, version, FIRST_TIMESTAMP) == Some(std::cmp::Ordering::Greater)
+    };
     files.iter().any(|(version, _)| above(version))
 }

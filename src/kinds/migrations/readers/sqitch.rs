@@ -18,8 +18,14 @@ pub fn read(listing: &Listing) -> Result<Wanted, String> {
 
 /// `%pragma=value`, `@tag ...`, `[+]change [dependencies] time planner # note`.
 fn plan(text: &str) -> Result<Vec<Want>, String> {
-    let lines = || text.lines().map(|line| line.split('#').next().unwrap_or_default().trim()).filter(|line| !line.is_empty());
-    let project = lines().find_map(|line| line.strip_prefix("%project=")).ok_or("sqitch.plan: names no project")?;
+    let lines = || {
+        text.lines()
+            .map(|line| line.split('#').next().unwrap_or_default().trim())
+            .filter(|line| !line.is_empty())
+    };
+    let project = lines()
+        .find_map(|line| line.strip_prefix("%project="))
+        .ok_or("sqitch.plan: names no project")?;
     let mut times: HashMap<&str, usize> = HashMap::new();
     let mut list = Vec::new();
     for line in lines().filter(|line| !line.starts_with(['%', '@'])) {

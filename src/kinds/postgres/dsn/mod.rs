@@ -64,7 +64,10 @@ impl Params {
 
     /// Sets one of libpq's keywords. What does not concern us is passed over: a pool's size, a cache, a driver's switch.
     pub fn set(&mut self, keyword: &str, value: impl Into<String>) {
-        let known = ALIASES.iter().find(|(alias, _)| *alias == keyword).map_or(keyword, |(_, keyword)| keyword);
+        let known = ALIASES
+            .iter()
+            .find(|(alias, _)| *alias == keyword)
+            .map_or(keyword, |(_, keyword)| keyword);
         match KEYWORDS.iter().find(|name| **name == known) {
             Some(known) => drop(self.values.insert(known, value.into())),
             None => self.pass_over(keyword),
@@ -93,7 +96,8 @@ impl Params {
 
 /// Reads what follows the scheme's colon.
 pub fn read(spec: &Spec) -> Result<Params, ConfigError> {
-    let scheme = spec.scheme.rsplit_once("migrations+").map_or(spec.scheme.as_str(), |(_, scheme)| scheme);
+    let scheme =
+        spec.scheme.rsplit_once("migrations+").map_or(spec.scheme.as_str(), |(_, scheme)| scheme);
     let (rest, jdbc) = match spec.rest.strip_prefix("jdbc:") {
         Some(rest) => (rest, true),
         None => (spec.rest.clone(), scheme == "jdbc"),
@@ -105,7 +109,11 @@ pub fn read(spec: &Spec) -> Result<Params, ConfigError> {
         match rest.raw().starts_with("//") {
             true => read_url(spec, &rest, true)?,
             // jdbc:postgresql:DATABASE?...
-            false => read_url(spec, &rest.part(&format!("///{}", rest.raw().trim_start_matches('/'))), true)?,
+            false => read_url(
+                spec,
+                &rest.part(&format!("///{}", rest.raw().trim_start_matches('/'))),
+                true,
+            )?,
         }
     } else if rest.raw().starts_with("//") {
         read_url(spec, &rest, false)?
@@ -116,7 +124,10 @@ pub fn read(spec: &Spec) -> Result<Params, ConfigError> {
         }
     };
     if !params.passed_over.is_empty() {
-        spec.note(format_args!("passed over, as no matter of the connection: {}", params.passed_over.join(", ")));
+        spec.note(format_args!(
+            "passed over, as no matter of the connection: {}",
+            params.passed_over.join(", ")
+        ));
     }
     if let Some(password) = params.get("password") {
         spec.secret(password);
@@ -127,7 +138,13 @@ pub fn read(spec: &Spec) -> Result<Params, ConfigError> {
 /// `//[USER[:PASSWORD]@][HOST[:PORT]][,...][/DATABASE][?KEY=VALUE&...]`.
 fn read_url(spec: &Spec, rest: &Text, jdbc: bool) -> Result<Params, ConfigError> {
     // The parts are read by the declaration's own grammar, which JDBC's prefix would hide from it.
-    let url = Spec::new(spec.name.clone(), spec.scheme.clone(), rest.clone(), Vec::new(), spec.env.clone());
+    let url = Spec::new(
+        spec.name.clone(),
+        spec.scheme.clone(),
+        rest.clone(),
+        Vec::new(),
+        spec.env.clone(),
+    );
     let parts = url.parts()?;
     let mut params = Params::default();
     if let Some(userinfo) = &parts.userinfo {
@@ -139,11 +156,20 @@ fn read_url(spec: &Spec, rest: &Text, jdbc: bool) -> Result<Params, ConfigError>
     }
     let servers = url.servers(&parts.servers)?;
     params.set("host", joined(servers.iter().map(|server| server.host.clone())));
-    params.set("port", joined(servers.iter().map(|server| server.port.map(|port| port.to_string()).unwrap_or_default())));
+    params.set(
+        "port",
+        joined(
+            servers
+                .iter()
+                .map(|server| server.port.map(|port| port.to_string()).unwrap_or_default()),
+        ),
+    );
     if jdbc && params.get("host").is_none() {
         params.set("host", "localhost");
     }
-    let decoded = |what: &str, text: Text| text.decoded().map_err(|e| spec.error(format_args!("the {what} {e}")));
+    let decoded = |what: &str, text: Text| {
+        text.decoded().map_err(|e| spec.error(format_args!("the {what} {e}")))
+    };
     if let Some(database) = parts.path.strip_prefix("/") {
         params.set("dbname", decoded("database", database)?);
     }
@@ -170,7 +196,9 @@ fn read_query(params: &mut Params, pairs: Vec<(String, String)>, jdbc: bool) -> 
         match key.as_str() {
             // SQLAlchemy repeats `host=NAME:PORT`.
             "host" => match value.split_once(':') {
-                Some((host, port)) if !port.is_empty() && port.chars().all(|c| c.is_ascii_digit()) => {
+                Some((host, port))
+                    if !port.is_empty() && port.chars().all(|c| c.is_ascii_digit()) =>
+                {
                     hosts.push(host.to_owned());
                     ports.push(port.to_owned());
                 }
@@ -182,7 +210,9 @@ fn read_query(params: &mut Params, pairs: Vec<(String, String)>, jdbc: bool) -> 
             "ssl" => ssl = Some(value),
             "sslaccept" => accept = Some(value),
             "sslcert" if prisma => params.set("sslrootcert", value),
-            "sslfactory" if value.ends_with("NonValidatingFactory") => params.set("no-verify", "true"),
+            "sslfactory" if value.ends_with("NonValidatingFactory") => {
+                params.set("no-verify", "true")
+            }
             "targetServerType" => params.set("target_session_attrs", server_type(&value)?),
             _ => params.set(&key, value),
         }
@@ -194,13 +224,17 @@ fn read_query(params: &mut Params, pairs: Vec<(String, String)>, jdbc: bool) -> 
         }
     }
     match accept.as_deref() {
-        Some("strict") if params.get("sslmode").is_none_or(|mode| mode == "require") => params.set("sslmode", "verify-full"),
+        Some("strict") if params.get("sslmode").is_none_or(|mode| mode == "require") => {
+            params.set("sslmode", "verify-full")
+        }
         Some("accept_invalid_certs") => params.set("no-verify", "true"),
         _ => {}
     }
     match (ssl.as_deref(), params.get("sslmode")) {
         (None, _) | (_, Some(_)) => {}
-        (Some("" | "true" | "1" | "on"), _) => params.set("sslmode", if jdbc { "verify-full" } else { "require" }),
+        (Some("" | "true" | "1" | "on"), _) => {
+            params.set("sslmode", if jdbc { "verify-full" } else { "require" })
+        }
         (Some("false" | "0" | "off"), _) if jdbc => {}
         (Some("false" | "0" | "off"), _) => params.set("sslmode", "disable"),
         // asyncpg: `ssl=verify-full`. An unknown word is refused where sslmode is read.
@@ -216,7 +250,10 @@ fn server_type(value: &str) -> Result<&'static str, String> {
         "primary" | "master" => "primary",
         "secondary" | "slave" => "standby",
         "preferSecondary" | "preferSlave" => "prefer-standby",
-        _ => return Err("targetServerType: is one of any, primary, secondary, preferSecondary, preferPrimary".to_owned()),
+        _ => return Err(
+            "targetServerType: is one of any, primary, secondary, preferSecondary, preferPrimary"
+                .to_owned(),
+        ),
     })
 }
 

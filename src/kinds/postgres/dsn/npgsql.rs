@@ -34,7 +34,8 @@ const NAMES: &[(&str, &str)] = &[
 /// Reads `text` if it is one of Npgsql's strings. libpq's pairs are parted by spaces, and a semicolon in them is a part of a value.
 pub(super) fn read(text: &Text) -> Option<Params> {
     let parts = parts(text.raw())?;
-    let keyword = |key: &str| NAMES.iter().find(|(name, _)| *name == bare(key)).map(|(_, keyword)| *keyword);
+    let keyword =
+        |key: &str| NAMES.iter().find(|(name, _)| *name == bare(key)).map(|(_, keyword)| *keyword);
     let starts_so = parts.iter().take(2).all(|(key, _)| keyword(key).is_some());
     let has_capitals = parts.iter().any(|(key, _)| key.contains(char::is_uppercase));
     if parts.is_empty() || !starts_so || !(text.raw().contains(';') || has_capitals) {
@@ -47,7 +48,9 @@ pub(super) fn read(text: &Text) -> Option<Params> {
             Some("host") => set_hosts(&mut params, &value),
             Some("no-verify") if !value.eq_ignore_ascii_case("true") => {}
             Some("sslmode") => params.set("sslmode", mode(&value)),
-            Some("target_session_attrs") => params.set("target_session_attrs", value.to_ascii_lowercase()),
+            Some("target_session_attrs") => {
+                params.set("target_session_attrs", value.to_ascii_lowercase())
+            }
             Some("channel_binding" | "require_auth") => {
                 params.set(keyword(&key).unwrap_or_default(), value.to_ascii_lowercase());
             }
@@ -63,7 +66,11 @@ fn set_hosts(params: &mut Params, list: &str) {
     let servers: Vec<(&str, &str)> = list
         .split(',')
         .map(|server| match server.rsplit_once(':') {
-            Some((host, port)) if !host.contains(':') && port.chars().all(|c| c.is_ascii_digit()) => (host, port),
+            Some((host, port))
+                if !host.contains(':') && port.chars().all(|c| c.is_ascii_digit()) =>
+            {
+                (host, port)
+            }
             _ => (server, ""),
         })
         .collect();

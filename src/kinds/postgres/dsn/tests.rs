@@ -32,9 +32,15 @@ fn connection_strings_are_read_in_every_form_that_drivers_take() {
         ("postgres://u:p%40%2F@db/my%20app", "dbname=my app host=db password=p@/ user=u"),
         ("postgres:///app?host=/run/pg&port=5433", "dbname=app host=/run/pg port=5433"),
         ("postgres:///app?host=@pg", "dbname=app host=@pg"),
-        ("postgres://db/app?hostaddr=10.0.0.1&connect_timeout=3", "connect_timeout=3 dbname=app host=db hostaddr=10.0.0.1"),
+        (
+            "postgres://db/app?hostaddr=10.0.0.1&connect_timeout=3",
+            "connect_timeout=3 dbname=app host=db hostaddr=10.0.0.1",
+        ),
         ("postgres://db/app?options=-c%20geqo%3Doff", "dbname=app host=db options=-c geqo=off"),
-        ("postgres://db/a?sslmode=verify-full&sslrootcert=system", "dbname=a host=db sslmode=verify-full sslrootcert=system"),
+        (
+            "postgres://db/a?sslmode=verify-full&sslrootcert=system",
+            "dbname=a host=db sslmode=verify-full sslrootcert=system",
+        ),
         // Pairs.
         (
             "postgres:host=/run/pg dbname=app user = 'o''x' port=5433",
@@ -43,30 +49,51 @@ fn connection_strings_are_read_in_every_form_that_drivers_take() {
         ("postgres:host = /run/pg  dbname='my \\'app\\''", "dbname=my 'app' host=/run/pg"),
         ("postgres:host=a,b port=1,2 password=a\\ b\\\\c", "host=a,b password=a b\\c port=1,2"),
         ("postgres:user='' host=db", "host=db"),
-        ("postgres:app", "unreadable: the connection string is neither //HOST... nor KEY=VALUE pairs"),
+        (
+            "postgres:app",
+            "unreadable: the connection string is neither //HOST... nor KEY=VALUE pairs",
+        ),
         ("postgres:password='x", "unreadable: a quote in the connection string is not closed"),
         ("postgres:${DSN}", "dbname=app host=/run/pg password=s3 cret"),
         // Passwords with everything in them.
-        ("postgres://u:${PASSWORD}@db/app", &format!("dbname=app host=db password={PASSWORD} user=u")),
-        ("postgres:host=db password=${PASSWORD} user=u", &format!("host=db password={PASSWORD} user=u")),
-        ("postgres://db/app?user=u&password=${PASSWORD}", &format!("dbname=app host=db password={PASSWORD} user=u")),
+        (
+            "postgres://u:${PASSWORD}@db/app",
+            &format!("dbname=app host=db password={PASSWORD} user=u"),
+        ),
+        (
+            "postgres:host=db password=${PASSWORD} user=u",
+            &format!("host=db password={PASSWORD} user=u"),
+        ),
+        (
+            "postgres://db/app?user=u&password=${PASSWORD}",
+            &format!("dbname=app host=db password={PASSWORD} user=u"),
+        ),
         // SQLAlchemy, asyncpg.
         ("postgresql+psycopg2://u:p@db:5433/app", "dbname=app host=db password=p port=5433 user=u"),
         ("postgresql+psycopg://u@/app?host=a:1&host=b:2", "dbname=app host=a,b port=1,2 user=u"),
         ("postgresql+asyncpg://db/app?ssl=verify-full", "dbname=app host=db sslmode=verify-full"),
         ("postgresql+asyncpg://db/app?prepared_statement_cache_size=0", "dbname=app host=db"),
         // JDBC.
-        ("jdbc:postgresql://db:5433/app?user=u&password=p", "dbname=app host=db password=p port=5433 user=u"),
+        (
+            "jdbc:postgresql://db:5433/app?user=u&password=p",
+            "dbname=app host=db password=p port=5433 user=u",
+        ),
         ("jdbc:postgresql:app", "dbname=app host=localhost"),
         ("jdbc:postgresql:///app", "dbname=app host=localhost"),
         ("${JDBC}", "dbname=app host=db password=s3cret port=5433 sslmode=verify-full user=u"),
-        ("postgres:${JDBC}", "dbname=app host=db password=s3cret port=5433 sslmode=verify-full user=u"),
+        (
+            "postgres:${JDBC}",
+            "dbname=app host=db password=s3cret port=5433 sslmode=verify-full user=u",
+        ),
         ("postgres:jdbc:postgresql://db/app?ssl=false", "dbname=app host=db"),
         (
             "jdbc:postgresql://a,b/app?targetServerType=preferSecondary&ApplicationName=x&currentSchema=s&loadBalanceHosts=true",
             "application_name=x dbname=app host=a,b port=, schema=s target_session_attrs=prefer-standby",
         ),
-        ("jdbc:mysql://db/app", "unreadable: of the jdbc: URLs, only jdbc:postgresql: is understood"),
+        (
+            "jdbc:mysql://db/app",
+            "unreadable: of the jdbc: URLs, only jdbc:postgresql: is understood",
+        ),
         // Prisma, Ecto, pgx, Rails, node.
         (
             "postgresql://u@db/app?schema=public&connection_limit=5&pgbouncer=true&pool_timeout=2",
@@ -76,25 +103,43 @@ fn connection_strings_are_read_in_every_form_that_drivers_take() {
             "postgresql://db/app?sslmode=require&sslaccept=strict&sslcert=ca.pem",
             "dbname=app host=db sslmode=verify-full sslrootcert=ca.pem",
         ),
-        ("ecto://u:p@db/app?ssl=true&pool_size=10", "dbname=app host=db password=p sslmode=require user=u"),
-        ("postgres://db/app?pool_max_conns=4&default_query_exec_mode=exec&search_path=x", "dbname=app host=db search_path=x"),
-        ("postgresql://db/app?pool=5&prepared_statements=false&checkout_timeout=5&encoding=unicode", "dbname=app host=db"),
+        (
+            "ecto://u:p@db/app?ssl=true&pool_size=10",
+            "dbname=app host=db password=p sslmode=require user=u",
+        ),
+        (
+            "postgres://db/app?pool_max_conns=4&default_query_exec_mode=exec&search_path=x",
+            "dbname=app host=db search_path=x",
+        ),
+        (
+            "postgresql://db/app?pool=5&prepared_statements=false&checkout_timeout=5&encoding=unicode",
+            "dbname=app host=db",
+        ),
         // Npgsql.
         (
             "postgres:Host=db;Port=5433;Username=u;Password=p;Database=app;SSL Mode=Require",
             "dbname=app host=db password=p port=5433 sslmode=require user=u",
         ),
-        ("postgres:Server=db;User Id=u;Pwd='a;''b';Maximum Pool Size=9;", "host=db password=a;'b user=u"),
+        (
+            "postgres:Server=db;User Id=u;Pwd='a;''b';Maximum Pool Size=9;",
+            "host=db password=a;'b user=u",
+        ),
         (
             "postgres:host=db; database=app ;sslmode=VerifyFull;Root Certificate=ca",
             "dbname=app host=db sslmode=verify-full sslrootcert=ca",
         ),
-        ("postgres:Host=a:1,b;Username=u;Trust Server Certificate=true", "host=a,b no-verify=true port=1, user=u"),
+        (
+            "postgres:Host=a:1,b;Username=u;Trust Server Certificate=true",
+            "host=a,b no-verify=true port=1, user=u",
+        ),
         (
             "postgres:Host=db;Username=u;Password=${PASSWORD};Timeout=3",
             &format!("connect_timeout=3 host=db password={PASSWORD} user=u"),
         ),
-        ("postgres:Host=/run/pg;Target Session Attributes=Prefer-Standby", "host=/run/pg target_session_attrs=prefer-standby"),
+        (
+            "postgres:Host=/run/pg;Target Session Attributes=Prefer-Standby",
+            "host=/run/pg target_session_attrs=prefer-standby",
+        ),
         ("postgres:${NPGSQL}", "dbname=app host=db password=s3 cret;= user=u"),
         ("postgres:host=db password=a;b user=u", "host=db password=a;b user=u"),
         ("postgres:password=a;b host=db", "host=db password=a;b"),
@@ -117,7 +162,11 @@ fn connection_strings_are_read_in_every_form_that_drivers_take() {
 
 #[test]
 fn a_password_is_known_as_a_secret_wherever_it_stood() {
-    for text in ["postgres://u:${PASSWORD}@db", "postgres:password=${PASSWORD}", "postgres://db?password=${PASSWORD}"] {
+    for text in [
+        "postgres://u:${PASSWORD}@db",
+        "postgres:password=${PASSWORD}",
+        "postgres://db?password=${PASSWORD}",
+    ] {
         let env = Env::new(|name| (name == "PASSWORD").then(|| PASSWORD.into()));
         let d = Declaration::parse("x", text, &env).unwrap();
         let spec = Spec::new("db".to_owned(), d.scheme, d.rest, d.keys, env);
@@ -135,13 +184,17 @@ fn notes(text: &str) -> Vec<String> {
 
 #[test]
 fn what_is_no_matter_of_the_connection_is_remarked_upon_by_name_and_without_a_value() {
-    let says = |names: &str| vec![format!("db: passed over, as no matter of the connection: {names}")];
+    let says =
+        |names: &str| vec![format!("db: passed over, as no matter of the connection: {names}")];
     for (text, names) in [
         (
             "postgres://u:p@db/app?pool_max_conns=4&sslmode=disable&default_query_exec_mode=v4lue",
             "pool_max_conns, default_query_exec_mode",
         ),
-        ("postgresql://db/app?schema=public&connection_limit=5&pgbouncer=true", "connection_limit, pgbouncer"),
+        (
+            "postgresql://db/app?schema=public&connection_limit=5&pgbouncer=true",
+            "connection_limit, pgbouncer",
+        ),
         ("jdbc:postgresql://db/app?prepareThreshold=0", "prepareThreshold"),
         ("postgres:host=db keepalives=1 user=u", "keepalives"),
         ("postgres:Host=db;Username=u;Maximum Pool Size=9", "Maximum Pool Size"),

@@ -100,18 +100,30 @@ pub fn read(
     Ok(Encryption { mode: asked.mode, tls: Some(tls) })
 }
 
-fn decide(spec: &Spec, declared: &Params, all: &Params, home: Option<&str>) -> Result<Asked, ConfigError> {
+fn decide(
+    spec: &Spec,
+    declared: &Params,
+    all: &Params,
+    home: Option<&str>,
+) -> Result<Asked, ConfigError> {
     // pg's (node) word for encryption without verification, which libpq's `require` is too.
     let no_verify = |word: &str| word == "no-verify";
-    let read = |word: &str| Mode::read(if no_verify(word) { "require" } else { word }).map_err(|what| spec.error(what));
+    let read = |word: &str| {
+        Mode::read(if no_verify(word) { "require" } else { word }).map_err(|what| spec.error(what))
+    };
     let written = declared.get("sslmode").map(read).transpose()?;
     let insecure = spec.flag("insecure")?;
     let named = ["ca", "cert", "server-name"].into_iter().find(|key| spec.key(key).is_some());
     if let (Some(key), Some(mode)) = (named, written)
         && mode < Mode::Require
     {
-        return Err(spec
-            .key_error(key, format_args!("contradicts sslmode={}, under which the server need not prove itself", mode.word())));
+        return Err(spec.key_error(
+            key,
+            format_args!(
+                "contradicts sslmode={}, under which the server need not prove itself",
+                mode.word()
+            ),
+        ));
     }
     if let (true, Some(mode)) = (insecure, written)
         && mode != Mode::Require
@@ -133,9 +145,12 @@ fn decide(spec: &Spec, declared: &Params, all: &Params, home: Option<&str>) -> R
     };
     if system && !insecure && mode != Mode::VerifyFull {
         let mode = mode.word();
-        return Err(spec.error(format_args!("sslmode={mode} is too weak for sslrootcert=system (libpq wants verify-full there)")));
+        return Err(spec.error(format_args!(
+            "sslmode={mode} is too weak for sslrootcert=system (libpq wants verify-full there)"
+        )));
     }
-    let insecure = insecure || all.get("no-verify").is_some() || all.get("sslmode").is_some_and(no_verify);
+    let insecure =
+        insecure || all.get("no-verify").is_some() || all.get("sslmode").is_some_and(no_verify);
     let files = files(spec, all, home, insecure);
     let verify = match mode {
         Mode::VerifyFull => Verify::Full,
@@ -151,24 +166,32 @@ fn decide(spec: &Spec, declared: &Params, all: &Params, home: Option<&str>) -> R
 /// libpq refuses to verify where none is named and none found. The drivers of other languages (pgx, Npgsql), whose URLs these
 /// are too, take the system's authorities then, and so do we: that verifies no less.
 fn files(spec: &Spec, all: &Params, home: Option<&str>, insecure: bool) -> TlsFiles {
-    let given = |key: &str, keyword: &str| spec.key(key).or_else(|| all.get(keyword)).map(str::to_owned);
-    let found = |file: &str| home.map(|home| format!("{home}/.postgresql/{file}")).filter(|path| Path::new(path).exists());
+    let given =
+        |key: &str, keyword: &str| spec.key(key).or_else(|| all.get(keyword)).map(str::to_owned);
+    let found = |file: &str| {
+        home.map(|home| format!("{home}/.postgresql/{file}"))
+            .filter(|path| Path::new(path).exists())
+    };
     let ca = given("ca", "sslrootcert").or_else(|| found("root.crt").filter(|_| !insecure));
     let cert = given("cert", "sslcert").or_else(|| found("postgresql.crt"));
     // A key of its own is kept, so that one without a certificate is told.
-    let key = given("key", "sslkey").or_else(|| cert.as_ref().and_then(|_| found("postgresql.key")));
+    let key =
+        given("key", "sslkey").or_else(|| cert.as_ref().and_then(|_| found("postgresql.key")));
     TlsFiles { ca, cert, key }
 }
 
 /// libpq's rule: 0600 or less; 0640 or less where the file is root's, for keys that a group shares.
 fn check_key_file(path: &str) -> Result<(), String> {
-    let metadata = fs::metadata(path).map_err(|e| format!("{}: {}", path_shown(path), describe(&e)))?;
+    let metadata =
+        fs::metadata(path).map_err(|e| format!("{}: {}", path_shown(path), describe(&e)))?;
     let forbidden = if metadata.uid() == 0 { 0o037 } else { 0o077 };
     if metadata.mode() & forbidden == 0 {
         return Ok(());
     }
     let mode = metadata.mode() & 0o777;
-    Err(format!("{path}: its mode is {mode:04o}, and libpq wants 0600 or less, or 0640 or less where root owns it"))
+    Err(format!(
+        "{path}: its mode is {mode:04o}, and libpq wants 0600 or less, or 0640 or less where root owns it"
+    ))
 }
 
 #[cfg(test)]

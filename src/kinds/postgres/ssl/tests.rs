@@ -12,7 +12,12 @@ fn asked(text: &str, env: &[(&str, &str)]) -> String {
     let mut variables = Params::default();
     env.iter().for_each(|(keyword, value)| variables.set(keyword, *value));
     match decide(&spec, &declared, &declared.clone().or(variables), Some("/does/not/exist")) {
-        Ok(asked) => format!("{} {:?} {}", asked.mode.word(), asked.verify, asked.files.ca.as_deref().unwrap_or("-")),
+        Ok(asked) => format!(
+            "{} {:?} {}",
+            asked.mode.word(),
+            asked.verify,
+            asked.files.ca.as_deref().unwrap_or("-")
+        ),
         Err(error) => error.to_string(),
     }
 }
@@ -36,7 +41,10 @@ fn sslmode_means_what_it_means_to_libpq() {
         ),
         ("postgres:host=h requiressl=1", "require Nothing -"),
         ("postgres://h?sslmode=no-verify&sslrootcert=ca", "require Nothing ca"),
-        ("postgres://h?sslmode=requrie", "db: sslmode (or PGSSLMODE): not a mode; did you mean require?"),
+        (
+            "postgres://h?sslmode=requrie",
+            "db: sslmode (or PGSSLMODE): not a mode; did you mean require?",
+        ),
         (
             "postgres://h?sslmode=yes",
             "db: sslmode (or PGSSLMODE): not a mode; they are disable, allow, prefer, require, verify-ca, verify-full",
@@ -55,11 +63,20 @@ fn our_keys_mean_verify_full_and_are_not_contradicted() {
         ("postgres://h#cert=/c,key=/k", "verify-full Full -"),
         ("postgres://h?sslmode=require#ca=/c", "require Chain /c"),
         ("postgres://h?sslmode=verify-ca&sslrootcert=x#ca=/c", "verify-ca Chain /c"),
-        ("postgres://h?sslmode=prefer#ca=/c", &format!("db: ca: contradicts sslmode=prefer, {NOT_PROVED}")),
-        ("postgres://h?sslmode=disable#server-name=c", &format!("db: server-name: contradicts sslmode=disable, {NOT_PROVED}")),
+        (
+            "postgres://h?sslmode=prefer#ca=/c",
+            &format!("db: ca: contradicts sslmode=prefer, {NOT_PROVED}"),
+        ),
+        (
+            "postgres://h?sslmode=disable#server-name=c",
+            &format!("db: server-name: contradicts sslmode=disable, {NOT_PROVED}"),
+        ),
         ("postgres://h#insecure", "require Nothing -"),
         ("postgres://h?sslmode=require#insecure", "require Nothing -"),
-        ("postgres://h?sslmode=verify-full#insecure", "db: insecure: contradicts sslmode=verify-full"),
+        (
+            "postgres://h?sslmode=verify-full#insecure",
+            "db: insecure: contradicts sslmode=verify-full",
+        ),
         ("postgres://h?sslmode=disable#insecure", "db: insecure: contradicts sslmode=disable"),
         ("postgres://h?sslrootcert=ca#insecure", "db: insecure: contradicts sslrootcert"),
     ] {
@@ -85,11 +102,22 @@ fn the_keys_file_is_ours_alone() {
     use std::os::unix::fs::PermissionsExt;
     let file = tempfile::NamedTempFile::new().unwrap();
     let path = file.path().to_str().unwrap();
-    for (mode, by_root, by_others) in [(0o600, true, true), (0o640, true, false), (0o644, false, false), (0o660, false, false)] {
+    for (mode, by_root, by_others) in
+        [(0o600, true, true), (0o640, true, false), (0o644, false, false), (0o660, false, false)]
+    {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         let owned_by_root = fs::metadata(path).unwrap().uid() == 0;
-        assert_eq!(check_key_file(path).is_ok(), if owned_by_root { by_root } else { by_others }, "{mode:o}");
+        assert_eq!(
+            check_key_file(path).is_ok(),
+            if owned_by_root { by_root } else { by_others },
+            "{mode:o}"
+        );
     }
     let why = check_key_file(path).unwrap_err();
-    assert_eq!(why, format!("{path}: its mode is 0660, and libpq wants 0600 or less, or 0640 or less where root owns it"));
+    assert_eq!(
+        why,
+        format!(
+            "{path}: its mode is 0660, and libpq wants 0600 or less, or 0640 or less where root owns it"
+        )
+    );
 }

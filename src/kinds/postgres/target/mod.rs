@@ -17,7 +17,11 @@ use crate::{
 pub static KEYS: &[Key] = &[
     Key { name: "user", value: "NAME", help: "role to log in as; beats the URL" },
     Key { name: "password", value: "PASSWORD", help: "its password; beats the URL" },
-    Key { name: "passfile", value: "PATH", help: "password file as ~/.pgpass; beats the URL and PGPASSFILE" },
+    Key {
+        name: "passfile",
+        value: "PATH",
+        help: "password file as ~/.pgpass; beats the URL and PGPASSFILE",
+    },
 ];
 
 /// libpq's variables (PostgreSQL manual, section 34.15).
@@ -89,14 +93,21 @@ pub(super) struct RequireAuth {
 
 impl RequireAuth {
     fn read(text: &str) -> Result<Self, String> {
-        const METHODS: [&str; 7] = ["password", "md5", "gss", "sspi", "scram-sha-256", "oauth", "none"];
+        const METHODS: [&str; 7] =
+            ["password", "md5", "gss", "sspi", "scram-sha-256", "oauth", "none"];
         let methods: Vec<_> = text.split(',').map(str::trim).collect();
         let negated = methods.iter().all(|method| method.starts_with('!'));
-        let methods: Vec<_> =
-            methods.iter().map(|method| if negated { &method[1..] } else { method }).map(str::to_owned).collect();
+        let methods: Vec<_> = methods
+            .iter()
+            .map(|method| if negated { &method[1..] } else { method })
+            .map(str::to_owned)
+            .collect();
         match methods.iter().all(|method| METHODS.contains(&method.as_str())) {
             true => Ok(Self { methods, negated }),
-            false => Err(format!("require_auth: lists some of {}, either all with a ! or none", METHODS.join(", "))),
+            false => Err(format!(
+                "require_auth: lists some of {}, either all with a ! or none",
+                METHODS.join(", ")
+            )),
         }
     }
 
@@ -144,7 +155,8 @@ impl Target {
         }
         let env = environment(spec)?;
         let os_user = os_user::current();
-        let home = spec.env.var("HOME").map_err(|what| spec.error(what))?.filter(|home| !home.is_empty());
+        let home =
+            spec.env.var("HOME").map_err(|what| spec.error(what))?.filter(|home| !home.is_empty());
         let home = home.or_else(|| os_user.as_ref().map(|user| user.home.clone()));
         if let Some(service) = declared.get("service").or_else(|| env.get("service")) {
             let files = service_files(spec, &declared, home.as_deref())?;
@@ -183,7 +195,8 @@ impl Target {
                     passfile.as_deref().and_then(|text| passfile::lookup(text, fields))
                 };
                 let given = || own("password");
-                let password = if file_first { of_file().or_else(given) } else { given().or_else(of_file) };
+                let password =
+                    if file_first { of_file().or_else(given) } else { given().or_else(of_file) };
                 Server {
                     password: password.map(|password| spec.secret(password)),
                     endpoint: place.endpoint,
@@ -198,7 +211,11 @@ impl Target {
             })?,
             None => Wanted::Any,
         };
-        let require_auth = all.get("require_auth").map(RequireAuth::read).transpose().map_err(|what| spec.error(what))?;
+        let require_auth = all
+            .get("require_auth")
+            .map(RequireAuth::read)
+            .transpose()
+            .map_err(|what| spec.error(what))?;
         let target = Self {
             servers,
             first: 0,
@@ -255,7 +272,11 @@ fn environment(spec: &Spec) -> Result<Params, ConfigError> {
 }
 
 /// The user's own file, then the system's.
-fn service_files(spec: &Spec, declared: &Params, home: Option<&str>) -> Result<Vec<String>, ConfigError> {
+fn service_files(
+    spec: &Spec,
+    declared: &Params,
+    home: Option<&str>,
+) -> Result<Vec<String>, ConfigError> {
     let variable = |name: &str| spec.env.var(name).map_err(|what| spec.error(what));
     let own = match (declared.get("servicefile"), variable("PGSERVICEFILE")?) {
         (Some(file), _) => Some(file.to_owned()),
@@ -268,14 +289,26 @@ fn service_files(spec: &Spec, declared: &Params, home: Option<&str>) -> Result<V
 }
 
 /// The password file's text, or why it was ignored.
-fn passwords(spec: &Spec, all: &Params, home: Option<&str>) -> Result<(Option<String>, Option<String>), ConfigError> {
-    let path = all.get("passfile").map(str::to_owned).or_else(|| home.map(|home| format!("{home}/.pgpass")));
+fn passwords(
+    spec: &Spec,
+    all: &Params,
+    home: Option<&str>,
+) -> Result<(Option<String>, Option<String>), ConfigError> {
+    let path = all
+        .get("passfile")
+        .map(str::to_owned)
+        .or_else(|| home.map(|home| format!("{home}/.pgpass")));
     let Some(path) = path else { return Ok((None, None)) };
     match passfile::read(&path) {
-        Ok(text) => Ok((Some(text), Some(format!("{path} has no line for this host, port, database and user")))),
+        Ok(text) => Ok((
+            Some(text),
+            Some(format!("{path} has no line for this host, port, database and user")),
+        )),
         Err(why) if spec.key("passfile").is_some() => Err(spec.key_error("passfile", why)),
         // Nobody named the usual one: that it is not there is no news.
-        Err(_) if all.get("passfile").is_none() && std::fs::metadata(&path).is_err() => Ok((None, None)),
+        Err(_) if all.get("passfile").is_none() && std::fs::metadata(&path).is_err() => {
+            Ok((None, None))
+        }
         Err(why) => Ok((None, Some(why))),
     }
 }
@@ -283,9 +316,14 @@ fn passwords(spec: &Spec, all: &Params, home: Option<&str>) -> Result<(Option<St
 fn refuse_unsupported(all: &Params) -> Result<(), String> {
     match (all.get("channel_binding"), all.get("gssencmode")) {
         (None | Some("disable" | "prefer"), None | Some("disable" | "prefer")) => Ok(()),
-        (Some("require"), _) => Err("channel_binding=require: is not supported (prefer is, which goes on without)".to_owned()),
+        (Some("require"), _) => {
+            Err("channel_binding=require: is not supported (prefer is, which goes on without)"
+                .to_owned())
+        }
         (_, Some("require")) => Err("gssencmode=require: GSSAPI is not supported".to_owned()),
-        (None | Some("disable" | "prefer"), _) => Err("gssencmode: is one of disable, prefer, require".to_owned()),
+        (None | Some("disable" | "prefer"), _) => {
+            Err("gssencmode: is one of disable, prefer, require".to_owned())
+        }
         _ => Err("channel_binding: is one of disable, prefer, require".to_owned()),
     }
 }
@@ -294,7 +332,9 @@ fn refuse_unsupported(all: &Params) -> Result<(), String> {
 fn connect_timeout(all: &Params) -> Result<Option<Duration>, String> {
     let Some(text) = all.get("connect_timeout") else { return Ok(None) };
     match text.trim().parse::<i32>() {
-        Ok(seconds) => Ok(u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)),
+        Ok(seconds) => {
+            Ok(u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs))
+        }
         Err(_) => Err("connect_timeout: is a whole number of seconds".to_owned()),
     }
 }

@@ -5,7 +5,8 @@ use crate::spec::{Declaration, expand::Env};
 
 fn spec(text: &str, env: &[(&str, &str)]) -> Spec {
     // Nothing of whoever runs the tests.
-    let mut env: Vec<(String, String)> = env.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+    let mut env: Vec<(String, String)> =
+        env.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
     if !env.iter().any(|(name, _)| name == "HOME") {
         env.push(("HOME".to_owned(), "/does/not/exist".to_owned()));
     }
@@ -18,7 +19,8 @@ fn spec(text: &str, env: &[(&str, &str)]) -> Spec {
 fn seen(text: &str, env: &[(&str, &str)]) -> String {
     match Target::from_spec(&spec(text, env)) {
         Ok(target) => {
-            let servers: Vec<_> = target.servers.iter().map(|server| server.endpoint.to_string()).collect();
+            let servers: Vec<_> =
+                target.servers.iter().map(|server| server.endpoint.to_string()).collect();
             format!("{}@{}/{}", target.login.user, servers.join(","), target.login.database)
         }
         Err(error) => error.to_string(),
@@ -42,7 +44,10 @@ fn servers_users_and_databases_have_libpqs_defaults() {
         ("postgres:host=a,b hostaddr=10.0.0.1 user=u", "db: 2 host names, but 1 hostaddr values"),
         ("postgres:hostaddr=db user=u", "db: hostaddr (or PGHOSTADDR): is an address, not a name"),
         ("postgres:port=x user=u", "db: port (or PGPORT): not a number from 1 to 65535"),
-        ("postgres://u@db?connect_timeout=soon", "db: connect_timeout: is a whole number of seconds"),
+        (
+            "postgres://u@db?connect_timeout=soon",
+            "db: connect_timeout: is a whole number of seconds",
+        ),
         (
             "postgres://u@db?channel_binding=require",
             "db: channel_binding=require: is not supported (prefer is, which goes on without)",
@@ -82,19 +87,30 @@ fn a_service_stands_between_the_declaration_and_the_variables() {
     assert_eq!(seen("postgres:service=app port=9", &env), "su@service:9/ed");
     let env = [("PGSERVICEFILE", file), ("PGSERVICE", "app")];
     assert_eq!(seen("postgres://db", &env), "su@db:8/su");
-    assert!(seen("postgres:service=none", &env).starts_with("db: the service none is not defined (not in "));
+    assert!(
+        seen("postgres:service=none", &env)
+            .starts_with("db: the service none is not defined (not in ")
+    );
 }
 
 fn passwords(text: &str, env: &[(&str, &str)]) -> Vec<Option<String>> {
     let target = Target::from_spec(&spec(text, env)).unwrap();
-    target.servers.iter().map(|server| server.password.as_ref().map(|password| password.reveal().to_owned())).collect()
+    target
+        .servers
+        .iter()
+        .map(|server| server.password.as_ref().map(|password| password.reveal().to_owned()))
+        .collect()
 }
 
 #[test]
 fn a_password_comes_from_where_libpq_takes_it() {
     let dir = tempfile::tempdir().unwrap();
     let (home, other) = (dir.path().join(".pgpass"), dir.path().join("other"));
-    std::fs::write(&home, "a:1:*:u:one\nb:*:*:u:two\nlocalhost:5432:app:u:three\n/run/pg:*:*:*:four\n").unwrap();
+    std::fs::write(
+        &home,
+        "a:1:*:u:one\nb:*:*:u:two\nlocalhost:5432:app:u:three\n/run/pg:*:*:*:four\n",
+    )
+    .unwrap();
     std::fs::write(&other, "*:*:*:*:other\n").unwrap();
     for file in [&home, &other] {
         std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).unwrap();
@@ -110,7 +126,11 @@ fn a_password_comes_from_where_libpq_takes_it() {
         ("postgres://u@a:1", &[("PGPASSWORD", "env")], vec![some("env")]),
         ("postgres://u@a:1", &[("PGPASSFILE", other)], vec![some("other")]),
         ("postgres://u:url@a:1#password=key", &[("PGPASSWORD", "env")], vec![some("key")]),
-        (&format!("postgres://u:url@a:1#passfile={other}"), &[("PGPASSWORD", "env")], vec![some("other")]),
+        (
+            &format!("postgres://u:url@a:1#passfile={other}"),
+            &[("PGPASSWORD", "env")],
+            vec![some("other")],
+        ),
         (&format!("postgres://u@a:1?passfile={other}"), &[], vec![some("other")]),
     ] {
         let env: Vec<_> = env.iter().copied().chain([("HOME", home)]).collect();
@@ -131,7 +151,9 @@ fn a_passfile_that_was_named_and_is_ignored_is_an_error_and_an_inherited_one_is_
 
 #[test]
 fn require_auth_is_a_list_of_the_allowed_or_of_the_forbidden() {
-    for (text, allowed, forbidden) in [("scram-sha-256,md5", "md5", "password"), ("!password,!none", "md5", "none")] {
+    for (text, allowed, forbidden) in
+        [("scram-sha-256,md5", "md5", "password"), ("!password,!none", "md5", "none")]
+    {
         let require = RequireAuth::read(text).unwrap();
         assert!(require.allows(allowed) && !require.allows(forbidden), "{text}");
     }
@@ -141,7 +163,11 @@ fn require_auth_is_a_list_of_the_allowed_or_of_the_forbidden() {
 
 #[test]
 fn sockets_never_speak_tls_and_need_none_of_its_files() {
-    let target = Target::from_spec(&spec("postgres:host=/run/pg user=u sslmode=verify-full sslrootcert=/none", &[])).unwrap();
+    let target = Target::from_spec(&spec(
+        "postgres:host=/run/pg user=u sslmode=verify-full sslrootcert=/none",
+        &[],
+    ))
+    .unwrap();
     assert!(target.encryption.tls.is_none() && target.is_local());
     let error = seen("postgres:host=db user=u sslmode=verify-full sslrootcert=/none", &[]);
     assert!(error.contains("/none: no such file"), "{error}");

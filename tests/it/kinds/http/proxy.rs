@@ -15,7 +15,8 @@ struct Proxy {
 
 impl Proxy {
     fn new(names: &[(&str, SocketAddr)], login: Option<&'static str>) -> Self {
-        let names: HashMap<String, SocketAddr> = names.iter().map(|(name, at)| ((*name).to_owned(), *at)).collect();
+        let names: HashMap<String, SocketAddr> =
+            names.iter().map(|(name, at)| ((*name).to_owned(), *at)).collect();
         let heard = Arc::<Mutex<Vec<String>>>::default();
         let ears = Arc::clone(&heard);
         let server = Scripted::new(move |_, stream| drop(serve(stream, &names, login, &ears)));
@@ -48,7 +49,9 @@ fn serve(
     let (first, fields) = head.split_once("\r\n").unwrap();
     heard.lock().unwrap().push(first.to_owned());
     if login.is_some_and(|login| {
-        !fields.to_ascii_lowercase().contains(&format!("proxy-authorization: basic {}", login.to_ascii_lowercase()))
+        !fields
+            .to_ascii_lowercase()
+            .contains(&format!("proxy-authorization: basic {}", login.to_ascii_lowercase()))
     }) {
         return client.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     }
@@ -59,13 +62,19 @@ fn serve(
         _ => target.strip_prefix("http://").unwrap().split('/').next().unwrap(),
     };
     let Some(at) = names.get(authority.split(':').next().unwrap()) else {
-        return client.write_all(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        return client.write_all(
+            b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        );
     };
     let Ok(mut server) = TcpStream::connect(at) else {
-        return client.write_all(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        return client.write_all(
+            b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        );
     };
     match method {
-        "CONNECT" => client.write_all(b"HTTP/1.1 200 Connection established\r\nVia: test\r\n\r\n")?,
+        "CONNECT" => {
+            client.write_all(b"HTTP/1.1 200 Connection established\r\nVia: test\r\n\r\n")?
+        }
         _ => {
             let path = &target["http://".len() + authority.len()..];
             server.write_all(head.replacen(target, path, 1).as_bytes())?;
@@ -90,16 +99,27 @@ fn once(url: &str) -> Done {
 fn a_proxy_that_is_named_is_asked_for_pages_and_for_tunnels() {
     let ca = Authority::new("ca");
     let plain = Nginx::serving("location / { return 200 \"plain $host\"; }");
-    let tls = Nginx::serving_tls(&ca.server(&["secure.test"]), "location / { return 200 \"tls $host\"; }");
-    let proxy = Proxy::new(&[("plain.test", plain.address()), ("secure.test", tls.address())], None);
+    let tls = Nginx::serving_tls(
+        &ca.server(&["secure.test"]),
+        "location / { return 200 \"tls $host\"; }",
+    );
+    let proxy =
+        Proxy::new(&[("plain.test", plain.address()), ("secure.test", tls.address())], None);
     let at = proxy.url();
-    once(&format!("http://plain.test/ready?a=b#match=^plain plain.test$,proxy={at}")).code(0).stdout_has("200 OK");
+    once(&format!("http://plain.test/ready?a=b#match=^plain plain.test$,proxy={at}"))
+        .code(0)
+        .stdout_has("200 OK");
     assert_eq!(proxy.heard(), ["GET http://plain.test/ready?a=b HTTP/1.1"]);
-    let secure = format!("https://secure.test:8443/ready#match=^tls secure.test$,ca={},proxy={at}", ca.cert_text());
+    let secure = format!(
+        "https://secure.test:8443/ready#match=^tls secure.test$,ca={},proxy={at}",
+        ca.cert_text()
+    );
     once(&secure).code(0).stdout_has("200 OK");
     assert_eq!(proxy.heard(), ["CONNECT secure.test:8443 HTTP/1.1"]);
     // Whom the proxy cannot reach we would not reach either; whose certificate is wrong we tell apart.
-    once(&format!("https://none.test/#insecure,proxy={at}")).code(69).stdout_has("the proxy gives no tunnel: 502 Bad Gateway");
+    once(&format!("https://none.test/#insecure,proxy={at}"))
+        .code(69)
+        .stdout_has("the proxy gives no tunnel: 502 Bad Gateway");
     once(&format!("http://none.test/#proxy={at}")).code(69).stdout_has("status 502 Bad Gateway");
     once(&format!("https://plain.test/#ca={},proxy={at}", ca.cert_text()))
         .code(69)
@@ -109,24 +129,42 @@ fn a_proxy_that_is_named_is_asked_for_pages_and_for_tunnels() {
         .code(69)
         .stdout_has("certificate not valid for x.test");
     let dead = Reserved::new();
-    once(&format!("http://plain.test/#proxy=http://{}", dead.address())).code(69).stdout_has("connection refused");
+    once(&format!("http://plain.test/#proxy=http://{}", dead.address()))
+        .code(69)
+        .stdout_has("connection refused");
 }
 
 #[test]
 fn a_proxy_that_wants_a_login_gets_its_own_and_nobody_elses() {
     let ca = Authority::new("ca");
-    let plain = Nginx::serving("location / { return 200 \"<$http_proxy_authorization><$http_authorization>\"; }");
-    let tls = Nginx::serving_tls(&ca.server(&["secure.test"]), "location / { return 200 \"<$http_proxy_authorization>\"; }");
+    let plain = Nginx::serving(
+        "location / { return 200 \"<$http_proxy_authorization><$http_authorization>\"; }",
+    );
+    let tls = Nginx::serving_tls(
+        &ca.server(&["secure.test"]),
+        "location / { return 200 \"<$http_proxy_authorization>\"; }",
+    );
     // user:p@ss
-    let proxy = Proxy::new(&[("plain.test", plain.address()), ("secure.test", tls.address())], Some("dXNlcjpwQHNz"));
+    let proxy = Proxy::new(
+        &[("plain.test", plain.address()), ("secure.test", tls.address())],
+        Some("dXNlcjpwQHNz"),
+    );
     let (at, ca) = (proxy.server.address(), ca.cert_text());
-    once(&format!("http://plain.test/#proxy=http://user:p%2540ss@{at},bearer=t0k3n,match=<Bearer t0k3n>"))
+    once(&format!(
+        "http://plain.test/#proxy=http://user:p%2540ss@{at},bearer=t0k3n,match=<Bearer t0k3n>"
+    ))
+    .code(0)
+    .stdout_has("200 OK");
+    once(&format!("https://secure.test/#proxy=http://user:p%2540ss@{at},ca={ca},match=^<>$"))
         .code(0)
         .stdout_has("200 OK");
-    once(&format!("https://secure.test/#proxy=http://user:p%2540ss@{at},ca={ca},match=^<>$")).code(0).stdout_has("200 OK");
-    let refused = once(&format!("http://plain.test/#proxy=http://user:wr0ng@{at}")).code(69).says_nowhere("wr0ng");
+    let refused = once(&format!("http://plain.test/#proxy=http://user:wr0ng@{at}"))
+        .code(69)
+        .says_nowhere("wr0ng");
     refused.stdout_has("status 407 Proxy Authentication Required").stdout_has("[class=auth]");
-    let refused = once(&format!("https://secure.test/#proxy=http://{at},ca={ca}")).code(69).stdout_has("[class=auth]");
+    let refused = once(&format!("https://secure.test/#proxy=http://{at},ca={ca}"))
+        .code(69)
+        .stdout_has("[class=auth]");
     refused
         .stdout_has("the proxy refused the tunnel: HTTP/1.1 407")
         .stdout_has("the proxy wants a user and a password in its URL");
@@ -146,10 +184,20 @@ fn the_variables_are_read_as_curl_reads_them_and_only_where_asked() {
         ("http://plain.test/#proxy=env", &[("all_proxy", &at)], 0, 1),
         ("http://plain.test/#proxy=env", &[("ALL_PROXY", &at)], 0, 1),
         ("http://plain.test/#proxy=env", &[("http_proxy", &at), ("all_proxy", &dead)], 0, 1),
-        ("http://plain.test/#proxy=env", &[("http_proxy", &at), ("no_proxy", "other.test,10.0.0.0/8")], 0, 1),
+        (
+            "http://plain.test/#proxy=env",
+            &[("http_proxy", &at), ("no_proxy", "other.test,10.0.0.0/8")],
+            0,
+            1,
+        ),
         // In capitals anybody could have set it through a CGI program's header.
         (&format!("{direct}#proxy=env"), &[("HTTP_PROXY", &dead)], 0, 0),
-        (&format!("{direct}#proxy=env"), &[("http_proxy", &dead), ("no_proxy", "127.0.0.0/8")], 0, 0),
+        (
+            &format!("{direct}#proxy=env"),
+            &[("http_proxy", &dead), ("no_proxy", "127.0.0.0/8")],
+            0,
+            0,
+        ),
         (&format!("{direct}#proxy=env"), &[("http_proxy", &dead), ("NO_PROXY", "*")], 0, 0),
         (&format!("{direct}#proxy=env"), &[("http_proxy", "")], 0, 0),
         (&format!("{direct}#proxy=env"), &[("http_proxy", &dead)], 69, 0),
@@ -160,7 +208,11 @@ fn the_variables_are_read_as_curl_reads_them_and_only_where_asked() {
     ] {
         let run = Afterall::new().args(["--once", "--attempt-timeout", "4s"]).arg(url);
         let done = variables.iter().fold(run, |run, (name, value)| run.env(name, value)).run();
-        assert_eq!((done.status().code(), proxy.heard().len()), (Some(code), through), "{url} {variables:?}");
+        assert_eq!(
+            (done.status().code(), proxy.heard().len()),
+            (Some(code), through),
+            "{url} {variables:?}"
+        );
         done.any_stdout().any_stderr().took(..ms(20_000));
     }
 }

@@ -1,6 +1,8 @@
 //! Every fixture, classified: whose table it is, and what each of the three conditions makes of it.
 
-use super::{WATCHER, database, directory, files, grant, is_not_ready, is_ready, load, once, server};
+use super::{
+    WATCHER, database, directory, files, grant, is_not_ready, is_ready, load, once, server,
+};
 use crate::support::process::program;
 use crate::support::{Afterall, Postgres, secs, wait_until};
 use std::process::Command;
@@ -155,7 +157,12 @@ fn every_fixture_is_known_and_answers_all_three_conditions() {
         let database = load(&server, expected.fixture);
         let place = expected.place;
         match expected.clean {
-            Ok(detail) => is_ready(&server, &database, "", &format!("{detail}, none failed, nobody seen at work {place}")),
+            Ok(detail) => is_ready(
+                &server,
+                &database,
+                "",
+                &format!("{detail}, none failed, nobody seen at work {place}"),
+            ),
             Err(message) => is_not_ready(&server, &database, "", &format!("{message} {place}")),
         }
         let tool = place.split(',').next().unwrap().trim_start_matches('(');
@@ -165,7 +172,9 @@ fn every_fixture_is_known_and_answers_all_three_conditions() {
                 let keys = format!("dir={}{tool}", files(dir));
                 match answer {
                     Ok(detail) => is_ready(&server, &database, &keys, &format!("{detail} {place}")),
-                    Err(message) => is_not_ready(&server, &database, &keys, &format!("{message} {place}")),
+                    Err(message) => {
+                        is_not_ready(&server, &database, &keys, &format!("{message} {place}"))
+                    }
                 }
             }
             let (applied, missing) = expected.versions;
@@ -173,19 +182,30 @@ fn every_fixture_is_known_and_answers_all_three_conditions() {
                 let done = once(&server, &database, &format!("version={applied}{tool}")).code(0);
                 done.stdout_has("  ready  ").stdout_has(place);
             }
-            once(&server, &database, &format!("version={missing}{tool}")).code(69).stdout_has(place);
+            once(&server, &database, &format!("version={missing}{tool}"))
+                .code(69)
+                .stdout_has(place);
         }
     }
 }
 
 #[test]
 fn every_fixture_that_there_is_is_expected() {
-    let names = std::fs::read_dir(super::fixtures()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut names: Vec<_> = names.filter_map(|name| name.strip_suffix(".sql").map(str::to_owned)).collect();
+    let names = std::fs::read_dir(super::fixtures())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> =
+        names.filter_map(|name| name.strip_suffix(".sql").map(str::to_owned)).collect();
     // These are in tests of their own.
-    const ELSEWHERE: [&str; 4] = ["SYNTHETIC-bun", "SYNTHETIC-gormigrate", "golang-migrate-dirty", "golang-migrate-inprogress"];
+    const ELSEWHERE: [&str; 4] = [
+        "SYNTHETIC-bun",
+        "SYNTHETIC-gormigrate",
+        "golang-migrate-dirty",
+        "golang-migrate-inprogress",
+    ];
     names.retain(|name| !ELSEWHERE.contains(&name.as_str()));
-    let mut expected: Vec<_> = EXPECTED.iter().map(|expected| expected.fixture.to_owned()).collect();
+    let mut expected: Vec<_> =
+        EXPECTED.iter().map(|expected| expected.fixture.to_owned()).collect();
     names.sort();
     expected.sort();
     assert_eq!(names, expected);
@@ -194,7 +214,16 @@ fn every_fixture_that_there_is_is_expected() {
 /// Everything that is in the database, without what pg_dump makes up for each dump.
 fn dump(server: &Postgres, database: &str) -> String {
     let mut command = Command::new(program("pg_dump", "postgresql-client"));
-    command.args(["-h", &server.socket_dir(), "-p", &server.port().to_string(), "-U", "postgres", "-d", database]);
+    command.args([
+        "-h",
+        &server.socket_dir(),
+        "-p",
+        &server.port().to_string(),
+        "-U",
+        "postgres",
+        "-d",
+        database,
+    ]);
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
@@ -210,20 +239,30 @@ fn a_database_is_the_same_before_and_after_even_where_we_could_write() {
     server.psql("create role owner login superuser");
     database(&server, "nothing");
     let mut databases = vec!["nothing".to_owned()];
-    for fixture in
-        ["sequel-timestamp", "golang-migrate-dirty", "sqitch", "knex", "liquibase-inprogress", "drizzle-inprogress-empty"]
-    {
+    for fixture in [
+        "sequel-timestamp",
+        "golang-migrate-dirty",
+        "sqitch",
+        "knex",
+        "liquibase-inprogress",
+        "drizzle-inprogress-empty",
+    ] {
         databases.push(load(&server, fixture));
     }
     for database in databases {
         let before = dump(&server, &database);
         let writes = |server: &Postgres| {
-            let sum =
-                "select coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0) from pg_stat_all_tables where schemaname !~ '^pg_'";
+            let sum = "select coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0) from pg_stat_all_tables where schemaname !~ '^pg_'";
             server.psql_in(&database, sum)
         };
         let written = writes(&server);
-        for keys in ["", "#version=1", "#tool=rails,version=1", "#tool=golang-migrate,version=1", "#tool=sequel,version=1"] {
+        for keys in [
+            "",
+            "#version=1",
+            "#tool=rails,version=1",
+            "#tool=golang-migrate,version=1",
+            "#tool=sequel,version=1",
+        ] {
             let url = format!("migrations+{}{keys}", server.url("owner", "", &database));
             let _ = Afterall::new().arg("--once").arg(url).run().any_stdout().any_stderr().status();
         }
@@ -240,13 +279,16 @@ fn a_failed_or_dirty_migration_is_said_loudly_and_ends_the_wait_only_where_asked
     let server = server();
     let dirty = load(&server, "golang-migrate-dirty");
     let place = "(golang-migrate, public.schema_migrations) [class=failed]";
-    for keys in [String::new(), "version=1".to_owned(), format!("dir={}", files("golang-migrate"))] {
+    for keys in [String::new(), "version=1".to_owned(), format!("dir={}", files("golang-migrate"))]
+    {
         is_not_ready(&server, &dirty, &keys, &format!("FAILED: 4 is dirty {place}"));
     }
     let failed = load(&server, "prisma-failed");
     let keys = format!("dir={},fail-fast=failed", files("prisma"));
     let done = Afterall::waiting_for([super::url(&server, &failed, &keys)]).run();
-    done.code(69).stderr_has("1 of 4 migrations FAILED: 20240104120000_bad (prisma, public._prisma_migrations)");
+    done.code(69).stderr_has(
+        "1 of 4 migrations FAILED: 20240104120000_bad (prisma, public._prisma_migrations)",
+    );
 }
 
 #[test]
@@ -254,8 +296,7 @@ fn a_change_that_sqitch_failed_to_deploy_is_failed_until_it_is_deployed() {
     let server = server();
     let sqitch = load(&server, "sqitch");
     let event = |event: &str| {
-        let columns =
-            "event, change_id, change, project, committer_name, committer_email, planned_at, planner_name, planner_email";
+        let columns = "event, change_id, change, project, committer_name, committer_email, planned_at, planner_name, planner_email";
         server.psql_in(
             &sqitch,
             &format!("insert into sqitch.events({columns}) values ('{event}', 'c3', 'slow', 'flipr', 't', 't', now(), 't', 't')"),
@@ -263,21 +304,43 @@ fn a_change_that_sqitch_failed_to_deploy_is_failed_until_it_is_deployed() {
     };
     event("fail");
     let keys = format!("dir={}", files("sqitch"));
-    is_not_ready(&server, &sqitch, &keys, "1 of 4 migrations FAILED: slow (sqitch, sqitch.changes) [class=failed]");
-    is_not_ready(&server, &sqitch, "", "FAILED: flipr:slow (sqitch, sqitch.changes) [class=failed]");
+    is_not_ready(
+        &server,
+        &sqitch,
+        &keys,
+        "1 of 4 migrations FAILED: slow (sqitch, sqitch.changes) [class=failed]",
+    );
+    is_not_ready(
+        &server,
+        &sqitch,
+        "",
+        "FAILED: flipr:slow (sqitch, sqitch.changes) [class=failed]",
+    );
     event("deploy");
-    is_not_ready(&server, &sqitch, &keys, "2 of 4 migrations missing: slow, bad (sqitch, sqitch.changes)");
+    is_not_ready(
+        &server,
+        &sqitch,
+        &keys,
+        "2 of 4 migrations missing: slow, bad (sqitch, sqitch.changes)",
+    );
     server.psql_in(&sqitch, &format!("revoke select on sqitch.events from {WATCHER}"));
     let said = "watcher may not read sqitch.changes: GRANT SELECT ON sqitch.events TO watcher;";
     is_not_ready(&server, &sqitch, &keys, said);
 }
 
 #[test]
-fn flyways_baseline_stands_for_what_comes_before_it_and_a_failure_beyond_the_directory_does_not_count() {
+fn flyways_baseline_stands_for_what_comes_before_it_and_a_failure_beyond_the_directory_does_not_count()
+ {
     let server = server();
     let flyway = load(&server, "SYNTHETIC-flyway");
-    let mut scripts =
-        vec!["V0_9__old.sql", "V1__base.sql", "V1_2__add_b.sql", "V2__java_one.sql", "R__views.sql", "U2__undo.sql"];
+    let mut scripts = vec![
+        "V0_9__old.sql",
+        "V1__base.sql",
+        "V1_2__add_b.sql",
+        "V2__java_one.sql",
+        "R__views.sql",
+        "U2__undo.sql",
+    ];
     let dir = directory(&scripts);
     let place = "(flyway, public.flyway_schema_history)";
     let said = format!("5 of 5 migrations applied {place}; not wanted and failed: 10");
@@ -301,10 +364,17 @@ fn flyways_baseline_stands_for_what_comes_before_it_and_a_failure_beyond_the_dir
 fn unsound_tools_are_refused_with_the_reason() {
     let server = server();
     let bun = load(&server, "SYNTHETIC-bun");
-    is_not_ready(&server, &bun, "", "public.bun_migrations is bun's: it records a migration before running it");
+    is_not_ready(
+        &server,
+        &bun,
+        "",
+        "public.bun_migrations is bun's: it records a migration before running it",
+    );
     let gormigrate = load(&server, "SYNTHETIC-gormigrate");
     let done = Afterall::waiting_for([super::url(&server, &gormigrate, "")]).run();
-    done.code(69).stderr_has("public.migrations is gormigrate's").stderr_has("(after one more look)");
+    done.code(69)
+        .stderr_has("public.migrations is gormigrate's")
+        .stderr_has("(after one more look)");
     let done = once(&server, &bun, "tool=bun").code(64);
     done.stderr_has("bun cannot be checked: it records a migration before running it");
 }

@@ -21,7 +21,9 @@ fn what_is_there(server: &Postgres) -> Vec<String> {
     let psql = program("psql", "postgresql-client");
     let mut words = vec![psql.to_str().unwrap().to_owned()];
     let port = server.port().to_string();
-    words.extend(["-XAt", "-h", &server.host(), "-p", &port, "-U", WATCHER, "-d", "app"].map(str::to_owned));
+    words.extend(
+        ["-XAt", "-h", &server.host(), "-p", &port, "-U", WATCHER, "-d", "app"].map(str::to_owned),
+    );
     words.extend(["-c".to_owned(), "select coalesce(max(n), 0) from steps".to_owned()]);
     words
 }
@@ -30,20 +32,26 @@ fn what_is_there(server: &Postgres) -> Vec<String> {
 #[track_caller]
 fn is_waited_for(server: &Postgres, migrations: &str, mut migrator: Command, place: &str) {
     let keys = format!("dir={migrations},max-interval=100ms");
-    let waiting = Afterall::waiting_for([url(server, "app", &keys)]).becoming(what_is_there(server)).spawn();
+    let waiting =
+        Afterall::waiting_for([url(server, "app", &keys)]).becoming(what_is_there(server)).spawn();
     waiting.wait_for_stderr("no migration table yet", secs(20));
     migrator.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let output = migrator.spawn().unwrap().wait_with_output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let done = waiting.done();
-    done.code(0).stdout(&format!("{STEPS}\n")).stderr_has(&format!("{STEPS} of {STEPS} migrations applied {place}"));
+    done.code(0)
+        .stdout(&format!("{STEPS}\n"))
+        .stderr_has(&format!("{STEPS} of {STEPS} migrations applied {place}"));
 }
 
 /// Without `dir`: a tool that shows that it is at work is waited for to its end all the same.
 #[track_caller]
 fn is_at_work_to_its_end(server: &Postgres, mut migrator: Command) {
     let keys = "max-interval=100ms";
-    let waiting = Afterall::waiting_for([url(server, "app", keys)]).arg("-v").becoming(what_is_there(server)).spawn();
+    let waiting = Afterall::waiting_for([url(server, "app", keys)])
+        .arg("-v")
+        .becoming(what_is_there(server))
+        .spawn();
     waiting.wait_for_stderr("no migration table yet", secs(20));
     migrator.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let migrator = migrator.spawn().unwrap();
@@ -78,7 +86,12 @@ fn sequel_with_timestamps() {
     let server = empty();
     let dir = timestamped("rb", |n| format!("Sequel.migration {{ up {{ run '{}' }} }}", step(n)));
     let migrations = path(&dir, "migrations");
-    is_waited_for(&server, &migrations, tools::sequel(&server, &migrations), "(sequel, public.schema_migrations)");
+    is_waited_for(
+        &server,
+        &migrations,
+        tools::sequel(&server, &migrations),
+        "(sequel, public.schema_migrations)",
+    );
 }
 
 #[test]
@@ -86,15 +99,26 @@ fn sequel_with_numbers() {
     let server = empty();
     let dir = Dir::new();
     for n in 1..=STEPS {
-        dir.write(&format!("migrations/00{n}_step.rb"), format!("Sequel.migration {{ up {{ run '{}' }} }}", step(n)));
+        dir.write(
+            &format!("migrations/00{n}_step.rb"),
+            format!("Sequel.migration {{ up {{ run '{}' }} }}", step(n)),
+        );
     }
     let migrations = path(&dir, "migrations");
-    is_waited_for(&server, &migrations, tools::sequel(&server, &migrations), "(sequel, public.schema_info)");
+    is_waited_for(
+        &server,
+        &migrations,
+        tools::sequel(&server, &migrations),
+        "(sequel, public.schema_info)",
+    );
 }
 
 fn rails_files() -> Dir {
     timestamped("rb", |n| {
-        format!("class Step{n} < ActiveRecord::Migration[6.0]\n  def up\n    execute '{}'\n  end\nend\n", step(n))
+        format!(
+            "class Step{n} < ActiveRecord::Migration[6.0]\n  def up\n    execute '{}'\n  end\nend\n",
+            step(n)
+        )
     })
 }
 
@@ -103,7 +127,12 @@ fn rails() {
     let server = empty();
     let dir = rails_files();
     let migrations = path(&dir, "migrations");
-    is_waited_for(&server, &migrations, tools::rails(&server, &migrations), "(rails, public.schema_migrations)");
+    is_waited_for(
+        &server,
+        &migrations,
+        tools::rails(&server, &migrations),
+        "(rails, public.schema_migrations)",
+    );
 }
 
 #[test]
@@ -118,7 +147,8 @@ fn a_restart_of_an_older_release_is_not_held_up_while_a_newer_one_migrates() {
     let server = empty();
     let older = rails_files();
     for n in 3..=STEPS {
-        std::fs::remove_file(older.join(format!("migrations/2024010112000{n}_step_{n}.rb"))).unwrap();
+        std::fs::remove_file(older.join(format!("migrations/2024010112000{n}_step_{n}.rb")))
+            .unwrap();
     }
     let older = path(&older, "migrations");
     assert!(tools::rails(&server, &older).status().unwrap().success());
@@ -128,12 +158,16 @@ fn a_restart_of_an_older_release_is_not_held_up_while_a_newer_one_migrates() {
         "class Step3 < ActiveRecord::Migration[6.0]\n  def up\n    execute 'select pg_sleep(600)'\n  end\nend\n",
     );
     let mut migrator = tools::rails(&server, &path(&newer, "migrations"));
-    let mut migrator = migrator.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut migrator =
+        migrator.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     wait_until("the newer release migrates", secs(50), || {
         server.psql("select count(*) from pg_stat_activity where query like '%pg_sleep(600)%' and pid <> pg_backend_pid()") == "1"
     });
-    let restarted = Afterall::waiting_for([url(&server, "app", &format!("dir={older}"))]).becoming(what_is_there(&server)).run();
-    let said = "2 of 2 migrations applied (rails, public.schema_migrations); a migrator is at work [";
+    let restarted = Afterall::waiting_for([url(&server, "app", &format!("dir={older}"))])
+        .becoming(what_is_there(&server))
+        .run();
+    let said =
+        "2 of 2 migrations applied (rails, public.schema_migrations); a migrator is at work [";
     restarted.code(0).stdout("2\n").stderr_has(said);
     migrator.kill().unwrap();
     migrator.wait().unwrap();
@@ -152,7 +186,12 @@ fn alembic() {
         dir.write(&format!("script/versions/aaaa000{n}_step.py"), text);
     }
     let migrations = path(&dir, "script/versions");
-    is_waited_for(&server, &migrations, tools::alembic(&server, &dir), "(alembic, public.alembic_version)");
+    is_waited_for(
+        &server,
+        &migrations,
+        tools::alembic(&server, &dir),
+        "(alembic, public.alembic_version)",
+    );
 }
 
 #[test]
@@ -171,16 +210,30 @@ fn django() {
         dir.write(&format!("shop/migrations/000{n}_step.py"), text);
     }
     let migrations = path(&dir, "shop/migrations");
-    is_waited_for(&server, &migrations, tools::django(&server, &dir), "(django, public.django_migrations)");
+    is_waited_for(
+        &server,
+        &migrations,
+        tools::django(&server, &dir),
+        "(django, public.django_migrations)",
+    );
 }
 
 #[test]
 fn knex() {
     let server = empty();
-    let dir =
-        timestamped("js", |n| format!("exports.up = (knex) => knex.raw('{}');\nexports.down = async () => {{}};\n", step(n)));
+    let dir = timestamped("js", |n| {
+        format!(
+            "exports.up = (knex) => knex.raw('{}');\nexports.down = async () => {{}};\n",
+            step(n)
+        )
+    });
     let migrations = path(&dir, "migrations");
-    is_waited_for(&server, &migrations, tools::knex(&server, &migrations), "(knex, public.knex_migrations)");
+    is_waited_for(
+        &server,
+        &migrations,
+        tools::knex(&server, &migrations),
+        "(knex, public.knex_migrations)",
+    );
 }
 
 #[test]
@@ -188,7 +241,12 @@ fn sqlx() {
     let server = empty();
     let dir = timestamped("sql", step);
     let migrations = path(&dir, "migrations");
-    is_waited_for(&server, &migrations, tools::sqlx(&server, &migrations), "(sqlx, public._sqlx_migrations)");
+    is_waited_for(
+        &server,
+        &migrations,
+        tools::sqlx(&server, &migrations),
+        "(sqlx, public._sqlx_migrations)",
+    );
 }
 
 #[test]
@@ -205,8 +263,12 @@ fn sqlx_migrator() {
     let url = std::env::var("SQLX_URL").unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let migrator = sqlx_core::migrate::Migrator::new(std::path::Path::new(&migrations)).await.unwrap();
-        let mut connection = <sqlx_postgres::PgConnection as sqlx_core::connection::Connection>::connect(&url).await.unwrap();
+        let migrator =
+            sqlx_core::migrate::Migrator::new(std::path::Path::new(&migrations)).await.unwrap();
+        let mut connection =
+            <sqlx_postgres::PgConnection as sqlx_core::connection::Connection>::connect(&url)
+                .await
+                .unwrap();
         migrator.run_direct(&mut connection).await.unwrap();
     });
 }

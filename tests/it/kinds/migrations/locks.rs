@@ -11,7 +11,10 @@ fn a_table_that_is_locked_whole_is_in_progress_and_costs_no_line_in_the_log() {
     let mut migrator = server.session(&ef);
     migrator.run("begin; lock table \"__EFMigrationsHistory\" in access exclusive mode;");
     let waiting = Afterall::waiting_for([url(&server, &ef, "version=20240102120000_AddB")]).spawn();
-    waiting.wait_for_stderr("in progress: the table is locked as a whole (efcore, public.\"__EFMigrationsHistory\")", secs(20));
+    waiting.wait_for_stderr(
+        "in progress: the table is locked as a whole (efcore, public.\"__EFMigrationsHistory\")",
+        secs(20),
+    );
     assert!(!server.log().contains("lock timeout"));
     migrator.run("commit;");
     waiting.done().code(0).any_stderr();
@@ -59,7 +62,9 @@ fn a_dirty_version_is_in_progress_while_the_migrators_lock_is_held() {
 fn golang_key(database: &str) -> u32 {
     let text = format!("public\0schema_migrations\0{database}");
     let step = |crc: u32| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
-    let crc = !text.bytes().fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(byte), |crc, _| step(crc)));
+    let crc = !text
+        .bytes()
+        .fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(byte), |crc, _| step(crc)));
     crc.wrapping_mul(1_486_364_155)
 }
 
@@ -72,7 +77,10 @@ fn what_is_clean_in_the_midst_of_a_run_is_not_taken_for_its_end() {
         ("prisma", "select pg_advisory_lock(72707369)"),
         ("goose", "select pg_advisory_lock(4097083626)"),
         ("knex", "begin; update knex_migrations_lock set is_locked = 1"),
-        ("drizzle", "begin; insert into drizzle.__drizzle_migrations(id, hash, created_at) values (9, 'x', 9)"),
+        (
+            "drizzle",
+            "begin; insert into drizzle.__drizzle_migrations(id, hash, created_at) values (9, 'x', 9)",
+        ),
         ("dbmate", "begin; lock table schema_migrations in share update exclusive mode"),
     ] {
         let database = load(&server, fixture);
@@ -87,7 +95,8 @@ fn what_is_clean_in_the_midst_of_a_run_is_not_taken_for_its_end() {
 fn a_restart_of_an_older_release_is_not_held_up_by_a_newer_ones_migration() {
     let server = server();
     let prisma = load(&server, "prisma-inprogress");
-    let older = directory(&["20240101120000_init/migration.sql", "20240102120000_add/migration.sql"]);
+    let older =
+        directory(&["20240101120000_init/migration.sql", "20240102120000_add/migration.sql"]);
     let mut migrator = server.session(&prisma);
     migrator.run("select pg_advisory_lock(72707369); begin; lock table _prisma_migrations in row exclusive mode;");
     let keys = format!("dir={}", older.path().display());
@@ -110,11 +119,25 @@ fn a_lock_row_that_was_left_behind_blocks_clean_alone_and_names_its_holder() {
     let server = server();
     let liquibase = load(&server, "liquibase-inprogress");
     let holder = "locked by vm (fd00:0:0:0:0:0:0:2%eth0) since 2026-11-21 00:10:51.051008, as public.databasechangeloglock says";
-    once(&server, &liquibase, "").code(69).stdout_has(holder).stdout_has("liquibase release-locks takes a stale one away");
-    is_ready(&server, &liquibase, "version=v1", &format!("v1 is applied (liquibase, public.databasechangelog); {holder}"));
+    once(&server, &liquibase, "")
+        .code(69)
+        .stdout_has(holder)
+        .stdout_has("liquibase release-locks takes a stale one away");
+    is_ready(
+        &server,
+        &liquibase,
+        "version=v1",
+        &format!("v1 is applied (liquibase, public.databasechangelog); {holder}"),
+    );
     let yoyo = load(&server, "yoyo");
-    server.psql_in(&yoyo, "insert into yoyo_lock(locked, ctime, pid) values (1, '2024-01-01', 4711)");
-    is_not_ready(&server, &yoyo, "", "locked by process 4711 since 2024-01-01 00:00:00, as public.yoyo_lock says");
+    server
+        .psql_in(&yoyo, "insert into yoyo_lock(locked, ctime, pid) values (1, '2024-01-01', 4711)");
+    is_not_ready(
+        &server,
+        &yoyo,
+        "",
+        "locked by process 4711 since 2024-01-01 00:00:00, as public.yoyo_lock says",
+    );
     let knex = load(&server, "knex-complete");
     server.psql_in(&knex, "update knex_migrations_lock set is_locked = 1");
     is_not_ready(&server, &knex, "", "locked by somebody, as public.knex_migrations_lock says");

@@ -33,9 +33,15 @@ fn what_is_unclear_for_a_moment_only_does_not_end_the_wait() {
     database(&server, "moment");
     server.psql_in("moment", "create table schema_migrations(id int)");
     let waiting = Afterall::waiting_for([url(&server, "moment", "version=1")]).spawn();
-    waiting.wait_for_stderr("public.schema_migrations has columns that no known tool's has (id int4)", secs(20));
+    waiting.wait_for_stderr(
+        "public.schema_migrations has columns that no known tool's has (id int4)",
+        secs(20),
+    );
     server.psql_in("moment", "drop table schema_migrations; create table schema_migrations(version bigint, dirty bool); insert into schema_migrations values (1, false)");
-    waiting.done().code(0).stderr_has("at 1, at least 1 is wanted (golang-migrate, public.schema_migrations)");
+    waiting
+        .done()
+        .code(0)
+        .stderr_has("at 1, at least 1 is wanted (golang-migrate, public.schema_migrations)");
 }
 
 #[test]
@@ -43,13 +49,19 @@ fn files_of_one_tool_beside_the_table_of_another_are_the_mistake_that_they_are()
     let server = server();
     let golang = load(&server, "golang-migrate");
     let dir = directory(&["20240101120000_a.exs"]);
-    let done = Afterall::waiting_for([url(&server, &golang, &format!("dir={}", dir.path().display()))]).run();
-    done.code(69).stderr_has("public.schema_migrations is golang-migrate's, but the files in dir are ecto's (such as ");
+    let done =
+        Afterall::waiting_for([url(&server, &golang, &format!("dir={}", dir.path().display()))])
+            .run();
+    done.code(69).stderr_has(
+        "public.schema_migrations is golang-migrate's, but the files in dir are ecto's (such as ",
+    );
     // Where the tool may yet bring a table of another name, the one that is there may be somebody else's.
     let dir = directory(&["20240101120000_a.sql"]);
     let keys = format!("dir={}", dir.path().display());
     is_not_ready(&server, &golang, &keys, "no migration table yet (looked for the tables of ");
-    once(&server, &golang, &keys).code(69).stdout_has("hint: there is public.schema_migrations (golang-migrate)");
+    once(&server, &golang, &keys)
+        .code(69)
+        .stdout_has("hint: there is public.schema_migrations (golang-migrate)");
 }
 
 #[test]
@@ -61,7 +73,8 @@ fn a_right_that_is_missing_is_named_as_the_statement_that_gives_it() {
         "create schema app; create table app.schema_migrations(version varchar); insert into app.schema_migrations values ('1')",
     );
     server.psql_in("rights", &format!("alter role {WATCHER} in database rights set search_path = app, public; revoke select on app.schema_migrations from {WATCHER}"));
-    let waiting = Afterall::waiting_for([url(&server, "rights", "version=1")]).becoming(["true"]).spawn();
+    let waiting =
+        Afterall::waiting_for([url(&server, "rights", "version=1")]).becoming(["true"]).spawn();
     waiting.wait_for_stderr(
         "watcher may not read app.schema_migrations: GRANT USAGE ON SCHEMA app TO watcher; GRANT SELECT ON app.schema_migrations TO watcher;",
         secs(20),
@@ -84,7 +97,12 @@ fn rows_that_a_policy_hides_are_no_missing_migrations() {
     let server = server();
     let rails = load(&server, "rails-6.1-complete");
     server.psql_in(&rails, "alter table schema_migrations enable row level security");
-    is_not_ready(&server, &rails, "", "42501: query would be affected by row-level security policy");
+    is_not_ready(
+        &server,
+        &rails,
+        "",
+        "42501: query would be affected by row-level security policy",
+    );
     once(&server, &rails, "").code(69).stdout_has("ALTER ROLE watcher BYPASSRLS");
 }
 
@@ -98,22 +116,40 @@ fn a_directory_has_to_hold_migrations_and_to_be_the_only_one() {
         .code(64)
         .stderr_has("schema: dir: ")
         .stderr_has("holds no migration of any known tool");
-    once(&server, &rails, &format!("dir={path}/none")).code(64).stderr_has("none: no such file or directory");
-    once(&server, &rails, &format!("dir={path}/no*")).code(64).stderr_has("no*: matches no directory");
-    let gems =
-        directory(&["ruby/3.2.0/gems/bosh-director-1.2/db/migrations/20240101120000_a.rb", "ruby/3.2.0/gems/bosh-agent-1/x"]);
-    let pattern = |tail: &str| format!("dir={}/ruby/*/gems/bosh-director-*/db/migrations{tail}", gems.path().display());
-    is_ready(&server, &rails, &pattern(""), "1 of 1 migrations applied (rails, public.schema_migrations)");
+    once(&server, &rails, &format!("dir={path}/none"))
+        .code(64)
+        .stderr_has("none: no such file or directory");
+    once(&server, &rails, &format!("dir={path}/no*"))
+        .code(64)
+        .stderr_has("no*: matches no directory");
+    let gems = directory(&[
+        "ruby/3.2.0/gems/bosh-director-1.2/db/migrations/20240101120000_a.rb",
+        "ruby/3.2.0/gems/bosh-agent-1/x",
+    ]);
+    let pattern = |tail: &str| {
+        format!("dir={}/ruby/*/gems/bosh-director-*/db/migrations{tail}", gems.path().display())
+    };
+    is_ready(
+        &server,
+        &rails,
+        &pattern(""),
+        "1 of 1 migrations applied (rails, public.schema_migrations)",
+    );
     gems.write("ruby/3.3.0/gems/bosh-director-1.3/db/migrations/20240101120000_a.rb", "");
     let done = once(&server, &rails, &pattern("")).code(64);
-    done.stderr_has("matches 2 directories, and one is wanted: ").stderr_has("bosh-director-1.2/db/migrations, ");
+    done.stderr_has("matches 2 directories, and one is wanted: ")
+        .stderr_has("bosh-director-1.2/db/migrations, ");
 }
 
 #[test]
 fn sequel_records_names_in_lower_case_whatever_the_files_are_called() {
     let server = server();
     let sequel = load(&server, "sequel-timestamp");
-    let dir = directory(&["20240101120000_CREATE_A.rb", "20240102120000_Add_N.RB", "20240103120000_Third.rb"]);
+    let dir = directory(&[
+        "20240101120000_CREATE_A.rb",
+        "20240102120000_Add_N.RB",
+        "20240103120000_Third.rb",
+    ]);
     is_not_ready(
         &server,
         &sequel,
@@ -147,9 +183,24 @@ fn a_table_that_no_known_tool_writes_is_described_by_the_operator() {
     );
     let described = "table=\"Odd Table\",column=The Key";
     let place = "(public.\"Odd Table\")";
-    is_ready(&server, "own", &format!("{described},version=0002"), &format!("0002 is applied {place}"));
-    is_not_ready(&server, "own", &format!("{described},version=2"), &format!("2 is not applied {place}"));
-    is_ready(&server, "own", described, &format!("2 applied, the latest 0002, none failed, nobody seen at work {place}"));
+    is_ready(
+        &server,
+        "own",
+        &format!("{described},version=0002"),
+        &format!("0002 is applied {place}"),
+    );
+    is_not_ready(
+        &server,
+        "own",
+        &format!("{described},version=2"),
+        &format!("2 is not applied {place}"),
+    );
+    is_ready(
+        &server,
+        "own",
+        described,
+        &format!("2 applied, the latest 0002, none failed, nobody seen at work {place}"),
+    );
     let dir = directory(&["change-0001.txt", "change-0002.txt", "change-0003.txt", "README"]);
     let dir = format!("dir={}", dir.path().display());
     let keys = format!("{described},{dir},key-pattern=^change-([0-9]%2B)[.]txt$");
@@ -167,8 +218,10 @@ fn a_table_that_no_known_tool_writes_is_described_by_the_operator() {
         &format!("table=plain,column=name,{dir}"),
         "1 of 4 migrations missing: change-0003 (public.plain)",
     );
-    let done = Afterall::waiting_for([url(&server, "own", "table=plain,column=nome,version=1")]).run();
-    done.code(69).stderr_has("public.plain has no column nome (it has name text) (after one more look)");
+    let done =
+        Afterall::waiting_for([url(&server, "own", "table=plain,column=nome,version=1")]).run();
+    done.code(69)
+        .stderr_has("public.plain has no column nome (it has name text) (after one more look)");
     is_not_ready(
         &server,
         "own",
@@ -193,8 +246,16 @@ fn the_schema_that_a_url_names_is_looked_into_and_no_other() {
     let prisma = load(&server, "prisma");
     server.psql_in(&prisma, "create schema app; alter table _prisma_migrations set schema app");
     super::grant(&server, &prisma);
-    is_not_ready(&server, &prisma, "tool=prisma", "no migration table yet (looked for _prisma_migrations in watcher, public)");
-    let url = format!("migrations+{}?schema=app#version=20240102120000_add", server.url(WATCHER, "", &prisma));
+    is_not_ready(
+        &server,
+        &prisma,
+        "tool=prisma",
+        "no migration table yet (looked for _prisma_migrations in watcher, public)",
+    );
+    let url = format!(
+        "migrations+{}?schema=app#version=20240102120000_add",
+        server.url(WATCHER, "", &prisma)
+    );
     let done = Afterall::new().arg("--once").arg(url).run();
     done.code(0).stdout_has("20240102120000_add is applied (prisma, app._prisma_migrations)");
 }

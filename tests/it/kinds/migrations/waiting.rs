@@ -9,26 +9,42 @@ fn a_table_that_is_created_late_is_waited_for_and_then_each_migration() {
     let dir = directory(&["20240101120000_a.rb", "20240102120000_b.rb", "20240103120000_c.rb"]);
     let keys = format!("tool=rails,max-interval=50ms,dir={}", dir.path().display());
     // The database itself comes late too.
-    let waiting = Afterall::waiting_for([url(&server, "app", &keys)]).arg("-v").becoming(sh("echo started")).spawn();
+    let waiting = Afterall::waiting_for([url(&server, "app", &keys)])
+        .arg("-v")
+        .becoming(sh("echo started"))
+        .spawn();
     waiting.wait_for_stderr("3D000: database \"app\" does not exist", secs(20));
     database(&server, "app");
-    waiting.wait_for_stderr("no migration table yet (looked for schema_migrations in watcher, public)", secs(20));
+    waiting.wait_for_stderr(
+        "no migration table yet (looked for schema_migrations in watcher, public)",
+        secs(20),
+    );
     server.psql_in("app", "create table schema_migrations(version varchar primary key)");
     waiting.wait_for_stderr(
         "3 of 3 migrations missing: 20240101120000_a, 20240102120000_b, 20240103120000_c (rails, public.schema_migrations)",
         secs(20),
     );
     server.psql_in("app", "insert into schema_migrations values ('20240103120000')");
-    waiting.wait_for_stderr("2 of 3 migrations missing: 20240101120000_a, 20240102120000_b (", secs(20));
+    waiting.wait_for_stderr(
+        "2 of 3 migrations missing: 20240101120000_a, 20240102120000_b (",
+        secs(20),
+    );
     server.psql_in("app", "insert into schema_migrations values ('20240101120000')");
     waiting.wait_for_stderr("1 of 3 migrations missing: 20240102120000_b (", secs(20));
     assert_eq!(waiting.stdout_so_far(), "");
     let mut session = server.session("app");
     session.run("begin; insert into schema_migrations values ('20240102120000');");
-    waiting.wait_for_stderr("1 of 3 migrations missing: 20240102120000_b, a migrator is at work (", secs(20));
+    waiting.wait_for_stderr(
+        "1 of 3 migrations missing: 20240102120000_b, a migrator is at work (",
+        secs(20),
+    );
     assert_eq!(waiting.stdout_so_far(), "", "what is not committed does not count");
     session.run("commit;");
-    waiting.done().code(0).stdout("started\n").stderr_has("3 of 3 migrations applied (rails, public.schema_migrations)");
+    waiting
+        .done()
+        .code(0)
+        .stdout("started\n")
+        .stderr_has("3 of 3 migrations applied (rails, public.schema_migrations)");
 }
 
 #[test]
@@ -36,8 +52,13 @@ fn a_single_row_is_replaced_under_our_eyes_and_never_seen_empty() {
     let server = server();
     database(&server, "app");
     server.psql_in("app", "create table schema_migrations(version bigint primary key, dirty boolean not null); insert into schema_migrations values (1, false)");
-    let waiting = Afterall::waiting_for([url(&server, "app", "version=3,max-interval=10ms")]).arg("-v").spawn();
-    waiting.wait_for_stderr("at 1, at least 3 is wanted (golang-migrate, public.schema_migrations)", secs(20));
+    let waiting = Afterall::waiting_for([url(&server, "app", "version=3,max-interval=10ms")])
+        .arg("-v")
+        .spawn();
+    waiting.wait_for_stderr(
+        "at 1, at least 3 is wanted (golang-migrate, public.schema_migrations)",
+        secs(20),
+    );
     let mut session = server.session("app");
     for _ in 0..100 {
         session.run("begin; truncate schema_migrations; insert into schema_migrations values (2, false); commit;");
@@ -52,9 +73,15 @@ fn a_single_row_is_replaced_under_our_eyes_and_never_seen_empty() {
 fn no_transaction_and_no_session_stays_between_attempts() {
     let server = server();
     database(&server, "app");
-    let waiting = Afterall::waiting_for([url(&server, "app", "tool=rails,interval=300ms,max-interval=300ms")]).spawn();
+    let waiting = Afterall::waiting_for([url(
+        &server,
+        "app",
+        "tool=rails,interval=300ms,max-interval=300ms",
+    )])
+    .spawn();
     waiting.wait_for_stderr("no migration table yet", secs(20));
-    let sessions = || server.psql("select count(*) from pg_stat_activity where usename = 'watcher'");
+    let sessions =
+        || server.psql("select count(*) from pg_stat_activity where usename = 'watcher'");
     wait_until("the session ends", secs(20), || sessions() == "0");
     // A migrator may lock and change everything at any time.
     server.psql_in("app", "create table schema_migrations(version varchar); insert into schema_migrations values ('1')");

@@ -42,7 +42,11 @@ impl Way {
         };
         let path = dir.write_secret(name, &text);
         let jwt = text.lines().find(|line| line.starts_with("eyJ")).unwrap().to_owned();
-        let options = ConnectOptions::with_jwt(jwt, move |nonce| async move { Ok(Operator::sign(which, &nonce)) });
+        let options =
+            ConnectOptions::with_jwt(
+                jwt,
+                move |nonce| async move { Ok(Operator::sign(which, &nonce)) },
+            );
         Self::new(format!("creds={}", path.display()), options)
     }
 
@@ -53,7 +57,9 @@ impl Way {
 
     fn with_certificate(self, client: &Identity) -> Self {
         let keys = self.and(&format!("cert={},key={}", client.cert_text(), client.key_text()));
-        let options = self.options.add_client_certificate(PathBuf::from(&client.cert), PathBuf::from(&client.key));
+        let options = self
+            .options
+            .add_client_certificate(PathBuf::from(&client.cert), PathBuf::from(&client.key));
         Self { keys, options }
     }
 
@@ -69,20 +75,33 @@ fn both(servers: &str, way: Way) -> bool {
     let url = format!("bus=nats://{servers}#{}", way.and("attempt-timeout=4s"));
     let done = Afterall::new().arg("--once").arg(&url).run();
     let ours = done.status().code();
-    let addresses: Vec<String> = servers.split(',').map(|server| format!("nats://{server}")).collect();
+    let addresses: Vec<String> =
+        servers.split(',').map(|server| format!("nats://{server}")).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let theirs = runtime.block_on(async {
-        let options = way.options.connection_timeout(secs(2)).ignore_discovered_servers().retain_servers_order();
+        let options = way
+            .options
+            .connection_timeout(secs(2))
+            .ignore_discovered_servers()
+            .retain_servers_order();
         let client = options.connect(addresses).await.map_err(|error| error.to_string())?;
         client.flush().await.map_err(|error| error.to_string())
     });
     let said = format!("{}{}", done.stdout_text(), done.stderr_text());
-    assert_eq!(ours == Some(0), theirs.is_ok(), "{url}\nwe: {ours:?} {said}\nasync-nats: {theirs:?}");
+    assert_eq!(
+        ours == Some(0),
+        theirs.is_ok(),
+        "{url}\nwe: {ours:?} {said}\nasync-nats: {theirs:?}"
+    );
     theirs.is_ok()
 }
 
 fn tls(server: &Identity, more: &str) -> String {
-    format!("tls {{ cert_file: \"{}\", key_file: \"{}\", {more} }}", server.cert_text(), server.key_text())
+    format!(
+        "tls {{ cert_file: \"{}\", key_file: \"{}\", {more} }}",
+        server.cert_text(),
+        server.key_text()
+    )
 }
 
 #[test]
@@ -96,7 +115,12 @@ fn every_way_to_log_in_ends_as_async_nats_does_at_every_server() {
         ("token", Nats::started("authorization { token: t0k3n }")),
         ("nkey", Nats::started(&format!("authorization {{ users: [ {{ nkey: {public} }} ] }}"))),
         ("creds", Nats::started(&operator.config())),
-        ("accounts", Nats::started("accounts { a { users: [ { user: u, password: p4ss } ] } }\nno_auth_user: u")),
+        (
+            "accounts",
+            Nats::started(
+                "accounts { a { users: [ { user: u, password: p4ss } ] } }\nno_auth_user: u",
+            ),
+        ),
     ];
     let ways: [(&str, &dyn Fn() -> Way); 10] = [
         ("nobody", &Way::nobody),
@@ -118,13 +142,19 @@ fn every_way_to_log_in_ends_as_async_nats_does_at_every_server() {
             }
         }
     }
-    for (server, way) in
-        [("password", "right password"), ("token", "right token"), ("nkey", "right nkey"), ("creds", "right creds")]
-    {
+    for (server, way) in [
+        ("password", "right password"),
+        ("token", "right token"),
+        ("nkey", "right nkey"),
+        ("creds", "right creds"),
+    ] {
         assert!(let_in.contains(&(server, way)), "{let_in:?}");
         assert_eq!(let_in.iter().filter(|(other, _)| *other == server).count(), 1, "{let_in:?}");
     }
-    assert!(let_in.contains(&("open", "nobody")) && let_in.contains(&("accounts", "nobody")), "{let_in:?}");
+    assert!(
+        let_in.contains(&("open", "nobody")) && let_in.contains(&("accounts", "nobody")),
+        "{let_in:?}"
+    );
 }
 
 #[test]
@@ -144,7 +174,14 @@ fn mutual_tls_ends_as_async_nats_does_with_every_certificate() {
         ("another name", nats(false, "timeout: 2", "")),
         ("verify", nats(true, &format!("{clients}, verify: true"), "")),
         ("map", nats(true, &format!("{clients}, verify_and_map: true"), users)),
-        ("token phase", nats(true, &format!("{clients}, verify_and_map: true"), "authorization { token: f0oBar }")),
+        (
+            "token phase",
+            nats(
+                true,
+                &format!("{clients}, verify_and_map: true"),
+                "authorization { token: f0oBar }",
+            ),
+        ),
         ("in clear", Nats::started("")),
     ];
     let (mapped, unmapped, foreign) = (ca.client("app"), ca.client("nobody"), other.client("app"));
@@ -225,7 +262,10 @@ fn a_race_with_users_that_are_written_late_ends_for_both_at_the_same_moment() {
     let waiting = Afterall::waiting_for([url]).becoming(["echo", "started"]).spawn();
     waiting.wait_for_stderr("bus: waiting: -ERR 'Authorization Violation'", secs(20));
     let user = "CN=default.hm.bosh-internal,O=Cloud Foundry";
-    server.write("auth.json", &format!("{{ \"authorization\": {{ \"users\": [ {{ \"user\": \"{user}\" }} ] }} }}"));
+    server.write(
+        "auth.json",
+        &format!("{{ \"authorization\": {{ \"users\": [ {{ \"user\": \"{user}\" }} ] }} }}"),
+    );
     assert!(!both(&address, way()), "written, and not yet read");
     server.reload();
     waiting.done().code(0).stdout("started\n").stderr_has("bus: ready: NATS 2.");

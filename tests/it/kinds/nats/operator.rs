@@ -30,7 +30,11 @@ impl Key {
     fn jwt(&self, subject: &Self, nats: Value) -> String {
         let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         let claims = json!({"jti": "x", "iat": 1_700_000_000, "iss": self.public(), "name": "test", "sub": subject.public(), "nats": nats});
-        let text = format!("{}.{}", encode(br#"{"typ":"JWT","alg":"ed25519-nkey"}"#), encode(claims.to_string().as_bytes()));
+        let text = format!(
+            "{}.{}",
+            encode(br#"{"typ":"JWT","alg":"ed25519-nkey"}"#),
+            encode(claims.to_string().as_bytes())
+        );
         format!("{text}.{}", encode(self.pair().sign(text.as_bytes()).as_ref()))
     }
 }
@@ -47,7 +51,8 @@ fn base32(mut bytes: Vec<u8>) -> String {
     bytes.extend(sum.to_le_bytes());
     let bits: String = bytes.iter().map(|byte| format!("{byte:08b}")).collect();
     let letters = bits.as_bytes().chunks(5).map(|chunk| {
-        let value = chunk.iter().fold(0, |value, bit| value << 1 | usize::from(*bit == b'1')) << (5 - chunk.len());
+        let value = chunk.iter().fold(0, |value, bit| value << 1 | usize::from(*bit == b'1'))
+            << (5 - chunk.len());
         char::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[value])
     });
     letters.collect()
@@ -76,9 +81,13 @@ impl Operator {
     pub fn config(&self) -> String {
         let limits = json!({"subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true, "conn": -1, "leaf": -1});
         let operator = self.operator.jwt(&self.operator, json!({"type": "operator", "version": 2}));
-        let account = self.operator.jwt(&self.account, json!({"type": "account", "version": 2, "limits": limits}));
+        let account = self
+            .operator
+            .jwt(&self.account, json!({"type": "account", "version": 2, "limits": limits}));
         let name = self.account.public();
-        format!("operator: \"{operator}\"\nresolver: MEMORY\nresolver_preload: {{ {name}: \"{account}\" }}")
+        format!(
+            "operator: \"{operator}\"\nresolver: MEMORY\nresolver_preload: {{ {name}: \"{account}\" }}"
+        )
     }
 
     /// The user's `.creds` file.

@@ -23,15 +23,19 @@ impl Relay {
     fn before(server: SocketAddr, address: Address, identity: &Identity) -> Self {
         let cert = CertificateDer::from_pem_file(&identity.cert).unwrap();
         let key = PrivateKeyDer::from_pem_file(&identity.key).unwrap();
-        let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+        let config = rustls::ServerConfig::builder_with_provider(Arc::new(
+            rustls::crypto::ring::default_provider(),
+        ));
         let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
-        let acceptor = TlsAcceptor::from(Arc::new(config.with_single_cert(vec![cert], key).unwrap()));
+        let acceptor =
+            TlsAcceptor::from(Arc::new(config.with_single_cert(vec![cert], key).unwrap()));
         let at = address.free();
         let listener = std::net::TcpListener::bind(at).unwrap();
         listener.set_nonblocking(true).unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener = TcpListener::from_std(listener).unwrap();
                 let serving = async {
@@ -64,19 +68,31 @@ fn a_server_that_waits_for_the_handshake_gets_it_as_from_async_nats() {
     let address = Address::claim();
     let identity = ca.server(&[&address.ip().to_string()]);
     let relay = Relay::before(server.address(), address, &identity);
-    for (ca, password, gets_in) in [(&ca, "p4ss", true), (&ca, "wr0ng", false), (&other, "p4ss", false)] {
+    for (ca, password, gets_in) in
+        [(&ca, "p4ss", true), (&ca, "wr0ng", false), (&other, "p4ss", false)]
+    {
         let url = format!("bus=tls://u:{password}@{}#ca={}", relay.at, ca.cert_text());
         let done = Afterall::new().arg("--once").arg(&url).run();
         let code = done.status().code();
         let said = done.stdout_text().to_owned();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let options = ConnectOptions::with_user_and_password("u".to_owned(), password.to_owned()).connection_timeout(secs(5));
+        let options = ConnectOptions::with_user_and_password("u".to_owned(), password.to_owned())
+            .connection_timeout(secs(5));
         let options = options.add_root_certificates(ca.cert.clone()).require_tls(true).tls_first();
         let theirs = runtime.block_on(options.connect(format!("tls://{}", relay.at)));
-        assert_eq!((code == Some(0), theirs.is_ok()), (gets_in, gets_in), "{url}: {said} {:?}", theirs.err());
+        assert_eq!(
+            (code == Some(0), theirs.is_ok()),
+            (gets_in, gets_in),
+            "{url}: {said} {:?}",
+            theirs.err()
+        );
     }
     // Found out once, and not again in every attempt.
-    let url = format!("bus=tls://u:p4ss@{}#ca={},successes=3,max-interval=50ms,interval=10ms", relay.at, ca.cert_text());
+    let url = format!(
+        "bus=tls://u:p4ss@{}#ca={},successes=3,max-interval=50ms,interval=10ms",
+        relay.at,
+        ca.cert_text()
+    );
     Afterall::waiting_for([url]).run().code(0).stderr_has("attempts=3").took(..secs(10));
 }
 

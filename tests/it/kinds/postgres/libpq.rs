@@ -23,20 +23,27 @@ impl Compared {
         self.tried += 1;
         self.ready += usize::from(theirs.is_ok());
         if theirs.is_ok() != (code == Some(0)) {
-            self.differences.push(format!("{pairs} {env:?}\n  psql: {theirs:?}\n  we: {code:?} {said}"));
+            self.differences
+                .push(format!("{pairs} {env:?}\n  psql: {theirs:?}\n  we: {code:?} {said}"));
         }
     }
 
     #[track_caller]
     fn agree(&self) {
         assert!(self.differences.is_empty(), "{}", self.differences.join("\n"));
-        assert!(self.ready > 0 && self.ready < self.tried, "{} of {} are ready: that compares little", self.ready, self.tried);
+        assert!(
+            self.ready > 0 && self.ready < self.tried,
+            "{} of {} are ready: that compares little",
+            self.ready,
+            self.tried
+        );
     }
 }
 
 #[test]
 fn every_sslmode_root_and_host_name_ends_as_psqls_does_on_every_server() {
-    let (authority, stranger, home) = (Authority::new("authority"), Authority::new("stranger"), Dir::new());
+    let (authority, stranger, home) =
+        (Authority::new("authority"), Authority::new("stranger"), Dir::new());
     home.write(".postgresql/root.crt", std::fs::read(authority.cert_path()).unwrap());
     let (with, without) = (Postgres::started(), Postgres::started());
     with.tls(&authority.server(&["localhost"]), None);
@@ -44,13 +51,24 @@ fn every_sslmode_root_and_host_name_ends_as_psqls_does_on_every_server() {
         with.psql(&format!("create role {role} login"));
         without.psql(&format!("create role {role} login"));
     }
-    let rules = ["host all anyhow all trust", "hostssl all encrypted all trust", "hostnossl all plain all trust"];
+    let rules = [
+        "host all anyhow all trust",
+        "hostssl all encrypted all trust",
+        "hostnossl all plain all trust",
+    ];
     with.hba(&rules);
     without.hba(&rules);
-    let servers = [(&with, "anyhow"), (&with, "encrypted"), (&with, "plain"), (&without, "anyhow"), (&without, "encrypted")];
+    let servers = [
+        (&with, "anyhow"),
+        (&with, "encrypted"),
+        (&with, "plain"),
+        (&without, "anyhow"),
+        (&without, "encrypted"),
+    ];
     let (empty, home) = (home.text("empty"), home.path().to_str().unwrap());
     let (ours, theirs) = (authority.cert_text(), stranger.cert_text());
-    let roots = [("", empty.as_str()), ("", home), (ours, &empty), (theirs, &empty), (theirs, home)];
+    let roots =
+        [("", empty.as_str()), ("", home), (ours, &empty), (theirs, &empty), (theirs, home)];
     let compare = |(server, role): (&Postgres, &str)| {
         let mut compared = Compared::default();
         for host in ["localhost", &server.host()] {
@@ -59,7 +77,11 @@ fn every_sslmode_root_and_host_name_ends_as_psqls_does_on_every_server() {
                     let named = |key: &str, value: &str| {
                         if value.is_empty() { String::new() } else { format!(" {key}={value}") }
                     };
-                    let to = format!("host={host} hostaddr={} port={} dbname=postgres user={role}", server.host(), server.port());
+                    let to = format!(
+                        "host={host} hostaddr={} port={} dbname=postgres user={role}",
+                        server.host(),
+                        server.port()
+                    );
                     let pairs = to + &named("sslmode", mode) + &named("sslrootcert", root);
                     compared.compare(&pairs, &[("HOME", home)]);
                 }
@@ -68,7 +90,8 @@ fn every_sslmode_root_and_host_name_ends_as_psqls_does_on_every_server() {
         compared
     };
     thread::scope(|scope| {
-        let all: Vec<_> = servers.into_iter().map(|server| scope.spawn(move || compare(server))).collect();
+        let all: Vec<_> =
+            servers.into_iter().map(|server| scope.spawn(move || compare(server))).collect();
         let mut total = Compared::default();
         for compared in all {
             let compared = compared.join().unwrap();
@@ -88,27 +111,35 @@ fn where_no_root_is_named_the_systems_are_trusted_and_that_is_remarked_upon() {
     let authority = Authority::new("authority");
     let server = Postgres::started();
     server.tls(&authority.server(&["localhost", &server.host()]), None);
-    let pairs = format!("host={} port={} dbname=postgres user=postgres sslmode=verify-full", server.host(), server.port());
+    let pairs = format!(
+        "host={} port={} dbname=postgres user=postgres sslmode=verify-full",
+        server.host(),
+        server.port()
+    );
     let complaint = libpq(&pairs, &[("HOME", "/none")]).unwrap_err();
     assert!(complaint.contains("root certificate file"), "{complaint}");
     let run = |ca: &str| {
         let run = Afterall::new().args(["--once", "-v"]).arg(format!("db=postgres:{pairs}"));
         run.env("HOME", "/none").env("SSL_CERT_FILE", ca).env("SSL_CERT_DIR", "/none").run()
     };
-    let remark =
-        "afterall: db: sslmode=verify-full names no sslrootcert: the system's certificates are trusted (libpq would refuse)\n";
+    let remark = "afterall: db: sslmode=verify-full names no sslrootcert: the system's certificates are trusted (libpq would refuse)\n";
     run(authority.cert_text()).code(0).stdout_has("ready").stderr(remark);
     run(Authority::new("stranger").cert_text()).code(69).stdout_has("[class=tls]").stderr(remark);
 }
 
 #[test]
 fn client_certificates_log_in_as_psqls_do() {
-    let (authority, stranger, dir) = (Authority::new("authority"), Authority::new("stranger"), Dir::new());
+    let (authority, stranger, dir) =
+        (Authority::new("authority"), Authority::new("stranger"), Dir::new());
     let server = Postgres::started();
     server.tls(&authority.server(&["localhost"]), Some(authority.cert_path()));
     server.psql("create role app login; create role other login; create role strict login password 's3cr3t'");
-    server.hba(&["hostssl all strict all scram-sha-256 clientcert=verify-full", "hostssl all all all cert"]);
-    let (app, strict, wrong) = (authority.client("app"), authority.client("strict"), stranger.client("app"));
+    server.hba(&[
+        "hostssl all strict all scram-sha-256 clientcert=verify-full",
+        "hostssl all all all cert",
+    ]);
+    let (app, strict, wrong) =
+        (authority.client("app"), authority.client("strict"), stranger.client("app"));
     let readable = dir.write("readable.key", std::fs::read(&app.key).unwrap());
     let group = dir.write_with_mode("group.key", 0o640, std::fs::read(&app.key).unwrap());
     let (readable, group) = (readable.to_str().unwrap(), group.to_str().unwrap());
@@ -124,18 +155,34 @@ fn client_certificates_log_in_as_psqls_do() {
                 (app.cert_text(), readable),
                 (app.cert_text(), group),
             ] {
-                let identity = if cert.is_empty() { String::new() } else { format!(" sslcert={cert} sslkey={key}") };
+                let identity = if cert.is_empty() {
+                    String::new()
+                } else {
+                    format!(" sslcert={cert} sslkey={key}")
+                };
                 let root = authority.cert_text();
-                let pairs = format!("host=localhost hostaddr={} port={} dbname=postgres", server.host(), server.port());
-                compared.compare(&format!("{pairs} user={role} sslmode={mode} sslrootcert={root}{identity}"), &[]);
+                let pairs = format!(
+                    "host=localhost hostaddr={} port={} dbname=postgres",
+                    server.host(),
+                    server.port()
+                );
+                compared.compare(
+                    &format!("{pairs} user={role} sslmode={mode} sslrootcert={root}{identity}"),
+                    &[],
+                );
             }
         }
     }
     compared.agree();
-    let url =
-        format!("db=postgres://app@{}/postgres?sslmode=require&sslcert={}&sslkey={readable}", server.address(), app.cert_text());
+    let url = format!(
+        "db=postgres://app@{}/postgres?sslmode=require&sslcert={}&sslkey={readable}",
+        server.address(),
+        app.cert_text()
+    );
     let done = Afterall::waiting_for([url]).run().code(64);
-    done.stderr_has(&format!("db: sslkey: {readable}: its mode is 0644, and libpq wants 0600 or less"));
+    done.stderr_has(&format!(
+        "db: sslkey: {readable}: its mode is 0644, and libpq wants 0600 or less"
+    ));
 }
 
 #[test]
@@ -154,16 +201,31 @@ fn passwords_log_in_as_psqls_do_whatever_the_server_asks_for() {
     let mut compared = Compared::default();
     for role in ["scram", "old", "clear", "empty", "missing"] {
         for password in ["", " password=s3cr3t", " password=wrong", " password='s3cr3t '"] {
-            let pairs = format!("host={} port={} dbname=postgres user={role}{password}", server.host(), server.port());
+            let pairs = format!(
+                "host={} port={} dbname=postgres user={role}{password}",
+                server.host(),
+                server.port()
+            );
             compared.compare(&pairs, &[]);
         }
     }
-    for (name, value) in
-        [("PGPASSWORD", "s3cr3t"), ("PGPASSWORD", "wrong"), ("PGUSER", "old"), ("PGSSLMODE", "require"), ("PGSSLMODE", "x")]
-    {
-        compared.compare(&format!("host={} port={} dbname=postgres user=scram", server.host(), server.port()), &[(name, value)]);
+    for (name, value) in [
+        ("PGPASSWORD", "s3cr3t"),
+        ("PGPASSWORD", "wrong"),
+        ("PGUSER", "old"),
+        ("PGSSLMODE", "require"),
+        ("PGSSLMODE", "x"),
+    ] {
         compared.compare(
-            &format!("host={} port={} dbname=postgres user=old password=s3cr3t", server.host(), server.port()),
+            &format!("host={} port={} dbname=postgres user=scram", server.host(), server.port()),
+            &[(name, value)],
+        );
+        compared.compare(
+            &format!(
+                "host={} port={} dbname=postgres user=old password=s3cr3t",
+                server.host(),
+                server.port()
+            ),
             &[(name, value)],
         );
     }
@@ -173,7 +235,9 @@ fn passwords_log_in_as_psqls_do_whatever_the_server_asks_for() {
 #[test]
 fn password_files_services_and_variables_lead_where_psqls_do() {
     let (server, home) = (Postgres::started(), Dir::new());
-    server.psql("create role app login password 's3cr3t'; create role other login password 'an:ot\\her'");
+    server.psql(
+        "create role app login password 's3cr3t'; create role other login password 'an:ot\\her'",
+    );
     server.psql("create database app owner app");
     server.hba(&["host all all all scram-sha-256"]);
     let (host, port) = (server.host(), server.port().to_string());
@@ -183,8 +247,9 @@ fn password_files_services_and_variables_lead_where_psqls_do() {
     );
     let readable = home.write("readable", "*:*:*:*:s3cr3t\n").display().to_string();
     let second = home.write_secret("second", "*:*:*:app:s3cr3t\n").display().to_string();
-    let service =
-        format!("[app]\nhost={host}\nport={port}\nuser=app\n[other]\nhost={host}\nport={port}\nuser=other\ndbname=postgres\n");
+    let service = format!(
+        "[app]\nhost={host}\nport={port}\nuser=app\n[other]\nhost={host}\nport={port}\nuser=other\ndbname=postgres\n"
+    );
     home.write(".pg_service.conf", &service);
     let services = home.write("services", service.replace("[app]", "[mine]")).display().to_string();
     let base = home.path().to_str().unwrap();
@@ -210,9 +275,18 @@ fn password_files_services_and_variables_lead_where_psqls_do() {
         ("service=app port=1".to_owned(), &[]),
         ("dbname=app".to_owned(), &[("PGSERVICE", "app")]),
         ("dbname=app".to_owned(), &[("PGSERVICE", "app"), ("PGPORT", "1")]),
-        ("dbname=postgres".to_owned(), &[("PGHOST", host.as_str()), ("PGPORT", port.as_str()), ("PGUSER", "other")]),
-        ("user=app".to_owned(), &[("PGHOSTADDR", host.as_str()), ("PGPORT", port.as_str()), ("PGDATABASE", "app")]),
-        ("user=app".to_owned(), &[("PGHOSTADDR", host.as_str()), ("PGHOST", "none.test"), ("PGPORT", port.as_str())]),
+        (
+            "dbname=postgres".to_owned(),
+            &[("PGHOST", host.as_str()), ("PGPORT", port.as_str()), ("PGUSER", "other")],
+        ),
+        (
+            "user=app".to_owned(),
+            &[("PGHOSTADDR", host.as_str()), ("PGPORT", port.as_str()), ("PGDATABASE", "app")],
+        ),
+        (
+            "user=app".to_owned(),
+            &[("PGHOSTADDR", host.as_str()), ("PGHOST", "none.test"), ("PGPORT", port.as_str())],
+        ),
         (format!("{to} user=app dbname=app target_session_attrs=standby"), &[]),
         (format!("{to} user=app dbname=app target_session_attrs=read-write"), &[]),
         (format!("{to} user=app dbname=app target_session_attrs=master"), &[]),
@@ -236,11 +310,14 @@ fn of_primary_and_standby_those_are_chosen_that_psql_chooses() {
     let (p, s) = (server(&primary), server(&standby));
     let mut compared = Compared::default();
     for servers in [vec![&p], vec![&s], vec![&p, &s], vec![&s, &p], vec![&s, &s]] {
-        let join =
-            |part: &dyn Fn(&(String, String)) -> &str| servers.iter().map(|server| part(server)).collect::<Vec<_>>().join(",");
+        let join = |part: &dyn Fn(&(String, String)) -> &str| {
+            servers.iter().map(|server| part(server)).collect::<Vec<_>>().join(",")
+        };
         let (hosts, ports) = (join(&|server| &server.0), join(&|server| &server.1));
         for attrs in ["any", "read-write", "read-only", "primary", "standby", "prefer-standby"] {
-            let pairs = format!("host={hosts} port={ports} user=postgres dbname=postgres target_session_attrs={attrs}");
+            let pairs = format!(
+                "host={hosts} port={ports} user=postgres dbname=postgres target_session_attrs={attrs}"
+            );
             compared.compare(&pairs, &[]);
         }
     }

@@ -15,7 +15,8 @@ fn url(server: &Postgres) -> String {
 fn ruby(script: &str, libraries: &[(&str, &str)]) -> Command {
     let ruby = program("ruby", "ruby");
     for (library, package) in libraries {
-        let found = Command::new(&ruby).args(["-e", &format!("require '{library}'")]).output().unwrap();
+        let found =
+            Command::new(&ruby).args(["-e", &format!("require '{library}'")]).output().unwrap();
         if !found.status.success() {
             missing(library, package);
         }
@@ -50,7 +51,8 @@ pub fn alembic(server: &Postgres, dir: &Dir) -> Command {
         context.configure(connection=connection, transaction_per_migration=True)\n    \
         with context.begin_transaction():\n        context.run_migrations()\n";
     dir.write("script/env.py", ENV);
-    let ini = dir.write("alembic.ini", format!("[alembic]\nscript_location = {}\n", dir.text("script")));
+    let ini =
+        dir.write("alembic.ini", format!("[alembic]\nscript_location = {}\n", dir.text("script")));
     let mut command = python();
     command.args(["-m", "alembic", "-c"]).arg(ini).args(["upgrade", "head"]);
     command.env("TOOL_URL", url(server).replace("postgresql:", "postgresql+psycopg2:"));
@@ -85,7 +87,9 @@ pub fn knex(server: &Postgres, migrations: &str) -> Command {
 pub fn sqlx(server: &Postgres, migrations: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "kinds::migrations::live::sqlx_migrator"]);
-    command.env("SQLX_URL", format!("{}?sslmode=disable", url(server))).env("SQLX_MIGRATIONS", migrations);
+    command
+        .env("SQLX_URL", format!("{}?sslmode=disable", url(server)))
+        .env("SQLX_MIGRATIONS", migrations);
     command
 }
 
@@ -93,7 +97,11 @@ pub fn sqlx(server: &Postgres, migrations: &str) -> Command {
 fn python() -> Command {
     const TOOLS: [&str; 3] = ["alembic>=1.13,<2", "Django>=4.2,<6", "psycopg2-binary>=2.9,<3"];
     let dir = cached("python", |dir| {
-        let made = Command::new(program("python3", "python3-venv")).args(["-m", "venv"]).arg(dir).output().unwrap();
+        let made = Command::new(program("python3", "python3-venv"))
+            .args(["-m", "venv"])
+            .arg(dir)
+            .output()
+            .unwrap();
         if !made.status.success() {
             missing("python3 -m venv", "python3-venv");
         }
@@ -112,7 +120,10 @@ fn node_modules() -> PathBuf {
     cached("node", |dir| {
         fs::create_dir_all(dir).unwrap();
         let npm = program("npm", "npm");
-        run(Command::new(npm).args(["install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"]).arg(dir).args(TOOLS));
+        run(Command::new(npm)
+            .args(["install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"])
+            .arg(dir)
+            .args(TOOLS));
     })
 }
 
@@ -122,7 +133,8 @@ fn cached(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
     fs::create_dir_all(root).unwrap();
     let lock = File::create(root.join(format!("tools-{name}.lock"))).unwrap();
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
-    let (dir, whole) = (root.join(format!("tools-{name}")), root.join(format!("tools-{name}.whole")));
+    let (dir, whole) =
+        (root.join(format!("tools-{name}")), root.join(format!("tools-{name}.whole")));
     if !whole.exists() {
         let _ = fs::remove_dir_all(&dir);
         make(&dir);
