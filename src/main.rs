@@ -11,10 +11,10 @@ use afterall::{
     exec::{Command, ExecError},
     exit::Exit,
     kinds, plan,
-    report::{self, Notifying, Report, Subject, Verbosity, last_line, note},
+    report::{self, Report, ReportedDependency, SystemdNotify, Verbosity, last_line, note},
     signals::{Signals, die_of},
     spec::{ConfigError, expand::Env},
-    wait::{Dependency, World, event::End, wait},
+    wait::{Dependency, WaitContext, event::End, wait},
 };
 
 #[allow(clippy::exit)] // Here and nowhere else; dropping the runtime would wait for a resolver that hangs.
@@ -92,10 +92,10 @@ fn run() -> Result<Exit, Stopped> {
         remark(&remarks, &options);
         return Ok(on_stdout(&text, signals));
     }
-    let subjects: Vec<Subject> = plan
+    let subjects: Vec<ReportedDependency> = plan
         .planned
         .iter()
-        .map(|planned| Subject::new(&planned.spec.name, &planned.settings))
+        .map(|planned| ReportedDependency::new(&planned.spec.name, &planned.settings))
         .collect();
     let (dependencies, remarks) = plan::build(plan.planned)?;
     remark(&remarks, &options);
@@ -112,7 +112,7 @@ fn run() -> Result<Exit, Stopped> {
         };
     }
     let report = report::report(options.format, subjects.clone(), options.verbosity);
-    let mut report = Notifying::wrap(report, std::env::var_os("NOTIFY_SOCKET"), subjects);
+    let mut report = SystemdNotify::wrap(report, std::env::var_os("NOTIFY_SOCKET"), subjects);
     let end = waited(dependencies, &options, &signals, false, report.as_mut())?;
     report.end(end);
     match end {
@@ -150,7 +150,7 @@ fn look_up(command: Option<&Command>, plan: &plan::Plan) -> Result<(), ExecError
     let candidates = command.candidates(path.as_deref());
     let awaited = |planned: &plan::Planned| {
         planned.spec.scheme == "file"
-            && candidates.contains(&kinds::file::path_of(&planned.spec.rest.plain()))
+            && candidates.contains(&kinds::file::path_of(&planned.spec.rest.expanded()))
     };
     if plan.planned.iter().any(awaited) { Ok(()) } else { command.look_up(path.as_deref()) }
 }
@@ -169,7 +169,7 @@ fn waited(
         .max_blocking_threads(8)
         .build()
         .map_err(|e| ConfigError::at("cannot start", e))?;
-    let world = World {
+    let world = WaitContext {
         net: Net::system(),
         open_attempts,
         random: fastrand::f64,

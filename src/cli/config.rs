@@ -173,7 +173,7 @@ impl File<'_> {
             DeValue::String(text) => {
                 let text = Text::expand(text, self.env)
                     .map_err(|what| self.key_error(name, value.span(), what))?;
-                Ok(text.plain())
+                Ok(text.expanded())
             }
             DeValue::Integer(number) if number.radix() == 10 => Ok(number.as_str().to_owned()),
             DeValue::Float(number) => Ok(number.as_str().to_owned()),

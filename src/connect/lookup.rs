@@ -32,7 +32,7 @@ pub fn system(host: &str) -> io::Result<Vec<SocketAddr>> {
 type Answer = Result<Vec<SocketAddr>, Failure>;
 
 /// The names that were asked for, with their last or running lookup.
-pub struct Names {
+pub struct Resolver {
     resolve: Resolve,
     known: Mutex<HashMap<String, Lookup>>,
 }
@@ -44,7 +44,7 @@ struct Lookup {
     answer: watch::Receiver<Option<Answer>>,
 }
 
-impl Names {
+impl Resolver {
     pub fn new(resolve: Resolve) -> Self {
         Self { resolve, known: Mutex::default() }
     }
@@ -117,7 +117,7 @@ fn failure(host: &str, error: &io::Error) -> Failure {
         Failure::new(Class::Dns, format!("{host} does not resolve: {}", words.to_lowercase()));
     // EAI_NONAME and EAI_NODATA say that there is no such name; EAI_AGAIN and EAI_FAIL, that the resolver does not know.
     match words.contains("not known") || words.contains("No address") {
-        true => failure.gone(),
+        true => failure.means_down(),
         false => failure,
     }
 }

@@ -20,7 +20,7 @@ use tokio::{
 };
 
 pub use lookup::Resolve;
-pub use recorded::{First, Recorded};
+pub use recorded::{FirstBytes, RecordingStream};
 
 use crate::{
     os::describe,
@@ -39,7 +39,7 @@ pub const MAX_CONNECTS: usize = 4;
 
 /// What all dependencies share of the network.
 pub struct Net {
-    names: lookup::Names,
+    names: lookup::Resolver,
 }
 
 /// A byte stream to a server, whatever is underneath.
@@ -81,7 +81,7 @@ impl std::fmt::Display for Endpoint {
 impl Net {
     /// The network as the system resolves it; `resolve` may block and is called on a thread of its own.
     pub fn new(resolve: Resolve) -> Self {
-        Self { names: lookup::Names::new(resolve) }
+        Self { names: lookup::Resolver::new(resolve) }
     }
 
     /// The network as the operating system's resolver knows it.
@@ -244,12 +244,12 @@ fn all_refused(addresses: &[SocketAddr], errors: Vec<Option<io::Error>>) -> Fail
         said.iter().map(|(error, places)| connect_failure(error, &places.join(", "))).collect();
     let words: Vec<_> = failures.iter().map(|failure| failure.message.as_str()).collect();
     let words = one_line(&words.join("; "), MAX_FOREIGN);
-    let gone = failures.iter().all(|failure| failure.gone);
+    let means_down = failures.iter().all(|failure| failure.means_down);
     // Refused by one address says more than silence from another.
     let first =
         failures.iter().find(|failure| failure.class == Class::Connect).or(failures.first());
     let class = first.map_or(Class::Connect, |failure| failure.class);
-    Failure { gone, ..Failure::new(class, words) }
+    Failure { means_down, ..Failure::new(class, words) }
 }
 
 /// The failure of one connect; `place` is shown behind the system's words.
@@ -269,7 +269,7 @@ pub fn connect_failure(error: &io::Error, place: &str) -> Failure {
             Failure::new(Class::Connect, message).hint("this user may not connect to that socket")
         }
         ConnectionRefused | ConnectionReset | HostUnreachable | NetworkUnreachable | NotFound
-        | NotADirectory => Failure::new(Class::Connect, message).gone(),
+        | NotADirectory => Failure::new(Class::Connect, message).means_down(),
         _ => Failure::new(Class::Connect, message),
     }
 }

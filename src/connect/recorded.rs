@@ -15,17 +15,17 @@ use super::Stream;
 /// Enough for the first line of an answer, in bytes.
 const KEPT: usize = 256;
 
-/// A stream with its [`First`] bytes.
-pub struct Recorded {
+/// A stream with its [`FirstBytes`] bytes.
+pub struct RecordingStream {
     inner: Box<dyn Stream>,
-    first: First,
+    first: FirstBytes,
 }
 
 /// The first bytes that a server sent, whoever owns the stream by now.
 #[derive(Clone, Default)]
-pub struct First(Arc<Mutex<Vec<u8>>>);
+pub struct FirstBytes(Arc<Mutex<Vec<u8>>>);
 
-impl First {
+impl FirstBytes {
     /// At most 256 of them.
     pub fn bytes(&self) -> Vec<u8> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -38,15 +38,15 @@ impl First {
     }
 }
 
-impl Recorded {
+impl RecordingStream {
     /// From now on.
-    pub fn new(inner: Box<dyn Stream>) -> (Self, First) {
-        let first = First::default();
+    pub fn new(inner: Box<dyn Stream>) -> (Self, FirstBytes) {
+        let first = FirstBytes::default();
         (Self { inner, first: first.clone() }, first)
     }
 }
 
-impl AsyncRead for Recorded {
+impl AsyncRead for RecordingStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -59,7 +59,7 @@ impl AsyncRead for Recorded {
     }
 }
 
-impl AsyncWrite for Recorded {
+impl AsyncWrite for RecordingStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -22,7 +22,7 @@ fn the_families_take_turns_beginning_with_the_resolvers_first() {
 #[test]
 fn a_limit_of_ours_is_never_the_dependencys_failure() {
     let failure = connect_failure(&io::Error::from_raw_os_error(libc::EMFILE), "127.0.0.1:1");
-    assert_eq!((failure.class, failure.gone), (Class::Local, false));
+    assert_eq!((failure.class, failure.means_down), (Class::Local, false));
     assert_eq!(failure.message, "a limit of this process: too many open files (127.0.0.1:1)");
 }
 
@@ -64,7 +64,7 @@ async fn every_address_is_tried_and_every_refusal_is_told() {
     assert_eq!(connect_any(&[closed, open]).await.unwrap().peer_addr().unwrap(), open);
     let failure = connect_any(&[closed, closed]).await.unwrap_err();
     assert_eq!(failure.message, format!("connection refused ({closed}, {closed})"));
-    assert!(failure.gone);
+    assert!(failure.means_down);
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn a_unix_socket_whose_queue_is_full_is_busy_and_holds_nobody_up() {
             }
             assert!(open.len() < 100_000);
         };
-        assert_eq!((failure.class, failure.gone), (Class::Busy, false));
+        assert_eq!((failure.class, failure.means_down), (Class::Busy, false));
     }
 }
 
@@ -110,12 +110,12 @@ fn only_what_shows_that_nobody_is_there_counts_as_gone() {
         (EACCES, Connect, false),
     ] {
         let failure = connect_failure(&io::Error::from_raw_os_error(code), "x");
-        assert_eq!((failure.class, failure.gone), (class, gone), "{code}");
+        assert_eq!((failure.class, failure.means_down), (class, gone), "{code}");
         let error = || Some(io::Error::from_raw_os_error(code));
         let both = all_refused(&[v4(1), v4(2)], vec![error(), error()]);
-        assert_eq!((both.class, both.gone), (class, gone), "{code}");
+        assert_eq!((both.class, both.means_down), (class, gone), "{code}");
     }
     let mixed = [ETIMEDOUT, ECONNREFUSED].map(|code| Some(io::Error::from_raw_os_error(code)));
     let mixed = all_refused(&[v4(1), v4(2)], mixed.into());
-    assert_eq!((mixed.class, mixed.gone), (Connect, false));
+    assert_eq!((mixed.class, mixed.means_down), (Connect, false));
 }

@@ -23,7 +23,7 @@ use crate::{
     connect::is_local_limit,
     exec,
     os::describe,
-    probe::{Attempt, Attempting, Class, Failure, Probe, Verdict},
+    probe::{Attempt, AttemptFuture, Class, Failure, Probe, Verdict},
     signals,
     spec::{ConfigError, Kind, Spec},
     text::{MAX_FOREIGN, one_line},
@@ -61,7 +61,7 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
             .error("exec: starts no shell, which a NAME=VALUE before the command needs; env NAME=VALUE COMMAND does the same"));
     }
     let words: Vec<OsString> =
-        words.iter().map(|word| spec.rest.part(word).plain().into()).collect();
+        words.iter().map(|word| spec.rest.part(word).expanded().into()).collect();
     if words.iter().any(|word| word.as_bytes().contains(&0)) {
         return Err(spec.error("exec: a NUL cannot be part of a command"));
     }
@@ -75,7 +75,7 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
 }
 
 impl Probe for Exec {
-    fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> Attempting<'a> {
+    fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> AttemptFuture<'a> {
         Box::pin(async {
             attempt.stage("no exit status");
             match self.run().await {
@@ -180,7 +180,7 @@ fn failed(status: ExitStatus, tail: &[u8]) -> Failure {
         Some(last) => format!("{how}: {}", one_line(last, MAX_FOREIGN)),
         None => how,
     };
-    Failure::new(Class::Absent, message).gone()
+    Failure::new(Class::Absent, message).means_down()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::{
-    probe::{Attempt, Attempting, Class, Failure, Probe, Verdict},
+    probe::{Attempt, AttemptFuture, Class, Failure, Probe, Verdict},
     spec::{ConfigError, Key, Kind, Spec},
 };
 
@@ -42,7 +42,7 @@ struct Wanted {
 }
 
 fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
-    let host = spec.rest.plain();
+    let host = spec.rest.expanded();
     let host = host.strip_prefix("//").unwrap_or(&host).trim_end_matches('/');
     if host.is_empty()
         || host.contains(|c: char| c.is_whitespace() || c.is_control() || "/:@?".contains(c))
@@ -67,7 +67,7 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
 }
 
 impl Probe for Dns {
-    fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> Attempting<'a> {
+    fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> AttemptFuture<'a> {
         Box::pin(async {
             attempt.stage(format!("no answer from the resolver for {}", self.host));
             match attempt.net.addresses(&self.host).await {

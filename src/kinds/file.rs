@@ -7,7 +7,7 @@ use regex_lite::Regex;
 use crate::{
     connect::is_local_limit,
     os::describe,
-    probe::{Attempt, Attempting, Class, Failure, Probe, Verdict},
+    probe::{Attempt, AttemptFuture, Class, Failure, Probe, Verdict},
     spec::{ConfigError, Key, Kind, Spec},
     text::pattern,
 };
@@ -41,7 +41,7 @@ pub fn path_of(rest: &str) -> PathBuf {
 }
 
 fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
-    let rest = spec.rest.plain();
+    let rest = spec.rest.expanded();
     if rest.starts_with("//") && !rest.starts_with("///") {
         return Err(spec.error("file: takes a path as written (file:/run/x, file:x), not a host"));
     }
@@ -56,7 +56,7 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
 }
 
 impl Probe for File {
-    fn attempt<'a>(&'a mut self, _: &'a Attempt<'a>) -> Attempting<'a> {
+    fn attempt<'a>(&'a mut self, _: &'a Attempt<'a>) -> AttemptFuture<'a> {
         Box::pin(async {
             let place = self.path.to_string_lossy();
             let matched = match &self.pattern {
@@ -98,7 +98,7 @@ fn classify(error: &io::Error, path: &str) -> Failure {
     let message = format!("{} ({path})", describe(error));
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-            Failure::new(Class::Absent, message).gone()
+            Failure::new(Class::Absent, message).means_down()
         }
         _ if is_local_limit(error) => Failure::new(Class::Local, message),
         _ => Failure::new(Class::Absent, message).hint("this user may not look there"),

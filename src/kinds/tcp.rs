@@ -2,7 +2,7 @@
 
 use crate::{
     connect::Endpoint,
-    probe::{Attempt, Attempting, Probe, Verdict},
+    probe::{Attempt, AttemptFuture, Probe, Verdict},
     spec::{ConfigError, Kind, Spec},
 };
 
@@ -35,7 +35,7 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
 }
 
 impl Probe for Tcp {
-    fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> Attempting<'a> {
+    fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> AttemptFuture<'a> {
         Box::pin(async {
             match attempt.connect(&self.endpoint).await {
                 Ok(_) => Verdict::Ready("accepts connections".to_owned()),

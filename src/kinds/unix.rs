@@ -2,7 +2,7 @@
 
 use crate::{
     connect::Endpoint,
-    probe::{Attempt, Attempting, Probe, Verdict},
+    probe::{Attempt, AttemptFuture, Probe, Verdict},
     spec::{ConfigError, Kind, Spec},
 };
 
@@ -24,7 +24,7 @@ struct Unix {
 const LONGEST: usize = 107;
 
 fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
-    let rest = spec.rest.plain();
+    let rest = spec.rest.expanded();
     if rest.starts_with("//") && !rest.starts_with("///") {
         return Err(
             spec.error("unix: takes a path as written (unix:/run/x.sock, unix:@x), not a host")
@@ -43,7 +43,7 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
 }
 
 impl Probe for Unix {
-    fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> Attempting<'a> {
+    fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> AttemptFuture<'a> {
         Box::pin(async {
             match attempt.connect(&self.endpoint).await {
                 Ok(_) => Verdict::Ready("accepts connections".to_owned()),

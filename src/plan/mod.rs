@@ -181,7 +181,7 @@ fn settings(
 fn checks_more(name: &str, declaration: &Declaration) -> Option<String> {
     let host = declaration.host_named.as_deref()?;
     let kind = kinds::find(host).filter(|kind| kind.name != "tcp" && kind.usage.contains("://"))?;
-    let address = declaration.rest.shown();
+    let address = declaration.rest.display_redacted();
     Some(format!(
         "{name}: waits for the port alone; {host}:{address} checks more ({})",
         kind.summary

@@ -132,7 +132,7 @@ fn the_variable_is_read_where_argv_declares_nothing() {
     let of = |args: &[&str]| {
         let args: Vec<OsString> = args.iter().map(Into::into).collect();
         let declared = declared(&args, &env()).unwrap();
-        declared.into_iter().map(|d| (d.name, d.rest.plain())).collect::<Vec<_>>()
+        declared.into_iter().map(|d| (d.name, d.rest.expanded())).collect::<Vec<_>>()
     };
     let named = |name: &str, rest: &str| (Some(name.to_owned()), rest.to_owned());
     assert_eq!(of(&[]), [(None, "//a:1".to_owned()), named("b", "/x y"), named("c", "/z z")]);

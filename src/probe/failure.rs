@@ -29,7 +29,7 @@ pub struct Failure {
     /// What the attempt cost the other side.
     pub cost: Cost,
     /// The failure shows that nobody is there, which is what `until=down` waits for.
-    pub gone: bool,
+    pub means_down: bool,
 }
 
 impl Failure {
@@ -46,7 +46,7 @@ impl Failure {
             hint: None,
             retry_after: None,
             cost,
-            gone: false,
+            means_down: false,
         }
     }
 
@@ -63,8 +63,8 @@ impl Failure {
     }
 
     /// Marks a failure that shows that nobody is there: refused, unreachable, no such name, file or socket.
-    pub fn gone(mut self) -> Self {
-        self.gone = true;
+    pub fn means_down(mut self) -> Self {
+        self.means_down = true;
         self
     }
 

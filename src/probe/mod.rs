@@ -9,7 +9,7 @@ use std::{future::Future, pin::Pin, time::Duration};
 use tokio::time::Instant;
 
 pub use failure::{Class, Cost, Failure, Verdict};
-pub use servers::ask_each;
+pub use servers::try_servers;
 pub use stage::Stage;
 
 use crate::connect::{Endpoint, Net, Stream};
@@ -30,7 +30,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// The same attempt with an earlier end, for one server of a list.
-    pub fn until(&self, deadline: Instant) -> Self {
+    pub fn with_deadline(&self, deadline: Instant) -> Self {
         Self { deadline: deadline.min(self.deadline), ..*self }
     }
 
@@ -45,7 +45,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// What is left of the attempt.
-    pub fn left(&self) -> Duration {
+    pub fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
@@ -67,12 +67,12 @@ pub fn seconds(duration: Duration) -> String {
 }
 
 /// The future of one attempt. It may be dropped at any await and leaves nothing behind.
-pub type Attempting<'a> = Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>;
+pub type AttemptFuture<'a> = Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>;
 
 /// One dependency as its kind sees it.
 pub trait Probe: Send {
     /// Asks once. Never sleeps, retries or prints. `self` may keep what makes the next attempt cheaper.
-    fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> Attempting<'a>;
+    fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> AttemptFuture<'a>;
 
     /// Whether the target is on this machine, so that asking often costs the network nothing.
     fn is_local(&self) -> bool {

@@ -3,7 +3,7 @@
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    probe::{Attempt, Attempting, Class, Failure, Verdict},
+    probe::{Attempt, AttemptFuture, Class, Failure, Verdict},
     text::{MAX_FOREIGN, one_line},
 };
 
@@ -11,11 +11,11 @@ use crate::{
 ///
 /// Each is bounded, through its whole protocol, by its share of what is left of the attempt. A server that finds our side
 /// wrong ends the attempt; otherwise the failure that came farthest is told, with the words of all.
-pub async fn ask_each<S: Sync>(
+pub async fn try_servers<S: Sync>(
     attempt: &Attempt<'_>,
     servers: &[S],
     first: &mut usize,
-    ask: impl for<'x> Fn(&'x Attempt<'x>, &'x S) -> Attempting<'x> + Send + Sync,
+    ask: impl for<'x> Fn(&'x Attempt<'x>, &'x S) -> AttemptFuture<'x> + Send + Sync,
 ) -> Verdict {
     let start = *first % servers.len().max(1);
     // Moved on before the first await: a cut attempt too makes way for the next server.
@@ -25,8 +25,8 @@ pub async fn ask_each<S: Sync>(
     }
     let mut failures: Vec<Failure> = Vec::new();
     for n in 0..servers.len() {
-        let share = attempt.left() / (servers.len() - n) as u32;
-        let bounded = attempt.until(Instant::now() + share);
+        let share = attempt.remaining() / (servers.len() - n) as u32;
+        let bounded = attempt.with_deadline(Instant::now() + share);
         match timeout_at(bounded.deadline, ask(&bounded, &servers[(start + n) % servers.len()]))
             .await
         {
@@ -46,12 +46,12 @@ fn farthest(failures: Vec<Failure>) -> Failure {
         }
     }
     let words = words.join("; ");
-    let gone = failures.iter().all(|failure| failure.gone);
+    let means_down = failures.iter().all(|failure| failure.means_down);
     let cost = failures.iter().map(|failure| failure.cost).max();
     match failures.into_iter().max_by_key(|failure| failure.class) {
         Some(failure) => Failure {
             message: one_line(&words, MAX_FOREIGN),
-            gone,
+            means_down,
             cost: cost.unwrap_or(failure.cost),
             ..failure
         },

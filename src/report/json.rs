@@ -4,13 +4,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 
-use super::{A_MOMENT, Report, Subject, Verbosity, progress::Progress, write};
+use super::{A_MOMENT, Report, ReportedDependency, Verbosity, progress::Progress, write};
 use crate::{
     probe::Failure,
     signals,
     wait::{
         Listener,
-        event::{End, Event, What},
+        event::{End, Event, EventKind},
         settings::Timeout,
     },
 };
@@ -25,7 +25,7 @@ pub struct Json {
 }
 
 impl Json {
-    pub fn new(subjects: Vec<Subject>, verbosity: Verbosity) -> Self {
+    pub fn new(subjects: Vec<ReportedDependency>, verbosity: Verbosity) -> Self {
         let json = Self { verbosity, dependencies: Progress::of(subjects) };
         if verbosity > Verbosity::Quiet {
             for progress in &json.dependencies {
@@ -46,13 +46,13 @@ impl Listener for Json {
         let progress = &mut self.dependencies[event.dependency];
         progress.note(&event);
         let (least, name) = match &event.what {
-            What::Ready(_) => (Verbosity::Normal, "ready"),
-            What::Confirmed => (Verbosity::Normal, "confirm"),
-            What::Lost(_) => (Verbosity::Normal, "confirm"),
-            What::TimedOut(_) => (Verbosity::Quiet, "timeout"),
-            What::Proceeded(_) => (Verbosity::Quiet, "proceed"),
-            What::Hopeless(_) => (Verbosity::Quiet, "hopeless"),
-            What::NotYet(_) => (Verbosity::Verbose, "attempt"),
+            EventKind::Ready(_) => (Verbosity::Normal, "ready"),
+            EventKind::Confirmed => (Verbosity::Normal, "confirm"),
+            EventKind::Lost(_) => (Verbosity::Normal, "confirm"),
+            EventKind::TimedOut(_) => (Verbosity::Quiet, "timeout"),
+            EventKind::Proceeded(_) => (Verbosity::Quiet, "proceed"),
+            EventKind::Hopeless(_) => (Verbosity::Quiet, "hopeless"),
+            EventKind::NotYet(_) => (Verbosity::Verbose, "attempt"),
         };
         if self.verbosity >= least {
             say(name, Some(&progress.subject.name), fields(&event));
@@ -115,14 +115,14 @@ pub fn fields(event: &Event) -> Vec<(&'static str, Value)> {
         fields
     };
     match &event.what {
-        What::Ready(detail) => fields.push(("message", json!(detail))),
-        What::Confirmed => fields.push(("ready", json!(true))),
-        What::Lost(failure) => {
+        EventKind::Ready(detail) => fields.push(("message", json!(detail))),
+        EventKind::Confirmed => fields.push(("ready", json!(true))),
+        EventKind::Lost(failure) => {
             fields.push(("ready", json!(false)));
             fields.extend(of(failure));
         }
-        What::NotYet(failure) | What::Hopeless(failure) => fields.extend(of(failure)),
-        What::TimedOut(failure) | What::Proceeded(failure) => {
+        EventKind::NotYet(failure) | EventKind::Hopeless(failure) => fields.extend(of(failure)),
+        EventKind::TimedOut(failure) | EventKind::Proceeded(failure) => {
             fields.extend(failure.iter().flat_map(of))
         }
     }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    A_MOMENT, Report, Subject, Verbosity, elapsed_text, last_line,
+    A_MOMENT, Report, ReportedDependency, Verbosity, elapsed_text, last_line,
     plain::{end_lines, settled_line},
     prefixed,
     progress::Progress,
@@ -40,7 +40,7 @@ pub struct Live {
 }
 
 impl Live {
-    pub fn new(subjects: Vec<Subject>) -> Self {
+    pub fn new(subjects: Vec<ReportedDependency>) -> Self {
         let color = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         // The first frame comes with the first tick: what is ready at once needs none.
         Self {
@@ -204,7 +204,7 @@ mod tests {
     use super::*;
     use crate::{
         probe::{Class, Failure},
-        wait::event::What,
+        wait::event::EventKind,
     };
 
     #[test]
@@ -222,13 +222,14 @@ mod tests {
 
     #[test]
     fn each_dependency_that_waits_has_a_line_and_the_rest_is_counted() {
-        let subject = |name: &str, timeout| Subject { name: name.to_owned(), timeout };
+        let subject = |name: &str, timeout| ReportedDependency { name: name.to_owned(), timeout };
         let mut all = Progress::of(vec![
             subject("db", Timeout::After(Duration::from_secs(60))),
             subject("cache", Timeout::Never),
             subject("nats", Timeout::Never),
         ]);
-        let what = What::NotYet(Failure::new(Class::Connect, "connection refused (127.0.0.1:1)"));
+        let what =
+            EventKind::NotYet(Failure::new(Class::Connect, "connection refused (127.0.0.1:1)"));
         all[0].note(&Event { dependency: 0, what, attempts: 1, elapsed: Duration::ZERO });
         let seconds = Duration::from_secs(12);
         assert_eq!(

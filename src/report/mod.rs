@@ -23,7 +23,7 @@ use rustix::{
     io::Errno,
 };
 
-pub use notify::Notifying;
+pub use notify::SystemdNotify;
 
 use crate::{
     probe::Failure,
@@ -113,14 +113,14 @@ impl Format {
 
 /// What a report is about: one dependency.
 #[derive(Clone, Debug)]
-pub struct Subject {
+pub struct ReportedDependency {
     /// What messages call it.
     pub name: String,
     /// How long it may take.
     pub timeout: Timeout,
 }
 
-impl Subject {
+impl ReportedDependency {
     /// The subject of these settings.
     pub fn new(name: &str, settings: &Settings) -> Self {
         Self { name: name.to_owned(), timeout: settings.timeout }
@@ -142,7 +142,11 @@ pub trait Report: Listener {
 }
 
 /// The report for a wait.
-pub fn report(format: Format, subjects: Vec<Subject>, verbosity: Verbosity) -> Box<dyn Report> {
+pub fn report(
+    format: Format,
+    subjects: Vec<ReportedDependency>,
+    verbosity: Verbosity,
+) -> Box<dyn Report> {
     match format.settled() {
         Format::Json => Box::new(json::Json::new(subjects, verbosity)),
         // Every attempt is a log, and a log does not move.
@@ -152,7 +156,7 @@ pub fn report(format: Format, subjects: Vec<Subject>, verbosity: Verbosity) -> B
 }
 
 /// The report for `--once`: on stdout, for people or, in JSON, for scripts.
-pub fn once(format: Format, subjects: Vec<Subject>) -> Box<dyn Report> {
+pub fn once(format: Format, subjects: Vec<ReportedDependency>) -> Box<dyn Report> {
     Box::new(once::Once::new(subjects, format == Format::Json))
 }
 

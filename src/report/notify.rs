@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Report, Subject, progress::Progress};
+use super::{Report, ReportedDependency, progress::Progress};
 use crate::{
     text::one_line,
     wait::{
@@ -31,7 +31,7 @@ const PUSH_EVERY: Duration = Duration::from_secs(5);
 const STATUS: usize = 200;
 
 /// A report that also tells systemd.
-pub struct Notifying {
+pub struct SystemdNotify {
     inner: Box<dyn Report>,
     socket: UnixDatagram,
     address: SocketAddr,
@@ -40,12 +40,12 @@ pub struct Notifying {
     pushed: Option<Instant>,
 }
 
-impl Notifying {
+impl SystemdNotify {
     /// Wraps `inner` where `socket`, the value of NOTIFY_SOCKET, names one that can be sent to.
     pub fn wrap(
         inner: Box<dyn Report>,
         socket: Option<OsString>,
-        subjects: Vec<Subject>,
+        subjects: Vec<ReportedDependency>,
     ) -> Box<dyn Report> {
         let opened = socket.as_ref().and_then(|path| {
             let address = match path.as_bytes() {
@@ -96,7 +96,7 @@ impl Notifying {
     }
 }
 
-impl Listener for Notifying {
+impl Listener for SystemdNotify {
     fn event(&mut self, event: Event) {
         self.dependencies[event.dependency].note(&event);
         self.inner.event(event);
@@ -109,7 +109,7 @@ impl Listener for Notifying {
     }
 }
 
-impl Report for Notifying {
+impl Report for SystemdNotify {
     fn end(&mut self, end: End) {
         self.inner.end(end);
     }

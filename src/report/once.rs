@@ -2,12 +2,12 @@
 
 use std::io::Write;
 
-use super::{Report, Subject, json, progress::Progress};
+use super::{Report, ReportedDependency, json, progress::Progress};
 use crate::{
     signals,
     wait::{
         Listener,
-        event::{End, Event, What},
+        event::{End, Event, EventKind},
     },
 };
 
@@ -18,7 +18,7 @@ pub struct Once {
 }
 
 impl Once {
-    pub fn new(subjects: Vec<Subject>, json: bool) -> Self {
+    pub fn new(subjects: Vec<ReportedDependency>, json: bool) -> Self {
         Self {
             json,
             dependencies: Progress::of(subjects)
@@ -75,8 +75,8 @@ impl Once {
             };
             let trip = format!("{:.1} ms", event.elapsed.as_secs_f64() * 1000.0);
             let (state, what) = match &event.what {
-                What::Ready(detail) => ("ready", detail.clone()),
-                What::TimedOut(Some(failure)) | What::Hopeless(failure) => {
+                EventKind::Ready(detail) => ("ready", detail.clone()),
+                EventKind::TimedOut(Some(failure)) | EventKind::Hopeless(failure) => {
                     let hint = failure
                         .hint
                         .as_ref()
@@ -94,8 +94,8 @@ impl Once {
 
 fn state(event: &Event) -> &'static str {
     match event.what {
-        What::Ready(_) => "ready",
-        What::Hopeless(_) => "hopeless",
+        EventKind::Ready(_) => "ready",
+        EventKind::Hopeless(_) => "hopeless",
         _ => "timeout",
     }
 }

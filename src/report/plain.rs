@@ -3,14 +3,14 @@
 use std::time::Instant;
 
 use super::{
-    Report, Subject, Verbosity, described, described_last, elapsed_text, last_line, line,
-    progress::Progress,
+    Report, ReportedDependency, Verbosity, described, described_last, elapsed_text, last_line,
+    line, progress::Progress,
 };
 use crate::{
     signals,
     wait::{
         Listener,
-        event::{End, Event, What},
+        event::{End, Event, EventKind},
     },
 };
 
@@ -21,7 +21,7 @@ pub struct Plain {
 }
 
 impl Plain {
-    pub fn new(subjects: Vec<Subject>, verbosity: Verbosity) -> Self {
+    pub fn new(subjects: Vec<ReportedDependency>, verbosity: Verbosity) -> Self {
         Self { verbosity, dependencies: Progress::of(subjects) }
     }
 }
@@ -85,26 +85,26 @@ fn say(progress: &mut Progress, now: Instant) {
 /// What is said of an event that settles a dependency, and how much must be wanted for it to be said.
 pub fn settled_line(event: &Event) -> Option<(Verbosity, String)> {
     match &event.what {
-        What::NotYet(_) | What::Lost(_) => None,
-        What::Ready(detail) => {
+        EventKind::NotYet(_) | EventKind::Lost(_) => None,
+        EventKind::Ready(detail) => {
             let elapsed = elapsed_text(event.elapsed);
             Some((
                 Verbosity::Normal,
                 format!("ready: {detail} [attempts={} elapsed={elapsed}]", event.attempts),
             ))
         }
-        What::Confirmed => {
+        EventKind::Confirmed => {
             Some((Verbosity::Verbose, format!("still ready [attempts={}]", event.attempts)))
         }
-        What::TimedOut(failure) => Some((
+        EventKind::TimedOut(failure) => Some((
             Verbosity::Quiet,
             format!("timed out: {}", described_last(failure.as_ref(), event)),
         )),
-        What::Proceeded(failure) => {
+        EventKind::Proceeded(failure) => {
             let last = described_last(failure.as_ref(), event);
             Some((Verbosity::Quiet, format!("going on without it: timed out: {last}")))
         }
-        What::Hopeless(failure) => Some((
+        EventKind::Hopeless(failure) => Some((
             Verbosity::Quiet,
             format!("cannot become ready: {}", described(failure, "attempts", event)),
         )),

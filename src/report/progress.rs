@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::Subject;
+use super::ReportedDependency;
 use crate::{
     probe::{Class, Failure},
-    wait::event::{Event, What},
+    wait::event::{Event, EventKind},
 };
 
 /// At most one line per dependency in this time, where only the class changes.
@@ -15,7 +15,7 @@ const STILL_WAITING_EVERY: Duration = Duration::from_secs(10);
 
 /// How far one dependency's wait has come, for whoever shows it.
 pub struct Progress {
-    pub subject: Subject,
+    pub subject: ReportedDependency,
     /// Ready, proceeded past, or what ended the wait.
     pub settled: bool,
     /// The newest failure, and the event that told of it.
@@ -25,7 +25,7 @@ pub struct Progress {
 
 impl Progress {
     /// One for each dependency, in the plan's order.
-    pub fn of(subjects: Vec<Subject>) -> Vec<Self> {
+    pub fn of(subjects: Vec<ReportedDependency>) -> Vec<Self> {
         subjects
             .into_iter()
             .map(|subject| Self { subject, settled: false, last: None, said: None })
@@ -35,15 +35,15 @@ impl Progress {
     /// Takes an event in.
     pub fn note(&mut self, event: &Event) {
         match &event.what {
-            What::NotYet(failure) | What::Lost(failure) => {
+            EventKind::NotYet(failure) | EventKind::Lost(failure) => {
                 self.settled = false;
                 self.last = Some((failure.clone(), event.clone()));
             }
-            What::Ready(_)
-            | What::Confirmed
-            | What::TimedOut(_)
-            | What::Proceeded(_)
-            | What::Hopeless(_) => self.settled = true,
+            EventKind::Ready(_)
+            | EventKind::Confirmed
+            | EventKind::TimedOut(_)
+            | EventKind::Proceeded(_)
+            | EventKind::Hopeless(_) => self.settled = true,
         }
     }
 
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn a_line_is_due_at_first_then_on_a_change_then_now_and_then() {
-        let subject = Subject { name: "db".to_owned(), timeout: Timeout::Never };
+        let subject = ReportedDependency { name: "db".to_owned(), timeout: Timeout::Never };
         let mut progress = Progress::of(vec![subject]).remove(0);
         let start = Instant::now();
         let mut seen = Vec::new();
@@ -84,7 +84,7 @@ mod tests {
             (11_900, Class::Connect),
             (12_000, Class::Connect),
         ] {
-            let what = What::NotYet(Failure::new(class, "x"));
+            let what = EventKind::NotYet(Failure::new(class, "x"));
             progress.note(&Event { dependency: 0, what, attempts: 1, elapsed: Duration::ZERO });
             let now = start + Duration::from_millis(at);
             if progress.is_due(now) {

@@ -58,9 +58,9 @@ impl Declaration {
     pub fn from_url(name: Option<String>, url: &Text, keys: Vec<KeyValue>) -> Result<Self, String> {
         // The application's own connection string is read as it stands, and is called by its variable.
         let (default_name, url) = match (url.as_value(), migrations_of(url)) {
-            (Some(value), _) => (Some(url.shown()), Text::literal(value)),
+            (Some(value), _) => (Some(url.display_redacted()), Text::literal(value)),
             (None, Some(value)) => {
-                (Some(url.shown()), Text::literal(&format!("{MIGRATIONS}{value}")))
+                (Some(url.display_redacted()), Text::literal(&format!("{MIGRATIONS}{value}")))
             }
             (None, None) => (None, url.clone()),
         };
@@ -76,7 +76,7 @@ impl Declaration {
         let mut host_named = None;
         let (scheme, rest) = match url.split_once(':') {
             _ if is_host_port(url.raw()) => {
-                host_named = url.split_once(':').map(|(host, _)| host.shown());
+                host_named = url.split_once(':').map(|(host, _)| host.display_redacted());
                 ("tcp".to_owned(), url.part(&format!("//{}", url.raw())))
             }
             _ if is_bare_ipv6(url.raw()) => {
@@ -93,7 +93,7 @@ impl Declaration {
         // `postgres:${DSN}`: a connection string that is no URL, or a URL of the same scheme, whole in a variable.
         let (default_name, scheme, rest) = match rest.as_value() {
             Some(value) => {
-                let name = default_name.or_else(|| Some(url.shown()));
+                let name = default_name.or_else(|| Some(url.display_redacted()));
                 let inner = value.split_once("://").filter(|(inner, _)| is_scheme(inner));
                 match inner {
                     Some((inner, _)) => {
@@ -185,7 +185,7 @@ fn read_key(key: &Text) -> Result<KeyValue, String> {
         );
     }
     let name = name.raw().to_owned();
-    let decoded = |text: Text| text.decoded().map_err(|what| format!("{name}: {what}"));
+    let decoded = |text: Text| text.percent_decoded().map_err(|what| format!("{name}: {what}"));
     let items = value.split('+').map(decoded).collect::<Result<_, _>>()?;
     Ok(KeyValue { value: decoded(value)?, items, name, at: None })
 }
@@ -203,19 +203,27 @@ fn default_name_of(scheme: &str, rest: &Text) -> String {
     let shown = match rest.strip_prefix("//") {
         Some(rest) if is_hierarchical(scheme) => {
             let (authority, path) = split_authority(&rest);
-            let path =
-                path.raw().split('?').next().map(|raw| path.part(raw).shown()).unwrap_or_default();
+            let path = path
+                .raw()
+                .split('?')
+                .next()
+                .map(|raw| path.part(raw).display_redacted())
+                .unwrap_or_default();
             let servers = servers_of(scheme, &authority);
-            let servers: Vec<_> =
-                servers.split(',').map(|server| without_userinfo(&server).shown()).collect();
+            let servers: Vec<_> = servers
+                .split(',')
+                .map(|server| without_userinfo(&server).display_redacted())
+                .collect();
             format!("//{}{}", servers.join(","), if path == "/" { "" } else { &path })
         }
         _ if scheme == "exec" => match rest.split(' ').find(|word| !word.is_empty()) {
             // `PGPASSWORD=x psql` is a mistake, and about to be said.
-            Some(word) => word.split('=').next().map(|word| word.shown()).unwrap_or_default(),
+            Some(word) => {
+                word.split('=').next().map(|word| word.display_redacted()).unwrap_or_default()
+            }
             None => String::new(),
         },
-        _ if !is_hierarchical(scheme) => rest.shown(),
+        _ if !is_hierarchical(scheme) => rest.display_redacted(),
         // A connection string of key=value pairs: where its password stands is known to its kind alone.
         _ => return scheme.to_owned(),
     };

@@ -126,7 +126,7 @@ impl Text {
     }
 
     /// Literal parts as they stand, expansions in place.
-    pub fn plain(&self) -> String {
+    pub fn expanded(&self) -> String {
         self.raw.chars().fold(String::new(), |mut out, c| {
             match self.value(c) {
                 Some(value) => out.push_str(&value.text),
@@ -137,7 +137,7 @@ impl Text {
     }
 
     /// For people: literal parts as they stand, expansions as they were written.
-    pub fn shown(&self) -> String {
+    pub fn display_redacted(&self) -> String {
         self.raw.chars().fold(String::new(), |mut out, c| {
             match self.value(c) {
                 Some(value) => out.push_str(&value.source),
@@ -148,7 +148,7 @@ impl Text {
     }
 
     /// Literal parts percent-decoded (RFC 3986, section 2.1), expansions in place and not decoded.
-    pub fn decoded(&self) -> Result<String, String> {
+    pub fn percent_decoded(&self) -> Result<String, String> {
         const WRONG: &str = "is not valid percent-encoding (a literal % is written %25)";
         let mut out = Vec::with_capacity(self.raw.len());
         let mut chars = self.raw.chars();
@@ -274,9 +274,9 @@ mod tests {
         let text = expand("user%40:${PW}@host").unwrap();
         assert_eq!(text.raw().matches(['#', '/', '%', '@', ',']).count(), 2);
         let (info, host) = text.rsplit_once('@').unwrap();
-        assert_eq!(info.decoded().unwrap(), "user@:p#a/s%s@w:o,rd${X}");
-        assert_eq!(host.plain(), "host");
-        assert_eq!(text.shown(), "user%40:${PW}@host");
+        assert_eq!(info.percent_decoded().unwrap(), "user@:p#a/s%s@w:o,rd${X}");
+        assert_eq!(host.expanded(), "host");
+        assert_eq!(text.display_redacted(), "user%40:${PW}@host");
     }
 
     #[test]
@@ -292,7 +292,7 @@ mod tests {
             ("${URL}?x", "postgres://a?x"),
             ("\u{100000}a${URL}", "\u{100000}apostgres://a"),
         ] {
-            assert_eq!(expand(text).map(|t| t.plain()), Ok(want.to_owned()), "{text}");
+            assert_eq!(expand(text).map(|t| t.expanded()), Ok(want.to_owned()), "{text}");
         }
     }
 
@@ -322,8 +322,8 @@ mod tests {
     #[test]
     fn bad_percent_encoding_is_refused() {
         for text in ["%", "%2", "%zz", "%ff"] {
-            assert!(Text::literal(text).decoded().is_err(), "{text}");
+            assert!(Text::literal(text).percent_decoded().is_err(), "{text}");
         }
-        assert_eq!(Text::literal("%C3%A9").decoded().unwrap(), "é");
+        assert_eq!(Text::literal("%C3%A9").percent_decoded().unwrap(), "é");
     }
 }

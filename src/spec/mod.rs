@@ -147,7 +147,7 @@ impl Spec {
             None => (userinfo.clone(), None),
         };
         let decoded = |what: &str, text: Text| {
-            text.decoded().map_err(|e| self.error(format_args!("the {what} {e}")))
+            text.percent_decoded().map_err(|e| self.error(format_args!("the {what} {e}")))
         };
         let password = password.map(|text| decoded("password", text)).transpose()?;
         Ok((decoded("user", user)?, password.map(|password| self.secret(password))))

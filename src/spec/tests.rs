@@ -26,7 +26,7 @@ fn parse(text: &str) -> Result<Declaration, String> {
 fn seen(text: &str) -> (String, String, String, Vec<(String, String)>) {
     let d = parse(text).unwrap_or_else(|e| panic!("{text}: {e}"));
     let keys = d.keys.into_iter().map(|k| (k.name, k.value)).collect();
-    (d.name.unwrap_or(d.default_name), d.scheme, d.rest.shown(), keys)
+    (d.name.unwrap_or(d.default_name), d.scheme, d.rest.display_redacted(), keys)
 }
 
 #[test]

@@ -100,13 +100,13 @@ pub(super) fn read_server(text: &Text) -> Result<Server, String> {
         },
     };
     let port = match port.filter(|port| !port.is_empty()) {
-        Some(port) => match port.plain().parse::<u16>() {
+        Some(port) => match port.expanded().parse::<u16>() {
             Ok(port) if port > 0 => Some(port),
             _ => return Err(format!("the port is not a number from 1 to 65535 {ENCODE}")),
         },
         None => None,
     };
-    let host = host.decoded().map_err(|e| format!("the host {e}"))?;
+    let host = host.percent_decoded().map_err(|e| format!("the host {e}"))?;
     // The directory of a Unix socket, or an abstract one, percent-encoded as libpq has it.
     let is_path = host.starts_with(['/', '@']);
     let is_v6 =

@@ -20,7 +20,7 @@ use rustls::{
 use tokio_rustls::TlsConnector;
 
 use crate::{
-    connect::{Endpoint, Recorded, Stream},
+    connect::{Endpoint, RecordingStream, Stream},
     probe::{Attempt, Class, Failure},
     spec::{ConfigError, Key, Spec},
 };
@@ -147,7 +147,7 @@ impl Tls {
         };
         let config = self.config.get_or_init(|| self.config()).clone()?;
         attempt.stage(format!("connected to {host}, but no end of the TLS handshake"));
-        let (stream, first) = Recorded::new(stream);
+        let (stream, first) = RecordingStream::new(stream);
         match TlsConnector::from(config).connect(name, stream).await {
             Ok(stream) => Ok(Box::new(stream)),
             Err(error) => Err(failure::handshake(&error, &first.bytes(), &self.told(host))),
@@ -192,7 +192,7 @@ impl std::fmt::Debug for Tls {
 ///
 /// Under TLS 1.3 the server looks at our certificate after the handshake has ended for us: its refusal is an alert
 /// that comes with the first read.
-pub fn late_failure(error: &io::Error, endpoint: &Endpoint) -> Failure {
+pub fn tls_stream_failure(error: &io::Error, endpoint: &Endpoint) -> Failure {
     failure::late(error, endpoint)
 }
 

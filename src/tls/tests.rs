@@ -93,7 +93,7 @@ async fn greet(tls: &Tls, host: &str, server: ServerConfig) -> Result<(), Failur
     let endpoint = Endpoint::Tcp(host.to_owned(), 1);
     let result = async {
         let mut stream = tls.connect(&attempt, host, Box::new(ours)).await?;
-        stream.read_u8().await.map(drop).map_err(|e| late_failure(&e, &endpoint))
+        stream.read_u8().await.map(drop).map_err(|e| tls_stream_failure(&e, &endpoint))
     };
     let result = result.await;
     serve.await.unwrap();

@@ -22,8 +22,8 @@ use crate::{
     secret::{Secret, hide, hide_in_own},
     text::{MAX_FOREIGN, one_line},
     wait::{
-        event::{End, Event, What},
-        policy::{self, Judgement, Pace},
+        event::{End, Event, EventKind},
+        policy::{self, NextStep, Pace},
         settings::{OnTimeout, Settings, Timeout},
     },
 };
@@ -46,7 +46,7 @@ pub struct Dependency {
 }
 
 /// What the engine is handed from outside.
-pub struct World {
+pub struct WaitContext {
     /// The network.
     pub net: Net,
     /// Attempts that may be open at once.
@@ -81,7 +81,7 @@ struct Shared {
 /// Waits until every dependency is ready or was proceeded past, or until the first reason not to.
 pub async fn wait(
     dependencies: Vec<Dependency>,
-    world: World,
+    world: WaitContext,
     stop: impl Future<Output = i32>,
     listener: &mut (impl Listener + ?Sized),
 ) -> End {
@@ -295,27 +295,27 @@ impl Waiter {
             let judgement = policy::judge(verdict, &settings);
             let now = self.began.elapsed();
             let pause = match judgement {
-                Judgement::Ready(detail) => {
+                NextStep::Ready(detail) => {
                     successes += 1;
                     self.pace.succeeded();
                     if successes >= settings.successes || settings.timeout == Timeout::Once {
-                        self.tell(shared, What::Ready(detail));
+                        self.tell(shared, EventKind::Ready(detail));
                         return (self, Outcome::Ready);
                     }
                     settings.max_interval
                 }
-                Judgement::Hopeless(failure) => {
-                    self.tell(shared, What::Hopeless(failure));
+                NextStep::Hopeless(failure) => {
+                    self.tell(shared, EventKind::Hopeless(failure));
                     return (self, Outcome::Hopeless);
                 }
-                Judgement::Again(failure) => {
+                NextStep::Again(failure) => {
                     successes = 0;
                     let pause = self.pace.pause(&failure, took, now, (shared.random)());
                     self.last = Some(failure.clone());
                     if settings.timeout == Timeout::Once {
                         return self.timed_out(shared);
                     }
-                    self.tell(shared, What::NotYet(failure));
+                    self.tell(shared, EventKind::NotYet(failure));
                     pause
                 }
             };
@@ -341,20 +341,20 @@ impl Waiter {
             return (self, Outcome::Ready);
         }
         match policy::judge(verdict, &settings) {
-            Judgement::Ready(_) => {
-                self.tell(shared, What::Confirmed);
+            NextStep::Ready(_) => {
+                self.tell(shared, EventKind::Confirmed);
                 (self, Outcome::Ready)
             }
-            Judgement::Hopeless(failure) => {
-                self.tell(shared, What::Hopeless(failure));
+            NextStep::Hopeless(failure) => {
+                self.tell(shared, EventKind::Hopeless(failure));
                 (self, Outcome::Hopeless)
             }
-            Judgement::Again(failure) => {
+            NextStep::Again(failure) => {
                 self.pace = Pace::new(&settings, self.dependency.probe.is_local());
                 let pause =
                     self.pace.pause(&failure, took, self.began.elapsed(), (shared.random)());
                 self.last = Some(failure.clone());
-                self.tell(shared, What::Lost(failure));
+                self.tell(shared, EventKind::Lost(failure));
                 (self, Outcome::Lost(pause))
             }
         }
@@ -365,8 +365,8 @@ impl Waiter {
         self.tell(
             shared,
             match self.dependency.settings.on_timeout {
-                OnTimeout::Fail => What::TimedOut(last),
-                OnTimeout::Proceed => What::Proceeded(last),
+                OnTimeout::Fail => EventKind::TimedOut(last),
+                OnTimeout::Proceed => EventKind::Proceeded(last),
             },
         );
         (self, Outcome::TimedOut)
@@ -401,7 +401,7 @@ impl Waiter {
         Some((without_secrets(verdict, &self.dependency.secrets), begins.elapsed()))
     }
 
-    fn tell(&self, shared: &Shared, what: What) {
+    fn tell(&self, shared: &Shared, what: EventKind) {
         let event = Event {
             dependency: self.place,
             what,

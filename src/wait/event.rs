@@ -10,7 +10,7 @@ pub struct Event {
     /// Its place in the plan.
     pub dependency: usize,
     /// What happened.
-    pub what: What,
+    pub what: EventKind,
     /// Attempts so far.
     pub attempts: u32,
     /// Since its own clock started.
@@ -19,7 +19,7 @@ pub struct Event {
 
 /// What can happen to a dependency.
 #[derive(Clone, Debug)]
-pub enum What {
+pub enum EventKind {
     /// An attempt found it not ready; it will be asked again.
     NotYet(Failure),
     /// It is ready; the text says what answered.

@@ -5,4 +5,4 @@ pub mod event;
 pub mod policy;
 pub mod settings;
 
-pub use engine::{Dependency, Listener, World, wait};
+pub use engine::{Dependency, Listener, WaitContext, wait};

@@ -20,7 +20,7 @@ const LAST_ATTEMPT: Duration = Duration::from_millis(20);
 
 /// What a verdict means for the wait.
 #[derive(Debug)]
-pub enum Judgement {
+pub enum NextStep {
     /// What was wanted is so; the text says what answered.
     Ready(String),
     /// Ask again.
@@ -30,26 +30,26 @@ pub enum Judgement {
 }
 
 /// Judges by `until` and `fail-fast`.
-pub fn judge(verdict: Verdict, settings: &Settings) -> Judgement {
+pub fn judge(verdict: Verdict, settings: &Settings) -> NextStep {
     let verdict = match settings.until {
         Until::Ready => verdict,
         Until::Down => match verdict {
             Verdict::Ready(detail) => {
                 Verdict::NotYet(Failure::new(Class::Absent, format!("still there: {detail}")))
             }
-            Verdict::NotYet(failure) if failure.gone => {
+            Verdict::NotYet(failure) if failure.means_down => {
                 Verdict::Ready(format!("gone: {}", failure.message))
             }
             other => other,
         },
     };
     match verdict {
-        Verdict::Ready(detail) => Judgement::Ready(detail),
-        Verdict::Hopeless(failure) => Judgement::Hopeless(failure),
+        Verdict::Ready(detail) => NextStep::Ready(detail),
+        Verdict::Hopeless(failure) => NextStep::Hopeless(failure),
         Verdict::NotYet(failure) if settings.fail_fast.contains(&failure.class) => {
-            Judgement::Hopeless(failure)
+            NextStep::Hopeless(failure)
         }
-        Verdict::NotYet(failure) => Judgement::Again(failure),
+        Verdict::NotYet(failure) => NextStep::Again(failure),
     }
 }
 

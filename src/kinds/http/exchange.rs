@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::{answer::Answer, failure};
 use crate::{
-    connect::{Endpoint, Recorded, Stream},
+    connect::{Endpoint, RecordingStream, Stream},
     probe::{Attempt, Failure},
 };
 
@@ -31,7 +31,7 @@ pub(super) async fn exchange(
     needs_body: impl Fn(StatusCode) -> bool,
 ) -> Result<Answer, Failure> {
     attempt.stage(format!("connected to {endpoint}, but no response"));
-    let (stream, first) = Recorded::new(stream);
+    let (stream, first) = RecordingStream::new(stream);
     let fail = |error: hyper::Error| failure::of_exchange(&error, &first.bytes(), endpoint);
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(fail)?;
     let mut connection = pin!(connection);
@@ -54,15 +54,17 @@ pub(super) async fn exchange(
         false => {
             let mut said = Vec::new();
             let reading = beside(connection.as_mut(), read_into(&mut said, &mut body, MAX_LINE));
-            let cut =
-                !matches!(timeout(COURTESY.min(attempt.left() / 4), reading).await, Ok(Ok(false)));
+            let cut = !matches!(
+                timeout(COURTESY.min(attempt.remaining() / 4), reading).await,
+                Ok(Ok(false))
+            );
             Answer { status, headers, body: said, cut }
         }
     };
     if !answer.cut {
         // The connection was asked to close: what is left to do is to say so, TLS included.
         drop(sender);
-        let _ = timeout(COURTESY.min(attempt.left() / 4), connection).await;
+        let _ = timeout(COURTESY.min(attempt.remaining() / 4), connection).await;
     }
     Ok(answer)
 }

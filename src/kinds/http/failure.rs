@@ -9,7 +9,7 @@ use crate::{
     connect::Endpoint,
     probe::{Class, Failure},
     text::{one_line, quoted},
-    tls::late_failure,
+    tls::tls_stream_failure,
 };
 
 /// How much of a body's first line is shown.
@@ -125,7 +125,7 @@ pub(super) fn of_exchange(error: &hyper::Error, first: &[u8], endpoint: &Endpoin
     let io = std::iter::successors(error.source(), |error| (*error).source())
         .find_map(|error| error.downcast_ref::<io::Error>());
     match io {
-        Some(io) if io.kind() != io::ErrorKind::UnexpectedEof => late_failure(io, endpoint),
+        Some(io) if io.kind() != io::ErrorKind::UnexpectedEof => tls_stream_failure(io, endpoint),
         _ if error.is_parse() => {
             Failure::new(Class::Protocol, format!("not HTTP/1: {error} ({endpoint})"))
         }

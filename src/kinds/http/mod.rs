@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::{
     connect::{Endpoint, Stream},
-    probe::{Attempt, Attempting, Class, Failure, Probe, Verdict},
+    probe::{Attempt, AttemptFuture, Class, Failure, Probe, Verdict},
     spec::{ConfigError, Key, Kind, Spec},
     tls::{KEYS as TLS_KEYS, Tls, TlsFiles, Verify, said_in_clear},
 };
@@ -116,7 +116,7 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
 }
 
 impl Probe for Http {
-    fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> Attempting<'a> {
+    fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> AttemptFuture<'a> {
         Box::pin(async { self.ask(attempt).await.map_or_else(Verdict::from, Verdict::Ready) })
     }
 

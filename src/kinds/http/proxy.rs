@@ -140,7 +140,7 @@ impl Proxy {
         if url.scheme() != "http" {
             return Err("is not the URL of an http:// proxy; others are not supported".to_owned());
         }
-        let decoded = |text: &str| Text::literal(text).decoded().map_err(|_| wrong());
+        let decoded = |text: &str| Text::literal(text).percent_decoded().map_err(|_| wrong());
         let authorization = match (url.username(), url.password()) {
             ("", None) => None,
             (user, password) => {

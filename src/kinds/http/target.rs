@@ -110,7 +110,7 @@ fn remember_tokens(spec: &Spec, query: &str) {
         let name = name.to_ascii_lowercase();
         if value.len() >= MAYBE_A_TOKEN || SECRETS.iter().any(|word| name.contains(word)) {
             spec.secret(value);
-            if let Ok(decoded) = Text::literal(value).decoded() {
+            if let Ok(decoded) = Text::literal(value).percent_decoded() {
                 spec.secret(decoded);
             }
         }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     kinds::postgres::{Error, Phase, Question, Session},
-    probe::{Attempt, Attempting, Class, Cost, Failure, Verdict},
+    probe::{Attempt, AttemptFuture, Class, Cost, Failure, Verdict},
     text::{MAX_FOREIGN, one_line},
 };
 
@@ -61,7 +61,7 @@ struct Looking<'a> {
 }
 
 impl Question for Look {
-    fn ask<'a>(&'a self, attempt: &'a Attempt<'a>, session: &'a mut Session) -> Attempting<'a> {
+    fn ask<'a>(&'a self, attempt: &'a Attempt<'a>, session: &'a mut Session) -> AttemptFuture<'a> {
         Box::pin(async move {
             match self.look(attempt, session).await {
                 // Names and keys are the other side's words.

@@ -39,7 +39,7 @@ use self::{
 };
 use super::postgres::{LOGIN_KEYS, Target};
 use crate::{
-    probe::{Attempt, Attempting, Probe},
+    probe::{Attempt, AttemptFuture, Probe},
     spec::{ConfigError, Key, Kind, Spec},
     text::nearest,
     tls,
@@ -97,7 +97,7 @@ struct Migrations {
 }
 
 impl Probe for Migrations {
-    fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> Attempting<'a> {
+    fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> AttemptFuture<'a> {
         Box::pin(self.target.ask(attempt, &self.look))
     }
 

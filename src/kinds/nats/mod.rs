@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use crate::{
     connect::{Endpoint, Stream},
-    probe::{Attempt, Attempting, Class, Failure, Probe, Verdict, ask_each},
+    probe::{Attempt, AttemptFuture, Class, Failure, Probe, Verdict, try_servers},
     spec::{ConfigError, Key, Kind, Spec},
     tls::{KEYS as TLS_KEYS, Tls, said_in_clear},
 };
@@ -118,9 +118,9 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
 }
 
 impl Probe for Nats {
-    fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> Attempting<'a> {
+    fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> AttemptFuture<'a> {
         Box::pin(async {
-            ask_each(attempt, &self.servers, &mut self.first, |attempt, server| {
+            try_servers(attempt, &self.servers, &mut self.first, |attempt, server| {
                 Box::pin(async move {
                     server.ask(attempt).await.map_or_else(Verdict::from, Verdict::Ready)
                 })
@@ -172,7 +172,8 @@ impl Server {
         attempt.stage(format!("connected to {}, but no NATS INFO", self.endpoint));
         let info = match self.shared.must_tls {
             false => wire.first_info().await?,
-            true => match timeout(INFO_SHARE.min(attempt.left() / 4), wire.first_info()).await {
+            true => match timeout(INFO_SHARE.min(attempt.remaining() / 4), wire.first_info()).await
+            {
                 Ok(info) => info?,
                 Err(_) => {
                     drop(wire);

@@ -6,7 +6,7 @@ use super::{failure, info::Info};
 use crate::{
     connect::{Endpoint, Stream},
     probe::{Class, Failure},
-    tls::late_failure,
+    tls::tls_stream_failure,
 };
 
 /// The longest line or message that is read, in bytes.
@@ -87,7 +87,7 @@ impl<'a> Wire<'a> {
             match self.next().await {
                 Ok(_) => {}
                 Err(failure) if failure.class == Class::Connect => {
-                    return Err(late_failure(&error, self.endpoint));
+                    return Err(tls_stream_failure(&error, self.endpoint));
                 }
                 Err(failure) => return Err(failure),
             }
@@ -168,9 +168,11 @@ impl<'a> Wire<'a> {
     async fn more(&mut self) -> Result<(), Failure> {
         self.buffer.reserve(8 * 1024);
         match self.stream.read_buf(&mut self.buffer).await {
-            Ok(0) => Err(late_failure(&std::io::ErrorKind::UnexpectedEof.into(), self.endpoint)),
+            Ok(0) => {
+                Err(tls_stream_failure(&std::io::ErrorKind::UnexpectedEof.into(), self.endpoint))
+            }
             Ok(_) => Ok(()),
-            Err(error) => Err(late_failure(&error, self.endpoint)),
+            Err(error) => Err(tls_stream_failure(&error, self.endpoint)),
         }
     }
 

@@ -10,12 +10,12 @@ use super::{
     session::{Error, Session},
     target::{Server, Target, Wanted},
 };
-use crate::probe::{Attempt, Attempting, Class, Failure, Verdict, ask_each};
+use crate::probe::{Attempt, AttemptFuture, Class, Failure, Verdict, try_servers};
 
 /// What is to be known of a server once a session is open.
 pub trait Question: Send + Sync {
     /// Asks it. The session is closed afterwards, whatever the answer; a transaction left open is rolled back.
-    fn ask<'a>(&'a self, attempt: &'a Attempt<'a>, session: &'a mut Session) -> Attempting<'a>;
+    fn ask<'a>(&'a self, attempt: &'a Attempt<'a>, session: &'a mut Session) -> AttemptFuture<'a>;
 }
 
 impl Target {
@@ -29,7 +29,7 @@ impl Target {
         let (target, held) = (&*self, Mutex::new(None));
         let asking = |server| Asking { target, server, question, held: &held };
         let servers: Vec<_> = self.servers.iter().map(asking).collect();
-        let verdict = ask_each(attempt, &servers, &mut first, |attempt, asking| {
+        let verdict = try_servers(attempt, &servers, &mut first, |attempt, asking| {
             Box::pin(asking.ask(attempt))
         })
         .await;
@@ -86,9 +86,10 @@ impl Asking<'_> {
     }
 
     async fn open(&self, attempt: &Attempt<'_>) -> Result<Session, Failure> {
-        let opened = match self.target.connect_timeout.filter(|bound| *bound < attempt.left()) {
+        let opened = match self.target.connect_timeout.filter(|bound| *bound < attempt.remaining())
+        {
             Some(bound) => {
-                let bounded = attempt.until(Instant::now() + bound);
+                let bounded = attempt.with_deadline(Instant::now() + bound);
                 match timeout_at(bounded.deadline, open(&bounded, self.target, self.server)).await {
                     Ok(opened) => opened,
                     Err(_) => return Err(bounded.timed_out(bound)),

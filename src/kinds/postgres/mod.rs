@@ -27,7 +27,7 @@ pub use session::{Column, Error, Prepared, Row, Session};
 pub use target::{KEYS as LOGIN_KEYS, Target};
 
 use crate::{
-    probe::{Attempt, Attempting, Probe},
+    probe::{Attempt, AttemptFuture, Probe},
     spec::{ConfigError, Key, Kind, Spec},
     tls,
 };
@@ -73,7 +73,7 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
 }
 
 impl Probe for Postgres {
-    fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> Attempting<'a> {
+    fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> AttemptFuture<'a> {
         Box::pin(self.target.ask(attempt, &self.check))
     }
 

@@ -192,7 +192,7 @@ impl Opening<'_> {
             },
             Message::AuthenticationOk => {
                 // Everybody is trusted: what follows is the whole login, and dropping that unread would reset the connection.
-                let bound = self.attempt.left() / 4;
+                let bound = self.attempt.remaining() / 4;
                 let _ = timeout(bound, wire.close(Drain::Yes)).await;
                 Ok(())
             }

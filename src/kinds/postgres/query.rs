@@ -5,7 +5,7 @@ use super::{
     classify::Phase,
     session::{BOOL, Error, Prepared, Row, Session},
 };
-use crate::probe::{Attempt, Attempting, Class, Failure, Verdict};
+use crate::probe::{Attempt, AttemptFuture, Class, Failure, Verdict};
 
 /// What is asked of a server that was logged in to: its own ReadyForQuery, and the `query` if there is one.
 pub(super) struct Check {
@@ -13,7 +13,7 @@ pub(super) struct Check {
 }
 
 impl Question for Check {
-    fn ask<'a>(&'a self, attempt: &'a Attempt<'a>, session: &'a mut Session) -> Attempting<'a> {
+    fn ask<'a>(&'a self, attempt: &'a Attempt<'a>, session: &'a mut Session) -> AttemptFuture<'a> {
         Box::pin(async move {
             let ready = Verdict::Ready(session.describe_server());
             let Some(query) = &self.query else { return ready };

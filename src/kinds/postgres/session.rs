@@ -114,7 +114,7 @@ impl Session {
     /// local to the transaction, so that it holds, and stays, within one through a pooler too. `setup` is further
     /// statements, e.g. `SET LOCAL row_security = off`.
     pub async fn read_only(&mut self, attempt: &Attempt<'_>, setup: &[&str]) -> Result<(), Error> {
-        let left = attempt.left();
+        let left = attempt.remaining();
         attempt.stage(format!("logged in to {}, but no answer to BEGIN", self.wire.endpoint));
         // A tenth is for the answer to arrive in.
         let statement = (left - left / 10).as_millis().max(1);
@@ -265,7 +265,7 @@ impl Session {
     /// Says goodbye. Over TLS the server says it too, and would log a reset if we did not wait for that.
     pub async fn close(mut self, attempt: &Attempt<'_>) {
         // What was learned must not be lost because the goodbye took what was left of the attempt.
-        let bound = GOODBYE.min(attempt.left() / 2);
+        let bound = GOODBYE.min(attempt.remaining() / 2);
         attempt.stage(format!(
             "logged in to {}, but not out again within {}",
             self.wire.endpoint,

@@ -14,7 +14,7 @@ use crate::{
     connect::{Endpoint, Stream, stream_failure},
     probe::{Class, Failure},
     text::one_line,
-    tls::late_failure,
+    tls::tls_stream_failure,
 };
 
 /// The longest message before the login is done, in bytes. libpq takes 2,000 for a request and 30,000 for an error.
@@ -180,7 +180,7 @@ impl Wire {
     /// The failure of reading or writing.
     pub(super) fn lost(&self, error: &io::Error) -> Failure {
         if self.encrypted {
-            late_failure(error, &self.endpoint)
+            tls_stream_failure(error, &self.endpoint)
         } else {
             stream_failure(error, &self.endpoint)
         }

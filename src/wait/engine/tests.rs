@@ -4,7 +4,7 @@ use std::sync::{Mutex, atomic::AtomicUsize, atomic::Ordering::SeqCst};
 
 use super::*;
 use crate::{
-    probe::Attempting,
+    probe::AttemptFuture,
     wait::settings::{Backoff, Until},
 };
 
@@ -45,7 +45,7 @@ impl Drop for Open {
 }
 
 impl Probe for Scripted {
-    fn attempt<'a>(&'a mut self, _: &'a Attempt<'a>) -> Attempting<'a> {
+    fn attempt<'a>(&'a mut self, _: &'a Attempt<'a>) -> AttemptFuture<'a> {
         let now = self.began.elapsed().as_millis() as u64;
         let number = {
             let mut asked = self.asked.lock().unwrap();
@@ -92,13 +92,13 @@ impl Listener for Heard {
         };
         let or_none = |failure: Option<Failure>| failure.map_or("nothing".to_owned(), said);
         let what = match event.what {
-            What::NotYet(failure) => said(failure),
-            What::Ready(detail) => format!("ready: {detail}"),
-            What::Confirmed => "confirmed".to_owned(),
-            What::Lost(failure) => format!("lost: {}", said(failure)),
-            What::TimedOut(failure) => format!("timed out: {}", or_none(failure)),
-            What::Proceeded(failure) => format!("proceeded: {}", or_none(failure)),
-            What::Hopeless(failure) => format!("hopeless: {}", said(failure)),
+            EventKind::NotYet(failure) => said(failure),
+            EventKind::Ready(detail) => format!("ready: {detail}"),
+            EventKind::Confirmed => "confirmed".to_owned(),
+            EventKind::Lost(failure) => format!("lost: {}", said(failure)),
+            EventKind::TimedOut(failure) => format!("timed out: {}", or_none(failure)),
+            EventKind::Proceeded(failure) => format!("proceeded: {}", or_none(failure)),
+            EventKind::Hopeless(failure) => format!("hopeless: {}", said(failure)),
         };
         let now = self.began.elapsed().as_millis();
         let name = &self.names[event.dependency];
@@ -195,7 +195,7 @@ impl Wait {
     async fn run(self) -> Outcome {
         let names = self.dependencies.iter().map(|dependency| dependency.name.clone()).collect();
         let mut heard = Heard { began: self.began, names, lines: Vec::new(), ticks: Vec::new() };
-        let world = World {
+        let world = WaitContext {
             net: Net::new(|_| Err(std::io::Error::other("nobody is to be looked up"))),
             open_attempts: self.open_attempts,
             random: self.random,
@@ -682,7 +682,7 @@ async fn until_down_waits_for_what_is_gone_and_for_nothing_else() {
         1 => Ready,
         2 => Fails(Class::Auth),
         3 => Fails(Class::Timeout),
-        _ => Says(Verdict::NotYet(Failure::new(Class::Connect, "refused").gone())),
+        _ => Says(Verdict::NotYet(Failure::new(Class::Connect, "refused").means_down())),
     };
     let out = Wait::new().on("a", down, script).run().await;
     let said: Vec<_> = out.lines.iter().map(|line| line.split(" [").next().unwrap()).collect();

@@ -161,12 +161,12 @@ fn no_schedule_ever_reaches_past_its_deadline_or_stands_still() {
 fn until_down_means_gone_and_not_merely_failing() {
     let down = Settings { until: Until::Down, fail_fast: vec![Class::Auth], ..Settings::default() };
     let judged = |verdict| match judge(verdict, &down) {
-        Judgement::Ready(text) => format!("ready {text}"),
-        Judgement::Again(failure) => format!("again {}", failure.message),
-        Judgement::Hopeless(failure) => format!("hopeless {}", failure.message),
+        NextStep::Ready(text) => format!("ready {text}"),
+        NextStep::Again(failure) => format!("again {}", failure.message),
+        NextStep::Hopeless(failure) => format!("hopeless {}", failure.message),
     };
     assert_eq!(judged(Verdict::Ready("PostgreSQL".to_owned())), "again still there: PostgreSQL");
-    assert_eq!(judged(Verdict::NotYet(refused().gone())), "ready gone: refused");
+    assert_eq!(judged(Verdict::NotYet(refused().means_down())), "ready gone: refused");
     assert_eq!(judged(Verdict::NotYet(Failure::new(Class::Timeout, "silent"))), "again silent");
     assert_eq!(judged(Verdict::NotYet(Failure::new(Class::Auth, "28P01"))), "hopeless 28P01");
     assert_eq!(judged(Failure::new(Class::Config, "bad").verdict()), "hopeless bad");

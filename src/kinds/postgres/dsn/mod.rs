@@ -168,7 +168,7 @@ fn read_url(spec: &Spec, rest: &Text, jdbc: bool) -> Result<Params, ConfigError>
         params.set("host", "localhost");
     }
     let decoded = |what: &str, text: Text| {
-        text.decoded().map_err(|e| spec.error(format_args!("the {what} {e}")))
+        text.percent_decoded().map_err(|e| spec.error(format_args!("the {what} {e}")))
     };
     if let Some(database) = parts.path.strip_prefix("/") {
         params.set("dbname", decoded("database", database)?);
@@ -288,7 +288,7 @@ fn read_pairs(text: &Text) -> Result<Params, &'static str> {
                 None => break,
             }
         }
-        params.set(&key, text.part(&value).plain());
+        params.set(&key, text.part(&value).expanded());
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) fn read(text: &Text) -> Option<Params> {
     }
     let mut params = Params::default();
     for (key, value) in parts {
-        let value = text.part(&value).plain();
+        let value = text.part(&value).expanded();
         match keyword(&key) {
             Some("host") => set_hosts(&mut params, &value),
             Some("no-verify") if !value.eq_ignore_ascii_case("true") => {}
