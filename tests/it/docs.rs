@@ -1,4 +1,4 @@
-//! README.md against the code: its tables are the registries', its commands are accepted, and its exit codes are what happens.
+//! README.md and docs/ against the code: tables, command lines and exit codes.
 
 use crate::support::{Afterall, Dir};
 use afterall::cli::options::Options;
@@ -14,12 +14,20 @@ use clap::CommandFactory;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-fn path() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")
+/// The pages that this module compares with the code.
+pub(crate) const PAGES: [&str; 3] = ["README.md", "docs/reference.md", "docs/migrations.md"];
+
+fn path(page: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(page)
 }
 
-fn readme() -> String {
-    std::fs::read_to_string(path()).unwrap()
+fn read(page: &str) -> String {
+    std::fs::read_to_string(path(page)).unwrap()
+}
+
+/// All pages in one text.
+fn pages() -> String {
+    PAGES.map(read).join("\n")
 }
 
 fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
@@ -150,40 +158,51 @@ fn exit_codes() -> String {
 
 /// `UPDATE=1 cargo test docs` writes the tables anew.
 #[test]
-fn the_tables_of_the_readme_are_those_of_the_code() {
-    let old = readme();
-    let mut new = old.clone();
-    for (name, table) in [
+fn the_tables_of_the_documentation_are_those_of_the_code() {
+    let mut tables = vec![
         ("kinds", kinds()),
         ("keys", keys()),
         ("migration-tools", migration_tools()),
         ("common", common()),
         ("options", options()),
         ("exit", exit_codes()),
-    ] {
-        let begin = format!("<!-- table: {name} -->\n");
-        let (before, rest) =
-            new.split_once(&begin).unwrap_or_else(|| panic!("README.md has no {begin}"));
-        let (_, after) = rest.split_once("<!-- end -->").unwrap();
-        new = format!("{before}{begin}{table}<!-- end -->{after}");
+    ];
+    for page in PAGES {
+        let old = read(page);
+        let mut new = old.clone();
+        tables.retain(|(name, table)| {
+            let begin = format!("<!-- table: {name} -->\n");
+            let Some((before, rest)) = new.split_once(&begin) else { return true };
+            let (_, after) = rest.split_once("<!-- end -->").unwrap();
+            new = format!("{before}{begin}{table}<!-- end -->{after}");
+            false
+        });
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(path(page), new).unwrap();
+            continue;
+        }
+        let is_new = |line: &&str| !old.lines().any(|known| known == *line);
+        let differ: Vec<_> = new.lines().filter(is_new).collect();
+        assert!(
+            old == new,
+            "{page} is stale; UPDATE=1 cargo test docs writes these lines:\n{}",
+            differ.join("\n")
+        );
     }
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(path(), new).unwrap();
-        return;
-    }
-    let differ: Vec<_> =
-        new.lines().filter(|line| !old.lines().any(|known| known == *line)).collect();
-    assert!(
-        old == new,
-        "README.md is stale; UPDATE=1 cargo test docs writes these lines:\n{}",
-        differ.join("\n")
-    );
+    let missing: Vec<_> = tables.iter().map(|(name, _)| name).collect();
+    assert!(missing.is_empty(), "no page has the tables {missing:?}");
+}
+
+#[test]
+fn the_readme_is_a_page_that_one_reads() {
+    let lines = read("README.md").lines().count();
+    assert!(lines <= 200, "README.md has {lines} lines; details belong into docs/");
 }
 
 #[test]
 fn the_readme_explains_every_class_of_failure_and_no_other() {
-    let readme = readme();
-    let rows = readme
+    let pages = pages();
+    let rows = pages
         .split_once("| class |")
         .unwrap()
         .1
@@ -194,17 +213,17 @@ fn the_readme_explains_every_class_of_failure_and_no_other() {
     assert_eq!(explained, Class::ALL.map(Class::name));
 }
 
-/// The lines of the README's code blocks in this language, those that end in a backslash joined with the next.
+/// The lines of the pages' code blocks in this language, those that end in a backslash joined with the next.
 fn lines_of_code(language: &str) -> Vec<String> {
-    let readme = readme();
-    let blocks = readme.split("```").skip(1).step_by(2);
+    let pages = pages();
+    let blocks = pages.split("```").skip(1).step_by(2);
     let blocks = blocks.filter_map(|block| block.strip_prefix(language)?.strip_prefix('\n'));
     blocks
         .flat_map(|block| block.replace("\\\n", " ").lines().map(str::to_owned).collect::<Vec<_>>())
         .collect()
 }
 
-/// What stands behind `afterall` in every command line of the README, and the exit code that is stated behind it.
+/// What stands behind `afterall` in every command line of the pages, and the exit code that is stated behind it.
 fn command_lines() -> Vec<(Vec<String>, Option<i32>)> {
     let mut found = Vec::new();
     // In a block that shows a terminal, what is typed stands behind a prompt.
@@ -229,8 +248,8 @@ fn command_lines() -> Vec<(Vec<String>, Option<i32>)> {
             found.push((words[1..].to_vec(), None));
         }
     }
-    let readme = readme();
-    for inline in readme.split('`').filter(|text| text.starts_with("afterall -")) {
+    let pages = pages();
+    for inline in pages.split('`').filter(|text| text.starts_with("afterall -")) {
         found.push((shell_words::split(inline).unwrap()[1..].to_vec(), None));
     }
     found
@@ -245,13 +264,13 @@ fn env() -> Env {
     })
 }
 
-/// The config file that the README shows.
+/// The config file that the reference shows.
 fn config_file(dir: &Dir) -> String {
     dir.write("afterall.toml", lines_of_code("toml").join("\n")).to_str().unwrap().to_owned()
 }
 
 #[test]
-fn every_command_line_of_the_readme_is_accepted() {
+fn every_documented_command_line_is_accepted() {
     let dir = Dir::new();
     let toml = config_file(&dir);
     let secret = dir.write("secret", "secret").to_str().unwrap().to_owned();
@@ -278,7 +297,7 @@ fn every_command_line_of_the_readme_is_accepted() {
 }
 
 #[test]
-fn the_config_file_of_the_readme_is_accepted() {
+fn the_documented_config_file_is_accepted() {
     let dir = Dir::new();
     let mut defaults = Settings::default();
     let read = config::read(&config_file(&dir), &mut defaults, &env())
@@ -299,11 +318,11 @@ fn a_command_line_that_states_its_exit_code_ends_with_it() {
 }
 
 #[test]
-fn every_option_is_in_the_readme_and_in_the_help() {
-    let (readme, help) = (readme(), Afterall::new().arg("--help").run().code(0));
+fn every_option_is_documented() {
+    let (pages, help) = (pages(), Afterall::new().arg("--help").run().code(0));
     for arg in Cli::command().get_arguments() {
         if let Some(long) = arg.get_long() {
-            assert!(readme.contains(&format!("--{long}")), "README.md lacks --{long}");
+            assert!(pages.contains(&format!("--{long}")), "the documentation lacks --{long}");
         }
     }
     for (codes, meaning) in exit::TABLE {
