@@ -1,8 +1,11 @@
 //! What one attempt found, and why it did not find the dependency ready.
 
-use std::{fmt, time::Duration};
+use std::{fmt, io, time::Duration};
 
-use crate::text::{MAX_FOREIGN, one_line};
+use crate::{
+    os::describe,
+    text::{MAX_FOREIGN, one_line},
+};
 
 /// What one attempt found.
 #[derive(Debug)]
@@ -48,6 +51,11 @@ impl Failure {
             cost,
             means_down: false,
         }
+    }
+
+    /// A limit of this process or this machine; `doing` is what could not be done, e.g. `looking up db`.
+    pub fn local(error: &io::Error, doing: impl fmt::Display) -> Self {
+        Self::new(Class::Local, format!("a limit of this process: {} ({doing})", describe(error)))
     }
 
     /// Adds what the state may mean.

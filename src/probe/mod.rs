@@ -1,5 +1,6 @@
 //! The contract between a kind of dependency and the rest: what one attempt may say, and how it is asked.
 
+pub mod blocking;
 pub mod failure;
 pub mod servers;
 pub mod stage;
@@ -8,6 +9,7 @@ use std::{future::Future, pin::Pin, time::Duration};
 
 use tokio::time::Instant;
 
+pub use blocking::BlockingLane;
 pub use failure::{Class, Cost, Failure, Verdict};
 pub use servers::try_servers;
 pub use stage::Stage;

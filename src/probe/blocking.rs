@@ -1,0 +1,135 @@
+//! Calls that may block, made on a thread: an attempt that is cut, a deadline and a signal never wait for them.
+//!
+//! A file system or a resolver that does not answer can hold a thread for minutes. Such a thread is left alone. It never
+//! uses up the threads of other dependencies, because each [`BlockingLane`] makes one call at a time and has no share in
+//! a common limit.
+
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    thread,
+};
+
+use tokio::sync::oneshot;
+
+use super::failure::Failure;
+
+/// The stack of a thread, in bytes: enough for the C library's resolver and its plug-ins.
+const STACK: usize = 1 << 20;
+
+/// Threads that are kept for the next call. A start would otherwise pay for a thread per attempt.
+const IDLE_THREADS: usize = 4;
+
+type Call = Box<dyn FnOnce() + Send>;
+
+/// The blocking calls of one dependency: one at a time, each on a thread.
+#[derive(Clone, Default)]
+pub struct BlockingLane(Arc<tokio::sync::Mutex<()>>);
+
+impl BlockingLane {
+    /// Returns what `call` returns. May be dropped at any time: the call goes on, and its result is thrown away.
+    ///
+    /// Where an earlier call of this lane still runs, the new call waits for its end. A lane therefore never holds more
+    /// than one thread.
+    ///
+    /// # Errors
+    /// [`Class::Local`](super::Class::Local) where no thread can be started.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        call: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Failure> {
+        let turn = Arc::clone(&self.0).lock_owned().await;
+        let (sender, result) = oneshot::channel();
+        on_thread(move || {
+            let result = catch_unwind(AssertUnwindSafe(call));
+            drop(turn);
+            let _ = sender.send(result);
+        })
+        .map_err(|error| Failure::local(&error, "starting a thread"))?;
+        match result.await {
+            Ok(Ok(result)) => Ok(result),
+            // The engine reports a panic of an attempt, and this call is part of one.
+            Ok(Err(panic)) => resume_unwind(panic),
+            Err(_) => Err(Failure::local(&io::ErrorKind::BrokenPipe.into(), "a thread was lost")),
+        }
+    }
+}
+
+/// Threads that wait for a call.
+static IDLE: Mutex<Vec<mpsc::Sender<Call>>> = Mutex::new(Vec::new());
+
+/// Makes a call on a thread, an idle one where there is one.
+///
+/// # Errors
+/// The error of the system where no thread can be started, e.g. EAGAIN under a limit of processes.
+pub fn on_thread(call: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let mut call: Call = Box::new(call);
+    if let Some(idle) = idle {
+        match idle.send(call) {
+            Ok(()) => return Ok(()),
+            Err(mpsc::SendError(unsent)) => call = unsent,
+        }
+    }
+    let builder = thread::Builder::new().name("blocking".to_owned()).stack_size(STACK);
+    builder.spawn(move || {
+        call();
+        let (own, calls) = mpsc::channel::<Call>();
+        while wait_for_calls(&own) {
+            let Ok(call) = calls.recv() else { return };
+            call();
+        }
+    })?;
+    Ok(())
+}
+
+/// Offers the calling thread for another call. False: enough threads are idle.
+fn wait_for_calls(own: &mpsc::Sender<Call>) -> bool {
+    let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+    let wanted = idle.len() < IDLE_THREADS;
+    if wanted {
+        idle.push(own.clone());
+    }
+    wanted
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicBool, Ordering::Relaxed},
+        time::Duration,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_that_never_returns_holds_up_only_its_own_lane() {
+        let stuck: Vec<_> = (0..40).map(|_| BlockingLane::default()).collect();
+        let (release, held) = mpsc::channel::<()>();
+        let held = Arc::new(Mutex::new(held));
+        for lane in &stuck {
+            let held = Arc::clone(&held);
+            let call = lane.run(move || drop(held.lock().map(|held| held.recv())));
+            assert!(tokio::time::timeout(Duration::from_millis(1), call).await.is_err());
+        }
+        assert_eq!(BlockingLane::default().run(|| 7).await.unwrap(), 7);
+        // The lane's next call waits for the one before, and is not made where the attempt is cut.
+        static CALLED: AtomicBool = AtomicBool::new(false);
+        let next = stuck[0].run(|| CALLED.store(true, Relaxed));
+        assert!(tokio::time::timeout(Duration::from_millis(20), next).await.is_err());
+        assert!(!CALLED.load(Relaxed));
+        drop(release);
+        stuck[0].run(|| CALLED.store(true, Relaxed)).await.unwrap();
+        assert!(CALLED.load(Relaxed));
+    }
+
+    #[tokio::test]
+    async fn a_panic_reaches_the_attempt() {
+        let task = tokio::spawn(async {
+            BlockingLane::default().run(|| -> u8 { panic!("expected by this test") }).await
+        });
+        assert!(task.await.unwrap_err().is_panic());
+    }
+}
