@@ -56,7 +56,7 @@ fn postgres_starts_stops_and_starts_again() {
 fn postgres_that_starts_up_says_so_until_it_is_promoted() {
     let pg = Postgres::starting_up();
     let refusal = pg.login("postgres", "", "postgres").unwrap_err();
-    assert!(refusal.contains("the database system is not accepting connections"), "{refusal}");
+    assert!(refusal.contains(Postgres::starting_up_words()), "{refusal}");
     pg.promote();
     assert_eq!(pg.psql("select 1"), "1");
 }

@@ -58,11 +58,7 @@ fn every_failure_of_postgres_has_its_class_and_its_words() {
             "timeout",
             "no answer to the startup packet within 0.2s",
         ),
-        (
-            starting.superuser_url(),
-            "busy",
-            "57P03: the database system is not accepting connections",
-        ),
+        (starting.superuser_url(), "busy", &format!("57P03: {}", Postgres::starting_up_words())),
         (url("full", "postgres"), "busy", "53300: too many connections for role \"full\""),
         (
             url("app:wr0ng", "postgres"),

@@ -1,5 +1,6 @@
 //! `postgres:` against a real PostgreSQL; scripted servers only for what a real one cannot show.
 
+mod failover;
 mod libpq;
 mod pooler;
 
@@ -52,7 +53,7 @@ fn a_role_its_password_and_a_database_that_appear_late_are_waited_for() {
 fn a_server_that_is_starting_is_waited_for() {
     let server = Postgres::starting_up();
     let waiting = Afterall::waiting_for([format!("db={}", server.superuser_url())]).spawn();
-    waiting.wait_for_stderr("57P03: the database system is not accepting connections", secs(20));
+    waiting.wait_for_stderr(&format!("57P03: {}", Postgres::starting_up_words()), secs(20));
     server.promote();
     waiting.done().code(0).stderr_has("[class=busy attempt=1");
 }

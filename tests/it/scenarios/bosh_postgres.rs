@@ -39,6 +39,8 @@ fn a_login_is_not_yet_the_right_to_create_tables_and_a_query_waits_for_that() {
     let postgres = Postgres::started();
     postgres.psql("create role bosh login");
     postgres.psql("create database bosh");
+    // The default since PostgreSQL 15.
+    postgres.psql_in("bosh", "revoke create on schema public from public");
     let url = postgres.url("bosh", "", "bosh");
     let migrate = format!(
         "exec {} -X -q -v ON_ERROR_STOP=1 {url} -c 'create table t ()'",

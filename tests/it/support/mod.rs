@@ -5,6 +5,7 @@
 
 pub mod afterall;
 pub mod certs;
+pub mod cluster;
 pub mod command;
 pub mod dir;
 pub mod done;
@@ -24,6 +25,7 @@ pub mod wait;
 
 pub use afterall::{Afterall, Running};
 pub use certs::{Authority, Identity};
+pub use cluster::Cluster;
 pub use command::{Counted, sh};
 pub use dir::Dir;
 pub use done::Done;
@@ -36,4 +38,4 @@ pub use ports::Address;
 pub use postgres::{Postgres, Shutdown};
 pub use scripted::{BlackHole, Reserved, Scripted};
 pub use tmux::Terminal;
-pub use wait::{ms, secs, wait_for, wait_until};
+pub use wait::{LONG, ms, secs, wait_for, wait_until};

@@ -6,15 +6,40 @@ use super::process::{Scope, Server, program};
 use super::wait::{secs, wait_until};
 use rustix::process::Signal;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
 const PACKAGE: &str = "nats-server";
 
+/// The program: the one that TEST_NATS_SERVER names, or Debian's.
+fn chosen() -> PathBuf {
+    std::env::var_os("TEST_NATS_SERVER").map_or_else(|| program("nats-server", PACKAGE), Into::into)
+}
+
+/// The newest program that tests/servers/get fetches, unless TEST_NATS_SERVER names another.
+///
+/// For what Debian's 2.9 does not have.
+fn newest() -> PathBuf {
+    const PINNED: &str = include_str!("../../servers/nats.txt");
+    if std::env::var_os("TEST_NATS_SERVER").is_some() {
+        return chosen();
+    }
+    let pin = PINNED.lines().last().and_then(|line| line.split([' ', '=']).nth(2));
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let path = target.join(format!("servers/nats-{}/nats-server", pin.unwrap()));
+    assert!(
+        path.is_file(),
+        "{} is missing, and the tests need it: tests/servers/get",
+        path.display()
+    );
+    path
+}
+
 pub struct Nats {
     // Fields are dropped in this order: the server first, then its files and its address.
     server: Mutex<Option<Server>>,
+    program: PathBuf,
     dir: Dir,
     at: SocketAddr,
     _address: Address,
@@ -23,8 +48,18 @@ pub struct Nats {
 impl Nats {
     /// Prepared, not started. `listen`, `pid_file` and `log_file` are added; `@DIR@` in the text is the server's own directory.
     pub fn new(config: &str) -> Self {
+        Self::of(chosen(), config)
+    }
+
+    /// As `new`, but of today's version where Debian's is too old.
+    pub fn newest(config: &str) -> Self {
+        Self::of(newest(), config)
+    }
+
+    fn of(program: PathBuf, config: &str) -> Self {
         let address = Address::claim();
         let nats = Self {
+            program,
             server: Mutex::new(None),
             dir: Dir::new(),
             at: address.free(),
@@ -53,8 +88,7 @@ impl Nats {
         let mut slot = self.server.lock().unwrap();
         assert!(slot.is_none(), "nats-server was already started");
         let config = self.dir.join("nats.conf");
-        let program = program("nats-server", PACKAGE);
-        let words = [program.as_os_str(), "--config".as_ref(), config.as_os_str()];
+        let words = [self.program.as_os_str(), "--config".as_ref(), config.as_os_str()];
         let before = self.count("Server is ready");
         // Output from before the log file is open, a rejected config above all, goes the same way.
         let mut server = Server::start(
@@ -75,6 +109,17 @@ impl Nats {
         server.wait_until_down();
     }
 
+    /// Ends it as a crash does. Returns when it is gone.
+    pub fn kill(&self) {
+        let mut server = self.server.lock().unwrap().take().expect("nats-server is running");
+        server.signal(Signal::KILL);
+        server.wait_until_down();
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.server.lock().unwrap().as_mut().is_some_and(Server::is_up)
+    }
+
     pub fn pause(&self) {
         self.with(Server::pause);
     }
@@ -92,10 +137,7 @@ impl Nats {
         let before = self.count("Reloaded server configuration");
         let failed = self.count("Failed to reload");
         let target = format!("reload={}", self.dir.text("pid"));
-        let status = Command::new(program("nats-server", PACKAGE))
-            .args(["--signal", &target])
-            .status()
-            .unwrap();
+        let status = Command::new(&self.program).args(["--signal", &target]).status().unwrap();
         assert!(status.success(), "nats-server --signal {target}: {status}");
         wait_until("nats-server has reloaded its configuration", secs(20), || {
             assert!(self.count("Failed to reload") == failed, "{}", self.log());

@@ -12,7 +12,7 @@ use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 const PACKAGE: &str = "postgresql";
 
@@ -61,6 +61,8 @@ impl Postgres {
             "autovacuum = off",
             "jit = off",
             "shared_buffers = 16MB",
+            // The default before PostgreSQL 14 is md5.
+            "password_encryption = scram-sha-256",
             // Not in /dev/shm, where a killed server would leave it, and which is small in a container.
             "dynamic_shared_memory_type = mmap",
         ] {
@@ -94,6 +96,19 @@ impl Postgres {
             postgres.login("postgres", "", "postgres").is_ok()
         });
         postgres
+    }
+
+    /// A standby that streams from `primary`, which must be as new as this one.
+    ///
+    /// All servers begin as copies of one data directory, so that no backup is needed.
+    pub fn standby_of(primary: &Self) -> Self {
+        let standby = Self::new();
+        let (host, port) = (primary.socket_dir(), primary.port());
+        standby.conf(&format!("primary_conninfo = 'host={host} port={port} user=postgres'"));
+        standby.conf("wal_retrieve_retry_interval = 100ms");
+        chown(&standby.dir.write("data/standby.signal", ""));
+        standby.start();
+        standby
     }
 
     /// Returns when it takes logins (or, as a standby that takes none, when it says so). No connection is made for that, so that the
@@ -135,9 +150,18 @@ impl Postgres {
             .collect()
     }
 
-    /// Where its clients are.
+    /// The directory of psql and the other clients.
     pub fn programs() -> PathBuf {
-        newest().1
+        clients()
+    }
+
+    /// The server's own words while it starts up.
+    pub fn starting_up_words() -> &'static str {
+        if server().0 < 14 {
+            "the database system is starting up"
+        } else {
+            "the database system is not accepting connections"
+        }
     }
 
     pub fn wait_until_up(&self) {
@@ -191,7 +215,7 @@ impl Postgres {
 
     /// Replaces pg_hba.conf, and reloads it if the server runs. The harness's own way in stays first: `postgres` by the socket.
     pub fn hba(&self, lines: &[&str]) {
-        let text = format!("local all postgres trust\n{}\n", lines.join("\n"));
+        let text = format!("local all,replication postgres trust\n{}\n", lines.join("\n"));
         chown(&self.dir.write("data/pg_hba.conf", text));
         if self.server.lock().unwrap().is_some() {
             self.reload();
@@ -332,14 +356,37 @@ pub fn libpq(pairs: &str, env: &[(&str, &str)]) -> Result<(), String> {
     psql::run(command, "select 1").map(drop)
 }
 
-/// One of the server's programs, of the newest version that is installed.
+/// One of the server's own programs (postgres, initdb, pg_ctl) or of its clients (psql).
 fn program(name: &str) -> PathBuf {
-    let (_, dir) = newest();
+    let dir = if name == "psql" { clients() } else { server().1.clone() };
     let path = dir.join(name);
     if path.is_file() { path } else { missing(name, PACKAGE) }
 }
 
-fn newest() -> (u32, PathBuf) {
+/// Debian's newest clients. The servers that tests/servers/get fetches bring none.
+fn clients() -> PathBuf {
+    debian().1
+}
+
+/// Major version and programs of the server: those that TEST_POSTGRES names, or Debian's newest.
+fn server() -> &'static (u32, PathBuf) {
+    static SERVER: OnceLock<(u32, PathBuf)> = OnceLock::new();
+    SERVER.get_or_init(|| match std::env::var_os("TEST_POSTGRES") {
+        Some(dir) => (major(Path::new(&dir)), dir.into()),
+        None => debian(),
+    })
+}
+
+/// The 18 of `postgres (PostgreSQL) 18.4`.
+fn major(dir: &Path) -> u32 {
+    let output = Command::new(dir.join("postgres")).arg("--version").output();
+    let output = output.unwrap_or_else(|error| panic!("TEST_POSTGRES={}: {error}", dir.display()));
+    let text = String::from_utf8_lossy(&output.stdout);
+    let version = text.split_whitespace().nth(2).and_then(|word| word.split('.').next());
+    version.and_then(|word| word.parse().ok()).unwrap_or_else(|| panic!("no version: {text:?}"))
+}
+
+fn debian() -> (u32, PathBuf) {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     versions
         .filter_map(|entry| {
@@ -358,7 +405,7 @@ fn template() -> PathBuf {
     let user = getuid().as_raw();
     let lock = File::create(root.join(format!("postgres-{user}.lock"))).unwrap();
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
-    let (version, _) = newest();
+    let (version, _) = server();
     let finished = root.join(format!("postgres-{version}-{user}"));
     if !finished.exists() {
         // Not made in place: the way to the target directory may be barred to the unprivileged user.
