@@ -1,4 +1,5 @@
-//! The engine: one task per dependency, each on its own clock with absolute deadlines, and one confirming round at the end.
+//! The engine: one task per dependency, each on its own clock with absolute deadlines, then one
+//! confirming round.
 
 use std::{
     collections::HashSet,
@@ -12,7 +13,7 @@ use std::{
 
 use tokio::{
     sync::{Semaphore, mpsc},
-    task::JoinSet,
+    task::{AbortHandle, JoinError, JoinSet},
     time::{Instant, sleep_until, timeout_at},
 };
 
@@ -23,45 +24,48 @@ use crate::{
     text::{MAX_FOREIGN, one_line},
     wait::{
         event::{End, Event, EventKind},
-        policy::{self, NextStep, Pace},
+        policy::{self, Clock, NextStep, Pace},
         settings::{OnTimeout, Settings, Timeout},
     },
 };
 
-/// A success older than this is asked again before the command is started.
+/// A success that is older is confirmed before the command is started.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// Timeouts this close together are one instant: timers fire in whole milliseconds.
+const SAME_INSTANT: Duration = Duration::from_millis(5);
 
 /// One thing to wait for.
 pub struct Dependency {
-    /// What messages call it.
+    /// Its name in messages.
     pub name: String,
-    /// How it is waited for.
+    /// How to wait for it.
     pub settings: Settings,
-    /// How it is asked.
+    /// How to ask it.
     pub probe: Box<dyn Probe>,
-    /// What must not be shown, even where the other side echoes it.
+    /// Values that must not be shown, even where the other side echoes them.
     pub secrets: Vec<Secret>,
     /// The dependencies that come first, by their place in the plan.
     pub after: Vec<usize>,
 }
 
-/// What the engine is handed from outside.
+/// What the engine needs from outside.
 pub struct WaitContext {
     /// The network.
     pub net: Net,
     /// Attempts that may be open at once.
     pub open_attempts: usize,
-    /// A number from 0 to 1, drawn for each pause.
+    /// Returns a number from 0 to 1; called for each pause.
     pub random: fn() -> f64,
     /// A timeout of everything that still waits.
     pub deadline: Option<Duration>,
     /// How often `tick` is called.
     pub tick: Duration,
-    /// Ask everything, whatever is found first; for a look rather than a wait.
+    /// Ask every dependency, whatever the others answer: for a look rather than a wait.
     pub ask_all: bool,
 }
 
-/// Who hears of what happens.
+/// The receiver of everything that happens during the wait.
 pub trait Listener {
     /// Something happened to a dependency.
     fn event(&mut self, event: Event);
@@ -69,6 +73,7 @@ pub trait Listener {
     fn tick(&mut self);
 }
 
+/// What all tasks share.
 struct Shared {
     net: Net,
     permits: Semaphore,
@@ -78,74 +83,81 @@ struct Shared {
     ask_all: bool,
 }
 
-/// Waits until every dependency is ready or was proceeded past, or until the first reason not to.
+/// Waits until every dependency is ready or was proceeded past, or until the first reason to stop.
 pub async fn wait(
     dependencies: Vec<Dependency>,
-    world: WaitContext,
+    context: WaitContext,
     stop: impl Future<Output = i32>,
     listener: &mut (impl Listener + ?Sized),
 ) -> End {
     let (events, mut happened) = mpsc::unbounded_channel();
     let shared = Arc::new(Shared {
-        permits: Semaphore::new(world.open_attempts),
-        deadline: world.deadline.map(|deadline| Instant::now() + deadline),
-        net: world.net,
-        random: world.random,
+        permits: Semaphore::new(context.open_attempts),
+        deadline: context.deadline.map(|deadline| Instant::now() + deadline),
+        net: context.net,
+        random: context.random,
         events,
-        ask_all: world.ask_all,
+        ask_all: context.ask_all,
     });
     let mut stop = pin!(stop);
-    let mut round = Round::new(dependencies, shared);
-    round.unblock();
-    let mut next_tick = Instant::now() + world.tick;
+    let mut run = Run::new(dependencies, shared);
+    run.unblock();
+    let mut next_tick = Instant::now() + context.tick;
     let end = loop {
-        if let Some(end) = round.advance() {
+        if let Some(end) = run.advance() {
             break end;
         }
         tokio::select! {
             biased;
             signal = &mut stop => break End::Signal(signal),
             Some(event) = happened.recv() => listener.event(event),
-            Some(done) = round.tasks.join_next() => {
-                // A task cannot panic, since attempts are guarded, and is aborted only below. Should one be lost all the same,
-                // nobody knows any more whether its dependency is ready.
-                let Ok((waiter, outcome)) = done else { break End::Hopeless };
-                if let Some(end) = round.settle(waiter, outcome) {
-                    break end;
-                }
-            }
+            Some(joined) = run.tasks.join_next() => run.joined(joined),
             () = sleep_until(next_tick) => {
                 listener.tick();
-                next_tick = Instant::now() + world.tick;
+                next_tick = Instant::now() + context.tick;
             }
         }
     };
-    // Attempts that are cut here close what they hold before the command takes our place.
-    round.tasks.shutdown().await;
+    // Attempts that are cut here close their connections before the command takes our place.
+    run.tasks.shutdown().await;
     while let Ok(event) = happened.try_recv() {
         listener.event(event);
     }
     end
 }
 
-/// What has been settled, and what is being asked.
-struct Round {
+/// The state of the whole wait: which dependencies are settled, and which are being asked.
+struct Run {
     shared: Arc<Shared>,
     tasks: JoinSet<(Waiter, Outcome)>,
-    /// Not started yet: something comes first.
+    /// The tasks, by the place of their dependency in the plan.
+    running: Vec<Option<Running>>,
+    /// Not started yet, because another dependency comes first.
     blocked: Vec<Waiter>,
-    /// Settled, with the time of the last success; `None` if it was proceeded past or is not to be confirmed.
+    /// Settled, with the time of the last success; `None` if it was proceeded past or is not to be
+    /// confirmed.
     settled: Vec<(Waiter, Option<Instant>)>,
-    /// The confirming round is under way, and so far nothing has failed in it.
+    /// The confirming round is in progress, and nothing has failed in it yet.
     confirming: bool,
-    /// When the first re-wait began; all of them together have one timeout.
+    /// When the first re-wait began. All re-waits together have one timeout.
     waited_again: Option<Instant>,
-    /// What the end will be, where everything is asked first.
-    end: End,
+    /// Why the wait ends, as soon as the tasks that are still running have ended.
+    end: Option<End>,
 }
 
-impl Round {
+/// What the engine must know of a dependency while its task owns the waiter.
+struct Running {
+    task: AbortHandle,
+    began: Instant,
+    /// When the task ends at the latest.
+    until: Option<Instant>,
+    /// The task makes one attempt, which comes to its own end even if another dependency has failed.
+    is_once: bool,
+}
+
+impl Run {
     fn new(dependencies: Vec<Dependency>, shared: Arc<Shared>) -> Self {
+        let running = dependencies.iter().map(|_| None).collect();
         let blocked = dependencies
             .into_iter()
             .enumerate()
@@ -154,85 +166,169 @@ impl Round {
         Self {
             shared,
             tasks: JoinSet::new(),
+            running,
             blocked,
             settled: Vec::new(),
             confirming: false,
             waited_again: None,
-            end: End::Ready,
+            end: None,
         }
     }
 
-    /// The end, once nothing is left to ask; before that, the confirming round.
+    /// The end, once nothing is left to ask. Before that, starts the confirming round.
     fn advance(&mut self) -> Option<End> {
         if !self.tasks.is_empty() || !self.blocked.is_empty() {
             return None;
         }
+        if self.end.is_some() {
+            return self.end;
+        }
         if self.confirming || self.shared.ask_all {
-            return Some(self.end);
+            return Some(End::Ready);
         }
-        let now = Instant::now();
-        let stale = |(_, asked): &mut (Waiter, Option<Instant>)| {
-            asked.is_some_and(|asked| now - asked > FRESH)
-        };
-        for (waiter, _) in self.settled.extract_if(.., stale) {
-            let shared = Arc::clone(&self.shared);
-            self.tasks.spawn(async move { waiter.confirm(&shared).await });
-        }
-        self.confirming = true;
+        self.confirm();
         self.tasks.is_empty().then_some(End::Ready)
     }
 
-    /// Starts what nothing stands before any more.
+    /// Asks every dependency again whose success is no longer fresh.
+    fn confirm(&mut self) {
+        self.confirming = true;
+        let now = Instant::now();
+        let is_stale = |(_, asked): &mut (Waiter, Option<Instant>)| {
+            asked.is_some_and(|asked| now - asked > FRESH)
+        };
+        for (waiter, _) in self.settled.extract_if(.., is_stale).collect::<Vec<_>>() {
+            self.spawn(waiter, self.shared.deadline, Waiter::confirm);
+        }
+    }
+
+    /// Starts each dependency whose predecessors are all settled.
     fn unblock(&mut self) {
         if self.blocked.is_empty() {
             return;
         }
         let settled: HashSet<usize> = self.settled.iter().map(|(waiter, _)| waiter.place).collect();
-        let free = |waiter: &mut Waiter| {
+        let is_free = |waiter: &mut Waiter| {
             waiter.dependency.after.iter().all(|first| settled.contains(first))
         };
-        for waiter in self.blocked.extract_if(.., free) {
-            let shared = Arc::clone(&self.shared);
-            self.tasks.spawn(async move {
-                let until = waiter.deadline(Instant::now());
-                waiter.wait(&shared, until, Duration::ZERO).await
-            });
+        // One reading of the clock: equal timeouts then end in the same instant.
+        let now = Instant::now();
+        for mut waiter in self.blocked.extract_if(.., is_free).collect::<Vec<_>>() {
+            waiter.began = now;
+            self.wait(waiter, now, Duration::ZERO);
         }
     }
 
-    /// Takes in what became of one dependency. The end, if it decides that.
-    fn settle(&mut self, waiter: Waiter, outcome: Outcome) -> Option<End> {
+    /// Starts the wait for one dependency, first asked after `pause`. Its timeout counts from `since`.
+    fn wait(&mut self, waiter: Waiter, since: Instant, pause: Duration) {
+        let own = match waiter.dependency.settings.timeout {
+            Timeout::After(timeout) => Some(since + timeout),
+            Timeout::Once | Timeout::Never => None,
+        };
+        let until = [own, self.shared.deadline].into_iter().flatten().min();
+        self.spawn(waiter, until, move |waiter, shared| waiter.wait(shared, until, pause));
+    }
+
+    /// Starts a task that ends at `until` at the latest.
+    fn spawn<F>(
+        &mut self,
+        waiter: Waiter,
+        until: Option<Instant>,
+        task: impl FnOnce(Waiter, Arc<Shared>) -> F,
+    ) where
+        F: Future<Output = (Waiter, Outcome)> + Send + 'static,
+    {
+        let (place, began, is_once) = (waiter.place, waiter.began, waiter.is_once());
+        let task = self.tasks.spawn(task(waiter, Arc::clone(&self.shared)));
+        self.running[place] = Some(Running { task, began, until, is_once });
+    }
+
+    /// Records how a task ended.
+    fn joined(&mut self, joined: Result<(Waiter, Outcome), JoinError>) {
+        match joined {
+            Ok((waiter, outcome)) => {
+                self.running[waiter.place] = None;
+                self.settle(waiter, outcome);
+            }
+            Err(error) if error.is_cancelled() => {}
+            Err(error) => self.lost(error),
+        }
+    }
+
+    /// Ends the wait after a defect in a task: nobody knows whether its dependency is ready.
+    fn lost(&mut self, error: JoinError) {
+        let is_lost = |running: &Option<Running>| {
+            running.as_ref().is_some_and(|running| running.task.id() == error.id())
+        };
+        if let Some(dependency) = self.running.iter().position(is_lost)
+            && let Some(running) = self.running[dependency].take()
+        {
+            let failure = Failure::new(
+                Class::Local,
+                "internal error: the wait for this dependency has broken off; please report it",
+            );
+            let elapsed = running.began.elapsed();
+            let what = EventKind::Hopeless(failure);
+            let _ = self.shared.events.send(Event { dependency, what, attempts: 0, elapsed });
+        }
+        self.stop(End::Hopeless);
+    }
+
+    /// Records what became of one dependency, and starts what follows from it.
+    fn settle(&mut self, waiter: Waiter, outcome: Outcome) {
         match outcome {
             Outcome::Ready => {
-                let confirmable = waiter.dependency.settings.timeout != Timeout::Once;
-                self.settled.push((waiter, confirmable.then(Instant::now)));
+                let asked = (!waiter.is_once()).then(Instant::now);
+                self.settled.push((waiter, asked));
             }
             Outcome::Lost(pause) => {
                 self.confirming = false;
                 let since = *self.waited_again.get_or_insert_with(Instant::now);
-                let shared = Arc::clone(&self.shared);
-                self.tasks.spawn(async move {
-                    let until = waiter.deadline(since);
-                    waiter.wait(&shared, until, pause).await
-                });
+                if self.end.is_none() {
+                    self.wait(waiter, since, pause);
+                }
             }
-            Outcome::TimedOut => match waiter.dependency.settings.on_timeout {
-                OnTimeout::Proceed => self.settled.push((waiter, None)),
-                OnTimeout::Fail => return self.failed(waiter, End::TimedOut),
-            },
-            Outcome::Hopeless => return self.failed(waiter, End::Hopeless),
+            Outcome::TimedOut if waiter.dependency.settings.on_timeout == OnTimeout::Proceed => {
+                self.settled.push((waiter, None));
+            }
+            Outcome::TimedOut => self.failed(waiter, End::TimedOut),
+            Outcome::Hopeless => self.failed(waiter, End::Hopeless),
         }
         self.unblock();
-        None
     }
 
-    fn failed(&mut self, waiter: Waiter, end: End) -> Option<End> {
-        if !self.shared.ask_all {
-            return Some(end);
-        }
+    fn failed(&mut self, waiter: Waiter, end: End) {
         self.settled.push((waiter, None));
-        self.end = end;
-        None
+        if self.shared.ask_all {
+            self.end = Some(self.worse(end));
+        } else {
+            self.stop(end);
+        }
+    }
+
+    /// Ends the wait: starts nothing more, and cuts what could go on.
+    ///
+    /// An only attempt (`timeout=0`) comes to its own end. A dependency whose time is up in this
+    /// very instant reports its own timeout, like the one that was first by chance.
+    fn stop(&mut self, end: End) {
+        self.end = Some(self.worse(end));
+        self.blocked.clear();
+        let now = Instant::now() + SAME_INSTANT;
+        let goes_on = |running: &&Running| running.until.is_none_or(|until| until > now);
+        self.running
+            .iter()
+            .flatten()
+            .filter(|running| !running.is_once)
+            .filter(goes_on)
+            .for_each(|running| running.task.abort());
+    }
+
+    /// `end`, unless the wait ends already as hopeless. The exit code must not depend on chance.
+    fn worse(&self, end: End) -> End {
+        match self.end {
+            Some(End::Hopeless) => End::Hopeless,
+            _ => end,
+        }
     }
 }
 
@@ -245,7 +341,7 @@ enum Outcome {
     Hopeless,
 }
 
-/// One dependency and how far its wait has come.
+/// One dependency and the progress of its wait.
 struct Waiter {
     place: usize,
     dependency: Dependency,
@@ -253,169 +349,178 @@ struct Waiter {
     attempts: u32,
     /// When its clock started.
     began: Instant,
+    /// How long the last attempt took.
+    took: Duration,
     last: Option<Failure>,
 }
 
 impl Waiter {
     fn new(place: usize, dependency: Dependency) -> Self {
         let pace = Pace::new(&dependency.settings, dependency.probe.is_local());
-        Self { place, dependency, pace, attempts: 0, began: Instant::now(), last: None }
-    }
-
-    /// When its own time is up, if that began at `since`.
-    fn deadline(&self, since: Instant) -> Option<Instant> {
-        match self.dependency.settings.timeout {
-            Timeout::After(timeout) => Some(since + timeout),
-            Timeout::Once | Timeout::Never => None,
+        Self {
+            place,
+            dependency,
+            pace,
+            attempts: 0,
+            began: Instant::now(),
+            took: Duration::ZERO,
+            last: None,
         }
     }
 
-    /// Asks until it is ready, its time is up, or nothing can help; the first time after `pause`.
+    fn is_once(&self) -> bool {
+        self.dependency.settings.timeout == Timeout::Once
+    }
+
+    /// Asks until the dependency is ready, its time is up, or no retry can succeed. The first
+    /// attempt is made after `pause`.
     async fn wait(
         mut self,
-        shared: &Shared,
+        shared: Arc<Shared>,
         until: Option<Instant>,
         pause: Duration,
     ) -> (Self, Outcome) {
-        if self.attempts == 0 {
-            self.began = Instant::now();
-        }
-        let until = [until, shared.deadline].into_iter().flatten().min();
-        let settings = self.dependency.settings.clone();
         let mut successes = 0;
-        if !pause.is_zero() {
-            // Even a sleep of nothing waits for the next tick of the timer, a millisecond.
-            let begin = Instant::now() + pause;
-            sleep_until(until.map_or(begin, |until| until.min(begin))).await;
+        if !pause.is_zero() && !self.sleep(pause, until).await {
+            return self.timed_out(&shared);
         }
         loop {
-            let Some((verdict, took)) = self.ask(shared, until).await else {
-                return self.timed_out(shared);
+            let Some(verdict) = self.ask(&shared, until).await else {
+                return self.timed_out(&shared);
             };
-            let judgement = policy::judge(verdict, &settings);
-            let now = self.began.elapsed();
-            let pause = match judgement {
+            let pause = match policy::next_step(verdict, &self.dependency.settings) {
                 NextStep::Ready(detail) => {
                     successes += 1;
-                    self.pace.succeeded();
-                    if successes >= settings.successes || settings.timeout == Timeout::Once {
-                        self.tell(shared, EventKind::Ready(detail));
+                    if self.is_once() || successes >= self.dependency.settings.successes {
+                        self.emit(&shared, EventKind::Ready(detail));
                         return (self, Outcome::Ready);
                     }
-                    settings.max_interval
+                    self.pace.after_success()
                 }
-                NextStep::Hopeless(failure) => {
-                    self.tell(shared, EventKind::Hopeless(failure));
-                    return (self, Outcome::Hopeless);
+                NextStep::Hopeless(failure) => return self.hopeless(&shared, failure),
+                NextStep::Again(failure) if self.is_once() => {
+                    self.last = Some(failure);
+                    return self.timed_out(&shared);
                 }
                 NextStep::Again(failure) => {
                     successes = 0;
-                    let pause = self.pace.pause(&failure, took, now, (shared.random)());
-                    self.last = Some(failure.clone());
-                    if settings.timeout == Timeout::Once {
-                        return self.timed_out(shared);
-                    }
-                    self.tell(shared, EventKind::NotYet(failure));
-                    pause
+                    self.note_failure(&shared, failure, EventKind::NotYet)
                 }
             };
-            let deadline = until.map(|until| until.saturating_duration_since(self.began));
-            match policy::next_attempt(pause, now, took, deadline, settings.attempt_timeout) {
-                Some(next) => sleep_until(self.began + next).await,
-                None => {
-                    sleep_until(until.unwrap_or_else(Instant::now)).await;
-                    return self.timed_out(shared);
-                }
+            if !self.sleep(pause, until).await {
+                return self.timed_out(&shared);
             }
         }
     }
 
     /// Asks once more, just before the command is started.
-    async fn confirm(mut self, shared: &Shared) -> (Self, Outcome) {
-        let settings = self.dependency.settings.clone();
+    async fn confirm(mut self, shared: Arc<Shared>) -> (Self, Outcome) {
         // An attempt that only the deadline cut has not failed: the earlier success stands.
-        let Some((verdict, took)) = self.ask(shared, shared.deadline).await else {
+        let Some(verdict) = self.ask(&shared, shared.deadline).await else {
             return (self, Outcome::Ready);
         };
         if shared.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return (self, Outcome::Ready);
         }
-        match policy::judge(verdict, &settings) {
+        match policy::next_step(verdict, &self.dependency.settings) {
             NextStep::Ready(_) => {
-                self.tell(shared, EventKind::Confirmed);
+                self.emit(&shared, EventKind::Confirmed);
                 (self, Outcome::Ready)
             }
-            NextStep::Hopeless(failure) => {
-                self.tell(shared, EventKind::Hopeless(failure));
-                (self, Outcome::Hopeless)
-            }
+            NextStep::Hopeless(failure) => self.hopeless(&shared, failure),
             NextStep::Again(failure) => {
-                self.pace = Pace::new(&settings, self.dependency.probe.is_local());
-                let pause =
-                    self.pace.pause(&failure, took, self.began.elapsed(), (shared.random)());
-                self.last = Some(failure.clone());
-                self.tell(shared, EventKind::Lost(failure));
+                let Dependency { settings, probe, .. } = &self.dependency;
+                self.pace = Pace::new(settings, probe.is_local());
+                let pause = self.note_failure(&shared, failure, EventKind::Lost);
                 (self, Outcome::Lost(pause))
             }
         }
     }
 
+    /// Records and reports a failure that is to be retried. Returns the pause before the retry.
+    fn note_failure(
+        &mut self,
+        shared: &Shared,
+        failure: Failure,
+        what: fn(Failure) -> EventKind,
+    ) -> Duration {
+        let now = self.began.elapsed();
+        let pause = self.pace.after_failure(&failure, self.took, now, (shared.random)());
+        self.last = Some(failure.clone());
+        self.emit(shared, what(failure));
+        pause
+    }
+
+    /// Sleeps until the next attempt is due. False: no further attempt fits in, and the time is up.
+    async fn sleep(&mut self, pause: Duration, until: Option<Instant>) -> bool {
+        let clock = Clock {
+            now: self.began.elapsed(),
+            deadline: until.map(|until| until.saturating_duration_since(self.began)),
+        };
+        let next = self.pace.next_attempt(pause, self.took, clock);
+        match (next, until) {
+            (Some(next), _) => sleep_until(self.began + next).await,
+            (None, Some(until)) => sleep_until(until).await,
+            (None, None) => {}
+        }
+        next.is_some()
+    }
+
+    fn hopeless(self, shared: &Shared, failure: Failure) -> (Self, Outcome) {
+        self.emit(shared, EventKind::Hopeless(failure));
+        (self, Outcome::Hopeless)
+    }
+
     fn timed_out(self, shared: &Shared) -> (Self, Outcome) {
         let last = self.last.clone();
-        self.tell(
-            shared,
-            match self.dependency.settings.on_timeout {
-                OnTimeout::Fail => EventKind::TimedOut(last),
-                OnTimeout::Proceed => EventKind::Proceeded(last),
-            },
-        );
+        let what = match self.dependency.settings.on_timeout {
+            OnTimeout::Fail => EventKind::TimedOut(last),
+            OnTimeout::Proceed => EventKind::Proceeded(last),
+        };
+        self.emit(shared, what);
         (self, Outcome::TimedOut)
     }
 
-    /// One attempt, bounded whole, and what it took. `None`: the time was up before it came to an end that says more than is known.
-    async fn ask(
-        &mut self,
-        shared: &Shared,
-        until: Option<Instant>,
-    ) -> Option<(Verdict, Duration)> {
-        // Descriptors are limited; what an attempt waits for them is not its own time, but is the dependency's.
+    /// One attempt, bounded as a whole. `None`: the time was up, and the failure before this attempt
+    /// tells more than the cut.
+    async fn ask(&mut self, shared: &Shared, until: Option<Instant>) -> Option<Verdict> {
+        // Descriptors are limited. Waiting for them takes the dependency's time, not the attempt's.
         let permit = shared.permits.acquire();
         let _permit = match until {
             Some(until) => timeout_at(until, permit).await.ok()?,
             None => permit.await,
         };
-        let attempt_timeout = self.dependency.settings.attempt_timeout;
         let begins = Instant::now();
-        let own_bound = begins + attempt_timeout;
+        let own_bound = begins + self.dependency.settings.attempt_timeout;
         let bound = until.map_or(own_bound, |until| until.min(own_bound));
         let stage = Stage::default();
         let attempt = Attempt::new(&shared.net, bound, &stage);
         self.attempts += 1;
-        let verdict =
-            match timeout_at(bound, guarded(self.dependency.probe.as_mut(), &attempt)).await {
-                Ok(verdict) => verdict,
-                // Cut short by the deadline, it says less than the failure before it.
-                Err(_) if bound < own_bound && self.last.is_some() => return None,
-                Err(_) => Verdict::NotYet(attempt.timed_out(bound - begins)),
-            };
-        Some((without_secrets(verdict, &self.dependency.secrets), begins.elapsed()))
+        let asked = timeout_at(bound, catch_panics(self.dependency.probe.as_mut(), &attempt)).await;
+        self.took = begins.elapsed();
+        let verdict = match asked {
+            Ok(verdict) => verdict,
+            Err(_) if bound < own_bound && self.last.is_some() => return None,
+            Err(_) => Verdict::NotYet(attempt.timed_out(bound - begins)),
+        };
+        Some(redacted(verdict, &self.dependency.secrets))
     }
 
-    fn tell(&self, shared: &Shared, what: EventKind) {
+    fn emit(&self, shared: &Shared, what: EventKind) {
         let event = Event {
             dependency: self.place,
             what,
             attempts: self.attempts,
             elapsed: self.began.elapsed(),
         };
-        // Nobody listens any more once the end is decided.
+        // Fails only after the end, when nobody listens any more.
         let _ = shared.events.send(event);
     }
 }
 
-/// An attempt that panics is a failed attempt, not the end of PID 1.
-async fn guarded(probe: &mut dyn Probe, attempt: &Attempt<'_>) -> Verdict {
-    // Within the guard, even what comes before the attempt's first await.
+/// The verdict of one attempt. A panic is a failed attempt, not the end of PID 1.
+async fn catch_panics(probe: &mut dyn Probe, attempt: &Attempt<'_>) -> Verdict {
+    // The block makes the guard cover what `attempt` does before its first await.
     let mut attempting = pin!(async { probe.attempt(attempt).await });
     poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| attempting.as_mut().poll(context))) {
         Ok(poll) => poll,
@@ -427,7 +532,8 @@ async fn guarded(probe: &mut dyn Probe, attempt: &Attempt<'_>) -> Verdict {
     .await
 }
 
-fn without_secrets(verdict: Verdict, secrets: &[Secret]) -> Verdict {
+/// The verdict without any secret that the other side has echoed.
+fn redacted(verdict: Verdict, secrets: &[Secret]) -> Verdict {
     let clean = |failure: Failure| Failure {
         message: hide(&failure.message, secrets),
         hint: failure.hint.map(|hint| hide_in_own(&hint, secrets)),

@@ -1,4 +1,5 @@
-//! Pure decisions: what a verdict means for the wait, and when to ask again. Clock and randomness are handed in.
+//! Pure decisions: what follows a verdict, and when the next attempt begins. The caller passes clock
+//! and randomness in.
 
 use std::time::Duration;
 
@@ -7,30 +8,50 @@ use crate::{
     wait::settings::{Backoff, Settings, Until},
 };
 
-/// The shortest pause where the target is on this machine.
+/// Default of `interval` where the target is on this machine.
 const LOCAL_INTERVAL: Duration = Duration::from_millis(10);
-/// The shortest pause elsewhere.
+/// Default of `interval` where the target is elsewhere.
 const REMOTE_INTERVAL: Duration = Duration::from_millis(50);
-/// What polling adds to a wait stays below this share of what was waited anyway.
-const SHARE_OF_WAIT: f64 = 0.005;
-/// The shortest pause where each attempt leaves a line in the server's log.
+/// The pause of a wait that is one second old, where the target is on this machine.
+///
+/// Whoever waits for something of unknown length pays twice: for noticing late, on average half a
+/// pause, and for each attempt. Let `c` be the cost of an attempt in seconds of delay, and let the
+/// wait be as likely to end between 1 and 2 seconds as between 100 and 200. After `t` seconds the
+/// chance to end in the next second is then 1/t, and a pause `p` costs p/2 x 1/t for lateness and
+/// c/p for attempts. The sum is least at p = sqrt(2 c t). An attempt on this machine costs 50 us of
+/// CPU, so p = 10 ms x sqrt(t). A fixed share of `t` asks too often early and too rarely late.
+const LOCAL_PAUSE_AT_1S: Duration = Duration::from_millis(10);
+/// The same elsewhere, where an attempt costs both sides and the network about 200 us.
+const REMOTE_PAUSE_AT_1S: Duration = Duration::from_millis(20);
+/// The pause is at least this many times as long as a server took to answer.
+const TIMES_AN_ANSWER: u32 = 10;
+/// The pause is at least this many times as long as a server took for a login.
+const TIMES_A_LOGIN: u32 = 100;
+/// The first pause where each attempt leaves a line in the server's log.
 const LOGGED_INTERVAL: Duration = Duration::from_millis(500);
-/// The last attempt begins at least so long before the deadline.
+/// From this time on, attempts that leave a line in the server's log are `max-interval` apart.
+const LOGGED_SLOWEST_FROM: Duration = Duration::from_secs(15);
+/// The longest `Retry-After` that is obeyed: a proxy's wrong header must not cost a day.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+/// The least random part by which a `Retry-After` is lengthened, whatever `jitter` is. All waiters
+/// of a fleet hear the same figure, and would come back in the same instant.
+const MIN_RETRY_AFTER_JITTER: f64 = 0.3;
+/// The last attempt begins at least this long before the deadline.
 const LAST_ATTEMPT: Duration = Duration::from_millis(20);
 
 /// What a verdict means for the wait.
 #[derive(Debug)]
 pub enum NextStep {
-    /// What was wanted is so; the text says what answered.
+    /// The dependency is as it should be; the text says what answered.
     Ready(String),
-    /// Ask again.
+    /// Retry after a pause.
     Again(Failure),
-    /// Asking again cannot help, or `fail-fast` says not to.
+    /// No retry can succeed, or `fail-fast` names the failure's class.
     Hopeless(Failure),
 }
 
-/// Judges by `until` and `fail-fast`.
-pub fn judge(verdict: Verdict, settings: &Settings) -> NextStep {
+/// The next step after `verdict`, by `until` and `fail-fast`.
+pub fn next_step(verdict: Verdict, settings: &Settings) -> NextStep {
     let verdict = match settings.until {
         Until::Ready => verdict,
         Until::Down => match verdict {
@@ -53,106 +74,156 @@ pub fn judge(verdict: Verdict, settings: &Settings) -> NextStep {
     }
 }
 
+/// Where one dependency's wait stands. Both times are on the dependency's own clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    /// Time since the wait for this dependency began.
+    pub now: Duration,
+    /// When the wait for this dependency is over; `None` if it may last for ever.
+    pub deadline: Option<Duration>,
+}
+
 /// The pace of one dependency's attempts.
 #[derive(Debug)]
 pub struct Pace {
     interval: Duration,
+    pause_at_1s: Duration,
     max_interval: Duration,
+    attempt_timeout: Duration,
     backoff: Backoff,
     jitter: f64,
     seen: Vec<Class>,
-    /// When the pace last started anew, on the dependency's own clock.
-    anew: Duration,
-    /// Consecutive failures since then.
+    /// Time of the last reset, on the dependency's own clock.
+    reset_at: Duration,
+    /// Consecutive failures since the last reset.
     failures: u32,
+    answers: RecentAnswers,
 }
 
 impl Pace {
-    /// The pace that `settings` ask for; `local` is whether the target is on this machine.
-    pub fn new(settings: &Settings, local: bool) -> Self {
-        let usual = if local { LOCAL_INTERVAL } else { REMOTE_INTERVAL };
+    /// The pace that `settings` ask for; `is_local` is whether the target is on this machine.
+    pub fn new(settings: &Settings, is_local: bool) -> Self {
+        let (interval, pause_at_1s) = if is_local {
+            (LOCAL_INTERVAL, LOCAL_PAUSE_AT_1S)
+        } else {
+            (REMOTE_INTERVAL, REMOTE_PAUSE_AT_1S)
+        };
         Self {
-            interval: settings.interval.unwrap_or(usual).min(settings.max_interval),
+            interval: settings.interval.unwrap_or(interval).min(settings.max_interval),
+            pause_at_1s,
             max_interval: settings.max_interval,
+            attempt_timeout: settings.attempt_timeout,
             backoff: settings.backoff,
             jitter: settings.jitter,
             seen: Vec::new(),
-            anew: Duration::ZERO,
+            reset_at: Duration::ZERO,
             failures: 0,
+            answers: RecentAnswers::default(),
         }
     }
 
     /// The pause after an attempt that took `took` and failed at `now`. `random` is from 0 to 1.
     ///
-    /// A class seen for the first time in this wait starts the pace anew: something has moved. A return to an earlier one does
-    /// not, or a server that crashes in a loop would be asked at full speed for ever.
-    pub fn pause(
+    /// A class that is seen for the first time in this wait resets the pace: something has changed.
+    /// A return to an earlier class does not. Otherwise a server that crashes in a loop would be
+    /// asked at full speed for ever.
+    pub fn after_failure(
         &mut self,
         failure: &Failure,
         took: Duration,
         now: Duration,
         random: f64,
     ) -> Duration {
-        let is_new = !self.seen.contains(&failure.class);
-        if is_new {
+        if !self.seen.contains(&failure.class) {
             self.seen.push(failure.class);
-            self.anew = now;
+            self.reset_at = now;
             self.failures = 0;
+            self.answers = RecentAnswers::default();
         }
         self.failures = self.failures.saturating_add(1);
+        if failure.cost > Cost::Nothing {
+            self.answers.push(took);
+        }
         let pause = match self.backoff {
-            // What an attempt took that met the change itself says little: it may have stood in the queue of a server that was just
-            // coming up. It is the next one that tells what asking costs.
-            Backoff::Adaptive if is_new => self.adaptive(failure.cost, Duration::ZERO, now),
-            Backoff::Adaptive => self.adaptive(failure.cost, took, now),
+            Backoff::Adaptive => self.adaptive(failure.cost, now.saturating_sub(self.reset_at)),
             Backoff::Linear => self.interval.saturating_mul(self.failures),
             Backoff::Exponential => self.interval.saturating_mul(1 << (self.failures - 1).min(30)),
             Backoff::Constant => self.interval,
         };
         let pause = pause.min(self.max_interval).mul_f64(1.0 - self.jitter * random);
-        // What the server asks for is a minimum, so it is jittered upwards, and beyond our own longest pause if need be.
+        // The server's wish is a minimum, so jitter lengthens it, beyond `max-interval` if need be.
         match failure.retry_after.filter(|after| !after.is_zero()) {
-            Some(after) => pause.max(after.mul_f64(1.0 + self.jitter * random)),
+            Some(after) => {
+                let jitter = self.jitter.max(MIN_RETRY_AFTER_JITTER);
+                pause.max(after.min(MAX_RETRY_AFTER).mul_f64(1.0 + jitter * random))
+            }
             None => pause,
         }
     }
 
-    fn adaptive(&self, cost: Cost, took: Duration, now: Duration) -> Duration {
-        let waited = now.saturating_sub(self.anew).mul_f64(SHARE_OF_WAIT);
-        let spared = match cost {
-            Cost::Nothing => Duration::ZERO,
-            Cost::Answer => took.saturating_mul(10),
-            Cost::Login => took.saturating_mul(100),
-            Cost::Logged => took.saturating_mul(100).max(LOGGED_INTERVAL),
-        };
-        self.interval.max(waited).max(spared)
+    /// The pause after a success that is not enough, because `successes` asks for more.
+    pub fn after_success(&mut self) -> Duration {
+        self.failures = 0;
+        self.max_interval
     }
 
-    /// A success ends a run of failures.
-    pub fn succeeded(&mut self) {
-        self.failures = 0;
+    /// The longest of what the wait's age, the server's speed and the server's log call for.
+    /// `age` is the time since the last reset.
+    fn adaptive(&self, cost: Cost, age: Duration) -> Duration {
+        let by_age = self.pause_at_1s.mul_f64(age.as_secs_f64().sqrt());
+        let by_speed = match cost {
+            Cost::Nothing => Duration::ZERO,
+            // The first attempt after a change may have queued in a server that was just coming
+            // up. Its duration is not representative.
+            _ if self.failures == 1 => Duration::ZERO,
+            Cost::Answer => self.answers.fastest().saturating_mul(TIMES_AN_ANSWER),
+            Cost::Login | Cost::Logged => self.answers.fastest().saturating_mul(TIMES_A_LOGIN),
+        };
+        let by_log = if cost == Cost::Logged { self.logged(age) } else { Duration::ZERO };
+        self.interval.max(by_age).max(by_speed).max(by_log)
+    }
+
+    /// Grows from 500 ms to `max-interval` within 15 s. A fleet that waits for a role must not fill
+    /// the server's log.
+    fn logged(&self, age: Duration) -> Duration {
+        let grown = (age.as_secs_f64() / LOGGED_SLOWEST_FROM.as_secs_f64()).min(1.0);
+        LOGGED_INTERVAL + self.max_interval.saturating_sub(LOGGED_INTERVAL).mul_f64(grown)
+    }
+
+    /// When the next attempt begins, given the pause after one that took `took`. `None`: too late.
+    ///
+    /// A pause that would end too near the deadline for one more attempt ends earlier, so that a
+    /// wait does not end on a sleep.
+    pub fn next_attempt(&self, pause: Duration, took: Duration, clock: Clock) -> Option<Duration> {
+        let next = clock.now.saturating_add(pause);
+        let Some(deadline) = clock.deadline else { return Some(next) };
+        let reserve = (took * 2).max(LAST_ATTEMPT).min(self.attempt_timeout / 2);
+        let last = deadline.saturating_sub(reserve);
+        match next {
+            next if next <= last => Some(next),
+            _ if clock.now < last => Some(last),
+            next if next < deadline => Some(next),
+            _ => None,
+        }
     }
 }
 
-/// When the next attempt begins, given the pause after one that ended at `now` and took `took`. `None`: the time is up.
+/// How long the last three attempts took that a live server answered.
 ///
-/// A pause that would end too near the deadline for one more attempt ends earlier, so that a wait does not end on a sleep.
-pub fn next_attempt(
-    pause: Duration,
-    now: Duration,
-    took: Duration,
-    deadline: Option<Duration>,
-    attempt_timeout: Duration,
-) -> Option<Duration> {
-    let next = now.saturating_add(pause);
-    let Some(deadline) = deadline else { return Some(next) };
-    let reserve = (took * 2).max(LAST_ATTEMPT).min(attempt_timeout / 2);
-    let last = deadline.saturating_sub(reserve);
-    match next {
-        next if next <= last => Some(next),
-        _ if now < last => Some(last),
-        next if next < deadline => Some(next),
-        _ => None,
+/// The smallest counts. One slow answer, of a server that is just coming up, must not buy a long
+/// pause at the very moment at which the server becomes ready.
+#[derive(Debug, Default)]
+struct RecentAnswers {
+    took: [Option<Duration>; 3],
+}
+
+impl RecentAnswers {
+    fn push(&mut self, took: Duration) {
+        self.took = [Some(took), self.took[0], self.took[1]];
+    }
+
+    fn fastest(&self) -> Duration {
+        self.took.iter().flatten().min().copied().unwrap_or_default()
     }
 }
 

@@ -7,7 +7,7 @@ use hyper::StatusCode;
 use super::{answer::Answer, retry_after};
 use crate::{
     connect::Endpoint,
-    probe::{Class, Failure},
+    probe::{Class, Failure, seconds},
     text::{one_line, quoted},
     tls::tls_stream_failure,
 };
@@ -25,11 +25,12 @@ pub(super) fn of_status(answer: &Answer, wanted: &str, credentials: bool) -> Fai
         return failure;
     }
     let said = line.map(|line| format!(": {line}")).unwrap_or_default();
-    let mut failure =
-        Failure::new(class_of(status), format!("status {}, wanted {wanted}{said}", shown(status)));
-    if failure.class == Class::Busy {
-        failure.retry_after = retry_after::of(&answer.headers);
-    }
+    let class = class_of(status);
+    let retry_after = (class == Class::Busy).then(|| retry_after::of(&answer.headers)).flatten();
+    let asked =
+        retry_after.map(|after| format!(", asked to wait {}", seconds(after))).unwrap_or_default();
+    let message = format!("status {}, wanted {wanted}{asked}{said}", shown(status));
+    let failure = Failure { retry_after, ..Failure::new(class, message) };
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !credentials => {
             failure.hint("no credentials were sent")
@@ -211,7 +212,10 @@ mod tests {
         for (status, want) in [(503, Some(7)), (429, Some(7)), (404, None)] {
             let mut answer = answer(status, "");
             answer.headers.insert("retry-after", "7".parse().unwrap());
-            assert_eq!(of_status(&answer, "200", false).retry_after.map(|d| d.as_secs()), want);
+            let failure = of_status(&answer, "200", false);
+            assert_eq!(failure.retry_after.map(|d| d.as_secs()), want);
+            let is_reported = failure.message.ends_with(", wanted 200, asked to wait 7.0s");
+            assert_eq!(is_reported, want.is_some(), "{}", failure.message);
         }
     }
 }

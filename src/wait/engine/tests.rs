@@ -354,7 +354,6 @@ async fn a_success_in_the_last_attempt_counts() {
 
 #[tokio::test(start_paused = true)]
 async fn a_timeout_of_nothing_is_one_attempt_however_long_it_takes() {
-    let once = |settings: &mut Settings| settings.timeout = Timeout::Once;
     let out = Wait::new().on("a", once, never).run().await;
     assert_eq!(
         (out.end, out.took, &out.lines),
@@ -370,6 +369,79 @@ async fn a_timeout_of_nothing_is_one_attempt_however_long_it_takes() {
         settings.successes = 3;
     };
     assert_eq!(Wait::new().on("a", thrice, ready_from(0)).run().await.asked, [[0]]);
+}
+
+fn once(settings: &mut Settings) {
+    settings.timeout = Timeout::Once;
+}
+
+fn hopeless(_: usize, _: u64) -> Step {
+    Says(Verdict::Hopeless(Failure::new(Class::Config, "wrong")))
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_only_attempt_comes_to_its_own_end() {
+    let out = Wait::new()
+        .on("dead", once, never)
+        .on("slow", once, |_, _| Takes(3000, Box::new(Ready)))
+        .on("wrong", once, |_, _| Takes(1000, Box::new(hopeless(1, 0))))
+        .on("hung", once, |_, _| Hangs)
+        .on("other", plain, never)
+        .run()
+        .await;
+    assert_eq!((out.end, out.took), (End::Hopeless, 5000));
+    assert_eq!(
+        out.lines,
+        [
+            "0 dead: timed out: connect [1 0]",
+            "0 other: connect [1 0]",
+            "1000 wrong: hopeless: wrong [1 1000]",
+            "3000 slow: ready: fine [1 3000]",
+            "5000 hung: timed out: no answer within 5.0s [1 5000]",
+        ]
+    );
+    // A signal cuts even an only attempt.
+    let mut wait = Wait::new().on("dead", once, never).on("hung", once, |_, _| Hangs);
+    wait.signal = Some((350, 15));
+    let out = wait.run().await;
+    assert_eq!((out.end, out.took), (End::Signal(15), 350));
+    // After a failure nothing is started any more.
+    let later = |settings: &mut Settings| {
+        once(settings);
+        settings.after = vec!["slow".to_owned()];
+    };
+    let out = Wait::new()
+        .on("dead", once, never)
+        .on("slow", once, |_, _| Takes(100, Box::new(Ready)))
+        .on("later", later, ready_from(0))
+        .run()
+        .await;
+    assert_eq!((out.end, out.took, out.asked[2].len()), (End::TimedOut, 100, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn timeouts_of_the_same_instant_are_all_reported() {
+    let mut wait = Wait::new();
+    for n in 0..50 {
+        wait =
+            wait.on(&format!("d{n}"), timeout(700), if n % 2 == 0 { never } else { |_, _| Hangs });
+    }
+    let out = wait.on("later", timeout(800), never).run().await;
+    assert_eq!((out.end, out.took), (End::TimedOut, 700));
+    assert_eq!(out.lines.iter().filter(|line| line.contains("timed out")).count(), 50);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_breaks_off_is_an_internal_error() {
+    let mut wait = Wait::new().on("a", plain, never).on("b", plain, |_, _| Hangs);
+    wait.random = || panic!("a defect outside of every attempt");
+    let out = wait.run().await;
+    assert_eq!((out.end, out.took), (End::Hopeless, 0));
+    assert_eq!(
+        out.lines,
+        ["0 a: hopeless: internal error: the wait for this dependency has broken off; please \
+          report it [0 0]"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -426,7 +498,6 @@ async fn there_is_one_confirming_round_however_long_it_takes() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_proceeded_past_or_asked_once_is_not_confirmed() {
-    let once = |settings: &mut Settings| settings.timeout = Timeout::Once;
     let proceed = |settings: &mut Settings| {
         timeout(300)(settings);
         settings.on_timeout = OnTimeout::Proceed;
@@ -620,11 +691,10 @@ async fn a_warning_and_on_past_a_timeout_but_not_past_the_hopeless() {
 
 #[tokio::test(start_paused = true)]
 async fn one_hopeless_dependency_ends_the_whole_wait_at_once() {
-    let wrong = |_, _| Says(Verdict::Hopeless(Failure::new(Class::Config, "wrong")));
     let out = Wait::new()
         .on("a", plain, never)
         .on("b", plain, |_, _| Hangs)
-        .on("c", plain, wrong)
+        .on("c", plain, hopeless)
         .run()
         .await;
     assert_eq!((out.end, out.took), (End::Hopeless, 0));

@@ -48,12 +48,12 @@ fn wait_in_a_crowd(server: &Http, waiters: usize) -> Vec<Duration> {
 }
 
 #[test]
-fn retry_after_is_a_minimum_for_twenty_waiters_and_they_do_not_come_back_together() {
+fn twenty_waiters_come_back_after_retry_after_and_not_together() {
     let gaps = wait_in_a_crowd(&busy_at_first(&[("Retry-After", "2")]), 20);
     let (first, last) = (gaps.iter().min().unwrap(), gaps.iter().max().unwrap());
     assert!(*first >= secs(2), "{gaps:?}");
-    // Spread over 10% of two seconds; that twenty fall into a quarter of that by chance does not happen.
-    assert!(*last - *first >= ms(50), "{gaps:?}");
+    // Spread over 30% of two seconds; twenty do not fall into a quarter of that by chance.
+    assert!(*last - *first >= ms(150), "{gaps:?}");
 }
 
 #[test]
