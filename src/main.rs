@@ -10,7 +10,7 @@ use afterall::{
     connect::{MAX_CONNECTS, Net},
     exec::{Command, ExecError},
     exit::Exit,
-    kinds, plan,
+    plan,
     report::{self, Report, ReportedDependency, SystemdNotify, Verbosity, last_line, note},
     signals::{Signals, die_of},
     spec::{ConfigError, expand::Env},
@@ -143,14 +143,14 @@ fn on_stdout(text: &str, signals: Signals) -> Exit {
     Exit::Ready
 }
 
-/// A command that is missing is said at once, not after a minute; unless it is what a `file:` dependency waits for.
+/// A command that is missing is said at once, not after a minute; unless a dependency waits for that very file.
 fn look_up(command: Option<&Command>, plan: &plan::Plan) -> Result<(), ExecError> {
     let Some(command) = command else { return Ok(()) };
     let path: Option<OsString> = std::env::var_os("PATH");
     let candidates = command.candidates(path.as_deref());
     let awaited = |planned: &plan::Planned| {
-        planned.spec.scheme == "file"
-            && candidates.contains(&kinds::file::path_of(&planned.spec.rest.expanded()))
+        let file = planned.kind.awaited_file.map(|awaited_file| awaited_file(&planned.spec));
+        file.is_some_and(|file| candidates.contains(&file))
     };
     if plan.planned.iter().any(awaited) { Ok(()) } else { command.look_up(path.as_deref()) }
 }

@@ -12,7 +12,7 @@ use crate::{
     kinds,
     os::read_bytes,
     spec::{
-        ConfigError, Declaration, KeyValue,
+        ConfigError, Declaration, KeyValue, Kind,
         declaration::{expand_url, is_name},
         expand::{Env, Text},
     },
@@ -115,18 +115,22 @@ impl File<'_> {
         };
         let at = |what: String| self.key_error("url", url.span(), what);
         let text = expand_url(text, self.env).map_err(at)?;
+        let place = format!("{}: url", self.place(url.span()));
         if text.raw().contains('#') {
             return Err(at(
                 "keys stand on lines of their own here, and a # in a URL is written %23".to_owned(),
             ));
         }
+        let mut declaration =
+            Declaration::from_url(&place, Some(name.to_owned()), &text).map_err(at)?;
+        let kind = kinds::find(&declaration.scheme, declaration.rest.raw()).map_err(at)?;
         let mut keys = Vec::new();
         let mut own = Vec::new();
         for (key, span, value) in in_order(table).into_iter().filter(|(key, ..)| *key != "url") {
             own.push((key.to_owned(), span));
             match value.get_ref() {
-                // Only `header` repeats; every other array is one list.
-                DeValue::Array(items) if key == "header" => {
+                // Every other array is one list.
+                DeValue::Array(items) if kind.repeats.contains(&key) => {
                     for item in items {
                         keys.push(self.key(key, item)?);
                     }
@@ -134,18 +138,17 @@ impl File<'_> {
                 _ => keys.push(self.key(key, value)?),
             }
         }
-        let declaration = Declaration::from_url(Some(name.to_owned()), &text, keys).map_err(at)?;
-        self.check_known(&declaration.scheme, own)?;
+        self.check_known(kind, own)?;
+        declaration.keys = keys;
         Ok(declaration)
     }
 
     /// Unknown keys are found here, where their line is known.
     fn check_known(
         &self,
-        scheme: &str,
+        kind: &Kind,
         keys: Vec<(String, Range<usize>)>,
     ) -> Result<(), ConfigError> {
-        let Some(kind) = kinds::find(scheme) else { return Ok(()) };
         let is_known = |name: &str| {
             COMMON.iter().any(|common| common.key.name == name)
                 || kind.own_keys().any(|own| own.name == name)
@@ -230,6 +233,7 @@ fn unknown_option(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan;
 
     fn config(text: &str) -> Result<(Config, Settings), String> {
         let env = Env::new(|name| (name == "URL").then(|| "postgres://app:s%40crt@db/app".into()));
@@ -297,7 +301,6 @@ mod tests {
                 "[dependency.a]\nurl = 'tcp://x:1#timeout=3'",
                 "f.toml:2: url: keys stand on lines of their own here",
             ),
-            ("[dependency.a]\nurl = 'tcp://x:SECRET'", "f.toml:2: url: the port is not a number"),
             ("[dependency.a]\nurl = '${NONE}'", "f.toml:2: url: the variable NONE is not set"),
             ("[dependency.a]\nurl = 'tcp://x:1'\n\nmach = 'x'", "f.toml:4: unknown key mach"),
             (
@@ -309,5 +312,10 @@ mod tests {
             let error = config(text).err().unwrap_or_else(|| panic!("{text}"));
             assert!(error.starts_with(want) && !error.contains("SECRET"), "{text}: {error}");
         }
+        // What the kind's grammar finds has its line too.
+        let (config, defaults) = config("[dependency.a]\nurl = 'tcp://x:SECRET'").unwrap();
+        let error = plan::plan(config.declarations, &defaults, &Env::new(|_| None)).err().unwrap();
+        let want = "f.toml:2: url: the port is not a number";
+        assert!(error.to_string().starts_with(want), "{error}");
     }
 }

@@ -25,7 +25,7 @@ use crate::{
     os::describe,
     probe::{Attempt, AttemptFuture, Class, Failure, Probe, Verdict},
     signals,
-    spec::{ConfigError, Kind, Spec},
+    spec::{ConfigError, Grammar, Kind, Spec, expand::Text},
     text::{MAX_FOREIGN, one_line},
 };
 
@@ -33,10 +33,12 @@ use crate::{
 pub static KIND: Kind = Kind {
     name: "exec",
     schemes: &["exec"],
+    grammar: Grammar::Own(first_word),
     usage: "exec:COMMAND ARG...",
     summary: "the command exits 0 (stdin is /dev/null, stdout is thrown away)",
     keys: &[],
     build,
+    ..Kind::DEFAULT
 };
 
 /// How long the killed may take to be gone.
@@ -44,6 +46,14 @@ const REAPING: Duration = Duration::from_millis(50);
 
 /// What is kept of the end of its stderr, in bytes.
 const TAIL: usize = 4096;
+
+/// The command without its arguments, which names the dependency.
+fn first_word(rest: &Text) -> Result<String, String> {
+    let word = rest.split(' ').find(|word| !word.is_empty());
+    // `PGPASSWORD=x psql` is a mistake, which `build` reports.
+    let name = word.as_ref().and_then(|word| word.split('=').next());
+    Ok(name.map(|name| name.display_redacted()).unwrap_or_default())
+}
 
 struct Exec {
     words: Vec<OsString>,

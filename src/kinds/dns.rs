@@ -4,13 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::{
     probe::{Attempt, AttemptFuture, Class, Failure, Probe, Verdict},
-    spec::{ConfigError, Key, Kind, Spec},
+    spec::{ConfigError, Grammar, Key, Kind, Spec},
 };
 
 /// The kind.
 pub static KIND: Kind = Kind {
     name: "dns",
     schemes: &["dns"],
+    grammar: Grammar::AsWritten,
     usage: "dns:NAME",
     summary: "the name resolves",
     keys: &[&[
@@ -26,6 +27,7 @@ pub static KIND: Kind = Kind {
         },
     ]],
     build,
+    ..Kind::DEFAULT
 };
 
 #[derive(Debug)]

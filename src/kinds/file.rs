@@ -8,7 +8,7 @@ use crate::{
     connect::is_local_limit,
     os::describe,
     probe::{Attempt, AttemptFuture, Class, Failure, Probe, Verdict},
-    spec::{ConfigError, Key, Kind, Spec},
+    spec::{ConfigError, Grammar, Key, Kind, Spec},
     text::pattern,
 };
 
@@ -16,6 +16,8 @@ use crate::{
 pub static KIND: Kind = Kind {
     name: "file",
     schemes: &["file"],
+    grammar: Grammar::AsWritten,
+    awaited_file: Some(|spec| path_of(&spec.rest.expanded())),
     usage: "file:PATH",
     summary: "the path exists",
     keys: &[&[Key {
@@ -24,6 +26,7 @@ pub static KIND: Kind = Kind {
         help: "what the file must hold, within its first MiB",
     }]],
     build,
+    ..Kind::DEFAULT
 };
 
 struct File {

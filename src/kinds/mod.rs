@@ -17,12 +17,16 @@ mod list {
         &super::dns::KIND,
         &super::file::KIND,
         &super::command::KIND,
+        #[cfg(test)]
+        &super::fake::KIND,
     ];
 }
 pub use list::KINDS;
 
 pub mod command;
 pub mod dns;
+#[cfg(test)]
+mod fake;
 pub mod file;
 pub mod http;
 pub mod migrations;
@@ -31,16 +35,16 @@ pub mod postgres;
 pub mod tcp;
 pub mod unix;
 
-/// The kind that answers to `scheme`.
-pub fn find(scheme: &str) -> Option<&'static Kind> {
-    let (migrations, plain) = match scheme.strip_prefix("migrations+") {
-        Some(plain) => ("migrations+", plain),
-        None => ("", scheme),
-    };
-    // `postgresql+psycopg2`, `jdbc`, `ecto`: what other drivers call a PostgreSQL.
-    let plain = if postgres::is_dialect(plain) { "postgres" } else { plain };
-    let scheme = format!("{migrations}{plain}");
-    KINDS.iter().copied().find(|kind| kind.schemes.contains(&scheme.as_str()))
+/// The kind that answers to `SCHEME:REST`: by its own scheme, or by another driver's word for it.
+///
+/// # Errors
+/// The scheme is unknown; the message says what would be right.
+pub fn find(scheme: &str, rest: &str) -> Result<&'static Kind, String> {
+    let kinds = || KINDS.iter().copied();
+    kinds()
+        .find(|kind| kind.schemes.contains(&scheme))
+        .or_else(|| kinds().find(|kind| kind.has_dialect(scheme, rest)))
+        .ok_or_else(|| unknown(scheme))
 }
 
 /// Every scheme of every kind.
@@ -48,17 +52,23 @@ pub fn schemes() -> impl Iterator<Item = &'static str> {
     KINDS.iter().flat_map(|kind| kind.schemes.iter().copied())
 }
 
-/// What to say of a scheme that no kind answers to.
-pub fn unknown(scheme: &str) -> String {
+fn unknown(scheme: &str) -> String {
     #[rustfmt::skip]
     const OTHERS: [&str; 16] = [
         "mysql", "mariadb", "redis", "rediss", "valkey", "mongodb", "mongodb+srv", "amqp", "amqps", "kafka", "mssql", "sqlserver",
         "oracle", "cassandra", "sqlite", "memcached",
     ];
-    if OTHERS.contains(&scheme.trim_start_matches("migrations+")) {
+    let plain = KINDS.iter().filter(|kind| !kind.prefix.is_empty());
+    let plain = plain.filter_map(|kind| scheme.strip_prefix(kind.prefix)).next().unwrap_or(scheme);
+    if OTHERS.contains(&plain) {
         return format!(
             "{scheme}: is not checked by its own protocol; tcp://HOST:PORT waits for the port, exec: for a command"
         );
+    }
+    let dialects = KINDS.iter().flat_map(|kind| kind.dialects.iter().copied().flatten());
+    let mut inner = dialects.filter_map(|dialect| dialect.split_once(':'));
+    if inner.any(|(outer, _)| outer == plain) {
+        return format!("of the {plain}: URLs, only those of a known kind are understood");
     }
     match nearest(scheme, schemes()) {
         Some(near) => format!("unknown scheme {scheme}:, did you mean {near}:?"),

@@ -14,6 +14,7 @@ pub static KIND: Kind = Kind {
     summary: "a connection is accepted",
     keys: &[],
     build,
+    ..Kind::DEFAULT
 };
 
 struct Tcp {

@@ -3,17 +3,19 @@
 use crate::{
     connect::Endpoint,
     probe::{Attempt, AttemptFuture, Probe, Verdict},
-    spec::{ConfigError, Kind, Spec},
+    spec::{ConfigError, Grammar, Kind, Spec},
 };
 
 /// The kind.
 pub static KIND: Kind = Kind {
     name: "unix",
     schemes: &["unix"],
+    grammar: Grammar::AsWritten,
     usage: "unix:PATH, unix:@ABSTRACT",
     summary: "a connection is accepted",
     keys: &[],
     build,
+    ..Kind::DEFAULT
 };
 
 struct Unix {

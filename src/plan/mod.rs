@@ -46,22 +46,21 @@ pub fn plan(
     defaults: &Settings,
     env: &Env,
 ) -> Result<Plan, ConfigError> {
-    let names = names(&declarations)?;
+    let mut read = Vec::new();
+    for mut declaration in declarations {
+        let kind = kinds::find(&declaration.scheme, declaration.rest.raw())
+            .map_err(|message| declaration.error(message))?;
+        let target = declaration.read_as(kind)?;
+        read.push((declaration, kind, target));
+    }
+    let names = names(read.iter().map(|(declaration, _, target)| (declaration, target.as_str())))?;
     let mut notes = Vec::new();
     let mut planned = Vec::new();
-    for (declaration, name) in declarations.into_iter().zip(names) {
-        let kind = kinds::find(&declaration.scheme)
-            .ok_or_else(|| ConfigError::at(&name, kinds::unknown(&declaration.scheme)))?;
-        notes.extend(checks_more(&name, &declaration));
+    for ((declaration, kind, target), name) in read.into_iter().zip(names) {
+        notes.extend(suggest_protocol_check(&name, kind, &declaration));
         let (settings, own) = settings(&name, kind, declaration.keys, defaults)?;
         let spec = Spec::new(name, declaration.scheme, declaration.rest, own, env.clone());
-        planned.push(Planned {
-            kind,
-            spec,
-            target: declaration.default_name,
-            settings,
-            after: Vec::new(),
-        });
+        planned.push(Planned { kind, spec, target, settings, after: Vec::new() });
     }
     order::resolve(&mut planned)?;
     Ok(Plan { planned, notes })
@@ -125,20 +124,22 @@ pub fn build(planned: Vec<Planned>) -> Result<(Vec<Dependency>, Vec<String>), Co
     Ok((dependencies, notes))
 }
 
-fn names(declarations: &[Declaration]) -> Result<Vec<String>, ConfigError> {
+/// A name for each declaration; `target` is what one without a name is called by.
+fn names<'a>(
+    declarations: impl Iterator<Item = (&'a Declaration, &'a str)> + Clone,
+) -> Result<Vec<String>, ConfigError> {
     let mut taken = HashSet::new();
-    for name in declarations.iter().filter_map(|declaration| declaration.name.as_ref()) {
+    for name in declarations.clone().filter_map(|(declaration, _)| declaration.name.as_ref()) {
         if !taken.insert(name.clone()) {
             return Err(ConfigError::at(name, "the name is given to two dependencies"));
         }
     }
     let mut names = Vec::new();
-    for declaration in declarations {
+    for (declaration, target) in declarations {
         names.push(declaration.name.clone().unwrap_or_else(|| {
-            let default = &declaration.default_name;
-            let numbered = (2..).map(|n| format!("{default}-{n}"));
+            let numbered = (2..).map(|n| format!("{target}-{n}"));
             // The first free name is taken; there always is one.
-            std::iter::once(default.clone())
+            std::iter::once(target.to_owned())
                 .chain(numbered)
                 .find(|name| taken.insert(name.clone()))
                 .unwrap_or_default()
@@ -158,7 +159,7 @@ fn settings(
     let mut own = Vec::new();
     let mut seen = HashSet::new();
     for key in keys {
-        if key.name != "header" && !seen.insert(key.name.clone()) {
+        if !kind.repeats.contains(&key.name.as_str()) && !seen.insert(key.name.clone()) {
             return Err(ConfigError::at(name, format_args!("{}: is given twice", key.name)));
         }
         let place = key.at.as_ref().map(|at| format!("{at}: ")).unwrap_or_default();
@@ -178,14 +179,14 @@ fn settings(
 }
 
 /// `postgres:5432` is a port on a host called postgres; whoever wrote it may have meant more.
-fn checks_more(name: &str, declaration: &Declaration) -> Option<String> {
-    let host = declaration.host_named.as_deref()?;
-    let kind = kinds::find(host).filter(|kind| kind.name != "tcp" && kind.usage.contains("://"))?;
+fn suggest_protocol_check(name: &str, kind: &Kind, declaration: &Declaration) -> Option<String> {
+    let host = declaration.bare_host.as_deref()?;
+    let better = kinds::find(host, "").ok()?;
     let address = declaration.rest.display_redacted();
-    Some(format!(
-        "{name}: waits for the port alone; {host}:{address} checks more ({})",
-        kind.summary
-    ))
+    (better.name != kind.name && better.grammar.has_servers()).then(|| {
+        let summary = better.summary;
+        format!("{name}: waits for the port alone; {host}:{address} checks more ({summary})")
+    })
 }
 
 #[cfg(test)]

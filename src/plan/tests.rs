@@ -166,7 +166,8 @@ fn a_port_on_a_host_that_is_called_like_a_kind_is_remarked_upon() {
         planned(&["tcp:1", "unix:1", "dns:1", "exec:1"]).unwrap().notes,
         Vec::<String>::new()
     );
-    for name in ["postgres", "nats", "http"].into_iter().filter(|name| kinds::find(name).is_some())
+    for name in
+        ["postgres", "nats", "http"].into_iter().filter(|name| kinds::find(name, "").is_ok())
     {
         let notes = planned(&[&format!("{name}:5432")]).unwrap().notes;
         assert_eq!(notes.len(), 1, "{notes:?}");

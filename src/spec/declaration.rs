@@ -1,11 +1,11 @@
 //! One declaration as it was written: name, scheme, what follows it, keys.
 
 use super::{
-    ConfigError,
+    ConfigError, Grammar, Kind,
     expand::{Env, Text},
     url::{
-        check_authority, has_userinfo_per_server, is_bare_ipv6, is_hierarchical, is_host_port,
-        is_scheme, needs_brackets, servers_of, split_authority, without_userinfo,
+        check_authority, is_bare_ipv6, is_host_port, is_scheme, needs_brackets, servers_of,
+        split_authority, without_userinfo,
     },
 };
 use crate::text::one_line;
@@ -22,47 +22,56 @@ pub struct KeyValue {
     pub at: Option<String>,
 }
 
-/// One declaration as it was written: split, expanded, and not yet looked up or checked.
+/// One declaration as it was written: split and expanded. Its kind is not known yet.
 pub struct Declaration {
     /// The name that was given, if one was.
     pub name: Option<String>,
-    /// The name that it goes by otherwise.
-    pub default_name: String,
+    /// What errors call it: its name, or its place on the command line or in a file.
+    pub place: String,
     /// Before the colon, in lower case.
     pub scheme: String,
     /// What follows the scheme's colon.
     pub rest: Text,
     /// What stands behind the `#`.
     pub keys: Vec<KeyValue>,
-    /// Set where `HOST:PORT` was written and HOST is the name of a scheme.
-    pub host_named: Option<String>,
+    /// Where a variable holds all of it: `${VAR}`, as messages call the dependency then.
+    variable: Option<String>,
+    /// Set where `HOST:PORT` was written.
+    pub bare_host: Option<String>,
 }
+
+/// The scheme of a bare `HOST:PORT`.
+const BARE: &str = "tcp";
 
 impl Declaration {
     /// Reads `[NAME=]URL[#KEY[=VALUE][,KEY[=VALUE]]...]`. `place` is where it stands, for errors where it has no name.
+    ///
+    /// # Errors
+    /// What is wrong with its shape, or a variable that is not set. The text is not shown.
     pub fn parse(place: &str, text: &str, env: &Env) -> Result<Self, ConfigError> {
         let (name, text) = split_name(text);
-        Self::read(name, text, env).map_err(|what| ConfigError::at(name.unwrap_or(place), what))
+        let place = name.unwrap_or(place);
+        Self::read(place, name, text, env).map_err(|message| ConfigError::at(place, message))
     }
 
-    fn read(name: Option<&str>, text: &str, env: &Env) -> Result<Self, String> {
+    fn read(place: &str, name: Option<&str>, text: &str, env: &Env) -> Result<Self, String> {
         let text = expand_url(text, env)?;
         let (url, keys) = match text.split_once('#') {
             Some((url, keys)) => (url, read_keys(&keys)?),
             None => (text, Vec::new()),
         };
-        Self::from_url(name.map(str::to_owned), &url, keys)
+        Ok(Self { keys, ..Self::from_url(place, name.map(str::to_owned), &url)? })
     }
 
-    /// The same from a URL whose expansions are still opaque, and keys that were read elsewhere.
-    pub fn from_url(name: Option<String>, url: &Text, keys: Vec<KeyValue>) -> Result<Self, String> {
+    /// Reads a URL whose expansions are still opaque. Its keys are read elsewhere.
+    ///
+    /// # Errors
+    /// What is wrong with its shape. The text is not shown.
+    pub fn from_url(place: &str, name: Option<String>, url: &Text) -> Result<Self, String> {
         // The application's own connection string is read as it stands, and is called by its variable.
-        let (default_name, url) = match (url.as_value(), migrations_of(url)) {
-            (Some(value), _) => (Some(url.display_redacted()), Text::literal(value)),
-            (None, Some(value)) => {
-                (Some(url.display_redacted()), Text::literal(&format!("{MIGRATIONS}{value}")))
-            }
-            (None, None) => (None, url.clone()),
+        let (variable, url) = match whole_value(url) {
+            Some(value) => (Some(url.display_redacted()), Text::literal(&value)),
+            None => (None, url.clone()),
         };
         if url.is_empty() {
             return Err("nothing to wait for: the URL is empty".to_owned());
@@ -73,11 +82,11 @@ impl Declaration {
         if url.raw().contains(is_odd) {
             return Err("a control character in the URL".to_owned());
         }
-        let mut host_named = None;
+        let mut bare_host = None;
         let (scheme, rest) = match url.split_once(':') {
             _ if is_host_port(url.raw()) => {
-                host_named = url.split_once(':').map(|(host, _)| host.display_redacted());
-                ("tcp".to_owned(), url.part(&format!("//{}", url.raw())))
+                bare_host = url.split_once(':').map(|(host, _)| host.display_redacted());
+                (BARE.to_owned(), url.part(&format!("//{}", url.raw())))
             }
             _ if is_bare_ipv6(url.raw()) => {
                 return Err(needs_brackets(url.raw()));
@@ -91,61 +100,106 @@ impl Declaration {
             }
         };
         // `postgres:${DSN}`: a connection string that is no URL, or a URL of the same scheme, whole in a variable.
-        let (default_name, scheme, rest) = match rest.as_value() {
+        let (variable, scheme, rest) = match rest.as_value() {
             Some(value) => {
-                let name = default_name.or_else(|| Some(url.display_redacted()));
+                let variable = variable.or_else(|| Some(url.display_redacted()));
                 let inner = value.split_once("://").filter(|(inner, _)| is_scheme(inner));
                 match inner {
                     Some((inner, _)) => {
-                        let same = value[inner.len() + 1..].to_owned();
-                        (name, with_inner(&scheme, inner), Text::literal(&same))
+                        let rest = Text::literal(&value[inner.len() + 1..]);
+                        (variable, with_inner(&scheme, inner), rest)
                     }
-                    None => (name, scheme, Text::literal(value)),
+                    None => (variable, scheme, Text::literal(value)),
                 }
             }
-            None => (default_name, scheme, rest),
+            None => (variable, scheme, rest),
         };
-        let rest = join_servers(&scheme, rest);
-        if is_hierarchical(&scheme) {
-            check_authority(&scheme, &rest)?;
+        let place = place.to_owned();
+        Ok(Self { name, place, scheme, rest, keys: Vec::new(), variable, bare_host })
+    }
+
+    /// Reads the rest by the grammar of its kind, and returns what the dependency is called unless it has a name.
+    ///
+    /// # Errors
+    /// What is wrong with the servers. Neither the text nor a value is shown.
+    pub fn read_as(&mut self, kind: &Kind) -> Result<String, ConfigError> {
+        let shown = self.read_rest(kind.grammar).map_err(|message| self.error(message))?;
+        let named = one_line(&format!("{}{shown}", self.scheme), 120);
+        Ok(self.variable.clone().unwrap_or(named))
+    }
+
+    /// Proves the rest well formed, and returns how it is shown behind the scheme.
+    fn read_rest(&mut self, grammar: Grammar) -> Result<String, String> {
+        match grammar {
+            Grammar::AsWritten => return Ok(format!(":{}", self.rest.display_redacted())),
+            Grammar::Own(read) => return read(&self.rest).map(|shown| format!(":{shown}")),
+            Grammar::Servers | Grammar::ServersWithLogins | Grammar::Url => {}
         }
-        let default_name = default_name.unwrap_or_else(|| default_name_of(&scheme, &rest));
-        Ok(Self { name, default_name, scheme, rest, keys, host_named })
+        if matches!(grammar, Grammar::ServersWithLogins) {
+            let again = format!(",{}://", self.scheme);
+            self.rest = self.rest.part(&self.rest.raw().replace(&again, ","));
+        }
+        match self.rest.strip_prefix("//") {
+            Some(rest) => {
+                check_authority(grammar, &rest)?;
+                Ok(shown_servers(grammar, &rest))
+            }
+            // A connection string of key=value pairs: where its password stands is known to its kind alone.
+            None => Ok(String::new()),
+        }
+    }
+
+    /// An error about this declaration.
+    pub fn error(&self, message: impl std::fmt::Display) -> ConfigError {
+        ConfigError::at(&self.place, message)
     }
 }
 
-const MIGRATIONS: &str = "migrations+";
-
-/// Expands a URL, in which `env:NAME` stands for `${NAME}`: that is to be seen before anything is expanded.
+/// Expands a URL, in which `env:NAME` stands for `${NAME}`, also behind `PREFIX+`.
+///
+/// `env:` is looked for before anything is expanded: a value may begin with it by chance.
+///
+/// # Errors
+/// A variable that is not set, or a file that cannot be read, by name.
 pub fn expand_url(text: &str, env: &Env) -> Result<Text, String> {
-    let (migrations, url) = match text.strip_prefix(MIGRATIONS) {
-        Some(url) => (MIGRATIONS, url),
-        None => ("", text),
-    };
+    let (prefix, url) = split_prefix(text);
     match url.strip_prefix("env:") {
         Some(rest) => match rest.split_once('#') {
-            Some((variable, keys)) => {
-                Text::expand(&format!("{migrations}${{{variable}}}#{keys}"), env)
-            }
-            None => Text::expand(&format!("{migrations}${{{rest}}}"), env),
+            Some((variable, keys)) => Text::expand(&format!("{prefix}${{{variable}}}#{keys}"), env),
+            None => Text::expand(&format!("{prefix}${{{rest}}}"), env),
         },
         None => Text::expand(text, env),
     }
 }
 
-/// The value of `migrations+${URL}`.
-fn migrations_of(url: &Text) -> Option<String> {
-    let rest = url.strip_prefix(MIGRATIONS)?;
-    rest.as_value().map(str::to_owned)
+/// Splits `PREFIX+` off, where a scheme's name and a `+` stand before `${` or `env:`.
+fn split_prefix(text: &str) -> (&str, &str) {
+    let at = text.find(|c: char| !c.is_ascii_alphanumeric() && !"+-.".contains(c));
+    let end = at.unwrap_or(text.len());
+    match text[..end].rfind('+') {
+        Some(plus) if text[plus + 1..].starts_with("env:") || plus + 1 == end => {
+            text.split_at(plus + 1)
+        }
+        _ => ("", text),
+    }
 }
 
-/// `postgres:${DSN}` where DSN is `postgresql://...` is that URL; `migrations+` stays in front.
+/// The value of `${URL}` or of `PREFIX+${URL}`, the prefix before it.
+fn whole_value(url: &Text) -> Option<String> {
+    let (prefix, rest) = split_prefix(url.raw());
+    let is_prefix = prefix.is_empty() || is_scheme(prefix);
+    let value = url.part(rest).as_value().map(|value| format!("{prefix}{value}"));
+    value.filter(|_| is_prefix)
+}
+
+/// `postgres:${DSN}` where DSN is `postgresql://...` is that URL. `PREFIX+` stays in front.
 fn with_inner(scheme: &str, inner: &str) -> String {
-    match scheme.strip_prefix(MIGRATIONS) {
-        Some(_) if !inner.starts_with(MIGRATIONS) => {
-            format!("{MIGRATIONS}{inner}").to_ascii_lowercase()
+    let inner = inner.to_ascii_lowercase();
+    match scheme.split_once('+') {
+        Some((prefix, _)) if inner != scheme && !inner.starts_with(&format!("{prefix}+")) => {
+            format!("{prefix}+{inner}")
         }
-        _ => inner.to_ascii_lowercase(),
+        _ => inner,
     }
 }
 
@@ -153,7 +207,7 @@ fn with_inner(scheme: &str, inner: &str) -> String {
 fn split_name(text: &str) -> (Option<&str>, &str) {
     let Some((name, rest)) = text.split_once('=') else { return (None, text) };
     let before_keys = rest.split('#').next().unwrap_or_default();
-    let follows = before_keys.strip_prefix(MIGRATIONS).unwrap_or(before_keys).starts_with("${")
+    let follows = split_prefix(before_keys).1.starts_with("${")
         || is_host_port(before_keys)
         || is_bare_ipv6(before_keys)
         || before_keys.split_once(':').is_some_and(|(scheme, _)| is_scheme(scheme));
@@ -190,42 +244,13 @@ fn read_key(key: &Text) -> Result<KeyValue, String> {
     Ok(KeyValue { value: decoded(value)?, items, name, at: None })
 }
 
-/// `nats://a,nats://b` is `nats://a,b`.
-fn join_servers(scheme: &str, rest: Text) -> Text {
-    match has_userinfo_per_server(scheme) {
-        true => rest.part(&rest.raw().replace(&format!(",{scheme}://"), ",")),
-        false => rest,
-    }
-}
-
-/// Scheme, host, port and path: no userinfo, no query, and expansions as they were written.
-fn default_name_of(scheme: &str, rest: &Text) -> String {
-    let shown = match rest.strip_prefix("//") {
-        Some(rest) if is_hierarchical(scheme) => {
-            let (authority, path) = split_authority(&rest);
-            let path = path
-                .raw()
-                .split('?')
-                .next()
-                .map(|raw| path.part(raw).display_redacted())
-                .unwrap_or_default();
-            let servers = servers_of(scheme, &authority);
-            let servers: Vec<_> = servers
-                .split(',')
-                .map(|server| without_userinfo(&server).display_redacted())
-                .collect();
-            format!("//{}{}", servers.join(","), if path == "/" { "" } else { &path })
-        }
-        _ if scheme == "exec" => match rest.split(' ').find(|word| !word.is_empty()) {
-            // `PGPASSWORD=x psql` is a mistake, and about to be said.
-            Some(word) => {
-                word.split('=').next().map(|word| word.display_redacted()).unwrap_or_default()
-            }
-            None => String::new(),
-        },
-        _ if !is_hierarchical(scheme) => rest.display_redacted(),
-        // A connection string of key=value pairs: where its password stands is known to its kind alone.
-        _ => return scheme.to_owned(),
-    };
-    one_line(&format!("{scheme}:{shown}"), 120)
+/// Host, port and path as they are shown: no userinfo, no query, and expansions as they were written.
+fn shown_servers(grammar: Grammar, rest: &Text) -> String {
+    let (authority, path) = split_authority(rest);
+    let path = path.raw().split('?').next().map(|raw| path.part(raw).display_redacted());
+    let path = path.filter(|path| path != "/").unwrap_or_default();
+    let servers = servers_of(grammar, &authority);
+    let servers: Vec<_> =
+        servers.split(',').map(|server| without_userinfo(&server).display_redacted()).collect();
+    format!("://{}{path}", servers.join(","))
 }

@@ -10,7 +10,7 @@ use std::{cell::RefCell, fmt};
 
 pub use declaration::{Declaration, KeyValue};
 pub use error::ConfigError;
-pub use kind::{Key, Kind};
+pub use kind::{Grammar, Key, Kind};
 pub use url::{Parts, Server};
 
 use self::{
@@ -49,6 +49,15 @@ impl Spec {
             secrets: RefCell::default(),
             notes: RefCell::default(),
         }
+    }
+
+    /// The spec of a whole declaration, for the tests of a kind.
+    #[cfg(test)]
+    pub fn parse(name: &str, kind: &Kind, text: &str, env: &Env) -> Result<Self, ConfigError> {
+        let mut declaration = Declaration::parse("argument 1", text, env)?;
+        declaration.read_as(kind)?;
+        let Declaration { scheme, rest, keys, .. } = declaration;
+        Ok(Self::new(name.to_owned(), scheme, rest, keys, env.clone()))
     }
 
     /// An error about this dependency.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::kinds;
 
 /// Every character that a URL reserves, and a few that it does not.
 const PASSWORD: &str = "p:/?#[]@!$&'()*+,;=% \"${X}é";
@@ -18,15 +19,19 @@ fn env() -> Env {
     })
 }
 
-fn parse(text: &str) -> Result<Declaration, String> {
-    Declaration::parse("argument 1", text, &env()).map_err(|e| e.to_string())
+/// The declaration, read by its kind's grammar, and what it is called without a name.
+fn parse(text: &str) -> Result<(Declaration, String), String> {
+    let mut d = Declaration::parse("argument 1", text, &env()).map_err(|e| e.to_string())?;
+    let kind = kinds::find(&d.scheme, d.rest.raw())?;
+    let target = d.read_as(kind).map_err(|e| e.to_string())?;
+    Ok((d, target))
 }
 
 /// name, scheme, rest as it would be shown, keys.
 fn seen(text: &str) -> (String, String, String, Vec<(String, String)>) {
-    let d = parse(text).unwrap_or_else(|e| panic!("{text}: {e}"));
+    let (d, target) = parse(text).unwrap_or_else(|e| panic!("{text}: {e}"));
     let keys = d.keys.into_iter().map(|k| (k.name, k.value)).collect();
-    (d.name.unwrap_or(d.default_name), d.scheme, d.rest.display_redacted(), keys)
+    (d.name.unwrap_or(target), d.scheme, d.rest.display_redacted(), keys)
 }
 
 #[test]
@@ -188,7 +193,7 @@ fn declarations_are_split_as_people_write_them() {
 }
 
 fn spec(text: &str) -> Spec {
-    let d = parse(text).unwrap();
+    let (d, _) = parse(text).unwrap();
     Spec::new("x".to_owned(), d.scheme, d.rest, d.keys, env())
 }
 

@@ -1,10 +1,13 @@
 //! The parts of a URL: authority, servers, path, query. No error shows the text that it is about.
 
-use super::expand::Text;
+use super::{Grammar, expand::Text};
 
+/// Whether `scheme` is one (RFC 3986, section 3.1). SQLAlchemy's drivers, behind a `+`, may hold an underscore.
 pub(super) fn is_scheme(scheme: &str) -> bool {
+    let base = scheme.split('+').next().unwrap_or_default();
     scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-._".contains(c))
+        && !base.contains('_')
 }
 
 /// `HOST:DIGITS` or `[V6]:DIGITS`, and nothing else.
@@ -49,14 +52,13 @@ pub(super) fn needs_brackets(text: &str) -> String {
 ///
 /// Where a password holds a `/`, `?`, `#` or `@` that is not encoded, its pieces stand where host, port, path or keys are
 /// expected. That is found here, and said without showing the pieces.
-pub(super) fn check_authority(scheme: &str, rest: &Text) -> Result<(), String> {
-    let Some(rest) = rest.strip_prefix("//") else { return Ok(()) };
-    let (authority, rest) = split_authority(&rest);
-    for server in servers_of(scheme, &authority).split(',') {
+pub(super) fn check_authority(grammar: Grammar, rest: &Text) -> Result<(), String> {
+    let (authority, rest) = split_authority(rest);
+    for server in servers_of(grammar, &authority).split(',') {
         read_server(&without_userinfo(&server))?;
     }
     let before_value = rest.raw().split('=').next().unwrap_or_default();
-    if before_value.contains('@') && !scheme.starts_with("http") {
+    if before_value.contains('@') && !matches!(grammar, Grammar::Url) {
         return Err(format!("an @ behind the host {ENCODE}"));
     }
     Ok(())
@@ -66,8 +68,11 @@ const ENCODE: &str =
     "(a / ? # or @ in a password must be percent-encoded, or come from a variable)";
 
 /// The servers of an authority; with their userinfo where each may have one.
-pub(super) fn servers_of(scheme: &str, authority: &Text) -> Text {
-    if has_userinfo_per_server(scheme) { authority.clone() } else { without_userinfo(authority) }
+pub(super) fn servers_of(grammar: Grammar, authority: &Text) -> Text {
+    match grammar {
+        Grammar::ServersWithLogins => authority.clone(),
+        _ => without_userinfo(authority),
+    }
 }
 
 pub(super) fn without_userinfo(server: &Text) -> Text {
@@ -139,14 +144,4 @@ pub struct Parts {
     pub path: Text,
     /// Behind the `?`.
     pub query: Option<Text>,
-}
-
-/// Whether `//` starts an authority behind this scheme; behind the others stands a path or a command as written.
-pub(super) fn is_hierarchical(scheme: &str) -> bool {
-    !matches!(scheme, "file" | "unix" | "exec" | "dns")
-}
-
-/// Whether each server of a list may bring its own `USER:PASSWORD@`, as NATS has it.
-pub(super) fn has_userinfo_per_server(scheme: &str) -> bool {
-    matches!(scheme, "nats" | "tls")
 }

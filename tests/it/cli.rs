@@ -44,7 +44,7 @@ fn every_mistake_is_one_line_and_64_and_nothing_is_started() {
         (&["tcp://cache"], "tcp://cache: tcp: needs a host and a port, e.g. tcp://cache:6379".into()),
         (&["tcp://cache:0"], "dependency 1: the port is not a number from 1 to 65535 (a / ? # or @ in a password must be percent-encoded, or come from a variable)".into()),
         (&["tcp://u:p@cache:1"], "tcp://cache:1: tcp: takes a host and a port and nothing else".into()),
-        (&["tpc://cache:1"], "tpc://cache:1: unknown scheme tpc:, did you mean tcp:?".into()),
+        (&["tpc://cache:1"], "dependency 1: unknown scheme tpc:, did you mean tcp:?".into()),
         (&["x=file:a", "x=file:b"], "x: the name is given to two dependencies".into()),
         (&["x=file:a#tiemout=5"], "x: unknown key tiemout, did you mean timeout?".into()),
         (&["x=file:a#timeout=5,timeout=6"], "x: timeout: is given twice".into()),

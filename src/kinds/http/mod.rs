@@ -15,7 +15,7 @@ use url::Url;
 use crate::{
     connect::{Endpoint, Stream},
     probe::{Attempt, AttemptFuture, Class, Failure, Probe, Verdict},
-    spec::{ConfigError, Key, Kind, Spec},
+    spec::{ConfigError, Grammar, Key, Kind, Spec},
     tls::{KEYS as TLS_KEYS, Tls, TlsFiles, Verify, said_in_clear},
 };
 use answer::Answer;
@@ -29,10 +29,13 @@ use target::{Target, endpoint_of, host_of, origin_form};
 pub static KIND: Kind = Kind {
     name: "http",
     schemes: &["http", "https", "http+unix"],
+    grammar: Grammar::Url,
+    repeats: &["header"],
     usage: "https://[USER:PASSWORD@]HOST[:PORT]/PATH, http+unix://%2FRUN%2FX.SOCK/PATH",
     summary: "a response with an expected status and body",
     keys: &[KEYS, TLS_KEYS],
     build,
+    ..Kind::DEFAULT
 };
 
 static KEYS: &[Key] = &[

@@ -9,15 +9,10 @@ use tokio::{
 };
 
 use super::*;
-use crate::{
-    connect::Net,
-    probe::Stage,
-    spec::{Declaration, expand::Env},
-};
+use crate::{connect::Net, probe::Stage, spec::expand::Env};
 
 fn spec_with(text: &str, env: &Env) -> Spec {
-    let declaration = Declaration::parse("here", text, env).unwrap();
-    Spec::new("api".to_owned(), declaration.scheme, declaration.rest, declaration.keys, env.clone())
+    Spec::parse("api", &KIND, text, env).unwrap()
 }
 
 fn spec(text: &str) -> Spec {

@@ -37,7 +37,7 @@ use self::{
     tools::{TOOLS, UNKNOWN, named_tool, names},
     wanted::Wanted,
 };
-use super::postgres::{LOGIN_KEYS, Target};
+use super::postgres::{DIALECTS, LOGIN_KEYS, Target};
 use crate::{
     probe::{Attempt, AttemptFuture, Probe},
     spec::{ConfigError, Key, Kind, Spec},
@@ -49,10 +49,14 @@ use crate::{
 pub static KIND: Kind = Kind {
     name: "migrations",
     schemes: &["migrations+postgres", "migrations+postgresql"],
+    dialects: &[DIALECTS],
+    has_drivers: true,
+    prefix: "migrations+",
     usage: "migrations+postgres://[USER[:PASSWORD]@]HOST[:PORT][,...][/DATABASE][?...]",
     summary: "every wanted migration is recorded as applied",
     keys: &[KEYS, LOGIN_KEYS, tls::KEYS],
     build,
+    ..Kind::DEFAULT
 };
 
 static KEYS: &[Key] = &[

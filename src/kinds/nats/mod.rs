@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use crate::{
     connect::{Endpoint, Stream},
     probe::{Attempt, AttemptFuture, Class, Failure, Probe, Verdict, try_servers},
-    spec::{ConfigError, Key, Kind, Spec},
+    spec::{ConfigError, Grammar, Key, Kind, Spec},
     tls::{KEYS as TLS_KEYS, Tls, said_in_clear},
 };
 use info::Info;
@@ -32,10 +32,12 @@ use wire::{Op, Wire};
 pub static KIND: Kind = Kind {
     name: "nats",
     schemes: &["nats", "tls"],
+    grammar: Grammar::ServersWithLogins,
     usage: "nats://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]...]",
     summary: "INFO, TLS if asked, CONNECT, PONG",
     keys: &[KEYS, TLS_KEYS],
     build,
+    ..Kind::DEFAULT
 };
 
 static KEYS: &[Key] = &[

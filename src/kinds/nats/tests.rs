@@ -12,16 +12,11 @@ use super::*;
 use crate::{
     connect::Net,
     probe::Stage,
-    spec::{
-        Declaration,
-        expand::{Env, Text},
-    },
+    spec::expand::{Env, Text},
 };
 
 fn spec(text: &str) -> Spec {
-    let env = Env::new(|_| None);
-    let declaration = Declaration::parse("here", text, &env).unwrap();
-    Spec::new("nats".to_owned(), declaration.scheme, declaration.rest, declaration.keys, env)
+    Spec::parse("nats", &KIND, text, &Env::new(|_| None)).unwrap()
 }
 
 fn error(text: &str) -> String {

@@ -37,10 +37,13 @@ use query::Check;
 pub static KIND: Kind = Kind {
     name: "postgres",
     schemes: &["postgres", "postgresql"],
+    dialects: &[DIALECTS],
+    has_drivers: true,
     usage: "postgres://[USER[:PASSWORD]@]HOST[:PORT][,...][/DATABASE][?...], postgres:host=HOST ...",
     summary: "logged in and ready for a query",
     keys: &[QUERY, LOGIN_KEYS, tls::KEYS],
     build,
+    ..Kind::DEFAULT
 };
 
 static QUERY: &[Key] = &[Key {
@@ -51,13 +54,8 @@ static QUERY: &[Key] = &[Key {
 
 /// Other drivers' schemes for a PostgreSQL, beside `postgres+DRIVER` and `postgresql+DRIVER`: JDBC, Ecto, PHP, Django's and
 /// Rails' PostGIS, golang-migrate's.
-const DIALECTS: &[&str] = &["jdbc", "ecto", "pgsql", "psql", "postgis", "pgx", "pgx4", "pgx5"];
-
-/// Whether `scheme` is another driver's word for `postgres`.
-pub fn is_dialect(scheme: &str) -> bool {
-    DIALECTS.contains(&scheme)
-        || scheme.split_once('+').is_some_and(|(base, _)| KIND.schemes.contains(&base))
-}
+pub static DIALECTS: &[&str] =
+    &["jdbc:postgresql", "ecto", "pgsql", "psql", "postgis", "pgx", "pgx4", "pgx5"];
 
 struct Postgres {
     target: Target,

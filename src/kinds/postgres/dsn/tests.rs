@@ -1,5 +1,5 @@
 use super::*;
-use crate::spec::{Declaration, expand::Env};
+use crate::{kinds::postgres::KIND, spec::expand::Env};
 
 const PASSWORD: &str = "p:/?#[]@!$&'()*+,;=% \"\\é";
 
@@ -13,8 +13,7 @@ fn params(text: &str) -> Result<Params, String> {
             _ => return None,
         })
     });
-    let d = Declaration::parse("argument 1", text, &env).map_err(|e| e.to_string())?;
-    let spec = Spec::new("db".to_owned(), d.scheme, d.rest, d.keys, env);
+    let spec = Spec::parse("db", &KIND, text, &env).map_err(|e| e.to_string())?;
     read(&spec).map_err(|e| e.to_string())
 }
 
@@ -168,16 +167,14 @@ fn a_password_is_known_as_a_secret_wherever_it_stood() {
         "postgres://db?password=${PASSWORD}",
     ] {
         let env = Env::new(|name| (name == "PASSWORD").then(|| PASSWORD.into()));
-        let d = Declaration::parse("x", text, &env).unwrap();
-        let spec = Spec::new("db".to_owned(), d.scheme, d.rest, d.keys, env);
+        let spec = Spec::parse("db", &KIND, text, &env).unwrap();
         read(&spec).unwrap();
         assert!(spec.secrets().iter().any(|secret| secret.reveal() == PASSWORD), "{text}");
     }
 }
 
 fn notes(text: &str) -> Vec<String> {
-    let d = Declaration::parse("x", text, &Env::new(|_| None)).unwrap();
-    let spec = Spec::new("db".to_owned(), d.scheme, d.rest, d.keys, Env::new(|_| None));
+    let spec = Spec::parse("db", &KIND, text, &Env::new(|_| None)).unwrap();
     read(&spec).unwrap();
     spec.notes()
 }

@@ -1,13 +1,12 @@
 use super::*;
 use crate::{
-    kinds::postgres::dsn,
-    spec::{Declaration, expand::Env},
+    kinds::postgres::{KIND, dsn},
+    spec::expand::Env,
 };
 
 /// mode, what is verified, authorities; or the error. `~` is the home directory, in which nothing is found.
 fn asked(text: &str, env: &[(&str, &str)]) -> String {
-    let d = Declaration::parse("x", text, &Env::new(|_| None)).unwrap();
-    let spec = Spec::new("db".to_owned(), d.scheme, d.rest, d.keys, Env::new(|_| None));
+    let spec = Spec::parse("db", &KIND, text, &Env::new(|_| None)).unwrap();
     let declared = dsn::read(&spec).unwrap();
     let mut variables = Params::default();
     env.iter().for_each(|(keyword, value)| variables.set(keyword, *value));

@@ -1,7 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::spec::{Declaration, expand::Env};
+use crate::{kinds::postgres::KIND, spec::expand::Env};
 
 fn spec(text: &str, env: &[(&str, &str)]) -> Spec {
     // Nothing of whoever runs the tests.
@@ -11,8 +11,7 @@ fn spec(text: &str, env: &[(&str, &str)]) -> Spec {
         env.push(("HOME".to_owned(), "/does/not/exist".to_owned()));
     }
     let env = Env::new(move |name| env.iter().find(|(k, _)| k == name).map(|(_, v)| v.into()));
-    let d = Declaration::parse("x", text, &env).unwrap();
-    Spec::new("db".to_owned(), d.scheme, d.rest, d.keys, env)
+    Spec::parse("db", &KIND, text, &env).unwrap()
 }
 
 /// user@servers/database, or the error.
