@@ -33,6 +33,8 @@ pub struct Failure {
     pub cost: Cost,
     /// The failure shows that nobody is there, which is what `until=down` waits for.
     pub means_down: bool,
+    /// The line that the server sent in clear where a TLS handshake was wanted.
+    pub plaintext_reply: Option<String>,
 }
 
 impl Failure {
@@ -50,6 +52,7 @@ impl Failure {
             retry_after: None,
             cost,
             means_down: false,
+            plaintext_reply: None,
         }
     }
 

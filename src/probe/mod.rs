@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 pub use blocking::BlockingLane;
 pub use failure::{Class, Cost, Failure, Verdict};
-pub use servers::try_servers;
+pub use servers::{ListedServer, Order, Start, Turn, TurnFuture, try_servers};
 pub use stage::Stage;
 
 use crate::connect::{Endpoint, Net, Stream};

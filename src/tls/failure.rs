@@ -25,12 +25,6 @@ pub(super) struct Told<'a> {
 }
 
 const NO_TLS: &str = "the server does not speak TLS";
-const SAYS: &str = ", it says: ";
-
-/// What a server said in clear where a handshake was wanted, for a kind that can read it.
-pub(super) fn said_in_clear(failure: &Failure) -> Option<&str> {
-    failure.message.strip_prefix(NO_TLS)?.strip_prefix(SAYS)
-}
 
 /// The failure of a handshake; `first` is what the server said first.
 pub(super) fn handshake(error: &io::Error, first: &[u8], told: &Told<'_>) -> Failure {
@@ -38,8 +32,10 @@ pub(super) fn handshake(error: &io::Error, first: &[u8], told: &Told<'_>) -> Fai
     // A TLS record is a handshake message or an alert, of a version whose first byte is 3 (RFC 8446, section 5.1).
     let is_tls = matches!(first, [] | [0x15 | 0x16] | [0x15 | 0x16, 3, ..]);
     if !is_tls {
-        let said = quoted(first).map(|line| format!("{SAYS}{line}")).unwrap_or_default();
-        return Failure::new(Class::Tls, format!("{NO_TLS}{said} ({host})"));
+        let reply = quoted(first);
+        let said = reply.as_ref().map(|line| format!(", it says: {line}")).unwrap_or_default();
+        let failure = Failure::new(Class::Tls, format!("{NO_TLS}{said} ({host})"));
+        return Failure { plaintext_reply: reply, ..failure };
     }
     match inner(error) {
         Some(error) => with_cause(error, told),

@@ -196,11 +196,6 @@ pub fn tls_stream_failure(error: &io::Error, endpoint: &Endpoint) -> Failure {
     failure::late(error, endpoint)
 }
 
-/// What a server said in clear where [`Tls::connect`] wanted a handshake, for a kind that can read it.
-pub fn said_in_clear(failure: &Failure) -> Option<&str> {
-    failure::said_in_clear(failure)
-}
-
 /// One provider for everything, never the process-wide default: nobody else can have installed another.
 fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();

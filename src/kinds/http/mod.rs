@@ -16,7 +16,7 @@ use crate::{
     connect::{Endpoint, Stream},
     probe::{Attempt, AttemptFuture, Class, Failure, Probe, Verdict},
     spec::{ConfigError, Grammar, Key, Kind, Spec},
-    tls::{KEYS as TLS_KEYS, Tls, TlsFiles, Verify, said_in_clear},
+    tls::{KEYS as TLS_KEYS, Tls, TlsFiles, Verify},
 };
 use answer::Answer;
 use exchange::exchange;
@@ -201,7 +201,7 @@ impl Http {
     ) -> Result<Box<dyn Stream>, Failure> {
         let tls = if own { &self.tls } else { &self.elsewhere };
         tls.connect(attempt, host, stream).await.map_err(|failure| {
-            match said_in_clear(&failure).is_some_and(|said| said.starts_with("HTTP/")) {
+            match failure.plaintext_reply.as_ref().is_some_and(|reply| reply.starts_with("HTTP/")) {
                 true => failure.hint("the port speaks plain HTTP: use http:"),
                 false => failure,
             }

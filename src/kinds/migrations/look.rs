@@ -61,7 +61,11 @@ struct Looking<'a> {
 }
 
 impl Question for Look {
-    fn ask<'a>(&'a self, attempt: &'a Attempt<'a>, session: &'a mut Session) -> AttemptFuture<'a> {
+    fn ask<'a>(
+        &'a mut self,
+        attempt: &'a Attempt<'a>,
+        session: &'a mut Session,
+    ) -> AttemptFuture<'a> {
         Box::pin(async move {
             match self.look(attempt, session).await {
                 // Names and keys are the other side's words.

@@ -102,7 +102,7 @@ struct Migrations {
 
 impl Probe for Migrations {
     fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> AttemptFuture<'a> {
-        Box::pin(self.target.ask(attempt, &self.look))
+        Box::pin(self.target.ask(attempt, &mut self.look))
     }
 
     fn is_local(&self) -> bool {

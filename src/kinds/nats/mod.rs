@@ -7,21 +7,18 @@ mod login;
 mod nkey;
 mod wire;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
 use crate::{
     connect::{Endpoint, Stream},
-    probe::{Attempt, AttemptFuture, Class, Failure, Probe, Verdict, try_servers},
+    probe::{
+        Attempt, AttemptFuture, Class, Failure, ListedServer, Order, Probe, Start, Turn,
+        TurnFuture, Verdict, try_servers,
+    },
     spec::{ConfigError, Grammar, Key, Kind, Spec},
-    tls::{KEYS as TLS_KEYS, Tls, said_in_clear},
+    tls::{KEYS as TLS_KEYS, Tls},
 };
 use info::Info;
 use jetstream::Wanted;
@@ -56,8 +53,15 @@ const PORT: u16 = 4222;
 const INFO_SHARE: Duration = Duration::from_secs(1);
 
 struct Nats {
-    servers: Vec<Server>,
-    first: usize,
+    servers: Vec<Listed>,
+    order: Order,
+}
+
+/// A server of the list, with what its last attempt learned.
+struct Listed {
+    server: Server,
+    /// It sent no INFO: it waits for the handshake (`handshake_first`).
+    tls_first: bool,
 }
 
 struct Server {
@@ -65,8 +69,6 @@ struct Server {
     host: String,
     login: Arc<Login>,
     shared: Arc<Shared>,
-    /// It sent no INFO: it waits for the handshake (`handshake_first`).
-    tls_first: AtomicBool,
 }
 
 /// What all servers of a list have in common.
@@ -90,7 +92,7 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
         client_cert: spec.key("cert").is_some(),
         wanted: Wanted::from_spec(spec)?,
     });
-    let mut servers: Vec<Server> = Vec::new();
+    let mut servers: Vec<Listed> = Vec::new();
     // A server without userinfo has that of the one before: `user:password@a,b` means both.
     let first = parts.authority.split(',').next();
     let first = first.and_then(|server| server.rsplit_once('@')).map(|(userinfo, _)| userinfo);
@@ -108,37 +110,39 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
         if server.host.is_empty() {
             return Err(spec.error("nats: needs a host, e.g. nats://nats:4222"));
         }
-        servers.push(Server {
+        let server = Server {
             endpoint: Endpoint::Tcp(server.host.clone(), server.port.unwrap_or(PORT)),
             host: server.host,
             login: login.clone().unwrap_or_else(|| Arc::new(Login::Nobody)),
             shared: Arc::clone(&shared),
-            tls_first: AtomicBool::new(false),
-        });
+        };
+        servers.push(Listed { server, tls_first: false });
     }
-    Ok(Box::new(Nats { servers, first: 0 }))
+    Ok(Box::new(Nats { servers, order: Order::new(Start::Next) }))
 }
 
 impl Probe for Nats {
     fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> AttemptFuture<'a> {
-        Box::pin(async {
-            try_servers(attempt, &self.servers, &mut self.first, |attempt, server| {
-                Box::pin(async move {
-                    server.ask(attempt).await.map_or_else(Verdict::from, Verdict::Ready)
-                })
-            })
-            .await
-        })
+        Box::pin(async { try_servers(attempt, &mut self.servers, &mut self.order).await.verdict() })
     }
 
     fn is_local(&self) -> bool {
-        self.servers.iter().all(|server| server.endpoint.is_local())
+        self.servers.iter().all(|listed| listed.server.endpoint.is_local())
+    }
+}
+
+impl ListedServer for Listed {
+    fn ask<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> TurnFuture<'a> {
+        Box::pin(async move {
+            let asked = self.server.ask(attempt, &mut self.tls_first).await;
+            Turn::from(asked.map_or_else(Verdict::from, Verdict::Ready))
+        })
     }
 }
 
 impl Server {
-    async fn ask(&self, attempt: &Attempt<'_>) -> Result<String, Failure> {
-        let (mut wire, info, tls) = self.open(attempt).await?;
+    async fn ask(&self, attempt: &Attempt<'_>, tls_first: &mut bool) -> Result<String, Failure> {
+        let (mut wire, info, tls) = self.open(attempt, tls_first).await?;
         if info.lame_duck {
             wire.close().await;
             return Err(Failure::new(
@@ -165,9 +169,13 @@ impl Server {
     }
 
     /// A connection on which INFO was said, encrypted where either side wants it.
-    async fn open(&self, attempt: &Attempt<'_>) -> Result<(Wire<'_>, Info, bool), Failure> {
-        if self.tls_first.load(Relaxed) {
-            return self.open_tls_first(attempt).await;
+    async fn open(
+        &self,
+        attempt: &Attempt<'_>,
+        tls_first: &mut bool,
+    ) -> Result<(Wire<'_>, Info, bool), Failure> {
+        if *tls_first {
+            return self.open_tls_first(attempt, tls_first).await;
         }
         let stream = attempt.connect(&self.endpoint).await?;
         let mut wire = Wire::new(stream, &self.endpoint);
@@ -179,8 +187,7 @@ impl Server {
                 Ok(info) => info?,
                 Err(_) => {
                     drop(wire);
-                    self.tls_first.store(true, Relaxed);
-                    return self.open_tls_first(attempt).await;
+                    return self.open_tls_first(attempt, tls_first).await;
                 }
             },
         };
@@ -201,16 +208,15 @@ impl Server {
     async fn open_tls_first(
         &self,
         attempt: &Attempt<'_>,
+        tls_first: &mut bool,
     ) -> Result<(Wire<'_>, Info, bool), Failure> {
-        self.tls_first.store(false, Relaxed);
+        *tls_first = false;
         let stream = attempt.connect(&self.endpoint).await?;
         let shaken = self.shake_hands(attempt, stream).await;
-        self.tls_first.store(
-            shaken
-                .as_ref()
-                .map_or_else(|e| e.class == Class::Tls && said_in_clear(e).is_none(), |_| true),
-            Relaxed,
-        );
+        *tls_first = match &shaken {
+            Ok(_) => true,
+            Err(failure) => failure.class == Class::Tls && failure.plaintext_reply.is_none(),
+        };
         let stream = shaken?;
         attempt.stage(format!("connected to {} by TLS, but no NATS INFO", self.endpoint));
         let mut wire = Wire::new(stream, &self.endpoint);
@@ -225,11 +231,9 @@ impl Server {
     ) -> Result<Box<dyn Stream>, Failure> {
         self.shared.tls.connect(attempt, &self.host, stream).await.map_err(|failure| {
             // A server that is full says INFO and then, still in clear, -ERR.
-            match said_in_clear(&failure).and_then(|said| said.strip_prefix("-ERR ")) {
-                Some(text) => failure::of_err(
-                    text.rsplit_once(" (").map_or(text, |(text, _)| text),
-                    &self.endpoint,
-                ),
+            let reply = failure.plaintext_reply.as_deref();
+            match reply.and_then(|reply| reply.strip_prefix("-ERR ")) {
+                Some(text) => failure::of_err(text, &self.endpoint),
                 None => failure,
             }
         })

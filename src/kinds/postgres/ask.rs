@@ -1,111 +1,148 @@
-//! Asks the servers of a target in turn, through the whole login, until one will do.
-
-use std::sync::{Mutex, PoisonError};
+//! Chooses a server of a target as the application's driver does, then asks it one question.
 
 use tokio::time::{Instant, timeout_at};
 
 use super::{
     classify::Phase,
-    open::open,
+    open::Opening,
     session::{Error, Session},
-    target::{Server, Target, Wanted},
+    target::{Access, AfterRefusal, Server, Target, Wanted},
 };
-use crate::probe::{Attempt, AttemptFuture, Class, Failure, Verdict, try_servers};
+use crate::probe::{
+    Attempt, AttemptFuture, Class, Failure, ListedServer, Turn, TurnFuture, Verdict, try_servers,
+};
 
 /// What is to be known of a server once a session is open.
-pub trait Question: Send + Sync {
+pub trait Question: Send {
     /// Asks it. The session is closed afterwards, whatever the answer; a transaction left open is rolled back.
-    fn ask<'a>(&'a self, attempt: &'a Attempt<'a>, session: &'a mut Session) -> AttemptFuture<'a>;
+    fn ask<'a>(
+        &'a mut self,
+        attempt: &'a Attempt<'a>,
+        session: &'a mut Session,
+    ) -> AttemptFuture<'a>;
 }
 
 impl Target {
-    /// One attempt: a session on the first server that answers, and that `target_session_attrs` admits, then the question.
-    ///
-    /// Each server has its share of the attempt, and the next attempt begins with the next one.
-    pub async fn ask(&mut self, attempt: &Attempt<'_>, question: &dyn Question) -> Verdict {
-        let mut first = self.first;
-        // Moved on before the first await: a cut attempt too makes way for the next server.
-        self.first = (first + 1) % self.servers.len().max(1);
-        let (target, held) = (&*self, Mutex::new(None));
-        let asking = |server| Asking { target, server, question, held: &held };
-        let servers: Vec<_> = self.servers.iter().map(asking).collect();
-        let verdict = try_servers(attempt, &servers, &mut first, |attempt, asking| {
-            Box::pin(asking.ask(attempt))
-        })
-        .await;
-        let held = held.into_inner().unwrap_or_else(PoisonError::into_inner);
-        match (verdict, held) {
-            // prefer-standby, and no standby: the primary will do.
-            (Verdict::NotYet(_), Some(session)) => put(attempt, session, question).await,
-            (verdict, Some(session)) => {
+    /// One attempt: a session on the server that the application's driver would choose, then the question.
+    pub async fn ask(&mut self, attempt: &Attempt<'_>, question: &mut dyn Question) -> Verdict {
+        let access = &self.access;
+        let candidate = |server| Candidate { server, access, session: None };
+        let mut candidates: Vec<_> = self.servers.iter_mut().map(candidate).collect();
+        let turn = try_servers(attempt, &mut candidates, &mut self.order).await;
+        let mut sessions = Vec::new();
+        for candidate in candidates {
+            sessions.extend(candidate.session);
+        }
+        let chosen = match &turn {
+            Turn::Decides(Verdict::Ready(_)) => {
+                sessions.iter().position(|(_, fit)| *fit == Fit::Suits)
+            }
+            // prefer-standby, and no standby: the first primary will do.
+            Turn::MakesWay(_) => sessions.iter().position(|(_, fit)| *fit == Fit::WillDo),
+            Turn::Decides(_) => None,
+        };
+        let chosen = chosen.map(|index| sessions.swap_remove(index).0);
+        for (session, _) in sessions {
+            session.close(attempt).await;
+        }
+        match chosen {
+            Some(mut session) => {
+                let verdict = question.ask(attempt, &mut session).await;
                 session.close(attempt).await;
                 verdict
             }
-            (verdict, None) => verdict,
+            None => turn.verdict(),
         }
     }
 }
 
-async fn put(attempt: &Attempt<'_>, mut session: Session, question: &dyn Question) -> Verdict {
-    let verdict = question.ask(attempt, &mut session).await;
-    session.close(attempt).await;
-    verdict
+/// How a server fits `target_session_attrs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fit {
+    Suits,
+    /// Only where no server suits: the primary under `prefer-standby`.
+    WillDo,
 }
 
-struct Asking<'a> {
-    target: &'a Target,
-    server: &'a Server,
-    question: &'a dyn Question,
-    /// A session on a server that will do if there is no better one.
-    held: &'a Mutex<Option<Session>>,
+/// One server while a list is tried.
+struct Candidate<'a> {
+    server: &'a mut Server,
+    access: &'a Access,
+    /// The session that was opened, if the server fits.
+    session: Option<(Session, Fit)>,
 }
 
-impl Asking<'_> {
-    async fn ask(&self, attempt: &Attempt<'_>) -> Verdict {
-        let mut session = match self.open(attempt).await {
-            Ok(session) => session,
-            Err(failure) => return failure.verdict(),
-        };
-        match unsuited(&mut session, self.target.wanted).await {
-            Ok(None) => put(attempt, session, self.question).await,
-            Ok(Some(why)) => {
-                let failure = session.not_yet(Class::Absent, why);
-                let spare = match self.target.wanted {
-                    Wanted::PreferStandby => {
-                        self.held.lock().unwrap_or_else(PoisonError::into_inner).replace(session)
+impl ListedServer for Candidate<'_> {
+    fn ask<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> TurnFuture<'a> {
+        Box::pin(async move {
+            let mut session = match self.open(attempt).await {
+                Ok(session) => session,
+                Err(turn) => return turn,
+            };
+            match mismatch(&mut session, self.access.wanted).await {
+                Ok(None) => {
+                    let ready = Verdict::Ready(session.describe_server());
+                    self.session = Some((session, Fit::Suits));
+                    Turn::Decides(ready)
+                }
+                Ok(Some(why)) => {
+                    let failure = session.not_yet(Class::Absent, why);
+                    if self.access.wanted == Wanted::PreferStandby {
+                        self.session = Some((session, Fit::WillDo));
+                    } else {
+                        session.close(attempt).await;
                     }
-                    _ => Some(session),
-                };
-                if let Some(session) = spare {
-                    session.close(attempt).await;
+                    Turn::MakesWay(failure)
                 }
-                failure.verdict()
+                Err(error) => self.refused(session.failure(error, Phase::Command)),
             }
-            Err(error) => session.failure(error, Phase::Command).verdict(),
-        }
-    }
-
-    async fn open(&self, attempt: &Attempt<'_>) -> Result<Session, Failure> {
-        let opened = match self.target.connect_timeout.filter(|bound| *bound < attempt.remaining())
-        {
-            Some(bound) => {
-                let bounded = attempt.with_deadline(Instant::now() + bound);
-                match timeout_at(bounded.deadline, open(&bounded, self.target, self.server)).await {
-                    Ok(opened) => opened,
-                    Err(_) => return Err(bounded.timed_out(bound)),
-                }
-            }
-            None => open(attempt, self.target, self.server).await,
-        };
-        opened.map_err(|error| match error {
-            Error::Server(error) => error.failure(Phase::Login, &self.server.endpoint),
-            Error::Failed(failure) => failure,
         })
     }
 }
 
-/// Why this server is not one of those that were asked for, if it is not.
-async fn unsuited(session: &mut Session, wanted: Wanted) -> Result<Option<&'static str>, Error> {
+impl Candidate<'_> {
+    /// Opens a session within `connect_timeout`.
+    async fn open(&mut self, attempt: &Attempt<'_>) -> Result<Session, Turn> {
+        let bound = self.access.connect_timeout.filter(|bound| *bound < attempt.remaining());
+        let bounded = match bound {
+            Some(bound) => attempt.with_deadline(Instant::now() + bound),
+            None => attempt.with_deadline(attempt.deadline),
+        };
+        let mut opening = Opening::new(&bounded, self.access, self.server);
+        let opened = match bound {
+            Some(bound) => match timeout_at(bounded.deadline, opening.open()).await {
+                Ok(opened) => opened,
+                Err(_) => return Err(Turn::MakesWay(bounded.timed_out(bound))),
+            },
+            None => opening.open().await,
+        };
+        let connected = opening.connected;
+        opened.map_err(|error| match error {
+            Error::Server(error) => {
+                let failure = error.failure(self.access.login.phase(), &self.server.endpoint);
+                match error.is_starting() {
+                    true => Turn::MakesWay(failure),
+                    false => self.refused(failure),
+                }
+            }
+            Error::Failed(failure) if connected => self.refused(failure),
+            Error::Failed(failure) => Turn::from(failure.verdict()),
+        })
+    }
+
+    /// What the failure of a server that was reached means for the list.
+    fn refused(&self, failure: Failure) -> Turn {
+        match self.access.after_refusal {
+            AfterRefusal::Stop if failure.class != Class::Timeout => {
+                Turn::Decides(failure.verdict())
+            }
+            _ => Turn::from(failure.verdict()),
+        }
+    }
+}
+
+/// Why this server is not one of those that `target_session_attrs` names, if it is not.
+async fn mismatch(session: &mut Session, wanted: Wanted) -> Result<Option<&'static str>, Error> {
     Ok(match wanted {
         Wanted::Any => None,
         Wanted::ReadWrite if session.is_read_only().await? => Some(
@@ -118,7 +155,7 @@ async fn unsuited(session: &mut Session, wanted: Wanted) -> Result<Option<&'stat
             Some("the server is a standby, and target_session_attrs=primary wants another")
         }
         Wanted::Standby | Wanted::PreferStandby if !session.is_standby().await? => {
-            Some("the server is no standby, and target_session_attrs=standby wants one")
+            Some("the server is not a standby, and target_session_attrs=standby wants one")
         }
         _ => None,
     })

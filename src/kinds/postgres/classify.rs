@@ -29,6 +29,8 @@ pub struct PgError {
 pub enum Phase {
     /// Before the first ReadyForQuery.
     Login,
+    /// The same, where the startup packet held options that the declaration brought.
+    LoginWithOptions,
     /// In answer to our own commands around a query.
     Command,
     /// In answer to a query that the declaration brought.
@@ -91,7 +93,7 @@ fn meaning(error: &PgError, phase: Phase) -> Meaning {
     const CONNECT: &str = "the right to connect may still have to be granted";
     const RIGHT: &str = "the right may still have to be granted";
     const LOCKED: &str = "another transaction holds a lock on what is asked, as migrations do";
-    let login = phase == Phase::Login;
+    let login = matches!(phase, Phase::Login | Phase::LoginWithOptions);
     match error.code.as_str() {
         "28P01" => (Class::Auth, Some(PASSWORD)),
         "28000" => (Class::Auth, Some(ROLE)),
@@ -121,7 +123,7 @@ fn of_class(error: &PgError, phase: Phase) -> Meaning {
         "3F" => Class::Absent,
         // A statement that cannot mean anything, whatever is in the database.
         "42" if phase == Phase::Query => Class::Config,
-        _ if phase == Phase::Login => Class::Protocol,
+        _ if matches!(phase, Phase::Login | Phase::LoginWithOptions) => Class::Protocol,
         _ => Class::Absent,
     };
     (class, None)

@@ -90,7 +90,7 @@ pub(super) async fn login(
     let refused = match conversation.run(attempt, &mut wire, &mut about).await {
         Ok(()) => {
             wire.logged_in = true;
-            return Ok(Session::new(wire, about, conversation.cost));
+            return Ok(Session::new(wire, about, conversation.cost, login.session_setup()));
         }
         Err(error) => error,
     };

@@ -24,7 +24,7 @@ mod wire;
 pub use ask::Question;
 pub use classify::{PgError, Phase};
 pub use session::{Column, Error, Prepared, Row, Session};
-pub use target::{KEYS as LOGIN_KEYS, Target};
+pub use target::{KEYS as LOGIN_KEYS, MigrationsTable, Target};
 
 use crate::{
     probe::{Attempt, AttemptFuture, Probe},
@@ -72,7 +72,7 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
 
 impl Probe for Postgres {
     fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> AttemptFuture<'a> {
-        Box::pin(self.target.ask(attempt, &self.check))
+        Box::pin(self.target.ask(attempt, &mut self.check))
     }
 
     fn is_local(&self) -> bool {

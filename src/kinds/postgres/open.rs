@@ -1,16 +1,14 @@
 //! From a server's address to a session: with or without TLS as sslmode has it, and a ping first where a login would be wasted.
 
-use std::sync::atomic::Ordering::Relaxed;
-
 use postgres_protocol::message::{backend::Message, frontend};
 use tokio::time::timeout;
 
 use super::{
-    classify::{PgError, Phase},
+    classify::PgError,
     login::{Refused, login, startup},
     session::Session,
     ssl::Mode,
-    target::{Server, Target},
+    target::{Access, Server},
     wire::{Drain, Error, Wire},
 };
 use crate::{
@@ -18,26 +16,6 @@ use crate::{
     probe::{Attempt, Class, Cost, Failure},
     tls::Tls,
 };
-
-/// Opens a session on one server.
-pub(super) async fn open(
-    attempt: &Attempt<'_>,
-    target: &Target,
-    server: &Server,
-) -> Result<Session, Error> {
-    // An attempt that is cut before it ends has found nobody there.
-    let was_down = server.down.swap(true, Relaxed);
-    let opened = Opening { attempt, target, server }.open(was_down).await;
-    let is_down = match &opened {
-        Ok(_) => false,
-        Err(Error::Server(error)) => error.is_starting(),
-        Err(Error::Failed(failure)) => {
-            matches!(failure.class, Class::Dns | Class::Connect | Class::Timeout)
-        }
-    };
-    server.down.store(is_down, Relaxed);
-    opened
-}
 
 /// A handshake that fails is a line in the server's log.
 fn logged(failure: Failure) -> Failure {
@@ -47,10 +25,13 @@ fn logged(failure: Failure) -> Failure {
     }
 }
 
-struct Opening<'a> {
+/// One server while a session on it is opened.
+pub(super) struct Opening<'a> {
     attempt: &'a Attempt<'a>,
-    target: &'a Target,
-    server: &'a Server,
+    access: &'a Access,
+    server: &'a mut Server,
+    /// A connection was accepted: what fails from now on is no matter of the network.
+    pub(super) connected: bool,
 }
 
 enum Answer {
@@ -59,13 +40,36 @@ enum Answer {
     Plain(Wire),
 }
 
-impl Opening<'_> {
-    async fn open(&self, was_down: bool) -> Result<Session, Error> {
-        let (Some(tls), Endpoint::Tcp(..)) = (&self.target.encryption.tls, &self.server.endpoint)
-        else {
+impl<'a> Opening<'a> {
+    pub(super) fn new(
+        attempt: &'a Attempt<'a>,
+        access: &'a Access,
+        server: &'a mut Server,
+    ) -> Self {
+        Self { attempt, access, server, connected: false }
+    }
+
+    /// Opens a session, and remembers whether the server is down or starting.
+    pub(super) async fn open(&mut self) -> Result<Session, Error> {
+        // An attempt that is cut before it ends has found nobody there.
+        let was_down = std::mem::replace(&mut self.server.down, true);
+        let opened = self.open_as_configured(was_down).await;
+        self.server.down = match &opened {
+            Ok(_) => false,
+            Err(Error::Server(error)) => error.is_starting(),
+            Err(Error::Failed(failure)) => {
+                matches!(failure.class, Class::Dns | Class::Connect | Class::Timeout)
+            }
+        };
+        opened
+    }
+
+    async fn open_as_configured(&mut self, was_down: bool) -> Result<Session, Error> {
+        let access = self.access;
+        let (Some(tls), Endpoint::Tcp(..)) = (&access.encryption.tls, &self.server.endpoint) else {
             return self.plain().await.map_err(|refused| refused.error);
         };
-        match self.target.encryption.mode {
+        match access.encryption.mode {
             Mode::Disable => self.plain().await.map_err(|refused| refused.error),
             Mode::Allow => match self.plain().await {
                 Err(refused) if refused.by_admission() => match self.request_tls(tls).await {
@@ -101,7 +105,7 @@ impl Opening<'_> {
     }
 
     /// With TLS where the server has it and admits it, else without.
-    async fn preferred(&self, tls: &Tls) -> Result<Session, Error> {
+    async fn preferred(&mut self, tls: &Tls) -> Result<Session, Error> {
         let first = match self.request_tls(tls).await {
             Ok(Answer::Plain(wire)) => {
                 return self.login(wire).await.map_err(|refused| refused.error);
@@ -120,7 +124,9 @@ impl Opening<'_> {
             (Err(second), Error::Failed(first)) if !matches!(&second.error, Error::Server(error) if error.is_starting()) =>
             {
                 let second = match second.error {
-                    Error::Server(error) => error.failure(Phase::Login, &self.server.endpoint),
+                    Error::Server(error) => {
+                        error.failure(self.access.login.phase(), &self.server.endpoint)
+                    }
                     Error::Failed(failure) => failure,
                 };
                 Err(second.hint(format!("that is without TLS; with TLS: {}", first.message)).into())
@@ -129,23 +135,23 @@ impl Opening<'_> {
         }
     }
 
-    async fn plain(&self) -> Result<Session, Refused> {
-        self.login(self.connect().await?).await
+    async fn plain(&mut self) -> Result<Session, Refused> {
+        let wire = self.connect().await?;
+        self.login(wire).await
     }
 
     async fn login(&self, wire: Wire) -> Result<Session, Refused> {
-        login(self.attempt, &self.target.login, self.server, wire).await
+        login(self.attempt, &self.access.login, self.server, wire).await
     }
 
-    async fn connect(&self) -> Result<Wire, Failure> {
-        Ok(Wire::new(
-            self.attempt.connect(&self.server.endpoint).await?,
-            self.server.endpoint.clone(),
-        ))
+    async fn connect(&mut self) -> Result<Wire, Failure> {
+        let stream = self.attempt.connect(&self.server.endpoint).await?;
+        self.connected = true;
+        Ok(Wire::new(stream, self.server.endpoint.clone()))
     }
 
     /// Connects and asks for TLS; nothing else is sent in clear.
-    async fn request_tls(&self, tls: &Tls) -> Result<Answer, Error> {
+    async fn request_tls(&mut self, tls: &Tls) -> Result<Answer, Error> {
         let mut wire = self.connect().await?;
         self.attempt.stage(format!(
             "connected to {}, but no answer to the request for TLS",
@@ -176,13 +182,13 @@ impl Opening<'_> {
     }
 
     /// What `pg_isready` does: a startup packet, then the first answer; on a connection of its own, without a login.
-    async fn ping(&self) -> Result<(), Error> {
+    async fn ping(&mut self) -> Result<(), Error> {
         let mut wire = self.connect().await?;
         self.attempt.stage(format!(
             "connected to {}, but no answer to the startup packet",
             self.server.endpoint
         ));
-        startup(&self.target.login, &mut wire)?;
+        startup(&self.access.login, &mut wire)?;
         wire.send().await?;
         match wire.receive().await? {
             // Not admitted in clear: with TLS it may be.

@@ -71,11 +71,13 @@ pub struct Session {
     about: About,
     cost: Cost,
     in_transaction: bool,
+    /// Statements that the declaration's own settings need in each transaction.
+    setup: Vec<String>,
 }
 
 impl Session {
-    pub(super) fn new(wire: Wire, about: About, cost: Cost) -> Self {
-        Self { wire, about, cost, in_transaction: false }
+    pub(super) fn new(wire: Wire, about: About, cost: Cost, setup: Vec<String>) -> Self {
+        Self { wire, about, cost, in_transaction: false, setup }
     }
 
     /// Where the server is.
@@ -122,7 +124,7 @@ impl Session {
         let mut sql = format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SET LOCAL statement_timeout = {statement}; SET LOCAL lock_timeout = {lock}"
         );
-        for statement in setup {
+        for statement in self.setup.iter().map(String::as_str).chain(setup.iter().copied()) {
             sql.push_str("; ");
             sql.push_str(statement);
         }

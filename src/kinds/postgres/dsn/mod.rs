@@ -6,12 +6,27 @@ use std::collections::BTreeMap;
 
 use crate::spec::{ConfigError, Spec, expand::Text};
 
+/// Whose rules a connection string follows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// libpq's, and of the drivers that read its URLs.
+    #[default]
+    Libpq,
+    /// psycopg 3 under SQLAlchemy: libpq's strings, but psycopg itself goes through the hosts.
+    Psycopg3,
+    /// pgjdbc's.
+    Jdbc,
+    /// Npgsql's.
+    Npgsql,
+}
+
 /// What a connection string says, by libpq's keywords. Holds passwords, and is therefore never shown.
 #[derive(Clone, Default)]
 pub struct Params {
     values: BTreeMap<&'static str, String>,
     /// The names of what was said and is none of ours.
     passed_over: Vec<String>,
+    dialect: Dialect,
 }
 
 /// libpq's keywords that decide something here (PostgreSQL manual, section 34.1.2), and two of our own: `schema`, where
@@ -33,6 +48,7 @@ const KEYWORDS: &[&str] = &[
     "requiressl",
     "schema",
     "search_path",
+    "session_search_path",
     "service",
     "servicefile",
     "sslcert",
@@ -41,6 +57,8 @@ const KEYWORDS: &[&str] = &[
     "sslrootcert",
     "target_session_attrs",
     "user",
+    "x-migrations-table",
+    "x-migrations-table-quoted",
 ];
 
 /// Other drivers' names for the same things: pgx and lib/pq, SQLAlchemy, JDBC, Prisma, Ecto.
@@ -54,12 +72,19 @@ const ALIASES: &[(&str, &str)] = &[
     ("channelBinding", "channel_binding"),
     ("requireAuth", "require_auth"),
     ("currentSchema", "schema"),
+    // Rails sends SET after the login, where a pooler lets it through.
+    ("schema_search_path", "session_search_path"),
 ];
 
 impl Params {
     /// The value of a keyword, if it has one: an empty value is none, as nearly everywhere in libpq.
     pub fn get(&self, keyword: &str) -> Option<&str> {
         self.values.get(keyword).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Whose rules the string follows.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// Sets one of libpq's keywords. What does not concern us is passed over: a pool's size, a cache, a driver's switch.
@@ -98,31 +123,34 @@ impl Params {
 pub fn read(spec: &Spec) -> Result<Params, ConfigError> {
     let scheme =
         spec.scheme.rsplit_once("migrations+").map_or(spec.scheme.as_str(), |(_, scheme)| scheme);
-    let (rest, jdbc) = match spec.rest.strip_prefix("jdbc:") {
-        Some(rest) => (rest, true),
-        None => (spec.rest.clone(), scheme == "jdbc"),
+    let (rest, dialect) = match spec.rest.strip_prefix("jdbc:") {
+        Some(rest) => (rest, Dialect::Jdbc),
+        None => (spec.rest.clone(), dialect_of(scheme)),
     };
-    let params = if jdbc {
+    let mut params = if dialect == Dialect::Jdbc {
         let Some(rest) = rest.strip_prefix("postgresql:") else {
             return Err(spec.error("of the jdbc: URLs, only jdbc:postgresql: is understood"));
         };
         match rest.raw().starts_with("//") {
-            true => read_url(spec, &rest, true)?,
+            true => read_url(spec, &rest, dialect)?,
             // jdbc:postgresql:DATABASE?...
             false => read_url(
                 spec,
                 &rest.part(&format!("///{}", rest.raw().trim_start_matches('/'))),
-                true,
+                dialect,
             )?,
         }
     } else if rest.raw().starts_with("//") {
-        read_url(spec, &rest, false)?
+        read_url(spec, &rest, dialect)?
     } else {
         match npgsql::read(&rest) {
             Some(params) => params,
             None => read_pairs(&rest).map_err(|what| spec.error(what))?,
         }
     };
+    if params.dialect == Dialect::Libpq {
+        params.dialect = dialect;
+    }
     if !params.passed_over.is_empty() {
         spec.note(format_args!(
             "passed over, as no matter of the connection: {}",
@@ -136,7 +164,7 @@ pub fn read(spec: &Spec) -> Result<Params, ConfigError> {
 }
 
 /// `//[USER[:PASSWORD]@][HOST[:PORT]][,...][/DATABASE][?KEY=VALUE&...]`.
-fn read_url(spec: &Spec, rest: &Text, jdbc: bool) -> Result<Params, ConfigError> {
+fn read_url(spec: &Spec, rest: &Text, dialect: Dialect) -> Result<Params, ConfigError> {
     // The parts are read by the declaration's own grammar, which JDBC's prefix would hide from it.
     let url = Spec::new(
         spec.name.clone(),
@@ -164,7 +192,7 @@ fn read_url(spec: &Spec, rest: &Text, jdbc: bool) -> Result<Params, ConfigError>
                 .map(|server| server.port.map(|port| port.to_string()).unwrap_or_default()),
         ),
     );
-    if jdbc && params.get("host").is_none() {
+    if dialect == Dialect::Jdbc && params.get("host").is_none() {
         params.set("host", "localhost");
     }
     let decoded = |what: &str, text: Text| {
@@ -176,10 +204,24 @@ fn read_url(spec: &Spec, rest: &Text, jdbc: bool) -> Result<Params, ConfigError>
     let mut pairs = Vec::new();
     for pair in parts.query.iter().flat_map(|query| query.split('&').collect::<Vec<_>>()) {
         let (key, value) = pair.split_once('=').unwrap_or_else(|| (pair.clone(), pair.part("")));
+        let value = match dialect {
+            // pgjdbc decodes a form's way; a `+` of an expansion is a plus all the same.
+            Dialect::Jdbc => value.part(&value.raw().replace('+', " ")),
+            _ => value,
+        };
         pairs.push((decoded("query", key)?, decoded("query", value)?));
     }
-    read_query(&mut params, pairs, jdbc).map_err(|what| spec.error(what))?;
+    read_query(&mut params, pairs, dialect).map_err(|what| spec.error(what))?;
     Ok(params)
+}
+
+/// The dialect that a scheme names by its driver.
+fn dialect_of(scheme: &str) -> Dialect {
+    match scheme.split_once('+').map_or(scheme, |(_, driver)| driver) {
+        "jdbc" => Dialect::Jdbc,
+        "psycopg" | "psycopg_async" => Dialect::Psycopg3,
+        _ => Dialect::Libpq,
+    }
 }
 
 /// Joins as libpq does. One that is empty is none at all; an empty one among others counts.
@@ -188,7 +230,12 @@ fn joined(values: impl Iterator<Item = String>) -> String {
 }
 
 /// The pairs behind the `?`.
-fn read_query(params: &mut Params, pairs: Vec<(String, String)>, jdbc: bool) -> Result<(), String> {
+fn read_query(
+    params: &mut Params,
+    pairs: Vec<(String, String)>,
+    dialect: Dialect,
+) -> Result<(), String> {
+    let jdbc = dialect == Dialect::Jdbc;
     // Prisma's `sslcert` is the authority's certificate, and its `sslaccept` says whether it is verified.
     let prisma = pairs.iter().any(|(key, _)| key == "sslaccept" || key == "sslidentity");
     let (mut hosts, mut ports, mut ssl, mut accept) = (Vec::new(), Vec::new(), None, None);
@@ -213,6 +260,13 @@ fn read_query(params: &mut Params, pairs: Vec<(String, String)>, jdbc: bool) -> 
             "sslfactory" if value.ends_with("NonValidatingFactory") => {
                 params.set("no-verify", "true")
             }
+            // sqlx: `options[search_path]=x` is `-c search_path=x`, its blanks escaped.
+            key if key.starts_with("options[") && key.ends_with(']') => {
+                let escaped = value.replace('\\', "\\\\").replace(' ', "\\ ");
+                let option = format!("-c {}={escaped}", &key[8..key.len() - 1]);
+                let before = params.get("options").map(|all| format!("{all} ")).unwrap_or_default();
+                params.set("options", before + &option);
+            }
             "targetServerType" => params.set("target_session_attrs", server_type(&value)?),
             _ => params.set(&key, value),
         }
@@ -232,9 +286,11 @@ fn read_query(params: &mut Params, pairs: Vec<(String, String)>, jdbc: bool) -> 
     }
     match (ssl.as_deref(), params.get("sslmode")) {
         (None, _) | (_, Some(_)) => {}
-        (Some("" | "true" | "1" | "on"), _) => {
-            params.set("sslmode", if jdbc { "verify-full" } else { "require" })
+        // NonValidatingFactory: encrypted, and nothing is verified.
+        (Some("" | "true" | "1" | "on"), _) if jdbc && params.get("no-verify").is_none() => {
+            params.set("sslmode", "verify-full")
         }
+        (Some("" | "true" | "1" | "on"), _) => params.set("sslmode", "require"),
         (Some("false" | "0" | "off"), _) if jdbc => {}
         (Some("false" | "0" | "off"), _) => params.set("sslmode", "disable"),
         // asyncpg: `ssl=verify-full`. An unknown word is refused where sslmode is read.

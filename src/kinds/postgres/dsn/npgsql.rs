@@ -1,6 +1,6 @@
 //! Npgsql's `Host=db;Username=app;SSL Mode=Require`: pairs joined by semicolons, as all of ADO.NET has them.
 
-use super::Params;
+use super::{Dialect, Params};
 use crate::spec::expand::Text;
 
 /// Npgsql's names, without case, spaces and underscores, and libpq's for the same things.
@@ -41,7 +41,7 @@ pub(super) fn read(text: &Text) -> Option<Params> {
     if parts.is_empty() || !starts_so || !(text.raw().contains(';') || has_capitals) {
         return None;
     }
-    let mut params = Params::default();
+    let mut params = Params { dialect: Dialect::Npgsql, ..Params::default() };
     for (key, value) in parts {
         let value = text.part(&value).expanded();
         match keyword(&key) {

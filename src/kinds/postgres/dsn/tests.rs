@@ -93,6 +93,16 @@ fn connection_strings_are_read_in_every_form_that_drivers_take() {
             "jdbc:mysql://db/app",
             "unreadable: of the jdbc: URLs, only jdbc:postgresql: is understood",
         ),
+        ("jdbc:postgresql://db/app?password=a+b%2Bc", "dbname=app host=db password=a b+c"),
+        (
+            "jdbc:postgresql://db/app?user=u&password=${PASSWORD}",
+            &format!("dbname=app host=db password={PASSWORD} user=u"),
+        ),
+        ("postgres://db/app?password=a+b", "dbname=app host=db password=a+b"),
+        (
+            "jdbc:postgresql://db/app?ssl=true&sslfactory=org.postgresql.ssl.NonValidatingFactory",
+            "dbname=app host=db no-verify=true sslmode=require",
+        ),
         // Prisma, Ecto, pgx, Rails, node.
         (
             "postgresql://u@db/app?schema=public&connection_limit=5&pgbouncer=true&pool_timeout=2",

@@ -1,14 +1,16 @@
 //! Where to connect and as whom: the declaration, then a service file, then libpq's variables, then its defaults.
 
-use std::{sync::atomic::AtomicBool, time::Duration};
+use std::time::Duration;
 
 use super::{
-    dsn::{self, Params},
+    classify::Phase,
+    dsn::{self, Dialect, Params},
     hosts, os_user, passfile, service,
     ssl::{self, Encryption},
 };
 use crate::{
     connect::Endpoint,
+    probe::{Order, Start},
     secret::Secret,
     spec::{ConfigError, Key, Spec},
 };
@@ -52,14 +54,75 @@ const VARIABLES: &[(&str, &str)] = &[
 pub struct Target {
     /// In the order of the declaration.
     pub(super) servers: Vec<Server>,
-    /// With whom the next attempt begins.
-    pub(super) first: usize,
+    pub(super) order: Order,
+    pub(super) access: Access,
+    schema: Option<String>,
+    migrations_table: Option<MigrationsTable>,
+}
+
+/// What all servers of a target have in common.
+pub(super) struct Access {
     pub(super) login: Login,
     pub(super) encryption: Encryption,
     pub(super) wanted: Wanted,
     /// What `connect_timeout` leaves to each server until it is ready for a query.
     pub(super) connect_timeout: Option<Duration>,
-    schema: Option<String>,
+    pub(super) after_refusal: AfterRefusal,
+}
+
+/// What a driver does when one of several hosts refuses the login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AfterRefusal {
+    /// libpq, asyncpg and pgx report the refusal.
+    Stop,
+    /// pgjdbc, Npgsql and psycopg 3 try the next host.
+    TryNext,
+}
+
+impl AfterRefusal {
+    fn of(dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::Libpq => AfterRefusal::Stop,
+            Dialect::Psycopg3 | Dialect::Jdbc | Dialect::Npgsql => AfterRefusal::TryNext,
+        }
+    }
+}
+
+/// The table that golang-migrate's `x-migrations-table` names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MigrationsTable {
+    /// None: the first schema of the search path.
+    pub schema: Option<String>,
+    /// As the database has it: neither quoted nor folded.
+    pub table: String,
+}
+
+impl MigrationsTable {
+    /// Reads `x-migrations-table`, which under `x-migrations-table-quoted` is `"table"` or `"schema"."table"`.
+    fn read(params: &Params) -> Result<Option<Self>, String> {
+        const SHAPE: &str = "x-migrations-table: must be quoted where x-migrations-table-quoted is set, \
+                             e.g. \"migrate\".\"schema_migrations\"";
+        let Some(name) = params.get("x-migrations-table") else { return Ok(None) };
+        let quoted = match params.get("x-migrations-table-quoted") {
+            None | Some("0" | "f" | "F" | "false" | "FALSE" | "False") => false,
+            Some("1" | "t" | "T" | "true" | "TRUE" | "True") => true,
+            Some(_) => return Err("x-migrations-table-quoted: must be true or false".to_owned()),
+        };
+        if !quoted {
+            return Ok(Some(Self { schema: None, table: name.to_owned() }));
+        }
+        let inside = name.strip_prefix('"').and_then(|name| name.strip_suffix('"')).ok_or(SHAPE)?;
+        let parts: Vec<_> = inside.split("\".\"").collect();
+        match parts.as_slice() {
+            [table] if !table.contains('"') => {
+                Ok(Some(Self { schema: None, table: (*table).to_owned() }))
+            }
+            [schema, table] if !schema.contains('"') && !table.contains('"') => {
+                Ok(Some(Self { schema: Some((*schema).to_owned()), table: (*table).to_owned() }))
+            }
+            _ => Err(SHAPE.to_owned()),
+        }
+    }
 }
 
 /// One server.
@@ -69,7 +132,7 @@ pub(super) struct Server {
     pub(super) host: String,
     pub(super) password: Option<Secret>,
     /// The last attempt found it down or starting, or did not come to its end.
-    pub(super) down: AtomicBool,
+    pub(super) down: bool,
 }
 
 /// What the startup packet says, and what may be sent after it.
@@ -79,9 +142,30 @@ pub(super) struct Login {
     pub(super) application_name: String,
     pub(super) options: Option<String>,
     pub(super) search_path: Option<String>,
+    /// Set in the transaction of a question, for drivers that set it after the login.
+    pub(super) session_search_path: Option<String>,
     pub(super) require_auth: RequireAuth,
     /// Why no password was found in a file where one was looked for.
     pub(super) passfile_note: Option<String>,
+}
+
+impl Login {
+    /// Statements that make a transaction see what the application's own sessions see.
+    pub(super) fn session_setup(&self) -> Vec<String> {
+        let path = self.session_search_path.as_ref().map(|path| {
+            let literal = path.replace('\'', "''").replace('\\', "\\\\");
+            format!("SELECT pg_catalog.set_config('search_path', E'{literal}', true)")
+        });
+        path.into_iter().collect()
+    }
+
+    /// When a refusal of this login comes, and whether our own options may have caused it.
+    pub(super) fn phase(&self) -> Phase {
+        match self.options.is_some() || self.search_path.is_some() {
+            true => Phase::LoginWithOptions,
+            false => Phase::Login,
+        }
+    }
 }
 
 /// libpq's `require_auth`: the ways of authentication that we take part in; empty means all.
@@ -201,7 +285,7 @@ impl Target {
                     password: password.map(|password| spec.secret(password)),
                     endpoint: place.endpoint,
                     host: place.host,
-                    down: AtomicBool::new(false),
+                    down: false,
                 }
             })
             .collect();
@@ -216,24 +300,32 @@ impl Target {
             .map(RequireAuth::read)
             .transpose()
             .map_err(|what| spec.error(what))?;
-        let target = Self {
-            servers,
-            first: 0,
-            login: Login {
-                application_name: own("application_name").unwrap_or_else(|| "afterall".to_owned()),
-                options: own("options"),
-                search_path: own("search_path"),
-                require_auth: require_auth.unwrap_or_default(),
-                passfile_note,
-                user,
-                database,
-            },
+        let login = Login {
+            application_name: own("application_name").unwrap_or_else(|| "afterall".to_owned()),
+            options: own("options"),
+            search_path: own("search_path"),
+            session_search_path: own("session_search_path"),
+            require_auth: require_auth.unwrap_or_default(),
+            passfile_note,
+            user,
+            database,
+        };
+        let access = Access {
+            login,
             encryption,
             wanted,
             connect_timeout: connect_timeout(all).map_err(|what| spec.error(what))?,
-            schema: own("schema"),
+            after_refusal: AfterRefusal::of(declared.dialect()),
         };
-        let texts = [&target.login.user, &target.login.database, &target.login.application_name];
+        let target = Self {
+            servers,
+            order: Order::new(Start::First),
+            access,
+            schema: own("schema"),
+            migrations_table: MigrationsTable::read(all).map_err(|what| spec.error(what))?,
+        };
+        let login = &target.access.login;
+        let texts = [&login.user, &login.database, &login.application_name];
         match texts.iter().any(|text| text.contains('\0')) {
             true => Err(spec.error("a NUL in the user, the database or the application name")),
             false => Ok(target),
@@ -245,19 +337,14 @@ impl Target {
         self.servers.iter().all(|server| server.endpoint.is_local())
     }
 
-    /// The role that logs in.
-    pub fn user(&self) -> &str {
-        &self.login.user
-    }
-
-    /// The database.
-    pub fn database(&self) -> &str {
-        &self.login.database
-    }
-
     /// The schema that Prisma's `schema` or JDBC's `currentSchema` names: where the application keeps its tables.
     pub fn schema(&self) -> Option<&str> {
         self.schema.as_deref()
+    }
+
+    /// The table that the URL itself names for the application's migrations.
+    pub fn migrations_table(&self) -> Option<&MigrationsTable> {
+        self.migrations_table.as_ref()
     }
 }
 

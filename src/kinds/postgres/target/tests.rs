@@ -20,7 +20,12 @@ fn seen(text: &str, env: &[(&str, &str)]) -> String {
         Ok(target) => {
             let servers: Vec<_> =
                 target.servers.iter().map(|server| server.endpoint.to_string()).collect();
-            format!("{}@{}/{}", target.login.user, servers.join(","), target.login.database)
+            format!(
+                "{}@{}/{}",
+                target.access.login.user,
+                servers.join(","),
+                target.access.login.database
+            )
         }
         Err(error) => error.to_string(),
     }
@@ -145,7 +150,7 @@ fn a_passfile_that_was_named_and_is_ignored_is_an_error_and_an_inherited_one_is_
     let error = seen(&format!("postgres://u@db#passfile={path}"), &[]);
     assert!(error.contains("its mode is 0644"), "{error}");
     let target = Target::from_spec(&spec("postgres://u@db", &[("PGPASSFILE", path)])).unwrap();
-    assert!(target.login.passfile_note.unwrap().contains("its mode is 0644"));
+    assert!(target.access.login.passfile_note.unwrap().contains("its mode is 0644"));
 }
 
 #[test]
@@ -167,7 +172,63 @@ fn sockets_never_speak_tls_and_need_none_of_its_files() {
         &[],
     ))
     .unwrap();
-    assert!(target.encryption.tls.is_none() && target.is_local());
+    assert!(target.access.encryption.tls.is_none() && target.is_local());
     let error = seen("postgres:host=db user=u sslmode=verify-full sslrootcert=/none", &[]);
     assert!(error.contains("/none: no such file"), "{error}");
+}
+
+#[test]
+fn a_url_names_the_table_of_migrations() {
+    let table =
+        |query: &str| match Target::from_spec(&spec(&format!("postgres://u@db?{query}"), &[])) {
+            Ok(target) => match target.migrations_table() {
+                Some(MigrationsTable { schema: Some(schema), table }) => {
+                    format!("{schema} {table}")
+                }
+                Some(MigrationsTable { schema: None, table }) => table.clone(),
+                None => "none".to_owned(),
+            },
+            Err(error) => error.to_string(),
+        };
+    for (query, want) in [
+        ("sslmode=disable", "none"),
+        ("x-migrations-table=svc_b", "svc_b"),
+        ("x-migrations-table=a.b", "a.b"),
+        ("x-migrations-table=%22a%22.%22b.c%22&x-migrations-table-quoted=1", "a b.c"),
+        ("x-migrations-table=%22b%22&x-migrations-table-quoted=true", "b"),
+    ] {
+        assert_eq!(table(query), want, "{query}");
+    }
+    for query in [
+        "x-migrations-table=b&x-migrations-table-quoted=1",
+        "x-migrations-table=b&x-migrations-table-quoted=x",
+    ] {
+        assert!(table(query).contains("must be"), "{query}: {}", table(query));
+    }
+}
+
+#[test]
+fn a_search_path_is_set_where_its_driver_sets_it() {
+    for (query, startup, options, session) in [
+        ("search_path=a", Some("a"), None, ""),
+        ("options[search_path]=a", None, Some("-c search_path=a"), ""),
+        (
+            "options=-c%20geqo%3Doff&options[search_path]=a%20b",
+            None,
+            Some("-c geqo=off -c search_path=a\\ b"),
+            "",
+        ),
+        (
+            "schema_search_path=o'x,%22y%22",
+            None,
+            None,
+            "SELECT pg_catalog.set_config('search_path', E'o''x,\"y\"', true)",
+        ),
+    ] {
+        let target = Target::from_spec(&spec(&format!("postgres://u@db?{query}"), &[])).unwrap();
+        let login = target.access.login;
+        let got = (login.search_path.as_deref(), login.options.as_deref());
+        assert_eq!(got, (startup, options), "{query}");
+        assert_eq!(login.session_setup().concat(), session, "{query}");
+    }
 }
