@@ -11,6 +11,7 @@
 //! `spec` is a parsed declaration, `probe` is the contract of one attempt. A kind of dependency is one room under
 //! [`kinds`] and two adjacent lines in its `mod.rs`; it uses [`spec`], [`probe`], [`connect`] and [`tls`].
 
+pub mod children;
 pub mod cli;
 pub mod connect;
 pub mod exec;

@@ -3,6 +3,7 @@
 use std::{ffi::OsString, io::Write, process::exit};
 
 use afterall::{
+    children,
     cli::{
         options::Options,
         usage::{self, Asked},
@@ -179,6 +180,7 @@ fn waited(
     };
     let end = runtime.block_on(wait(dependencies, world, signals.next(), report));
     std::mem::forget(runtime);
+    children::reap_all();
     Ok(end)
 }
 

@@ -8,7 +8,10 @@
 
 use std::{
     io, mem,
-    os::fd::{AsRawFd, FromRawFd, OwnedFd},
+    os::{
+        fd::{AsRawFd, FromRawFd, OwnedFd},
+        unix::process::CommandExt,
+    },
     ptr,
     rc::Rc,
     sync::{
@@ -148,7 +151,7 @@ impl Signals {
 }
 
 /// Has a child start with the signal mask that we were started with, rather than with everything held back.
-pub fn as_inherited(command: &mut tokio::process::Command) {
+pub fn as_inherited(command: &mut std::process::Command) {
     let mask = INHERITED.get().copied();
     // SAFETY: pthread_sigmask is async-signal-safe, and the mask was copied before the fork.
     unsafe {

@@ -75,13 +75,6 @@ fn distance(a: &str, b: &str) -> usize {
     rows[a.len()][b.len()]
 }
 
-/// A regular expression that somebody declared: of a size that cannot hold an attempt up, for matching is not cut by its deadline.
-pub fn pattern(text: &str) -> Result<regex_lite::Regex, String> {
-    const MOST: usize = 64 * 1024;
-    let built = regex_lite::RegexBuilder::new(text).size_limit(MOST).build();
-    built.map_err(|error| format!("not a regular expression: {error}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,15 +1,18 @@
 //! `file:` — the path exists, and what it holds matches.
 
-use std::{fs::OpenOptions, io, io::Read, os::unix::fs::OpenOptionsExt, path::PathBuf};
-
-use regex_lite::Regex;
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Read},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
 
 use crate::{
     connect::is_local_limit,
     os::describe,
-    probe::{Attempt, AttemptFuture, Class, Failure, Probe, Verdict},
+    probe::{Attempt, AttemptFuture, BlockingLane, Class, Failure, Pattern, Probe, Verdict},
     spec::{ConfigError, Grammar, Key, Kind, Spec},
-    text::pattern,
+    text::quoted,
 };
 
 /// The kind.
@@ -31,11 +34,23 @@ pub static KIND: Kind = Kind {
 
 struct File {
     path: PathBuf,
-    pattern: Option<Regex>,
+    pattern: Option<Pattern>,
+    /// A file system that does not answer holds this lane's thread, and nothing else.
+    lane: BlockingLane,
 }
 
-/// What is read of a file for `match`, in bytes.
-const MOST: u64 = 1024 * 1024;
+/// How much of a file `match` looks at, in bytes.
+const MAX_CONTENT: u64 = 1024 * 1024;
+
+/// What an attempt finds at the path.
+enum Found {
+    /// Something, and no content was asked for.
+    Something,
+    /// The content matches.
+    Match,
+    /// The content does not match. It begins with this line, where everybody may read the file.
+    Mismatch(Option<String>),
+}
 
 /// The path that a `file:` URL names: `file:///p` and `file:/p` are `/p`, `file:p` is relative.
 pub fn path_of(rest: &str) -> PathBuf {
@@ -48,31 +63,33 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
     if rest.starts_with("//") && !rest.starts_with("///") {
         return Err(spec.error("file: takes a path as written (file:/run/x, file:x), not a host"));
     }
-    let pattern = spec.key("match").map(pattern).transpose();
+    let pattern = spec.key("match").map(Pattern::parse).transpose();
     let pattern = pattern.map_err(|what| spec.key_error("match", what))?;
     match path_of(&rest) {
         path if path.as_os_str().is_empty() => {
             Err(spec.error("file: needs a path, e.g. file:/run/ready"))
         }
-        path => Ok(Box::new(File { path, pattern })),
+        path => Ok(Box::new(File { path, pattern, lane: BlockingLane::default() })),
     }
 }
 
 impl Probe for File {
-    fn attempt<'a>(&'a mut self, _: &'a Attempt<'a>) -> AttemptFuture<'a> {
+    fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> AttemptFuture<'a> {
         Box::pin(async {
             let place = self.path.to_string_lossy();
-            let matched = match &self.pattern {
-                None => std::fs::metadata(&self.path).map(|_| None),
-                Some(pattern) => {
-                    self.text().map(|text| Some(text.is_some_and(|text| pattern.is_match(&text))))
-                }
+            attempt.stage(format!("no answer from the file system ({place})"));
+            let (path, pattern) = (self.path.clone(), self.pattern.clone());
+            let found = match self.lane.run(move || look(&path, pattern.as_ref())).await {
+                Ok(found) => found,
+                Err(failure) => return failure.verdict(),
             };
-            match matched {
-                Ok(None) => Verdict::Ready("exists".to_owned()),
-                Ok(Some(true)) => Verdict::Ready("exists and matches".to_owned()),
-                Ok(Some(false)) => {
-                    Failure::new(Class::Absent, format!("does not match ({place})")).verdict()
+            match found {
+                Ok(Found::Something) => Verdict::Ready("exists".to_owned()),
+                Ok(Found::Match) => Verdict::Ready("exists and matches".to_owned()),
+                Ok(Found::Mismatch(line)) => {
+                    let line = line.map(|line| format!(", it begins with: {line}"));
+                    let message = format!("does not match ({place}){}", line.unwrap_or_default());
+                    Failure::new(Class::Absent, message).verdict()
                 }
                 Err(error) => classify(&error, &place).verdict(),
             }
@@ -84,17 +101,23 @@ impl Probe for File {
     }
 }
 
-impl File {
-    /// What a regular file holds. Opened without blocking: a FIFO that nobody writes to must not hold the attempt up.
-    fn text(&self) -> io::Result<Option<String>> {
-        let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&self.path)?;
-        if !file.metadata()?.is_file() {
-            return Ok(None);
-        }
-        let mut bytes = Vec::new();
-        file.take(MOST).read_to_end(&mut bytes)?;
-        Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+/// Looks at the path, and at the content of a regular file where `pattern` asks for it. May block.
+fn look(path: &Path, pattern: Option<&Pattern>) -> io::Result<Found> {
+    let Some(pattern) = pattern else { return fs::metadata(path).map(|_| Found::Something) };
+    // A FIFO that nobody writes to would block an ordinary open.
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Ok(Found::Mismatch(None));
     }
+    let mut content = Vec::new();
+    file.take(MAX_CONTENT).read_to_end(&mut content)?;
+    if pattern.is_match(&content) {
+        return Ok(Found::Match);
+    }
+    // What only some may read may be a secret.
+    let is_public = metadata.mode() & 0o004 != 0;
+    Ok(Found::Mismatch(quoted(&content).filter(|_| is_public)))
 }
 
 fn classify(error: &io::Error, path: &str) -> Failure {
@@ -103,7 +126,7 @@ fn classify(error: &io::Error, path: &str) -> Failure {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
             Failure::new(Class::Absent, message).means_down()
         }
-        _ if is_local_limit(error) => Failure::new(Class::Local, message),
+        _ if is_local_limit(error) => Failure::local(error, path),
         _ => Failure::new(Class::Absent, message).hint("this user may not look there"),
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod blocking;
 pub mod failure;
+pub mod pattern;
 pub mod servers;
 pub mod stage;
 
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 
 pub use blocking::BlockingLane;
 pub use failure::{Class, Cost, Failure, Verdict};
+pub use pattern::Pattern;
 pub use servers::{ListedServer, Order, Start, Turn, TurnFuture, try_servers};
 pub use stage::Stage;
 

@@ -81,11 +81,11 @@ fn the_end_names_the_signal_and_what_was_waited_for() {
         "here=file:/".into(),
         "late=file:/none#after=db".into(),
     ]);
-    let running = running.arg("-q").spawn();
-    // Quiet as it is, it tells by its sockets that it is at work: they are open only once the signals are held.
-    wait_until("it waits", secs(20), || running.proc("status").contains("SigBlk:\tfffffff"));
+    let running = running.spawn();
+    running.wait_for_stderr("here: ready", secs(20));
     running.signal(15);
-    running.done().signal(15).stderr("afterall: ended by SIGTERM while waiting for db, late\n");
+    let done = running.done().signal(15);
+    done.stderr_has("afterall: ended by SIGTERM while waiting for db, late\n");
 }
 
 #[test]

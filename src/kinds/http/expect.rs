@@ -1,13 +1,12 @@
 //! What a response must be for the dependency to be ready: its status, and its body if that is asked about.
 
-use regex_lite::Regex;
 use serde_json::Value;
 
 use super::{answer::Answer, failure};
 use crate::{
-    probe::{Class, Failure},
+    probe::{Class, Failure, Pattern},
     spec::{ConfigError, Spec},
-    text::{one_line, pattern},
+    text::{one_line, quoted},
 };
 
 /// How much of a value that differs is shown.
@@ -16,7 +15,7 @@ const SHOWN: usize = 100;
 /// What is wanted of a response.
 pub(super) struct Expect {
     statuses: Statuses,
-    matches: Option<Regex>,
+    matches: Option<Pattern>,
     json: Option<Json>,
 }
 
@@ -27,7 +26,7 @@ impl Expect {
             Some(items) => Statuses::parse(items).map_err(|what| spec.key_error("status", what))?,
             None => Statuses(vec![(200, 299)]),
         };
-        let matches = spec.key("match").map(pattern).transpose();
+        let matches = spec.key("match").map(Pattern::parse).transpose();
         let matches = matches.map_err(|what| spec.key_error("match", what))?;
         let json = spec
             .key("json")
@@ -48,7 +47,11 @@ impl Expect {
     }
 
     /// Ready with the status as detail, or why not. `credentials`: whether any were sent.
-    pub(super) fn judge(&self, answer: &Answer, credentials: bool) -> Result<String, Failure> {
+    pub(super) async fn judge(
+        &self,
+        answer: &Answer,
+        credentials: bool,
+    ) -> Result<String, Failure> {
         if !self.wants(answer.status.as_u16()) {
             return Err(failure::of_status(answer, &self.statuses.to_string(), credentials));
         }
@@ -56,10 +59,11 @@ impl Expect {
             Failure::new(Class::Absent, format!("{}, but {what}", failure::shown(answer.status)))
         };
         if let Some(wanted) = &self.matches
-            && !wanted.is_match(&String::from_utf8_lossy(&answer.body))
+            && !wanted.is_match_on_thread(answer.body.clone()).await?
         {
-            let first = if answer.cut { "the first MiB of the body" } else { "the body" };
-            return Err(absent(format!("{first} does not match")));
+            let body = if answer.cut { "the first MiB of the body" } else { "the body" };
+            let begins = quoted(&answer.body).map(|line| format!(", it begins with: {line}"));
+            return Err(absent(format!("{body} does not match{}", begins.unwrap_or_default())));
         }
         if let Some(json) = &self.json {
             if answer.cut {

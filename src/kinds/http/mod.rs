@@ -149,7 +149,10 @@ impl Http {
                     })?;
                     left -= 1;
                 }
-                _ => return self.expect.judge(&answer, own && self.template.credentials),
+                _ => {
+                    let credentials = own && self.template.credentials;
+                    return self.expect.judge(&answer, credentials).await;
+                }
             }
         }
     }

@@ -78,7 +78,11 @@ async fn a_response_is_judged_by_status_and_body() {
             "busy: status 503 Service Unavailable, wanted 200-299: starting",
         ),
         ("#match=^up$", answer("200 OK", "up"), "ready: 200 OK"),
-        ("#match=^up$", answer("200 OK", "down"), "absent: 200 OK, but the body does not match"),
+        (
+            "#match=^up$",
+            answer("200 OK", "down"),
+            "absent: 200 OK, but the body does not match, it begins with: down",
+        ),
         ("#json=/a==1", answer("200 OK", r#"{"a":1}"#), "ready: 200 OK"),
         ("#json=/a==2", answer("200 OK", r#"{"a":1}"#), "absent: 200 OK, but /a is 1, wanted 2"),
         ("#json=/a", answer("200 OK", "a"), "absent: 200 OK, but the body is not JSON"),
@@ -242,7 +246,7 @@ fn what_is_wrong_on_our_side_is_said_before_the_first_attempt_and_without_values
         ("http://a#header=Connection: x", "api: header: connection is not yours to set"),
         (
             "http://a#match=(",
-            "api: match: not a regular expression: found open group without closing ')'",
+            "api: match: must be a regular expression, e.g. ^ready$ (found open group without closing ')')",
         ),
         (
             "http://a#json=x",

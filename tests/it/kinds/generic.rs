@@ -1,7 +1,9 @@
 //! `unix:`, `dns:`, `file:` and `exec:`, and what `until=down` and `after` mean for them.
 
 use crate::support::odd::odd;
-use crate::support::{Afterall, Dir, Done, Nats, Reserved, Running, ms, secs, sh, wait_until};
+use crate::support::{
+    Afterall, Dir, Done, Nats, Reserved, Running, SilentFiles, ms, secs, sh, wait_until,
+};
 use std::fs;
 use std::net::UdpSocket;
 use std::os::linux::net::SocketAddrExt;
@@ -211,10 +213,12 @@ fn what_a_file_holds_is_matched_and_waited_for() {
     );
     dir.write("state", "phase: starting\n");
     waiting.wait_for_stderr(
-        &format!("state: waiting: does not match ({path}) [class=absent"),
+        &format!(
+            "state: waiting: does not match ({path}), it begins with: phase: starting [class=absent"
+        ),
         secs(20),
     );
-    dir.write("state", "phase: ready");
+    dir.write("state", "phase: ready\n");
     waiting.done().code(0).stderr_has("state: ready: exists and matches");
     // Only the first MiB is looked at; what is no regular file holds nothing, and never holds the attempt up.
     dir.write("large", [vec![b' '; 1 << 20], b"ready".to_vec()].concat());
@@ -225,10 +229,13 @@ fn what_a_file_holds_is_matched_and_waited_for() {
     ready(&format!("file:{fifo}"), "exists");
     dir.write("bytes", b"\xff\xfeready\0");
     ready(&format!("file:{}#match=ready", dir.text("bytes")), "exists and matches");
+    let secret = dir.write_secret("secret", "t0k3n");
+    let done = once(&format!("file:{}#match=x", secret.display())).code(69);
+    done.stdout_has("does not match").says_nowhere("t0k3n");
     Afterall::waiting_for(["f=file:/#match=("])
         .run()
         .code(64)
-        .stderr_has("f: match: not a regular expression");
+        .stderr_has("f: match: must be a regular expression, e.g. ^ready$ (");
     // As a relative path, and through a link to nowhere.
     Afterall::waiting_for(["file:bytes"]).cwd(dir.path()).run().code(0).any_stderr();
     std::os::unix::fs::symlink(dir.join("nowhere"), dir.join("link")).unwrap();
@@ -264,7 +271,7 @@ fn a_command_is_executed_without_a_shell_and_its_words_are_split_as_a_shell_woul
         &format!("#!/bin/sh\nprintf '<%s>' \"$@\" >{}\n", dir.text("words")),
     );
     let url = format!(
-        "exec:{} $HOME '*' ; 'a b' \"c d\" e\\ f ${{WORD}} x${{WORD}} '' %41",
+        "exec:{} $HOME '*' ';' 'a b' \"c d\" e\\ f ${{WORD}} x${{WORD}} '' %41",
         script.display()
     );
     Afterall::waiting_for([url])
@@ -282,6 +289,42 @@ fn a_command_is_executed_without_a_shell_and_its_words_are_split_as_a_shell_woul
         .code(0)
         .stdout("line\n")
         .any_stderr();
+}
+
+#[test]
+fn shell_syntax_is_refused_and_names_sh() {
+    for operator in ["||", "&&", "|", ";", ">/dev/null", "2>&1"] {
+        Afterall::waiting_for([format!("x=exec:test -e / {operator} exit 1")])
+            .run()
+            .code(64)
+            .stderr_has(&format!(
+                "exec: starts no shell, which {operator} needs; write exec:sh -c"
+            ));
+    }
+    ready("exec:sh -c 'test -e / || exit 1'", "exit status 0");
+    ready("exec:test '|' = '|'", "exit status 0");
+}
+
+#[test]
+fn a_silent_file_system_delays_no_deadline_and_no_signal() {
+    let dir = Dir::new();
+    let state = dir.write("state", "ready");
+    let probe = dir.write_script("probe", "#!/bin/sh\n");
+    let Some(_silent) = SilentFiles::new(&[&state, &probe]) else { return };
+    for (held, says) in [
+        (format!("file:{}#match=x,", state.display()), "no answer from the file system"),
+        (format!("exec:{}#", probe.display()), "the file system does not answer"),
+    ] {
+        let held = format!("held={held}attempt-timeout=200ms");
+        let port = Reserved::new();
+        let beside = format!("beside=tcp://{}#timeout=500ms", port.address());
+        let done = Afterall::waiting_for([held.clone(), beside]).run().code(124);
+        done.stderr_has("beside: timed out").took(ms(500)..secs(10));
+        let waiting = Afterall::waiting_for([held]).spawn();
+        waiting.wait_for_stderr(says, secs(20));
+        waiting.signal(15);
+        waiting.done().signal(15).any_stderr();
+    }
 }
 
 #[test]
@@ -351,7 +394,9 @@ fn nothing_of_a_command_outlives_its_attempt() {
     wait_until("the first attempt's processes are dead", secs(20), || {
         first.iter().all(|pid| is_dead(pid))
     });
-    assert!(!Path::new(&format!("/proc/{}", first[0])).exists(), "a zombie of our own child");
+    wait_until("the next attempt has reaped it", secs(20), || {
+        !Path::new(&format!("/proc/{}", first[0])).exists()
+    });
     // A signal that ends the wait takes the rest along.
     let before = family_of(&dir).len();
     wait_until("another attempt is under way", secs(20), || family_of(&dir).len() >= before + 4);

@@ -20,6 +20,7 @@ pub mod postgres;
 pub mod process;
 pub mod psql;
 pub mod scripted;
+mod silent_files;
 pub mod tmux;
 pub mod wait;
 
@@ -37,5 +38,6 @@ pub use pgbouncer::PgBouncer;
 pub use ports::Address;
 pub use postgres::{Postgres, Shutdown};
 pub use scripted::{BlackHole, Reserved, Scripted};
+pub use silent_files::SilentFiles;
 pub use tmux::Terminal;
 pub use wait::{LONG, ms, secs, wait_for, wait_until};
