@@ -12,7 +12,7 @@ use afterall::{
     exec::{Command, ExecError},
     exit::Exit,
     plan,
-    report::{self, Report, ReportedDependency, SystemdNotify, Verbosity, last_line, note},
+    report::{Log, Report, ReportOptions, ReportedDependency, Verbosity, raw_line},
     signals::{Signals, die_of},
     spec::{ConfigError, expand::Env},
     wait::{Dependency, WaitContext, event::End, wait},
@@ -26,16 +26,17 @@ fn main() {
             .location()
             .map(|at| format!(" at {}:{}", at.file(), at.line()))
             .unwrap_or_default();
-        last_line(&format!("a defect of afterall{place}: please report it"));
+        raw_line(&format!("a defect of afterall{place}: please report it"));
     }));
-    let exit_with = match run() {
+    let mut log = Log::new();
+    let exit_with = match run(&mut log) {
         Ok(exit_with) => exit_with,
         Err(Stopped::Config(error)) => {
-            last_line(&error.to_string());
+            log.error(Exit::Usage, &error.to_string());
             Exit::Usage
         }
         Err(Stopped::Exec(error)) => {
-            last_line(&error.message);
+            log.error(error.exit, &error.message);
             error.exit
         }
     };
@@ -59,7 +60,7 @@ impl From<ExecError> for Stopped {
     }
 }
 
-fn run() -> Result<Exit, Stopped> {
+fn run(log: &mut Log) -> Result<Exit, Stopped> {
     let signals = Signals::hold().map_err(|e| ConfigError::at("cannot watch for signals", e))?;
     let cli = match usage::parse(std::env::args_os())? {
         Asked::Wait(cli) => *cli,
@@ -67,6 +68,7 @@ fn run() -> Result<Exit, Stopped> {
     };
     let env = Env::process();
     let mut options = Options::read(&cli, &env)?;
+    log.set_format(options.format);
     let declarations = std::mem::take(&mut options.declarations);
     let mut plan = plan::plan(declarations, &options.defaults, &env)?;
     let command = Command::new(cli.command);
@@ -80,7 +82,7 @@ fn run() -> Result<Exit, Stopped> {
     }
     look_up(command.as_ref(), &plan)?;
     if options.verbosity > Verbosity::Quiet {
-        plan.notes.iter().for_each(|remark| note(options.format, remark));
+        plan.notes.iter().for_each(|remark| log.note(remark));
     }
     if cli.print_plan {
         let text = plan::print::text(
@@ -90,19 +92,28 @@ fn run() -> Result<Exit, Stopped> {
         );
         // Proving it right is half of what a printed plan is for.
         let (_, remarks) = plan::build(plan.planned)?;
-        remark(&remarks, &options);
+        remark(log, &remarks, &options);
         return Ok(on_stdout(&text, signals));
     }
     let subjects: Vec<ReportedDependency> = plan
         .planned
         .iter()
-        .map(|planned| ReportedDependency::new(&planned.spec.name, &planned.settings))
+        .map(|planned| ReportedDependency {
+            name: planned.spec.name.clone(),
+            timeout: planned.settings.timeout,
+            after: planned.after.clone(),
+        })
         .collect();
     let (dependencies, remarks) = plan::build(plan.planned)?;
-    remark(&remarks, &options);
+    remark(log, &remarks, &options);
+    let report_options = ReportOptions {
+        format: options.format,
+        verbosity: options.verbosity,
+        deadline: options.deadline,
+    };
     if cli.once {
-        let mut report = report::once(options.format, subjects);
-        let end = waited(dependencies, &options, &signals, true, report.as_mut())?;
+        let mut report = Report::of_look(log, subjects, report_options);
+        let end = waited(dependencies, &options, &signals, true, &mut report)?;
         // The table may be more than a pipe takes, and nobody watches for signals any more.
         signals.release();
         report.end(end);
@@ -112,9 +123,8 @@ fn run() -> Result<Exit, Stopped> {
             End::Signal(signal) => die_of(signal),
         };
     }
-    let report = report::report(options.format, subjects.clone(), options.verbosity);
-    let mut report = SystemdNotify::wrap(report, std::env::var_os("NOTIFY_SOCKET"), subjects);
-    let end = waited(dependencies, &options, &signals, false, report.as_mut())?;
+    let mut report = Report::of_wait(log, subjects, report_options);
+    let end = waited(dependencies, &options, &signals, false, &mut report)?;
     report.end(end);
     match end {
         End::Ready => match command {
@@ -131,9 +141,9 @@ fn run() -> Result<Exit, Stopped> {
 }
 
 /// What the kinds found worth a remark, for whoever asked for every detail.
-fn remark(remarks: &[String], options: &Options) {
+fn remark(log: &mut Log, remarks: &[String], options: &Options) {
     if options.verbosity == Verbosity::Verbose {
-        remarks.iter().for_each(|remark| note(options.format, remark));
+        remarks.iter().for_each(|remark| log.note(remark));
     }
 }
 
@@ -162,7 +172,7 @@ fn waited(
     options: &Options,
     signals: &Signals,
     ask_all: bool,
-    report: &mut dyn Report,
+    report: &mut Report,
 ) -> Result<End, ConfigError> {
     let open_attempts = open_attempts()?;
     let runtime = tokio::runtime::Builder::new_current_thread()

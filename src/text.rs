@@ -1,5 +1,7 @@
 //! Text from outside, made fit for one line of a log.
 
+use std::time::Duration;
+
 /// The longest text, in characters, that the other side may put into one of our lines.
 pub const MAX_FOREIGN: usize = 300;
 
@@ -20,6 +22,19 @@ pub fn one_line(text: &str, max: usize) -> String {
 pub fn quoted(said: &[u8]) -> Option<String> {
     let line = one_line(&String::from_utf8_lossy(said), 80);
     (!line.is_empty() && !line.contains('\u{fffd}')).then_some(line)
+}
+
+/// A duration as messages show it: `0.2s`, `42.3s`, `9m 17s`, `1h 2m 3s`.
+pub fn seconds(duration: Duration) -> String {
+    let whole = duration.as_secs();
+    // What would round up to 60.0 is a minute.
+    if duration < Duration::from_millis(59_950) {
+        return format!("{:.1}s", duration.as_secs_f64());
+    }
+    let whole = whole.max(60);
+    let (hours, minutes, seconds) = (whole / 3600, whole / 60 % 60, whole % 60);
+    let hours = if hours > 0 { format!("{hours}h ") } else { String::new() };
+    format!("{hours}{minutes}m {seconds}s")
 }
 
 /// A path for a message, unless the content of a file, or a secret, may stand where its path was wanted.
@@ -78,6 +93,21 @@ fn distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_over_a_minute_have_minutes() {
+        for (millis, want) in [
+            (0, "0.0s"),
+            (249, "0.2s"),
+            (59_940, "59.9s"),
+            (59_960, "1m 0s"),
+            (60_000, "1m 0s"),
+            (557_900, "9m 17s"),
+            (3_723_000, "1h 2m 3s"),
+        ] {
+            assert_eq!(seconds(Duration::from_millis(millis)), want);
+        }
+    }
 
     #[test]
     fn foreign_text_becomes_one_harmless_line() {

@@ -16,7 +16,10 @@ pub use pattern::Pattern;
 pub use servers::{ListedServer, Order, Start, Turn, TurnFuture, try_servers};
 pub use stage::Stage;
 
-use crate::connect::{Endpoint, Net, Stream};
+use crate::{
+    connect::{Endpoint, Net, Stream},
+    text,
+};
 
 /// What one attempt is given.
 pub struct Attempt<'a> {
@@ -61,12 +64,12 @@ impl<'a> Attempt<'a> {
     }
 }
 
-/// A duration as messages show it, e.g. `0.2s`, `12.0s`.
+/// A bound as messages show it, e.g. `20ms`, `0.2s`, `5.0s`.
 pub fn seconds(duration: Duration) -> String {
     if duration < Duration::from_millis(100) {
         format!("{}ms", duration.as_millis())
     } else {
-        format!("{:.1}s", duration.as_secs_f64())
+        text::seconds(duration)
     }
 }
 

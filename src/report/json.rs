@@ -1,136 +1,187 @@
-//! JSON lines: one object per event. The schema is part of the manual.
+//! JSON lines: one object per event. The manual documents the schema.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 
-use super::{A_MOMENT, Report, ReportedDependency, Verbosity, progress::Progress, write};
+use super::{
+    Context, Verbosity, View,
+    state::{Line, WaitState},
+    stderr::Patience,
+};
 use crate::{
     probe::Failure,
     signals,
     wait::{
-        Listener,
         event::{End, Event, EventKind},
         settings::Timeout,
     },
 };
 
-/// The longest string as it is written, in bytes: three of them, which no object exceeds, and the rest fit into one line.
+/// The longest string as it is written, in bytes. No object has more than three such strings, so
+/// that they and the rest fit into one line.
 const MAX_STRING: usize = 1_200;
 
-/// The report as objects, for whatever reads logs.
-pub struct Json {
-    verbosity: Verbosity,
-    dependencies: Vec<Progress>,
-}
+/// The fields of an object beside its time, event and dependency.
+type Fields = Vec<(&'static str, Value)>;
 
-impl Json {
-    pub fn new(subjects: Vec<ReportedDependency>, verbosity: Verbosity) -> Self {
-        let json = Self { verbosity, dependencies: Progress::of(subjects) };
-        if verbosity > Verbosity::Quiet {
-            for progress in &json.dependencies {
-                let timeout = match progress.subject.timeout {
-                    Timeout::After(timeout) => json!(timeout.as_secs_f64()),
-                    Timeout::Once => json!(0),
-                    Timeout::Never => Value::Null,
-                };
-                say("start", Some(&progress.subject.name), [("timeout", timeout)]);
+/// The report as objects, for programs that read logs.
+pub(super) struct Json;
+
+impl View for Json {
+    fn begin(&mut self, context: &mut Context) {
+        for place in 0..context.wait.dependencies.len() {
+            if context.wait.dependencies[place].started.is_some() {
+                print_start(context, place);
+            } else {
+                print(context, Verbosity::Normal, "blocked", place, after(context.wait, place));
             }
         }
-        json
     }
-}
 
-impl Listener for Json {
-    fn event(&mut self, event: Event) {
-        let progress = &mut self.dependencies[event.dependency];
-        progress.note(&event);
-        let (least, name) = match &event.what {
-            EventKind::Ready(_) => (Verbosity::Normal, "ready"),
-            EventKind::Confirmed => (Verbosity::Normal, "confirm"),
-            EventKind::Lost(_) => (Verbosity::Normal, "confirm"),
-            EventKind::TimedOut(_) => (Verbosity::Quiet, "timeout"),
-            EventKind::Proceeded(_) => (Verbosity::Quiet, "proceed"),
-            EventKind::Hopeless(_) => (Verbosity::Quiet, "hopeless"),
-            EventKind::NotYet(_) => (Verbosity::Verbose, "attempt"),
+    fn event(&mut self, event: &Event, started: &[usize], context: &mut Context) {
+        let (least, name, patience) = match &event.what {
+            EventKind::Ready(_) => (Verbosity::Normal, "ready", Patience::Moment),
+            EventKind::Confirmed => (Verbosity::Normal, "confirm", Patience::None),
+            EventKind::Lost(_) => (Verbosity::Normal, "confirm", Patience::None),
+            EventKind::TimedOut(_) => (Verbosity::Quiet, "timeout", Patience::Moment),
+            EventKind::Proceeded(_) => (Verbosity::Quiet, "proceed", Patience::Moment),
+            EventKind::Hopeless(_) => (Verbosity::Quiet, "hopeless", Patience::Moment),
+            EventKind::NotYet(_) => (Verbosity::Verbose, "attempt", Patience::None),
         };
-        if self.verbosity >= least {
-            say(name, Some(&progress.subject.name), fields(&event));
+        if context.verbosity >= least {
+            let dependency = &context.wait.dependencies[event.dependency].name;
+            context.log.object(name, Some(dependency), fields(event), patience);
         }
-        self.changes();
+        started.iter().for_each(|&place| print_start(context, place));
+        print_change(context, event.dependency, Instant::now());
     }
 
-    fn tick(&mut self) {
-        self.changes();
-    }
-}
-
-impl Json {
-    /// The first failure, changes of class, and a line now and then.
-    fn changes(&mut self) {
+    fn tick(&mut self, context: &mut Context) {
         let now = Instant::now();
-        for progress in self.dependencies.iter_mut().filter(|progress| progress.is_due(now)) {
-            if let Some((_, event)) =
-                progress.last.as_ref().filter(|_| self.verbosity > Verbosity::Quiet)
-            {
-                say("change", Some(&progress.subject.name), fields(event));
-            }
-            progress.said(now);
-        }
+        (0..context.wait.dependencies.len()).for_each(|place| print_change(context, place, now));
     }
-}
 
-impl Report for Json {
-    fn end(&mut self, end: End) {
+    fn end(&mut self, end: End, context: &mut Context) {
         match end {
+            End::Ready if context.verbosity > Verbosity::Quiet => {
+                let fields = done(context.wait, Instant::now());
+                context.log.object("done", None, fields, Patience::Moment);
+            }
             End::Ready => {}
             End::TimedOut | End::Hopeless => {
-                for progress in self.dependencies.iter().filter(|progress| !progress.settled) {
-                    let fields =
-                        progress.last.as_ref().map(|(_, event)| fields(event)).unwrap_or_default();
-                    say("waiting", Some(&progress.subject.name), fields);
+                let waiting: Vec<usize> = context.wait.waiting().collect();
+                for place in waiting {
+                    let dependency = &context.wait.dependencies[place];
+                    let mut fields = after(context.wait, place);
+                    fields.extend(dependency.failure.iter().flat_map(self::fields));
+                    let name = Some(dependency.name.as_str());
+                    context.log.object("waiting", name, fields, Patience::Moment);
                 }
             }
-            End::Signal(signal) => say("signal", None, [("signal", json!(signals::name(signal)))]),
+            End::Signal(signal) => {
+                let fields = [("signal", json!(signals::name(signal)))];
+                context.log.object("signal", None, fields, Patience::Moment);
+            }
         }
     }
 
-    fn becoming(&mut self, command: &str) {
-        if self.verbosity > Verbosity::Quiet {
-            say("exec", None, [("command", json!(command))]);
+    fn becoming(&mut self, command: &str, context: &mut Context) {
+        if context.verbosity > Verbosity::Quiet {
+            context.log.object("exec", None, [("command", json!(command))], Patience::None);
         }
     }
 }
 
-/// What an event tells beside its name and its dependency.
-pub fn fields(event: &Event) -> Vec<(&'static str, Value)> {
-    let mut fields = vec![
-        ("attempts", json!(event.attempts)),
-        ("elapsed", json!((event.elapsed.as_secs_f64() * 1000.0).round() / 1000.0)),
-    ];
-    let of = |failure: &Failure| {
-        let mut fields =
-            vec![("class", json!(failure.class.name())), ("message", json!(failure.message))];
-        fields.extend(failure.hint.as_ref().map(|hint| ("hint", json!(hint))));
-        fields
+fn print_start(context: &mut Context, place: usize) {
+    let timeout = match context.wait.dependencies[place].timeout {
+        Timeout::After(timeout) => json!(timeout.as_secs_f64()),
+        Timeout::Once => json!(0),
+        Timeout::Never => Value::Null,
     };
-    match &event.what {
-        EventKind::Ready(detail) => fields.push(("message", json!(detail))),
-        EventKind::Confirmed => fields.push(("ready", json!(true))),
-        EventKind::Lost(failure) => {
-            fields.push(("ready", json!(false)));
-            fields.extend(of(failure));
-        }
-        EventKind::NotYet(failure) | EventKind::Hopeless(failure) => fields.extend(of(failure)),
-        EventKind::TimedOut(failure) | EventKind::Proceeded(failure) => {
-            fields.extend(failure.iter().flat_map(of))
-        }
+    print(context, Verbosity::Normal, "start", place, vec![("timeout", timeout)]);
+}
+
+/// The first failure, changes of class, and repeats now and then.
+fn print_change(context: &mut Context, place: usize, now: Instant) {
+    let Some(Line::Failure(_)) = context.wait.due(place, now) else { return };
+    if let Some(event) = &context.wait.dependencies[place].failure {
+        print(context, Verbosity::Normal, "change", place, fields(event));
+    }
+    context.wait.printed(place, now);
+}
+
+fn print(context: &mut Context, least: Verbosity, event: &str, place: usize, fields: Fields) {
+    if context.verbosity >= least {
+        let name = &context.wait.dependencies[place].name;
+        context.log.object(event, Some(name), fields, Patience::None);
+    }
+}
+
+/// The dependencies that one waits for before its own clock starts.
+fn after(wait: &WaitState, place: usize) -> Fields {
+    match wait.blocked_by(place).as_slice() {
+        [] => Vec::new(),
+        names => vec![("after", names_value(names))],
+    }
+}
+
+/// How a wait that succeeded went.
+fn done(wait: &WaitState, now: Instant) -> Fields {
+    let mut fields = vec![("elapsed", rounded(now - wait.began))];
+    if let Some(last) = wait.last_ready() {
+        fields.push(("last", json!(last.name)));
+        fields.extend(last.outcome.iter().map(|event| ("waited", rounded(event.elapsed))));
+    }
+    if let [_, ..] = wait.proceeded().as_slice() {
+        fields.push(("without", names_value(&wait.proceeded())));
     }
     fields
 }
 
-/// One object, its fields in an order that people can read.
-pub fn object(
+/// The fields of an event.
+pub(super) fn fields(event: &Event) -> Fields {
+    let mut fields =
+        vec![("attempts", json!(event.attempts)), ("elapsed", rounded(event.elapsed))];
+    match &event.what {
+        EventKind::Ready(detail) => fields.push(("message", json!(detail))),
+        EventKind::Confirmed => fields.push(("ready", json!(true))),
+        EventKind::Lost(_) => fields.push(("ready", json!(false))),
+        _ => {}
+    }
+    fields.extend(event.what.failure().into_iter().flat_map(failure_fields));
+    fields
+}
+
+fn failure_fields(failure: &Failure) -> Fields {
+    let mut fields =
+        vec![("class", json!(failure.class.name())), ("message", json!(failure.message))];
+    fields.extend(failure.hint.as_ref().map(|hint| ("hint", json!(hint))));
+    fields
+}
+
+/// Seconds, to the millisecond.
+fn rounded(duration: Duration) -> Value {
+    json!((duration.as_secs_f64() * 1000.0).round() / 1000.0)
+}
+
+/// An array of names, as many as fit into one string's length; the rest is an ellipsis.
+fn names_value(names: &[&str]) -> Value {
+    let mut left = MAX_STRING;
+    let fits = |name: &&&str| {
+        let len = json!(name).to_string().len() + 1;
+        left = left.saturating_sub(len);
+        left > 0
+    };
+    let mut shown: Vec<&str> = names.iter().take_while(fits).copied().collect();
+    if shown.len() < names.len() {
+        shown.push("…");
+    }
+    json!(shown)
+}
+
+/// One object as a line. Its fields have an order that people can read.
+pub(super) fn object(
     event: &str,
     dependency: Option<&str>,
     fields: impl IntoIterator<Item = (&'static str, Value)>,
@@ -145,7 +196,7 @@ pub fn object(
     format!("{{{}}}\n", fields.join(","))
 }
 
-/// The value as it is written, a long string cut: an object that is cut itself would be none.
+/// The value as it is written. A long string is cut here: cutting the object would make it invalid.
 fn bounded(value: &Value) -> String {
     let written = value.to_string();
     let Some(text) = value.as_str().filter(|_| written.len() > MAX_STRING) else { return written };
@@ -158,29 +209,12 @@ fn bounded(value: &Value) -> String {
     json!(text.chars().take_while(fits).chain(['…']).collect::<String>()).to_string()
 }
 
-/// What is remarked upon before the wait.
-pub fn note(message: &str) {
-    say("note", None, [("message", json!(message))]);
-}
-
-fn say(
-    event: &str,
-    dependency: Option<&str>,
-    fields: impl IntoIterator<Item = (&'static str, Value)>,
-) {
-    let patience = match event {
-        "ready" | "timeout" | "proceed" | "hopeless" | "waiting" | "signal" => A_MOMENT,
-        _ => Duration::ZERO,
-    };
-    write(&object(event, dependency, fields), patience);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn an_object_is_a_line_that_a_pipe_takes_at_once_whatever_it_tells() {
+    fn an_object_always_fits_into_a_pipe() {
         for piece in ["x", "\"", "\u{1}", "漢", "\u{fffd}"] {
             let long = piece.repeat(5_000);
             let fields = [
@@ -191,7 +225,7 @@ mod tests {
             ];
             let line = object("hopeless", Some(&long), fields);
             assert!(
-                line.len() <= super::super::MAX_LINE
+                line.len() <= super::super::stderr::MAX_LINE
                     && line.ends_with("}\n")
                     && line.lines().count() == 1,
                 "{}",
@@ -207,5 +241,15 @@ mod tests {
             }
         }
         assert_eq!(bounded(&json!("a\"b")), r#""a\"b""#);
+    }
+
+    #[test]
+    fn a_long_array_of_names_ends_in_an_ellipsis() {
+        let names: Vec<String> = (0..1_000).map(|n| format!("name-{n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let value = names_value(&names);
+        assert!(value.to_string().len() <= MAX_STRING + 10, "{value}");
+        assert_eq!(value.as_array().and_then(|names| names.last()), Some(&json!("…")));
+        assert_eq!(names_value(&names[..2]), json!(["name-0", "name-1"]));
     }
 }

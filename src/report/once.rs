@@ -1,101 +1,241 @@
-//! `--once`: one table on stdout, or an object per line: what is up, and why the rest is not.
+//! `--once`: one table on stdout, or an object per line: what is ready, and why the rest is not.
 
-use std::io::Write;
-
-use super::{Report, ReportedDependency, json, progress::Progress};
-use crate::{
-    signals,
-    wait::{
-        Listener,
-        event::{End, Event, EventKind},
-    },
+use std::{
+    io::{self, IsTerminal, Write},
+    time::Duration,
 };
 
+use super::{
+    Context, View, json,
+    layout::{Style, is_color_allowed, padded, shortened, width, wrapped},
+    state::DependencyState,
+    stderr::Patience,
+    words,
+};
+use crate::{
+    signals,
+    text::seconds,
+    wait::event::{End, Event, EventKind},
+};
+
+/// The narrowest column for reasons. A narrower terminal gets them below the row.
+const MIN_REASON: usize = 30;
+
 /// The report of a single look.
-pub struct Once {
-    json: bool,
-    dependencies: Vec<(Progress, Option<Event>)>,
+pub(super) struct Once {
+    is_json: bool,
 }
 
 impl Once {
-    pub fn new(subjects: Vec<ReportedDependency>, json: bool) -> Self {
-        Self {
-            json,
-            dependencies: Progress::of(subjects)
-                .into_iter()
-                .map(|progress| (progress, None))
-                .collect(),
-        }
+    pub fn new(is_json: bool) -> Self {
+        Self { is_json }
     }
 }
 
-impl Listener for Once {
-    fn event(&mut self, event: Event) {
-        let (progress, seen) = &mut self.dependencies[event.dependency];
-        progress.note(&event);
-        *seen = Some(event);
-    }
+impl View for Once {
+    fn event(&mut self, _event: &Event, _started: &[usize], _context: &mut Context) {}
 
-    fn tick(&mut self) {}
-}
+    fn tick(&mut self, _context: &mut Context) {}
 
-impl Report for Once {
-    fn end(&mut self, end: End) {
+    fn end(&mut self, end: End, context: &mut Context) {
         if let End::Signal(signal) = end {
-            return super::last_line(&format!("ended by {}", signals::name(signal)));
+            let line = format!("ended by {}", signals::name(signal));
+            return context.log.line(&line, Patience::Moment);
         }
-        let text = if self.json { self.objects() } else { self.table() };
-        // What is left to do with a broken stdout is to end with the right code.
-        let _ = std::io::stdout().write_all(text.as_bytes());
+        let dependencies = &context.wait.dependencies;
+        let text = if self.is_json {
+            dependencies.iter().map(object).collect()
+        } else {
+            let rows: Vec<Row> = dependencies.iter().map(Row::new).collect();
+            table(&rows, Paper::stdout())
+        };
+        // A broken stdout leaves only the right exit code.
+        let _ = io::stdout().write_all(text.as_bytes());
     }
 }
 
-impl Once {
-    fn objects(&self) -> String {
-        let of = |(progress, event): &(Progress, Option<Event>)| match event {
-            Some(event) => {
-                json::object(state(event), Some(&progress.subject.name), json::fields(event))
-            }
-            None => json::object("timeout", Some(&progress.subject.name), []),
-        };
-        self.dependencies.iter().map(of).collect()
-    }
-
-    fn table(&self) -> String {
-        let width = self
-            .dependencies
-            .iter()
-            .map(|(progress, _)| progress.subject.name.chars().count())
-            .max()
-            .unwrap_or(0);
-        let row = |(progress, event): &(Progress, Option<Event>)| {
-            let name = &progress.subject.name;
-            let Some(event) = event else {
-                return format!("{name:width$}  {:10}  no attempt came to an end\n", "not ready");
-            };
-            let trip = format!("{:.1} ms", event.elapsed.as_secs_f64() * 1000.0);
-            let (state, what) = match &event.what {
-                EventKind::Ready(detail) => ("ready", detail.clone()),
-                EventKind::TimedOut(Some(failure)) | EventKind::Hopeless(failure) => {
-                    let hint = failure
-                        .hint
-                        .as_ref()
-                        .map(|hint| format!(" hint: {hint}"))
-                        .unwrap_or_default();
-                    ("not ready", format!("{} [class={}]{hint}", failure.message, failure.class))
-                }
-                _ => ("not ready", "no attempt came to an end".to_owned()),
-            };
-            format!("{name:width$}  {state:10}  {trip:>10}  {what}\n")
-        };
-        self.dependencies.iter().map(row).collect()
-    }
-}
-
-fn state(event: &Event) -> &'static str {
-    match event.what {
+fn object(dependency: &DependencyState) -> String {
+    let name = Some(dependency.name.as_str());
+    let Some(event) = &dependency.outcome else { return json::object("unready", name, []) };
+    let kind = match event.what {
         EventKind::Ready(_) => "ready",
         EventKind::Hopeless(_) => "hopeless",
-        _ => "timeout",
+        _ => "unready",
+    };
+    json::object(kind, name, json::fields(event))
+}
+
+/// Where the table is printed.
+#[derive(Clone, Copy)]
+struct Paper {
+    /// The width of the terminal; none for a file or a pipe, where a row is one line.
+    columns: Option<usize>,
+    color: bool,
+}
+
+impl Paper {
+    fn stdout() -> Self {
+        let stdout = io::stdout();
+        if !stdout.is_terminal() {
+            return Self { columns: None, color: false };
+        }
+        let size = rustix::termios::tcgetwinsize(&stdout);
+        let columns = size.map_or(80, |size| usize::from(size.ws_col));
+        let columns = if columns == 0 { 80 } else { columns };
+        Self { columns: Some(columns), color: is_color_allowed() }
+    }
+}
+
+/// One row of the table.
+struct Row {
+    is_ready: bool,
+    name: String,
+    state: &'static str,
+    took: String,
+    reason: String,
+    hint: Option<String>,
+}
+
+impl Row {
+    fn new(dependency: &DependencyState) -> Self {
+        let event = dependency.outcome.as_ref();
+        let (is_ready, state, reason, hint) = match event.map(|event| &event.what) {
+            Some(EventKind::Ready(detail)) => (true, "ready", detail.clone(), None),
+            what => match what.and_then(EventKind::failure) {
+                Some(failure) => {
+                    let reason = format!("{} [class={}]", failure.message, failure.class);
+                    let hint = words::hint_of(failure).map(|hint| format!("hint: {hint}"));
+                    (false, "not ready", reason, hint)
+                }
+                None => (false, "not ready", "no attempt came to an end".to_owned(), None),
+            },
+        };
+        let took = event.map(|event| took(event.elapsed)).unwrap_or_default();
+        Self { is_ready, name: dependency.name.clone(), state, took, reason, hint }
+    }
+
+    fn style(&self) -> Style {
+        if self.is_ready { Style::Good } else { Style::Bad }
+    }
+}
+
+fn took(elapsed: Duration) -> String {
+    if elapsed < Duration::from_secs(1) {
+        format!("{:.1} ms", elapsed.as_secs_f64() * 1000.0)
+    } else {
+        seconds(elapsed)
+    }
+}
+
+/// The rows, then a line that counts.
+fn table(rows: &[Row], paper: Paper) -> String {
+    let widest = |text: fn(&Row) -> &str| rows.iter().map(|row| width(text(row))).max();
+    let names = widest(|row| &row.name).unwrap_or(0);
+    let names = paper.columns.map_or(names, |columns| names.min((columns / 3).max(12)));
+    let states = widest(|row| row.state).unwrap_or(0);
+    let times = widest(|row| &row.took).unwrap_or(0);
+    // Mark, name, state, time, and the gaps between them.
+    let head = 2 + names + 2 + states + 2 + times + 2;
+    let mut out = String::new();
+    for row in rows {
+        let mark = if row.is_ready { '✓' } else { '✗' };
+        let name = padded(&shortened(&row.name, names), names);
+        let state = padded(row.state, states);
+        let start = row.style().paint(&format!("{mark} {name}  {state}"), paper.color);
+        out += &format!("{start}  {:>times$}", row.took);
+        match paper.columns {
+            None => {
+                out += &format!("  {}", row.reason);
+                out.extend(row.hint.iter().map(|hint| format!(" {hint}")));
+                out.push('\n');
+            }
+            Some(columns) => out += &wrapped_reason(row, head, columns),
+        }
+    }
+    let ready = rows.iter().filter(|row| row.is_ready).count();
+    let style = if ready == rows.len() { Style::Good } else { Style::Bad };
+    out + &style.paint(&format!("{ready} of {} ready", rows.len()), paper.color) + "\n"
+}
+
+/// Reason and hint beside the head of a row, or below it where the terminal is too narrow.
+fn wrapped_reason(row: &Row, head: usize, columns: usize) -> String {
+    let beside = columns.saturating_sub(head);
+    let is_beside = beside >= MIN_REASON;
+    let (indent, width) = if is_beside { (head, beside) } else { (4, columns.saturating_sub(4)) };
+    let texts = [Some(&row.reason), row.hint.as_ref()];
+    let lines = texts.into_iter().flatten().flat_map(|text| wrapped(text, width));
+    let mut out = String::new();
+    for (n, line) in lines.enumerate() {
+        if n == 0 && is_beside {
+            out += &format!("  {line}");
+        } else {
+            out += &format!("\n{}{line}", " ".repeat(indent));
+        }
+    }
+    out.push('\n');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows() -> Vec<Row> {
+        let row = |is_ready, name: &str, took: &str, reason: &str, hint: Option<&str>| Row {
+            is_ready,
+            name: name.to_owned(),
+            state: if is_ready { "ready" } else { "not ready" },
+            took: took.to_owned(),
+            reason: reason.to_owned(),
+            hint: hint.map(str::to_owned),
+        };
+        let refused = "connection refused (127.0.0.1:1) [class=connect]";
+        vec![
+            row(true, "db", "1.2 ms", "PostgreSQL 15.18", None),
+            row(false, "cache", "12.0 ms", refused, Some("hint: is it started?")),
+        ]
+    }
+
+    #[test]
+    fn a_file_gets_one_line_per_row() {
+        let paper = Paper { columns: None, color: false };
+        let want = "\
+✓ db     ready       1.2 ms  PostgreSQL 15.18
+✗ cache  not ready  12.0 ms  connection refused (127.0.0.1:1) [class=connect] hint: is it started?
+1 of 2 ready
+";
+        assert_eq!(table(&rows(), paper), want);
+    }
+
+    #[test]
+    fn a_terminal_gets_wrapped_reasons() {
+        let at = |columns| table(&rows(), Paper { columns: Some(columns), color: false });
+        let want = "\
+✓ db     ready       1.2 ms  PostgreSQL 15.18
+✗ cache  not ready  12.0 ms  connection refused (127.0.0.1:1)
+                             [class=connect]
+                             hint: is it started?
+1 of 2 ready
+";
+        assert_eq!(at(64), want);
+        let want = "\
+✓ db     ready       1.2 ms
+    PostgreSQL 15.18
+✗ cache  not ready  12.0 ms
+    connection refused (127.0.0.1:1)
+    [class=connect]
+    hint: is it started?
+1 of 2 ready
+";
+        assert_eq!(at(40), want);
+    }
+
+    #[test]
+    fn colour_follows_the_state() {
+        let text = table(&rows(), Paper { columns: Some(80), color: true });
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].starts_with("\u{1b}[32m✓ db     ready    \u{1b}[0m"), "{text:?}");
+        assert!(lines[1].starts_with("\u{1b}[31m✗ cache"), "{text:?}");
+        assert_eq!(lines.last(), Some(&"\u{1b}[31m1 of 2 ready\u{1b}[0m"));
     }
 }

@@ -1,134 +1,84 @@
-//! Plain lines: the first failure at once, then a line when the class changes, then one every 10 s, then the end.
+//! Plain lines: the log of a wait.
 
 use std::time::Instant;
 
 use super::{
-    Report, ReportedDependency, Verbosity, described, described_last, elapsed_text, last_line,
-    line, progress::Progress,
+    Context, Verbosity, View,
+    state::Line,
+    stderr::Patience,
+    words::{self, Hint, end_lines, event_line},
 };
-use crate::{
-    signals,
-    wait::{
-        Listener,
-        event::{End, Event, EventKind},
-    },
-};
+use crate::wait::event::{End, Event};
 
 /// The report as lines of a log.
-pub struct Plain {
-    verbosity: Verbosity,
-    dependencies: Vec<Progress>,
-}
+pub(super) struct Plain;
 
-impl Plain {
-    pub fn new(subjects: Vec<ReportedDependency>, verbosity: Verbosity) -> Self {
-        Self { verbosity, dependencies: Progress::of(subjects) }
-    }
-}
-
-impl Listener for Plain {
-    fn event(&mut self, event: Event) {
-        let progress = &mut self.dependencies[event.dependency];
-        progress.note(&event);
-        match settled_line(&event) {
-            Some((least, text)) if self.verbosity >= least => {
-                last_line(&format!("{}: {text}", progress.subject.name))
+impl View for Plain {
+    fn event(&mut self, event: &Event, _started: &[usize], context: &mut Context) {
+        let place = event.dependency;
+        if let Some(line) = event_line(event) {
+            if context.verbosity >= line.least {
+                let name = &context.wait.dependencies[place].name;
+                context.log.line(&format!("{name}: {}", line.text), line.patience);
             }
-            Some(_) => {}
-            None => {
-                let now = Instant::now();
-                if self.verbosity == Verbosity::Verbose
-                    || (self.verbosity == Verbosity::Normal && progress.is_due(now))
-                {
-                    say(progress, now);
-                }
-            }
+            return;
+        }
+        let now = Instant::now();
+        match context.verbosity {
+            Verbosity::Quiet => {}
+            Verbosity::Normal => print_due(context, place, now),
+            Verbosity::Verbose => print(context, place, now),
         }
     }
 
-    fn tick(&mut self) {
-        if self.verbosity == Verbosity::Normal {
+    fn tick(&mut self, context: &mut Context) {
+        if context.verbosity > Verbosity::Quiet {
             let now = Instant::now();
-            self.dependencies
-                .iter_mut()
-                .filter(|progress| progress.is_due(now))
-                .for_each(|progress| say(progress, now));
+            (0..context.wait.dependencies.len()).for_each(|place| print_due(context, place, now));
+        }
+    }
+
+    fn end(&mut self, end: End, context: &mut Context) {
+        for line in end_lines(context.wait, end) {
+            context.log.line(&line, Patience::Moment);
+        }
+        if end == End::Ready && context.verbosity > Verbosity::Quiet {
+            context.log.line(&words::done(context.wait, Instant::now()), Patience::Moment);
+        }
+    }
+
+    fn becoming(&mut self, command: &str, context: &mut Context) {
+        if context.verbosity == Verbosity::Verbose {
+            context.log.line(&format!("becoming {command}"), Patience::None);
         }
     }
 }
 
-impl Report for Plain {
-    fn end(&mut self, end: End) {
-        for text in end_lines(&self.dependencies, end) {
-            last_line(&text);
+fn print_due(context: &mut Context, place: usize, now: Instant) {
+    match context.wait.due(place, now) {
+        Some(Line::Failure(_)) => print(context, place, now),
+        Some(Line::Blocked) => {
+            let name = &context.wait.dependencies[place].name;
+            let text = words::waits_for(&context.wait.blocked_by(place));
+            context.log.line(&format!("{name}: {text}"), Patience::None);
+            context.wait.printed(place, now);
         }
-    }
-
-    fn becoming(&mut self, command: &str) {
-        if self.verbosity == Verbosity::Verbose {
-            line(&format!("becoming {command}"));
-        }
-    }
-}
-
-fn say(progress: &mut Progress, now: Instant) {
-    if let Some((failure, event)) = &progress.last {
-        line(&format!(
-            "{}: waiting: {}",
-            progress.subject.name,
-            described(failure, "attempt", event)
-        ));
-    }
-    progress.said(now);
-}
-
-/// What is said of an event that settles a dependency, and how much must be wanted for it to be said.
-pub fn settled_line(event: &Event) -> Option<(Verbosity, String)> {
-    match &event.what {
-        EventKind::NotYet(_) | EventKind::Lost(_) => None,
-        EventKind::Ready(detail) => {
-            let elapsed = elapsed_text(event.elapsed);
-            Some((
-                Verbosity::Normal,
-                format!("ready: {detail} [attempts={} elapsed={elapsed}]", event.attempts),
-            ))
-        }
-        EventKind::Confirmed => {
-            Some((Verbosity::Verbose, format!("still ready [attempts={}]", event.attempts)))
-        }
-        EventKind::TimedOut(failure) => Some((
-            Verbosity::Quiet,
-            format!("timed out: {}", described_last(failure.as_ref(), event)),
-        )),
-        EventKind::Proceeded(failure) => {
-            let last = described_last(failure.as_ref(), event);
-            Some((Verbosity::Quiet, format!("going on without it: timed out: {last}")))
-        }
-        EventKind::Hopeless(failure) => Some((
-            Verbosity::Quiet,
-            format!("cannot become ready: {}", described(failure, "attempts", event)),
-        )),
+        None => {}
     }
 }
 
-/// What is said at the end of those that were still waited for.
-pub fn end_lines(dependencies: &[Progress], end: End) -> Vec<String> {
-    let waiting = dependencies.iter().filter(|progress| !progress.settled);
-    match end {
-        End::Ready => Vec::new(),
-        End::TimedOut | End::Hopeless => {
-            let of = |progress: &Progress| match &progress.last {
-                Some((failure, event)) => described(failure, "attempts", event),
-                None => "no attempt came to an end".to_owned(),
-            };
-            waiting
-                .map(|progress| format!("{}: not ready: {}", progress.subject.name, of(progress)))
-                .collect()
-        }
-        End::Signal(signal) => {
-            let names: Vec<_> = waiting.map(|progress| progress.subject.name.as_str()).collect();
-            let names = if names.is_empty() { "the command".to_owned() } else { names.join(", ") };
-            vec![format!("ended by {} while waiting for {names}", signals::name(signal))]
-        }
+fn print(context: &mut Context, place: usize, now: Instant) {
+    if let Some(line) = waiting_line(context, place) {
+        context.log.line(&line, Patience::None);
     }
+    context.wait.printed(place, now);
+}
+
+/// The line of a dependency's newest failure. Its hint is shown at its class's first line only.
+pub(super) fn waiting_line(context: &mut Context, place: usize) -> Option<String> {
+    let dependency = &mut context.wait.dependencies[place];
+    let event = dependency.failure.clone()?;
+    let failure = event.what.failure()?;
+    let hint = if dependency.is_new_hint(failure) { Hint::Show } else { Hint::Omit };
+    Some(format!("{}: {}", dependency.name, words::waiting(failure, &event, hint)))
 }

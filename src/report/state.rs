@@ -1,0 +1,283 @@
+//! The state of every dependency, kept once for whoever shows it: log, live view, table, systemd.
+
+use std::time::{Duration, Instant};
+
+use super::schedule::{Due, Schedule};
+use crate::{
+    probe::Failure,
+    wait::{
+        event::{Event, EventKind},
+        settings::Timeout,
+    },
+};
+
+/// How long a dependency behind `after` waits before a line says so.
+const BLOCKED_LINE: Duration = Duration::from_secs(1);
+
+/// What the report has to know of a dependency beforehand.
+#[derive(Clone, Debug)]
+pub struct ReportedDependency {
+    /// Its name in messages.
+    pub name: String,
+    /// How long its wait may take.
+    pub timeout: Timeout,
+    /// The dependencies that come first, by their place in the plan.
+    pub after: Vec<usize>,
+}
+
+/// The state of the whole wait.
+pub(super) struct WaitState {
+    pub began: Instant,
+    /// The timeout of everything that still waits.
+    deadline: Option<Duration>,
+    pub dependencies: Vec<DependencyState>,
+    /// How many have no clock yet.
+    blocked: usize,
+    /// The dependency that became ready last.
+    last_ready: Option<usize>,
+    /// When the first dependency was lost again. All of these waits together have one timeout.
+    waited_again: Option<Instant>,
+}
+
+/// The state of one dependency.
+pub(super) struct DependencyState {
+    pub name: String,
+    pub timeout: Timeout,
+    after: Vec<usize>,
+    /// When its clock started; none while it waits for others.
+    pub started: Option<Instant>,
+    /// When its timeout started to count.
+    counts_from: Option<Instant>,
+    /// The newest failure.
+    pub failure: Option<Event>,
+    /// The last failure of another class than the newest one's.
+    pub failure_before: Option<Event>,
+    /// How its wait ended: ready, proceeded past, timed out, hopeless.
+    pub outcome: Option<Event>,
+    schedule: Schedule,
+    is_blocked_line_printed: bool,
+}
+
+/// How much time a dependency has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    OneAttempt,
+    NoLimit,
+    Time(Duration),
+}
+
+/// What a line is to say of a dependency that is not ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// Its newest failure.
+    Failure(Due),
+    /// The dependencies that it waits for.
+    Blocked,
+}
+
+impl WaitState {
+    pub fn new(dependencies: Vec<ReportedDependency>, deadline: Option<Duration>) -> Self {
+        let began = Instant::now();
+        let dependencies = dependencies.into_iter().map(|reported| {
+            let started = reported.after.is_empty().then_some(began);
+            DependencyState {
+                name: reported.name,
+                timeout: reported.timeout,
+                after: reported.after,
+                started,
+                counts_from: started,
+                failure: None,
+                failure_before: None,
+                outcome: None,
+                schedule: Schedule::default(),
+                is_blocked_line_printed: false,
+            }
+        });
+        let dependencies: Vec<DependencyState> = dependencies.collect();
+        let blocked = dependencies.iter().filter(|state| state.started.is_none()).count();
+        Self { began, deadline, dependencies, blocked, last_ready: None, waited_again: None }
+    }
+
+    /// Takes in an event. Returns the dependencies whose clock starts by it.
+    pub fn note(&mut self, event: &Event, now: Instant) -> Vec<usize> {
+        let dependency = &mut self.dependencies[event.dependency];
+        match &event.what {
+            EventKind::NotYet(_) => dependency.failed(event),
+            EventKind::Lost(_) => {
+                dependency.failed(event);
+                dependency.outcome = None;
+                dependency.counts_from = Some(*self.waited_again.get_or_insert(now));
+            }
+            // The earlier outcome says what answered.
+            EventKind::Confirmed => {}
+            EventKind::Ready(_) => {
+                dependency.outcome = Some(event.clone());
+                self.last_ready = Some(event.dependency);
+            }
+            EventKind::TimedOut(_) | EventKind::Proceeded(_) | EventKind::Hopeless(_) => {
+                dependency.outcome = Some(event.clone());
+            }
+        }
+        self.start_unblocked(now)
+    }
+
+    fn start_unblocked(&mut self, now: Instant) -> Vec<usize> {
+        if self.blocked == 0 {
+            return Vec::new();
+        }
+        let places = 0..self.dependencies.len();
+        let free = |&place: &usize| {
+            self.dependencies[place].started.is_none() && self.blockers(place).next().is_none()
+        };
+        let started: Vec<usize> = places.filter(free).collect();
+        self.blocked -= started.len();
+        for &place in &started {
+            self.dependencies[place].started = Some(now);
+            self.dependencies[place].counts_from = Some(now);
+        }
+        started
+    }
+
+    /// The dependencies that one still waits for before its own clock starts.
+    fn blockers(&self, place: usize) -> impl Iterator<Item = &DependencyState> {
+        let dependency = &self.dependencies[place];
+        let after = if dependency.started.is_none() { dependency.after.as_slice() } else { &[] };
+        after.iter().map(|&first| &self.dependencies[first]).filter(|first| first.is_waiting())
+    }
+
+    /// The names of the dependencies that one still waits for.
+    pub fn blocked_by(&self, place: usize) -> Vec<&str> {
+        self.blockers(place).map(|first| first.name.as_str()).collect()
+    }
+
+    /// The places of all that still wait, in the plan's order.
+    pub fn waiting(&self) -> impl Iterator<Item = usize> {
+        (0..self.dependencies.len()).filter(|&place| self.dependencies[place].is_waiting())
+    }
+
+    /// The line that is due for a dependency, if any.
+    pub fn due(&self, place: usize, now: Instant) -> Option<Line> {
+        let dependency = &self.dependencies[place];
+        if !dependency.is_waiting() {
+            return None;
+        }
+        let Some(started) = dependency.started else {
+            let is_due =
+                !dependency.is_blocked_line_printed && now - self.began >= BLOCKED_LINE;
+            return is_due.then_some(Line::Blocked);
+        };
+        let class = dependency.newest_failure()?.class;
+        dependency.schedule.due(class, now - started).map(Line::Failure)
+    }
+
+    /// Records that a line was printed.
+    pub fn printed(&mut self, place: usize, now: Instant) {
+        let dependency = &mut self.dependencies[place];
+        let class = dependency.newest_failure().map(|failure| failure.class);
+        match (dependency.started, class) {
+            (None, _) => dependency.is_blocked_line_printed = true,
+            (Some(started), Some(class)) => dependency.schedule.printed(class, now - started),
+            (Some(_), None) => {}
+        }
+    }
+
+    /// How much time a dependency has left at `now`, the deadline included.
+    pub fn left(&self, place: usize, now: Instant) -> Left {
+        let dependency = &self.dependencies[place];
+        let counted = now - dependency.counts_from.unwrap_or(now);
+        let own = match dependency.timeout {
+            Timeout::Once => return Left::OneAttempt,
+            Timeout::After(timeout) => Some(timeout.saturating_sub(counted)),
+            Timeout::Never => None,
+        };
+        let deadline = self.deadline.map(|deadline| deadline.saturating_sub(now - self.began));
+        own.into_iter().chain(deadline).min().map_or(Left::NoLimit, Left::Time)
+    }
+
+    /// The dependency that became ready last, where several were waited for.
+    pub fn last_ready(&self) -> Option<&DependencyState> {
+        let last = self.last_ready.filter(|_| self.dependencies.len() > 1)?;
+        Some(&self.dependencies[last])
+    }
+
+    /// The names of the dependencies that were proceeded past.
+    pub fn proceeded(&self) -> Vec<&str> {
+        let proceeded = self.dependencies.iter().filter(|dependency| {
+            let what = dependency.outcome.as_ref().map(|event| &event.what);
+            matches!(what, Some(EventKind::Proceeded(_)))
+        });
+        proceeded.map(|dependency| dependency.name.as_str()).collect()
+    }
+}
+
+impl DependencyState {
+    fn failed(&mut self, event: &Event) {
+        let class = |event: &Event| event.what.failure().map(|failure| failure.class);
+        let last = self.failure.replace(event.clone());
+        if let Some(last) = last.filter(|last| class(last) != class(event)) {
+            self.failure_before = Some(last);
+        }
+    }
+
+    /// Whether its wait goes on.
+    pub fn is_waiting(&self) -> bool {
+        self.outcome.is_none()
+    }
+
+    /// The newest failure, without when it happened.
+    pub fn newest_failure(&self) -> Option<&Failure> {
+        self.failure.as_ref().and_then(|event| event.what.failure())
+    }
+
+    /// Whether the hint of this failure is new for its class. Records it as printed.
+    pub fn is_new_hint(&mut self, failure: &Failure) -> bool {
+        let hint = failure.hint.as_deref();
+        hint.is_some_and(|hint| self.schedule.is_new_hint(failure.class, hint))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::Class;
+
+    fn event(dependency: usize, what: EventKind) -> Event {
+        Event { dependency, what, attempts: 1, elapsed: Duration::ZERO }
+    }
+
+    fn dependency(name: &str, after: &[usize]) -> ReportedDependency {
+        let timeout = Timeout::After(Duration::from_secs(60));
+        ReportedDependency { name: name.to_owned(), timeout, after: after.to_vec() }
+    }
+
+    #[test]
+    fn the_clock_behind_after_starts_when_the_others_are_ready() {
+        let plan = vec![dependency("schema", &[1, 2]), dependency("db", &[]), dependency("n", &[])];
+        let mut state = WaitState::new(plan, None);
+        let [one, five, nine] = [1, 5, 9].map(|n| state.began + Duration::from_secs(n));
+        assert_eq!(state.blocked_by(0), ["db", "n"]);
+        assert_eq!(state.due(0, one), Some(Line::Blocked));
+        state.printed(0, one);
+        assert_eq!(state.due(0, five), None);
+        assert_eq!(state.note(&event(1, EventKind::Ready("x".to_owned())), one), []);
+        assert_eq!(state.blocked_by(0), ["n"]);
+        assert_eq!(state.note(&event(2, EventKind::Proceeded(None)), five), [0]);
+        assert_eq!(state.left(0, nine), Left::Time(Duration::from_secs(56)));
+        let failure = Failure::new(Class::Absent, "x");
+        assert_eq!(state.note(&event(0, EventKind::NotYet(failure)), five), []);
+        assert_eq!(state.due(0, five), Some(Line::Failure(Due::First)));
+        assert_eq!(state.proceeded(), ["n"]);
+    }
+
+    #[test]
+    fn the_deadline_limits_what_is_left() {
+        let plan = vec![ReportedDependency { timeout: Timeout::Never, ..dependency("db", &[]) }];
+        let at = |state: &WaitState, seconds| {
+            state.left(0, state.began + Duration::from_secs(seconds))
+        };
+        assert_eq!(at(&WaitState::new(plan.clone(), None), 1), Left::NoLimit);
+        let state = WaitState::new(plan, Some(Duration::from_secs(10)));
+        assert_eq!(at(&state, 4), Left::Time(Duration::from_secs(6)));
+        assert_eq!(at(&state, 11), Left::Time(Duration::ZERO));
+    }
+}

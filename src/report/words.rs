@@ -1,0 +1,165 @@
+//! The sentences that log, live view and table share.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    Verbosity,
+    state::{DependencyState, WaitState},
+    stderr::Patience,
+};
+use crate::{
+    probe::Failure,
+    signals,
+    text::{one_line, seconds},
+    wait::event::{End, Event, EventKind},
+};
+
+/// The longest hint, in characters. Hints are ours, but may quote names from outside.
+const MAX_HINT: usize = 1_000;
+
+/// Whether a line repeats the hint of its failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hint {
+    Show,
+    Omit,
+}
+
+/// A line about one event: who gets it, and how important it is that it arrives.
+pub(super) struct EventLine {
+    /// The lowest verbosity that prints the line.
+    pub least: Verbosity,
+    pub patience: Patience,
+    /// Without the dependency's name.
+    pub text: String,
+}
+
+/// The line of an event that ends or renews a dependency's wait; none for a failure.
+pub(super) fn event_line(event: &Event) -> Option<EventLine> {
+    use {Patience::Moment, Verbosity::*};
+    let attempts = event.attempts;
+    let (least, text) = match &event.what {
+        EventKind::NotYet(_) | EventKind::Lost(_) => return None,
+        EventKind::Ready(detail) => {
+            let elapsed = seconds(event.elapsed);
+            (Normal, format!("ready: {detail} [attempts={attempts} elapsed={elapsed}]"))
+        }
+        EventKind::Confirmed => (Verbose, format!("still ready [attempts={attempts}]")),
+        EventKind::TimedOut(_) => (Quiet, format!("timed out: {}", last_failure(event))),
+        EventKind::Proceeded(_) => {
+            (Quiet, format!("going on without it: timed out: {}", last_failure(event)))
+        }
+        EventKind::Hopeless(_) => (Quiet, format!("cannot become ready: {}", last_failure(event))),
+    };
+    Some(EventLine { least, patience: Moment, text })
+}
+
+/// The line of a failure after which the wait goes on:
+/// `waiting: connection refused (127.0.0.1:1) [class=connect attempt=3 elapsed=0.2s]`.
+pub(super) fn waiting(failure: &Failure, event: &Event, hint: Hint) -> String {
+    format!("waiting: {}", described(failure, "attempt", event, hint))
+}
+
+/// The line of a dependency behind `after`: `waits for db, nats`.
+pub(super) fn waits_for(names: &[&str]) -> String {
+    format!("waits for {}", names.join(", "))
+}
+
+fn last_failure(event: &Event) -> String {
+    match event.what.failure() {
+        Some(failure) => described(failure, "attempts", event, Hint::Show),
+        None => format!("no attempt came to an end [elapsed={}]", seconds(event.elapsed)),
+    }
+}
+
+fn described(failure: &Failure, counted: &str, event: &Event, hint: Hint) -> String {
+    let hint = hint_of(failure).filter(|_| hint == Hint::Show);
+    let hint = hint.map(|hint| format!(" hint: {hint}")).unwrap_or_default();
+    let facts = facts(failure, counted, event);
+    format!("{} {facts}{hint}", failure.message)
+}
+
+/// The facts of a failure: `[class=connect attempt=3 elapsed=0.2s]`.
+fn facts(failure: &Failure, counted: &str, event: &Event) -> String {
+    let (class, attempts, elapsed) = (failure.class, event.attempts, seconds(event.elapsed));
+    format!("[class={class} {counted}={attempts} elapsed={elapsed}]")
+}
+
+/// The hint of a failure, safe for one line.
+pub(super) fn hint_of(failure: &Failure) -> Option<String> {
+    failure.hint.as_ref().map(|hint| one_line(hint, MAX_HINT))
+}
+
+/// The last lines of the dependencies that still wait.
+pub(super) fn end_lines(wait: &WaitState, end: End) -> Vec<String> {
+    match end {
+        End::Ready => Vec::new(),
+        End::TimedOut | End::Hopeless => {
+            let line = |place| {
+                let dependency = &wait.dependencies[place];
+                format!("{}: not ready: {}", dependency.name, reason(wait, place))
+            };
+            wait.waiting().map(line).collect()
+        }
+        End::Signal(signal) => {
+            let names: Vec<&str> =
+                wait.waiting().map(|place| wait.dependencies[place].name.as_str()).collect();
+            let names = if names.is_empty() { "the command".to_owned() } else { names.join(", ") };
+            vec![format!("ended by {} while waiting for {names}", signals::name(signal))]
+        }
+    }
+}
+
+/// Why a dependency that still waits is not ready.
+fn reason(wait: &WaitState, place: usize) -> String {
+    let blockers = wait.blocked_by(place);
+    if !blockers.is_empty() {
+        return waits_for(&blockers);
+    }
+    match &wait.dependencies[place].failure {
+        Some(event) => last_failure(event),
+        None => "no attempt came to an end".to_owned(),
+    }
+}
+
+/// The reason in few words, for a status or an annotation: `connection refused (10.0.0.5:5432)`.
+pub(super) fn short_reason(wait: &WaitState, place: usize) -> Option<String> {
+    let blockers = wait.blocked_by(place);
+    if !blockers.is_empty() {
+        return Some(waits_for(&blockers));
+    }
+    let dependency = &wait.dependencies[place];
+    let outcome = dependency.outcome.as_ref().and_then(|event| event.what.failure());
+    outcome.or(dependency.newest_failure()).map(|failure| failure.message.clone())
+}
+
+/// All dependencies that are not ready, each in a line of its own: `db: connection refused`.
+pub(super) fn not_ready(wait: &WaitState) -> String {
+    let line = |(place, dependency): (usize, &DependencyState)| {
+        let what = dependency.outcome.as_ref().map(|event| &event.what);
+        if matches!(what, Some(EventKind::Ready(_) | EventKind::Proceeded(_))) {
+            return None;
+        }
+        let reason = short_reason(wait, place);
+        let reason = reason.unwrap_or_else(|| "no attempt came to an end".to_owned());
+        Some(format!("{}: not ready: {reason}", dependency.name))
+    };
+    let lines: Vec<String> = wait.dependencies.iter().enumerate().filter_map(line).collect();
+    lines.join("\n")
+}
+
+/// The last line of a wait that succeeded: `ready after 42.3s; schema was last (waited 38.1s)`.
+pub(super) fn done(wait: &WaitState, now: Instant) -> String {
+    let total = seconds(now - wait.began);
+    let proceeded = wait.proceeded();
+    let without = match proceeded.as_slice() {
+        [] => String::new(),
+        names => format!(" without {}", names.join(", ")),
+    };
+    let last = wait.last_ready().map(|last| {
+        let waited = last.outcome.as_ref().map_or(Duration::ZERO, |event| event.elapsed);
+        let waited = Some(seconds(waited)).filter(|waited| *waited != total);
+        let waited = waited.map(|waited| format!(" (waited {waited})")).unwrap_or_default();
+        format!("; {} was last{waited}", last.name)
+    });
+    format!("ready after {total}{without}{}", last.unwrap_or_default())
+}
