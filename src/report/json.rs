@@ -141,8 +141,7 @@ fn done(wait: &WaitState, now: Instant) -> Fields {
 
 /// The fields of an event.
 pub(super) fn fields(event: &Event) -> Fields {
-    let mut fields =
-        vec![("attempts", json!(event.attempts)), ("elapsed", rounded(event.elapsed))];
+    let mut fields = vec![("attempts", json!(event.attempts)), ("elapsed", rounded(event.elapsed))];
     match &event.what {
         EventKind::Ready(detail) => fields.push(("message", json!(detail))),
         EventKind::Confirmed => fields.push(("ready", json!(true))),

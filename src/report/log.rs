@@ -75,4 +75,3 @@ impl Log {
         self.stderr.write(text, patience)
     }
 }
-

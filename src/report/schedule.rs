@@ -120,9 +120,8 @@ mod tests {
     fn repeats_become_rarer_with_time() {
         let seconds = printed((0..600).map(|second| (second * 1000, Class::Connect)));
         let seconds: Vec<u64> = seconds.into_iter().map(|at| at / 1000).collect();
-        let want = [
-            0, 10, 20, 30, 40, 50, 80, 110, 140, 170, 200, 230, 260, 290, 350, 410, 470, 530, 590,
-        ];
+        let want =
+            [0, 10, 20, 30, 40, 50, 80, 110, 140, 170, 200, 230, 260, 290, 350, 410, 470, 530, 590];
         assert_eq!(seconds, want);
     }
 

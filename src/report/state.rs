@@ -162,8 +162,7 @@ impl WaitState {
             return None;
         }
         let Some(started) = dependency.started else {
-            let is_due =
-                !dependency.is_blocked_line_printed && now - self.began >= BLOCKED_LINE;
+            let is_due = !dependency.is_blocked_line_printed && now - self.began >= BLOCKED_LINE;
             return is_due.then_some(Line::Blocked);
         };
         let class = dependency.newest_failure()?.class;
@@ -241,6 +240,8 @@ mod tests {
     use super::*;
     use crate::probe::Class;
 
+    const NONE: [usize; 0] = [];
+
     fn event(dependency: usize, what: EventKind) -> Event {
         Event { dependency, what, attempts: 1, elapsed: Duration::ZERO }
     }
@@ -259,12 +260,12 @@ mod tests {
         assert_eq!(state.due(0, one), Some(Line::Blocked));
         state.printed(0, one);
         assert_eq!(state.due(0, five), None);
-        assert_eq!(state.note(&event(1, EventKind::Ready("x".to_owned())), one), []);
+        assert_eq!(state.note(&event(1, EventKind::Ready("x".to_owned())), one), NONE);
         assert_eq!(state.blocked_by(0), ["n"]);
         assert_eq!(state.note(&event(2, EventKind::Proceeded(None)), five), [0]);
         assert_eq!(state.left(0, nine), Left::Time(Duration::from_secs(56)));
         let failure = Failure::new(Class::Absent, "x");
-        assert_eq!(state.note(&event(0, EventKind::NotYet(failure)), five), []);
+        assert_eq!(state.note(&event(0, EventKind::NotYet(failure)), five), NONE);
         assert_eq!(state.due(0, five), Some(Line::Failure(Due::First)));
         assert_eq!(state.proceeded(), ["n"]);
     }
@@ -272,9 +273,8 @@ mod tests {
     #[test]
     fn the_deadline_limits_what_is_left() {
         let plan = vec![ReportedDependency { timeout: Timeout::Never, ..dependency("db", &[]) }];
-        let at = |state: &WaitState, seconds| {
-            state.left(0, state.began + Duration::from_secs(seconds))
-        };
+        let at =
+            |state: &WaitState, seconds| state.left(0, state.began + Duration::from_secs(seconds));
         assert_eq!(at(&WaitState::new(plan.clone(), None), 1), Left::NoLimit);
         let state = WaitState::new(plan, Some(Duration::from_secs(10)));
         assert_eq!(at(&state, 4), Left::Time(Duration::from_secs(6)));

@@ -97,7 +97,8 @@ pub fn raw_line(text: &str) {
     let (stderr, line) = (io::stderr(), prefixed(text));
     let at_once = if stderr.is_terminal() { MAX_TO_TERMINAL } else { MAX_LINE };
     for part in line.as_bytes().chunks(at_once) {
-        if !is_writable(&stderr.as_fd(), Duration::ZERO) || rustix::io::write(&stderr, part).is_err()
+        if !is_writable(&stderr.as_fd(), Duration::ZERO)
+            || rustix::io::write(&stderr, part).is_err()
         {
             return;
         }

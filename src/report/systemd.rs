@@ -76,12 +76,7 @@ impl Systemd {
 
     /// The status, if it is new. It follows the dependencies and their classes at once. The rest
     /// of a reason may change with every attempt, and follows once a second.
-    fn due_status(
-        &mut self,
-        wait: &WaitState,
-        waiting: &[usize],
-        now: Instant,
-    ) -> Option<String> {
+    fn due_status(&mut self, wait: &WaitState, waiting: &[usize], now: Instant) -> Option<String> {
         let class = |place: usize| wait.dependencies[place].newest_failure().map(|f| f.class);
         let named: Vec<Named> = waiting.iter().map(|&place| (place, class(place))).collect();
         if let Some((_, at, last)) = &self.sent

@@ -94,7 +94,7 @@ pub(super) fn end_lines(wait: &WaitState, end: End) -> Vec<String> {
     match end {
         End::Ready => Vec::new(),
         End::TimedOut | End::Hopeless => {
-            let line = |place| {
+            let line = |place: usize| {
                 let dependency = &wait.dependencies[place];
                 format!("{}: not ready: {}", dependency.name, reason(wait, place))
             };
@@ -149,17 +149,18 @@ pub(super) fn not_ready(wait: &WaitState) -> String {
 
 /// The last line of a wait that succeeded: `ready after 42.3s; schema was last (waited 38.1s)`.
 pub(super) fn done(wait: &WaitState, now: Instant) -> String {
-    let total = seconds(now - wait.began);
+    let total = now - wait.began;
     let proceeded = wait.proceeded();
     let without = match proceeded.as_slice() {
         [] => String::new(),
         names => format!(" without {}", names.join(", ")),
     };
     let last = wait.last_ready().map(|last| {
-        let waited = last.outcome.as_ref().map_or(Duration::ZERO, |event| event.elapsed);
-        let waited = Some(seconds(waited)).filter(|waited| *waited != total);
-        let waited = waited.map(|waited| format!(" (waited {waited})")).unwrap_or_default();
+        let own = last.outcome.as_ref().map_or(total, |event| event.elapsed);
+        // A clock that started with ours repeats the total.
+        let is_shorter = total.saturating_sub(own) > Duration::from_millis(200);
+        let waited = if is_shorter { format!(" (waited {})", seconds(own)) } else { String::new() };
         format!("; {} was last{waited}", last.name)
     });
-    format!("ready after {total}{without}{}", last.unwrap_or_default())
+    format!("ready after {}{without}{}", seconds(total), last.unwrap_or_default())
 }

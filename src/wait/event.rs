@@ -40,9 +40,9 @@ impl EventKind {
     /// The failure that the event reports, if any.
     pub fn failure(&self) -> Option<&Failure> {
         match self {
-            EventKind::NotYet(failure) | EventKind::Lost(failure) | EventKind::Hopeless(failure) => {
-                Some(failure)
-            }
+            EventKind::NotYet(failure)
+            | EventKind::Lost(failure)
+            | EventKind::Hopeless(failure) => Some(failure),
             EventKind::TimedOut(failure) | EventKind::Proceeded(failure) => failure.as_ref(),
             EventKind::Ready(_) | EventKind::Confirmed => None,
         }

@@ -38,7 +38,7 @@ fn is_documented(object: &Object) {
     for word in words {
         assert!(
             part.lines().any(|line| line == format!(".B {word}")),
-            "the manual does not tell of {word}: {object:?}"
+            "the manual does not document {word}: {object:?}"
         );
     }
 }
@@ -63,7 +63,10 @@ fn a_wait_is_told_from_start_to_exec() {
     let _server = port.serve(|_, _| {});
     let done = running.done().code(0).stdout("started\n");
     let objects = objects(&done);
-    assert_eq!(told(&objects), [("start", "db"), ("change", "db"), ("ready", "db"), ("exec", "-")]);
+    assert_eq!(
+        told(&objects),
+        [("start", "db"), ("change", "db"), ("ready", "db"), ("done", "-"), ("exec", "-")]
+    );
     assert_eq!(objects[0]["timeout"], 90.0);
     assert_eq!(objects[1]["class"], "connect");
     assert_eq!(objects[1]["message"], format!("connection refused ({at})"));
@@ -73,7 +76,9 @@ fn a_wait_is_told_from_start_to_exec() {
             && objects[2]["elapsed"].as_f64().unwrap() > 0.0
     );
     assert!(objects[2]["message"].is_string() && !objects[2].contains_key("class"));
-    assert_eq!(objects[3]["command"], "/bin/sh");
+    assert!(objects[3]["elapsed"].as_f64().unwrap() >= objects[2]["elapsed"].as_f64().unwrap());
+    assert!(!objects[3].contains_key("last"), "one dependency is always the last");
+    assert_eq!(objects[4]["command"], "/bin/sh");
 }
 
 #[test]
@@ -137,8 +142,9 @@ fn every_end_has_its_event() {
 
     let done = run(&[format!("a=tcp://{at}#timeout=200ms,on-timeout=proceed")]).code(0);
     let ends = objects(&done);
-    assert_eq!(told(&ends).last(), Some(&("proceed", "a")));
-    assert_eq!(ends.last().unwrap()["class"], "connect");
+    assert_eq!(told(&ends)[ends.len() - 2..], [("proceed", "a"), ("done", "-")]);
+    assert_eq!(ends[ends.len() - 2]["class"], "connect");
+    assert_eq!(ends[ends.len() - 1]["without"], Value::from(vec!["a"]));
 
     let done = run(&[format!("a=tcp://{at}#fail-fast=connect")]).code(69);
     let ends = objects(&done);
@@ -170,9 +176,9 @@ fn an_old_success_is_confirmed() {
     dir.write("late", "");
     let done = running.done().code(0);
     let objects = objects(&done);
-    let last: Vec<_> = told(&objects).into_iter().rev().take(3).collect();
-    assert_eq!(last, [("exec", "-"), ("confirm", "early"), ("ready", "late")]);
-    assert_eq!(objects[objects.len() - 2]["ready"], true);
+    let last: Vec<_> = told(&objects).into_iter().rev().take(4).collect();
+    assert_eq!(last, [("exec", "-"), ("done", "-"), ("confirm", "early"), ("ready", "late")]);
+    assert_eq!(objects[objects.len() - 3]["ready"], true);
 }
 
 #[test]
@@ -193,8 +199,8 @@ fn a_success_that_was_lost_is_told_and_waited_for_again() {
         (&confirm["ready"], &confirm["class"]),
         (&Value::from(false), &Value::from("absent"))
     );
-    let last: Vec<_> = told(&objects).into_iter().rev().take(2).collect();
-    assert_eq!(last, [("exec", "-"), ("ready", "early")]);
+    let last: Vec<_> = told(&objects).into_iter().rev().take(3).collect();
+    assert_eq!(last, [("exec", "-"), ("done", "-"), ("ready", "early")]);
 }
 
 #[test]
@@ -247,9 +253,7 @@ fn a_pipe_that_nobody_reads_holds_up_neither_the_end_nor_a_signal() {
             };
             run("500ms").run().code(124).took(ms(500)..secs(5));
             let running = run("never").spawn();
-            wait_until("it waits", secs(20), || {
-                running.proc("status").contains("SigBlk:\tfffffff")
-            });
+            running.wait_until_waiting();
             running.signal(15);
             running.wait(secs(5)).signal(15);
         }

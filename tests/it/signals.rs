@@ -223,7 +223,7 @@ fn a_broken_stderr_neither_ends_the_wait_nor_loses_the_exec() {
             .under(odd(ops.iter().copied()))
             .becoming(sh("echo done"))
             .spawn();
-        wait_until("it waits", secs(20), || running.proc("status").contains("SigBlk:\tffffff"));
+        running.wait_until_waiting();
         dir.write("flag", "");
         let _server = port.serve(|_, _| {});
         running.done().code(0).stdout("done\n");
@@ -241,7 +241,7 @@ fn a_broken_stderr_does_not_hide_how_the_wait_ended() {
         .run()
         .code(127);
     let running = waiting(&port).under(odd(["broken-stderr"])).spawn();
-    wait_until("it waits", secs(20), || running.proc("status").contains("SigBlk:\tffffff"));
+    running.wait_until_waiting();
     running.signal(15);
     running.done().signal(15);
 }
@@ -250,7 +250,7 @@ fn a_broken_stderr_does_not_hide_how_the_wait_ended() {
 fn sigpipe_from_outside_ends_the_wait_though_our_own_does_not() {
     let port = Reserved::new();
     let running = waiting(&port).arg("-v").under(odd(["broken-stderr"])).spawn();
-    wait_until("it waits", secs(20), || running.proc("status").contains("SigBlk:\tffffff"));
+    running.wait_until_waiting();
     running.signal(13);
     running.done().signal(13);
 }
@@ -275,7 +275,7 @@ fn a_full_stderr_that_nobody_reads_delays_nothing() {
             .args(["-t", "never"])
             .under(odd([op]))
             .spawn();
-        wait_until("it waits", secs(20), || running.proc("status").contains("SigBlk:\tffffff"));
+        running.wait_until_waiting();
         let sent = Instant::now();
         running.signal(15);
         running.wait(secs(20)).signal(15);

@@ -20,6 +20,8 @@ const MAX_NAME: usize = 24;
 const MIN_NAME: usize = 8;
 /// How far reason and hint are indented below their line.
 const INDENT: usize = 4;
+/// The narrowest terminal that gets reasons and hints below their lines.
+const MIN_WRAPPED: usize = 20;
 
 /// The size of a terminal.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +63,8 @@ impl Frame {
         let room = size.rows.saturating_sub(2).max(1);
         let shown = if rows.len() > room { room - 1 } else { rows.len() };
         // Every dependency gets its first line; reasons and hints share the room that is left.
-        let mut spare = room.saturating_sub(rows.len());
+        let is_wrapped = columns.usable >= MIN_WRAPPED;
+        let mut spare = if is_wrapped { room.saturating_sub(rows.len()) } else { 0 };
         let mut lines = Vec::new();
         for row in &rows[..shown] {
             let block = row.lines(spinner, &columns, spare);
@@ -278,7 +281,7 @@ mod tests {
         assert_eq!(
             lines(5),
             [
-                "⠋ db       12.0s   48.0s left  connection refused (127.0.…",
+                "⠋ db       12.0s   48.0s left  connection refused (127.0.0…",
                 "⠋ cache    12.0s     no limit  first attempt",
                 "⠋ schema                       waits for db, cache",
             ]
@@ -291,7 +294,7 @@ mod tests {
     fn a_long_name_is_shortened_to_24_columns() {
         let mut wait = three(refused());
         wait.dependencies[1].name = "postgres://primary.example:5432/app".to_owned();
-        let line = drawn(&wait, 12, 100, 24).remove(1);
+        let line = drawn(&wait, 12, 120, 24).remove(1);
         assert_eq!(line, "⠋ postgres://p…e:5432/app   12.0s     no limit  first attempt");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::done::Done;
 use super::process::program;
-use super::wait::{LONG, secs};
+use super::wait::{LONG, secs, wait_until};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open};
@@ -199,6 +199,12 @@ impl Running {
         self.started.elapsed()
     }
 
+    /// Until the wait has begun, from when on signals are read by the wait.
+    #[track_caller]
+    pub fn wait_until_waiting(&self) {
+        wait_until("the wait has begun", LONG, || is_waiting(self.pid()));
+    }
+
     #[track_caller]
     pub fn wait(mut self, timeout: Duration) -> Done {
         assert!(
@@ -221,6 +227,14 @@ impl Running {
     pub fn done(self) -> Done {
         self.wait(LONG)
     }
+}
+
+/// Whether the process holds back the signals that would end it, as afterall does while it waits.
+pub fn is_waiting(pid: i32) -> bool {
+    const TERM: u64 = 1 << (15 - 1);
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:\t"));
+    blocked.and_then(|bits| u64::from_str_radix(bits, 16).ok()).is_some_and(|bits| bits & TERM != 0)
 }
 
 impl Drop for Running {

@@ -24,7 +24,7 @@ mod silent_files;
 pub mod tmux;
 pub mod wait;
 
-pub use afterall::{Afterall, Running};
+pub use afterall::{Afterall, Running, is_waiting};
 pub use certs::{Authority, Identity};
 pub use cluster::Cluster;
 pub use command::{Counted, sh};
