@@ -72,9 +72,7 @@ impl Format {
     pub fn parse(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|(name, _)| *name == text);
         let names = || Self::ALL.map(|(name, _)| name).join(", ");
-        found
-            .map(|(_, format)| format)
-            .ok_or_else(|| format!("must be one of {}, e.g. json", names()))
+        found.map(|(_, format)| format).ok_or_else(|| format!("must be one of {}", names()))
     }
 
     /// Resolves `auto`: live only where stderr is a terminal that can move its cursor, and

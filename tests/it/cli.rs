@@ -431,5 +431,5 @@ fn a_variable_set_to_nothing_is_not_set_and_a_wrong_one_is_named() {
     let done = Afterall::waiting_for(["file:/"]).env("AFTERALL_DEADLINE", "8days").run();
     done.code(64).stderr("afterall: AFTERALL_DEADLINE: longer than 7 days\n");
     let done = Afterall::waiting_for(["file:/"]).env("AFTERALL_FORMAT", "x").run();
-    done.code(64).stderr("afterall: AFTERALL_FORMAT: is one of auto, live, plain, json\n");
+    done.code(64).stderr("afterall: AFTERALL_FORMAT: must be one of auto, live, plain, json\n");
 }

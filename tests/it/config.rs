@@ -319,7 +319,7 @@ fn what_is_wrong_in_a_file_is_told_with_its_line_and_the_nearest_key() {
         ),
         (
             "\nformat = 'xml'\n[dependency.a]\nurl = 'file:/'\n".to_owned(),
-            ":2: format: is one of auto, live, plain, json",
+            ":2: format: must be one of auto, live, plain, json",
         ),
         (
             "quiet = 'maybe'\n[dependency.a]\nurl = 'file:/'\n".to_owned(),
