@@ -70,23 +70,19 @@ pub(super) fn wrapped(text: &str, columns: usize) -> Vec<String> {
     // A wide letter needs two columns.
     let columns = columns.max(2);
     let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let mut word = word;
-        loop {
-            let Some(line) = lines.last_mut() else { break };
+    for mut word in text.split_whitespace() {
+        while let Some(line) = lines.last_mut() {
             let gap = usize::from(!line.is_empty());
             if width(line) + gap + width(word) <= columns {
                 line.push_str(&" ".repeat(gap));
                 line.push_str(word);
                 break;
             }
-            if !line.is_empty() {
-                lines.push(String::new());
-                continue;
+            if line.is_empty() {
+                let start = cut(word, columns);
+                line.push_str(start);
+                word = &word[start.len()..];
             }
-            let start = cut(word, columns);
-            line.push_str(start);
-            word = &word[start.len()..];
             lines.push(String::new());
         }
     }

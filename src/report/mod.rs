@@ -148,6 +148,9 @@ impl<'a> Report<'a> {
 
     /// Reports how the wait ended.
     pub fn end(&mut self, end: End) {
+        if self.wait.dependencies.is_empty() && end == End::Ready {
+            return;
+        }
         self.show(|view, context| view.end(end, context));
         if matches!(end, End::TimedOut | End::Hopeless) {
             self.log.annotation(&words::not_ready(&self.wait));

@@ -168,7 +168,7 @@ fn dependencies_come_from_the_variable_where_argv_has_none() {
         .env("AFTERALL_DEPENDENCIES", "'not even read")
         .run()
         .code(0);
-    done.stderr_has_times(1, "ready").stderr_has("mine: ready");
+    done.stderr_has_times(1, ": ready: ").stderr_has("mine: ready");
     Afterall::new()
         .env("AFTERALL_DEPENDENCIES", "'x")
         .run()
@@ -200,7 +200,7 @@ fn a_nested_run_reads_the_variable_again_only_where_it_has_no_dependencies() {
         "/bin/echo",
         "ran",
     ]);
-    run.run().code(0).stdout("ran\n").stderr_has("a: ready").stderr_has_times(2, "ready");
+    run.run().code(0).stdout("ran\n").stderr_has("a: ready").stderr_has_times(2, ": ready: ");
 }
 
 #[test]
