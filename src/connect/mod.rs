@@ -40,7 +40,11 @@ pub const MAX_CONNECTS: usize = 4;
 /// What all dependencies share of the network.
 pub struct Net {
     names: lookup::Resolver,
+    dial: Option<Dial>,
 }
+
+/// Opens a stream in place of the operating system.
+type Dial = Box<dyn Fn(&Endpoint) -> Result<Box<dyn Stream>, Failure> + Send + Sync>;
 
 /// A byte stream to a server, whatever is underneath.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -81,7 +85,14 @@ impl std::fmt::Display for Endpoint {
 impl Net {
     /// The network as the system resolves it; `resolve` may block and is called on a thread of its own.
     pub fn new(resolve: Resolve) -> Self {
-        Self { names: lookup::Resolver::new(resolve) }
+        Self { names: lookup::Resolver::new(resolve), dial: None }
+    }
+
+    /// A network whose streams `dial` opens, for tests that play the server in memory.
+    pub fn dialing(
+        dial: impl Fn(&Endpoint) -> Result<Box<dyn Stream>, Failure> + Send + Sync + 'static,
+    ) -> Self {
+        Self { dial: Some(Box::new(dial)), ..Self::system() }
     }
 
     /// The network as the operating system's resolver knows it.
@@ -100,6 +111,9 @@ impl Net {
         endpoint: &Endpoint,
         stage: &Stage,
     ) -> Result<Box<dyn Stream>, Failure> {
+        if let Some(dial) = &self.dial {
+            return dial(endpoint);
+        }
         match endpoint {
             Endpoint::Unix(path) => {
                 stage.set(format!("no connection to {path}"));

@@ -10,6 +10,7 @@ mod empty_root;
 mod engine;
 mod exec;
 mod exit_codes;
+mod fuzz;
 mod generated;
 mod harness;
 mod json;

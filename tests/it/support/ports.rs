@@ -22,11 +22,9 @@ impl Address {
         let start = std::process::id().wrapping_mul(4_099);
         for _ in 0..10_000 {
             let n = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
-            let [_, b, c, d] = n.to_be_bytes();
-            // 127.0.0.x is left to everybody else; .0 and .255 look like networks.
-            if b == 0 || d == 0 || d == 255 {
-                continue;
-            }
+            // 127.0.x.y is left to everybody else; .0 and .255 look like networks.
+            let (d, c, b) = (1 + n % 254, n / 254 % 256, 1 + n / (254 * 256) % 255);
+            let [b, c, d] = [b, c, d].map(|part| u8::try_from(part).unwrap());
             let ip = Ipv4Addr::new(127, b, c, d);
             if let Ok(claim) = UdpSocket::bind((ip, CLAIM_PORT)) {
                 return Self { ip: ip.into(), claim: Some(claim) };
