@@ -130,14 +130,17 @@ impl AsyncWrite for Player {
 
 /// Connections to a real server, with what it sent on each.
 #[derive(Clone, Default)]
-pub struct Recording(Arc<Mutex<Vec<Arc<Mutex<Vec<u8>>>>>>);
+pub struct Recording(Arc<Mutex<Vec<Received>>>);
+
+/// What one server has sent.
+type Received = Arc<Mutex<Vec<u8>>>;
 
 impl Recording {
     /// A network whose streams all lead to `server`.
     pub fn of(&self, server: SocketAddr) -> Net {
         let recording = self.clone();
         Net::dialing(move |_| {
-            let received = Arc::default();
+            let received = Received::default();
             recording.0.lock().unwrap().push(Arc::clone(&received));
             let lost = |error: io::Error| Failure::new(Class::Connect, error.to_string());
             let stream = std::net::TcpStream::connect(server).map_err(lost)?;
@@ -159,7 +162,7 @@ impl Recording {
 
 struct Recorder {
     inner: TcpStream,
-    received: Arc<Mutex<Vec<u8>>>,
+    received: Received,
     /// The client has not written since it connected or since it last read something.
     heard: bool,
 }
