@@ -1,0 +1,78 @@
+"""Ten thousand signals at random moments around exec: each ends the wait or the command."""
+
+import os
+import signal
+import subprocess
+
+from lab import BINARY, SIGNAL, ROOM, TABLE, compiled, defaults, environment, scratch
+from servers import finish, serve
+
+GROUP = "signals around exec"
+# As PID 1, the kernel drops signals between execve and the command's handlers. A C loader loses as many;
+# this is the difference that chance explains.
+CHANCE = 0.03
+
+
+def interrupt(how, number, runs, spread, command):
+    """Returns the counts that interrupt.c prints."""
+    shared = os.path.join(scratch(), "shared")
+    arguments = [part.replace("SHARED", shared) for part in command]
+    done = subprocess.run(
+        [compiled("interrupt"), how, str(int(number)), str(runs), str(spread), *arguments],
+        env=environment({"SHARED": shared}),
+        preexec_fn=defaults,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    names = ("before", "after", "lost", "other", "held_lost", "slowest")
+    return dict(zip(names, map(float, done.stdout.split())))
+
+
+def spread_over(how, command):
+    """Microseconds over which the moments must be spread so that many come after exec."""
+    spread = 4000
+    for _ in range(6):
+        counts = interrupt(how, signal.SIGTERM, 60, spread, command)
+        if counts["after"] >= 15:
+            break
+        spread *= 2
+    return spread
+
+
+def count(name, counts, runs, allowed=0):
+    """Counts every signal of one experiment."""
+    faults = []
+    if counts["lost"] > allowed:
+        faults.append(f"{counts['lost']:.0f} of {runs} lost")
+    if counts["other"]:
+        faults.append(f"{counts['other']:.0f} ended in another way")
+    if counts["held_lost"]:
+        faults.append(f"{counts['held_lost']:.0f} lost though they were held")
+    if counts["slowest"] > (SIGNAL + ROOM) * 1000:
+        faults.append(f"the slowest took {counts['slowest']:.0f} ms")
+    if not counts["before"] or not counts["after"]:
+        faults.append(f"no signal hit one side of exec: {counts}")
+    print(f"  {name}: {counts}", flush=True)
+    TABLE.add(GROUP, name, faults)
+    TABLE.groups[GROUP][0] += runs - 1
+
+
+def main():
+    ready = [BINARY, "-q", f"127.0.0.1:{serve(finish)}"]
+    pauser = compiled("pauser")
+    command = [*ready, "--", pauser, "SHARED"]
+    spread = spread_over("plain", command)
+    for number, runs in ((signal.SIGTERM, 7000), (signal.SIGINT, 1500), (signal.SIGHUP, 1500)):
+        counts = interrupt("plain", number, runs, spread, command)
+        count(f"{number.name}, plain", counts, runs)
+    probing = [BINARY, "-q", "exec:sleep 0.004", "exec:sleep 0.002", "--", pauser, "SHARED"]
+    spread_probing = spread_over("plain", probing)
+    counts = interrupt("plain", signal.SIGTERM, 1000, spread_probing, probing)
+    count("SIGTERM, with exec: probes", counts, 1000)
+    loader = [compiled("cloader"), pauser, "SHARED", "handler"]
+    baseline = interrupt("pid1", signal.SIGTERM, 1500, 8000, loader)
+    print(f"  the C loader as PID 1: {baseline}", flush=True)
+    allowed = int(2000 * (baseline["lost"] / 1500 + CHANCE))
+    as_pid1 = interrupt("pid1", signal.SIGTERM, 2000, spread, [*command, "handler"])
+    count("SIGTERM, as PID 1 beside a C loader", as_pid1, 2000, allowed)
