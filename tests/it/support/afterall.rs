@@ -15,10 +15,10 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Nothing that a test does may take longer.
+/// The longest time that a run in a test may take.
 const HARD_LIMIT: Duration = Duration::from_secs(60);
 
-/// The binary with an empty environment but for PATH, an empty stdin, in the root directory.
+/// A run of the binary. By default only PATH is set, stdin is empty, and the directory is `/`.
 #[must_use]
 pub struct Afterall {
     wrapper: Vec<OsString>,
@@ -45,7 +45,7 @@ impl Afterall {
         Self::new().args(dependencies)
     }
 
-    /// What is tested: the binary that was built with the tests, or another build of it that AFTERALL_BINARY names.
+    /// The binary under test: the one built with the tests, or the one that AFTERALL_BINARY names.
     pub fn program() -> &'static Path {
         static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
         PROGRAM.get_or_init(|| {
@@ -75,7 +75,7 @@ impl Afterall {
         self
     }
 
-    /// Not even PATH.
+    /// Clears the environment, PATH included.
     pub fn without_env(mut self) -> Self {
         self.env.clear();
         self
@@ -91,7 +91,8 @@ impl Afterall {
         self
     }
 
-    /// Started by another chain-loader: `.under(["tini", "--"])`, `.under(["sh", "-c", "ulimit -n 32; exec \"$@\"", "sh"])`.
+    /// Has another chain-loader start the binary, e.g. `.under(["tini", "--"])` or `.under(["sh",
+    /// "-c", "ulimit -n 32; exec \"$@\"", "sh"])`.
     pub fn under<S: AsRef<OsStr>>(mut self, wrapper: impl IntoIterator<Item = S>) -> Self {
         self.wrapper.extend(wrapper.into_iter().map(|word| word.as_ref().to_owned()));
         self
@@ -107,7 +108,7 @@ impl Afterall {
         let mut words = self.wrapper;
         words.push(Self::program().into());
         words.extend(self.args);
-        // Looked up here: PATH may be one with which nothing can be found.
+        // The program is looked up here, because the test's PATH may be useless.
         let first = Path::new(&words[0]);
         let name = words[0].to_str().unwrap();
         let first = if first.is_absolute() { first.to_owned() } else { program(name, name) };
@@ -115,14 +116,14 @@ impl Afterall {
         command.args(&words[1..]).env_clear().envs(self.env).current_dir(self.cwd);
         command.stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        // So that what the command started dies with it.
+        // A group of its own, so that the children of the command can be killed too.
         command.process_group(0);
         let started = Instant::now();
         let mut child = command.spawn().unwrap();
         let pid = Pid::from_child(&child);
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).unwrap();
         if let (Some(mut pipe), Some(bytes)) = (child.stdin.take(), self.stdin) {
-            // It may be more than the pipe holds, and the command may end without having read it.
+            // A thread, because the bytes may exceed the pipe, and the command may never read them.
             thread::spawn(move || drop(pipe.write_all(&bytes)));
         }
         let stdout = Captured::from(child.stdout.take().unwrap());
@@ -131,12 +132,12 @@ impl Afterall {
     }
 }
 
-/// Killed, with its process group, when it is dropped.
+/// A run in progress. Drop kills its process group.
 #[must_use]
 pub struct Running {
     child: Child,
     pid: Pid,
-    // An exit is waited for, not polled: what a run took is exact.
+    // The exit is awaited by poll(2), so that the measured duration is exact.
     pidfd: OwnedFd,
     started: Instant,
     stdout: Captured,
@@ -173,7 +174,7 @@ impl Running {
         }
     }
 
-    /// To this process alone; to one that has ended already it does nothing.
+    /// Signals this process alone. A process that has ended is ignored.
     pub fn signal(&self, number: i32) {
         match Signal::from_named_raw(number) {
             Some(signal) => drop(kill_process(self.pid, signal)),
@@ -215,14 +216,14 @@ impl Running {
         );
         let elapsed = self.started.elapsed();
         let status = self.child.wait().unwrap();
-        // A pipe that stays open is a process left behind.
+        // A pipe that stays open shows a process that was left behind.
         let [stdout, stderr] = [&self.stdout, &self.stderr].map(|stream| {
             stream.wait_for_end(secs(5)).expect("nobody holds stdout or stderr any longer")
         });
         Done::new(status, stdout, stderr, elapsed)
     }
 
-    /// `wait`, as long as is sensible on a loaded machine.
+    /// Waits with a bound that suits a loaded machine.
     #[track_caller]
     pub fn done(self) -> Done {
         self.wait(LONG)

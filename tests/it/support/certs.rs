@@ -26,7 +26,7 @@ impl Identity {
         self.key.to_str().unwrap()
     }
 
-    /// Its own authority, as a server set up in a hurry has it.
+    /// A certificate that signs itself.
     pub fn self_signed(names: &[&str]) -> Self {
         let key = KeyPair::generate().unwrap();
         let cert = server_params(names).self_signed(&key).unwrap();
@@ -38,12 +38,12 @@ pub struct Authority {
     dir: Arc<Dir>,
     issuer: Issuer<'static, KeyPair>,
     issued: AtomicUsize,
-    /// What a client names as `ca`.
+    /// The path for the key `ca`.
     pub cert: PathBuf,
 }
 
 impl Authority {
-    /// Two of the same name are still two: each has its own key.
+    /// A new authority with a key of its own, even where the name is used already.
     pub fn new(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
@@ -69,7 +69,7 @@ impl Authority {
         self.sign("server", server_params(names))
     }
 
-    /// Its last day was in 2001.
+    /// A certificate that expired in 2001.
     pub fn expired_server(&self, names: &[&str]) -> Identity {
         let mut params = server_params(names);
         params.not_before = date_time_ymd(2000, 1, 1);

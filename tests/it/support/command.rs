@@ -1,4 +1,4 @@
-//! Commands for `afterall` to become: /bin/sh scripts, and one that keeps count of its executions.
+//! Commands that `afterall` becomes: /bin/sh scripts, and one that counts its executions.
 
 use super::dir::Dir;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ pub fn sh(script: &str) -> [String; 3] {
     ["/bin/sh".to_owned(), "-c".to_owned(), script.to_owned()]
 }
 
-/// A command that writes down each of its executions.
+/// A command that records each of its executions.
 pub struct Counted {
     dir: Dir,
     script: PathBuf,
@@ -19,7 +19,7 @@ impl Counted {
         Self::doing("")
     }
 
-    /// `then` is what the script does after it has written its line.
+    /// `then` is the shell code after the line that records the execution.
     pub fn doing(then: &str) -> Self {
         let dir = Dir::new();
         let runs = dir.text("runs");
@@ -35,7 +35,7 @@ impl Counted {
         self.pids().len()
     }
 
-    /// One for each execution; `afterall`'s own pid, if it truly became the command.
+    /// The pid of each execution. It equals `afterall`'s pid where `afterall` became the command.
     pub fn pids(&self) -> Vec<i32> {
         self.dir.read("runs").lines().map(|line| line.parse().unwrap()).collect()
     }

@@ -1,4 +1,4 @@
-//! A test's own directory, gone when the test is.
+//! A directory for one test. Drop removes it.
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::Write;
@@ -7,18 +7,18 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
 
-/// `sun_path` holds 107 bytes; what is left after this is for directories and names of sockets.
+/// The longest path of a test's directory. `sun_path` holds 107 bytes; sockets below need the rest.
 const LONGEST_BASE: usize = 40;
 
 pub struct Dir(TempDir);
 
 impl Dir {
-    /// Others may enter it: as root we start PostgreSQL as another user.
+    /// Other users may enter the directory: root's tests run PostgreSQL as another user.
     pub fn new() -> Self {
         let mut builder = tempfile::Builder::new();
         builder.prefix("afterall-").permissions(Permissions::from_mode(0o755));
         let dir = builder.tempdir_in(base()).expect("a temporary directory");
-        // The umask has taken its share of the mode above.
+        // The umask has reduced the mode above.
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
         Self(dir)
     }
@@ -36,7 +36,7 @@ impl Dir {
         self.join(name).to_str().unwrap().to_owned()
     }
 
-    /// Written elsewhere and renamed, so that a reader sees all of it or nothing.
+    /// Writes elsewhere and renames, so that a reader never sees a part of the file.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         self.write_with_mode(name, 0o644, content)
     }
@@ -52,7 +52,7 @@ impl Dir {
     pub fn write_with_mode(&self, name: &str, mode: u32, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        // Beside, not in, the directory that a test has somebody watch.
+        // The temporary file is not in the watched directory.
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let unfinished = self.join(format!(".unfinished-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
         fs::write(&unfinished, content).unwrap();
@@ -77,14 +77,14 @@ impl Dir {
     }
 }
 
-/// Empty where there is no such file: a log is not there before its server is.
+/// The file's text; empty where the file does not exist, e.g. before its server starts.
 pub fn read_lossy(path: &Path) -> String {
     String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
 }
 
 fn base() -> PathBuf {
     let wanted = std::env::temp_dir();
-    // A TMPDIR that only root may enter is of no use to a server that runs as someone else.
+    // A server that runs as another user cannot use a TMPDIR that only root may enter.
     let private = wanted
         .ancestors()
         .any(|dir| fs::metadata(dir).is_ok_and(|m| m.permissions().mode() & 0o001 == 0));

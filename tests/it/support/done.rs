@@ -1,4 +1,4 @@
-//! What became of a run, and strict assertions on it.
+//! The result of a run, with strict assertions.
 
 use std::cell::Cell;
 use std::ops::{Bound, RangeBounds};
@@ -7,8 +7,8 @@ use std::process::ExitStatus;
 use std::thread;
 use std::time::Duration;
 
-/// A run that is over. What a test does not speak of must not have happened: the exit has to be asserted, and a stream of which
-/// nothing was asserted has to be empty.
+/// A run that has ended. The exit must be asserted, and a stream without an assertion must be
+/// empty.
 pub struct Done {
     status: ExitStatus,
     stdout: String,
@@ -49,7 +49,7 @@ impl Done {
         self
     }
 
-    /// Ended by this signal itself, not by an exit code that speaks of one.
+    /// Expects that the signal itself ended the process, not an exit code of 128+n.
     #[track_caller]
     pub fn signal(self, expected: i32) -> Self {
         self.exit_told.set(true);
@@ -99,7 +99,7 @@ impl Done {
         self
     }
 
-    /// Says nothing about the rest: a stream of which this alone is asserted has to be empty.
+    /// Expects that the text is absent. The stream must still be asserted otherwise, or be empty.
     #[track_caller]
     pub fn stderr_lacks(self, needle: &str) -> Self {
         assert!(
@@ -110,7 +110,7 @@ impl Done {
         self
     }
 
-    /// This many times, no more and no less.
+    /// Expects the text exactly so many times.
     #[track_caller]
     pub fn stderr_has_times(self, times: usize, needle: &str) -> Self {
         self.stderr_told.set(true);
@@ -123,7 +123,7 @@ impl Done {
         self
     }
 
-    /// For a test to which it does not matter what was said.
+    /// Accepts any output.
     pub fn any_stderr(self) -> Self {
         self.stderr_told.set(true);
         self
@@ -134,14 +134,14 @@ impl Done {
         self
     }
 
-    /// A secret, for instance.
+    /// Expects that neither stream holds the text, e.g. a secret.
     #[track_caller]
     pub fn says_nowhere(self, needle: &str) -> Self {
         self.stderr_lacks(needle).stdout_lacks(needle)
     }
 
-    /// From the start of the process to its end. Too early is wrong on any machine; how late is that of a busy one, so the end of the
-    /// range is meant with some grace. How exact it is, is measured by the benches.
+    /// Expects a duration, from the start of the process to its end. The range's end leaves room
+    /// for a busy machine.
     #[track_caller]
     pub fn took(self, range: impl RangeBounds<Duration> + std::fmt::Debug) -> Self {
         const GRACE: Duration = Duration::from_secs(5);
@@ -167,7 +167,7 @@ impl Done {
         self.status
     }
 
-    /// For what the assertions above cannot say.
+    /// The text itself, for other assertions.
     pub fn stderr_text(&self) -> &str {
         self.stderr_told.set(true);
         &self.stderr

@@ -1,4 +1,4 @@
-//! A scripted HTTP/1.1 server: each request's answer is decided by the test, and its arrival noted.
+//! A scripted HTTP/1.1 server: the test decides each response, and the server records each request.
 
 use super::scripted::{Reserved, Scripted, finish};
 use std::io::{Read, Write};
@@ -6,11 +6,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-/// What came, and when.
+/// A request and the time of its arrival.
 #[derive(Clone)]
 pub struct Request {
     pub at: Instant,
-    /// Head and body, as they were sent.
+    /// Head and body as the client sent them.
     pub text: String,
 }
 
@@ -20,8 +20,8 @@ pub struct Http {
 }
 
 impl Http {
-    /// `answer` gets the request's number, from 1, and its text, and says every byte of the response. An empty response closes the
-    /// connection without a word.
+    /// `answer` gets the request's number, from 1, and its text, and returns the bytes of the
+    /// response. An empty response closes the connection.
     pub fn answering(answer: impl Fn(usize, &str) -> Vec<u8> + Send + Sync + 'static) -> Self {
         Self::on(Reserved::new(), answer)
     }
@@ -52,7 +52,7 @@ impl Http {
         Self { server, requests }
     }
 
-    /// The same answer every time.
+    /// A server with one response.
     pub fn always(status: u16, body: &str) -> Self {
         let bytes = response(status, body);
         Self::answering(move |_, _| bytes.clone())
@@ -91,7 +91,7 @@ pub fn response(status: u16, body: &str) -> Vec<u8> {
     response_with(status, &[], body)
 }
 
-/// Closes the connection; for one that stays, write the bytes out.
+/// A response that closes the connection. For another, write the bytes out.
 pub fn response_with(status: u16, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
     let headers: String =
         headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();

@@ -1,6 +1,7 @@
-//! What the tests stand on: a builder around the binary, real servers, and scripted ones for the faults that real ones cannot show.
+//! Support for the tests: a builder around the binary, real servers, and scripted servers for
+//! faults that real ones cannot show.
 
-// No single test uses everything, and a helper that waits for its next test is no mistake.
+// A helper may be unused for a while.
 #![allow(dead_code, unused_imports)]
 
 pub mod afterall;

@@ -1,4 +1,4 @@
-//! A real monit, and everything that it starts, in a world that ends with the test.
+//! A real monit in namespaces that end with the test, together with all that monit starts.
 
 use super::dir::Dir;
 use super::process::{Scope, Server, program};
@@ -6,7 +6,7 @@ use rustix::process::{Signal, getuid};
 use std::ffi::OsString;
 
 pub struct Monit {
-    // Dropped first: its death is the death of all that it has started, however that has gone into the background.
+    // Dropped first: its end kills everything that it started, daemons too.
     _server: Server,
 }
 
@@ -22,8 +22,8 @@ impl Monit {
             at("monit.state")
         );
         let config = dir.write_secret("monitrc", own + services);
-        // A pid namespace ends with its first process and an ipc namespace with its last: no daemon is left behind, and no shared
-        // memory of a PostgreSQL that was killed.
+        // A pid namespace ends with its first process, and an ipc namespace with its last. No
+        // daemon and no shared memory is left behind.
         let mut words: Vec<OsString> = vec![program("unshare", "util-linux").into()];
         if !getuid().is_root() {
             words.extend(["--user", "--map-current-user"].map(OsString::from));

@@ -37,7 +37,7 @@ fn newest() -> PathBuf {
 }
 
 pub struct Nats {
-    // Fields are dropped in this order: the server first, then its files and its address.
+    // Fields drop in this order: the server, then its files and its address.
     server: Mutex<Option<Server>>,
     program: PathBuf,
     dir: Dir,
@@ -46,7 +46,8 @@ pub struct Nats {
 }
 
 impl Nats {
-    /// Prepared, not started. `listen`, `pid_file` and `log_file` are added; `@DIR@` in the text is the server's own directory.
+    /// Prepares a server. `listen`, `pid_file` and `log_file` are added; `@DIR@` in the text is the
+    /// server's directory.
     pub fn new(config: &str) -> Self {
         Self::of(chosen(), config)
     }
@@ -90,7 +91,8 @@ impl Nats {
         let config = self.dir.join("nats.conf");
         let words = [self.program.as_os_str(), "--config".as_ref(), config.as_os_str()];
         let before = self.count("Server is ready");
-        // Output from before the log file is open, a rejected config above all, goes the same way.
+        // Output from before the log file is open, e.g. for a rejected config, goes to the same
+        // file.
         let mut server = Server::start(
             "nats-server",
             &words,
@@ -98,7 +100,7 @@ impl Nats {
             Signal::TERM,
             Scope::Process,
         );
-        // Not by connecting: a test may count connections.
+        // The log is read instead of connecting, because a test may count connections.
         server.wait_until_up(|| self.count("Server is ready") > before);
         *slot = Some(server);
     }
@@ -132,7 +134,7 @@ impl Nats {
         self.with(|server| server.signal(signal));
     }
 
-    /// Returns when the new configuration is in force.
+    /// Returns once the new configuration is active.
     pub fn reload(&self) {
         let before = self.count("Reloaded server configuration");
         let failed = self.count("Failed to reload");

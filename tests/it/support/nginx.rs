@@ -13,7 +13,7 @@ use std::sync::Mutex;
 const PACKAGE: &str = "nginx-light";
 
 pub struct Nginx {
-    // Fields are dropped in this order: the server first, then its files and its address.
+    // Fields drop in this order: the server, then its files and its address.
     server: Mutex<Option<Server>>,
     dir: Dir,
     at: SocketAddr,
@@ -21,8 +21,8 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// Prepared, not started. `http` stands inside `http {}`; there `@LISTEN@` is the address and port, `@IP@` the address,
-    /// `@DIR@` the server's own directory.
+    /// Prepares a server. `http` is the content of `http {}`, where `@LISTEN@` is the address and
+    /// port, `@IP@` the address, and `@DIR@` the server's directory.
     pub fn new(http: &str) -> Self {
         let address = Address::claim();
         let nginx = Self {
@@ -35,21 +35,22 @@ impl Nginx {
         nginx
     }
 
-    /// One `server {}` in clear with these directives: `Nginx::serving("location / { return 200 ok; }")`.
+    /// One `server {}` in clear with these directives: `Nginx::serving("location / { return 200 ok;
+    /// }")`.
     pub fn serving(directives: &str) -> Self {
         let nginx = Self::new(&clear(directives));
         nginx.start();
         nginx
     }
 
-    /// The same with TLS.
+    /// One `server {}` with TLS.
     pub fn serving_tls(identity: &Identity, directives: &str) -> Self {
         let nginx = Self::new(&with_tls(identity, directives));
         nginx.start();
         nginx
     }
 
-    /// The same with TLS, for clients with a certificate of this authority only.
+    /// One `server {}` with TLS that accepts only clients with a certificate of this authority.
     pub fn serving_mutual_tls(identity: &Identity, clients: &Path, directives: &str) -> Self {
         let mutual = format!(
             "ssl_client_certificate {}; ssl_verify_client on; {directives}",
@@ -68,7 +69,7 @@ impl Nginx {
             .iter()
             .map(|kind| format!("    {kind}_temp_path tmp_{kind};\n"))
             .collect();
-        // As root, workers would become `nobody` and lose the way to their own files.
+        // As root, workers would become `nobody` and could not read their files.
         let user = if getuid().is_root() { "user root;\n" } else { "" };
         let config = format!(
             "{user}daemon off;\nworker_processes 1;\npid pid;\nerror_log log notice;\n\
@@ -104,7 +105,8 @@ impl Nginx {
         let words: Vec<_> = words.into_iter().chain(["-e".as_ref(), log.as_os_str()]).collect();
         let mut server = Server::start("nginx", &words, &log, Signal::TERM, Scope::Group);
         let pid = server.pid().as_raw_pid().to_string();
-        // Not by connecting: a test may count connections. The pid file is written once nginx listens.
+        // nginx writes the pid file once it listens. A connection instead could disturb a test that
+        // counts them.
         server.wait_until_up(|| self.dir.read("pid").trim() == pid);
         *slot = Some(server);
     }
@@ -115,7 +117,7 @@ impl Nginx {
         server.wait_until_down();
     }
 
-    /// Returns when no worker with the old configuration accepts any longer.
+    /// Returns once no worker with the old configuration accepts connections.
     pub fn reload(&self) {
         let emergencies = self.count("[emerg]");
         let before = self.count("gracefully shutting down");

@@ -1,4 +1,4 @@
-//! Processes in an odd state, and a program that writes down what it inherits: see `odd.c`.
+//! Processes in unusual states, and a program that reports what it inherits: see `odd.c`.
 
 use super::process::program;
 use std::ffi::OsString;
@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::{fs, io, process};
 
-/// A chain-loader that sets up what `ops` say: `.under(odd(["block=10", "close=0"]))`.
+/// A chain-loader that sets the state in `ops`, e.g. `.under(odd(["block=10", "close=0"]))`.
 pub fn odd<'a>(ops: impl IntoIterator<Item = &'a str>) -> Vec<OsString> {
     let ops = ops.into_iter().map(OsString::from);
     [OsString::from(programs().join("odd"))].into_iter().chain(ops).chain(["--".into()]).collect()
@@ -23,7 +23,7 @@ pub fn handler() -> String {
     programs().join("handler").to_str().unwrap().to_owned()
 }
 
-/// Where the programs are; compiled once for each version of their source.
+/// The directory of the programs, which are compiled once for each version of the source.
 fn programs() -> &'static Path {
     static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
     PROGRAMS.get_or_init(|| {
@@ -39,7 +39,7 @@ fn programs() -> &'static Path {
         fs::create_dir_all(&unfinished).unwrap();
         let at = |name: &str| unfinished.join(name);
         fs::write(at("odd.c"), SOURCE).unwrap();
-        // Rust cannot link without one, so there is one.
+        // A C compiler is present, since Rust needs one to link.
         let mut compiler = Command::new(program("cc", "gcc libc6-dev"));
         compiler.args(["-O1", "-o"]).args([at("odd"), at("odd.c")]);
         assert!(compiler.status().unwrap().success(), "odd.c does not compile");

@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::net::SocketAddr;
 
 pub struct PgBouncer {
-    // Fields are dropped in this order: the server first, then its files and its address.
+    // Fields drop in this order: the server, then its files and its address.
     _server: Server,
     dir: Dir,
     at: SocketAddr,
@@ -17,8 +17,8 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// In front of `postgres`, for the databases `postgres` and `missing`; it knows the users `app` and `other` with the password
-    /// `s3cr3t`. `settings` are lines of its section `[pgbouncer]`.
+    /// A pooler before `postgres`, for the databases `postgres` and `missing`, and the users `app`
+    /// and `other` with the password `s3cr3t`. `settings` are lines of the section `[pgbouncer]`.
     pub fn before(postgres: &Postgres, settings: &str) -> Self {
         let address = Address::claim();
         let (dir, at) = (Dir::new(), address.free());

@@ -3,13 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A 127.x.y.z address that is this test's alone, for as long as the value lives.
+/// A 127.x.y.z address that belongs to one test while the value lives.
 ///
-/// Between choosing a free port and a server's binding it anyone may take it. On an address of its own nobody does, so that tests
-/// can run side by side in threads and in processes.
+/// A free port may be taken before a server binds it. On an address of its own nobody does, so that
+/// tests run beside each other in threads and processes.
 pub struct Address {
     ip: IpAddr,
-    // The kernel lets only one socket have it and releases it when the process dies, however it dies.
+    // Only one socket can have it. The kernel releases it however the process ends.
     claim: Option<UdpSocket>,
 }
 
@@ -18,11 +18,11 @@ const CLAIM_PORT: u16 = 20_047;
 impl Address {
     pub fn claim() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        // Runs of neighbouring pids start far apart; where they meet all the same, the claim decides.
+        // Processes with neighbouring pids start far apart. Where they meet, the claim decides.
         let start = std::process::id().wrapping_mul(4_099);
         for _ in 0..10_000 {
             let n = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
-            // 127.0.x.y is left to everybody else; .0 and .255 look like networks.
+            // 127.0.x.y is for others, and .0 and .255 look like networks.
             let (d, c, b) = (1 + n % 254, n / 254 % 256, 1 + n / (254 * 256) % 255);
             let [b, c, d] = [b, c, d].map(|part| u8::try_from(part).unwrap());
             let ip = Ipv4Addr::new(127, b, c, d);
@@ -33,7 +33,7 @@ impl Address {
         panic!("no loopback address could be claimed: is UDP port {CLAIM_PORT} bound on 0.0.0.0?");
     }
 
-    /// An address that others use too, such as 127.0.0.1 or ::1: only for tests whose point it is.
+    /// An address that others use too, e.g. 127.0.0.1 or ::1, for tests that need that one.
     pub fn shared(ip: &str) -> Self {
         Self { ip: ip.parse().unwrap(), claim: None }
     }

@@ -16,21 +16,21 @@ use std::sync::{Mutex, OnceLock};
 
 const PACKAGE: &str = "postgresql";
 
-/// PostgreSQL refuses to run as root, so root's tests run it as the user that Debian's package made for it.
+/// For setpriv: the user of Debian's package, because PostgreSQL refuses to run as root.
 const UNPRIVILEGED: [&str; 3] = ["--reuid=postgres", "--regid=postgres", "--clear-groups"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shutdown {
-    /// Waits for clients; meanwhile newcomers get 57P03.
+    /// Waits for clients to leave; new clients get 57P03.
     Smart,
-    /// Throws clients out.
+    /// Disconnects clients.
     Fast,
-    /// A crash: the next start recovers.
+    /// Stops as after a crash: the next start recovers.
     Immediate,
 }
 
 pub struct Postgres {
-    // Fields are dropped in this order: the server first, then its files and its address.
+    // Fields drop in this order: the server, then its files and its address.
     server: Mutex<Option<Server>>,
     dir: Dir,
     at: SocketAddr,
@@ -38,7 +38,7 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Prepared, not started: one superuser `postgres`, one database `postgres`, everyone trusted.
+    /// Prepares a server with the superuser `postgres`, the database `postgres`, and trust for all.
     pub fn new() -> Self {
         Self::on(Address::claim())
     }
@@ -46,7 +46,7 @@ impl Postgres {
     pub fn on(address: Address) -> Self {
         let dir = Dir::new();
         copy(&template(), &dir.join("data"));
-        // A directory of its own, short enough for a socket's name.
+        // A directory whose path is short enough for a socket.
         chown(&dir.mkdir("socket"));
         let postgres =
             Self { server: Mutex::new(None), dir, at: address.free(), _address: address };
@@ -63,7 +63,7 @@ impl Postgres {
             "shared_buffers = 16MB",
             // The default before PostgreSQL 14 is md5.
             "password_encryption = scram-sha-256",
-            // Not in /dev/shm, where a killed server would leave it, and which is small in a container.
+            // /dev/shm is small in a container, and a killed server would leave its files there.
             "dynamic_shared_memory_type = mmap",
         ] {
             postgres.conf(line);
@@ -78,7 +78,7 @@ impl Postgres {
         postgres
     }
 
-    /// Deterministic 57P03: a standby that answers everybody so, until `promote`.
+    /// A standby that rejects every login with 57P03 until `promote`.
     pub fn starting_up() -> Self {
         let postgres = Self::new();
         postgres.conf("hot_standby = off");
@@ -87,7 +87,7 @@ impl Postgres {
         postgres
     }
 
-    /// A standby without a primary: it takes logins, and writes nothing.
+    /// A standby without a primary: it accepts logins and is read-only.
     pub fn standby() -> Self {
         let postgres = Self::new();
         chown(&postgres.dir.write("data/standby.signal", ""));
@@ -111,8 +111,8 @@ impl Postgres {
         standby
     }
 
-    /// Returns when it takes logins (or, as a standby that takes none, when it says so). No connection is made for that, so that the
-    /// log holds what the test did and nothing else.
+    /// Returns once the server accepts logins, or is a standby that accepts none. It makes no
+    /// connection, so that the log holds only what the test did.
     pub fn start(&self) {
         self.start_without_waiting();
         self.wait_until_up();
@@ -124,7 +124,7 @@ impl Postgres {
         let (program, data) = (program("postgres"), self.data());
         let words = [program.as_os_str(), OsStr::new("-D"), data.as_os_str()];
         let identity = unprivileged_identity();
-        // SIGQUIT is the quickest end that still gives the System V shared memory back.
+        // SIGQUIT is the quickest end that still releases System V shared memory.
         let log = self.dir.join("log");
         *slot = Some(Server::start_as(
             identity,
@@ -136,7 +136,7 @@ impl Postgres {
         ));
     }
 
-    /// The words that start it in the foreground, for a supervisor that is to do so in the harness's place.
+    /// The command that starts the server in the foreground, for a supervisor.
     pub fn command_line(&self) -> Vec<String> {
         let identity: &[&str] = if getuid().is_root() { &UNPRIVILEGED } else { &[] };
         let own = [program("postgres"), "-D".into(), self.data()]
@@ -169,7 +169,7 @@ impl Postgres {
         let server = slot.as_mut().expect("postgres is running");
         let pid = server.pid().as_raw_pid().to_string();
         let file = self.data().join("postmaster.pid");
-        // Its first line is the pid, its eighth the status: what `pg_ctl -w` looks at.
+        // The first line is the pid, the eighth the status. `pg_ctl -w` reads the same file.
         server.wait_until_up(|| {
             let text = fs::read_to_string(&file).unwrap_or_default();
             let lines: Vec<&str> = text.lines().map(str::trim).collect();
@@ -178,7 +178,7 @@ impl Postgres {
         });
     }
 
-    /// Returns when it is gone. With `Smart`, that is when the last client is.
+    /// Returns once the server is gone. `Smart` waits for the last client.
     pub fn stop(&self, how: Shutdown) {
         self.begin_stop(how);
         let mut server = self.server.lock().unwrap().take().expect("postgres is running");
@@ -194,7 +194,7 @@ impl Postgres {
         self.with(|server| server.signal(signal));
     }
 
-    /// Stops the postmaster: connections are accepted by the kernel, and nobody answers.
+    /// Freezes the postmaster: the kernel accepts connections, and nothing answers.
     pub fn pause(&self) {
         self.with(Server::pause);
     }
@@ -208,12 +208,14 @@ impl Postgres {
         run(command.args(["promote", "-s", "-w", "-D"]).arg(self.data()));
     }
 
-    /// One line for postgresql.conf; the last one counts. A running server takes it at `reload`, or at its next start.
+    /// Appends a line to postgresql.conf. A running server reads it at `reload` or at its next
+    /// start.
     pub fn conf(&self, line: &str) {
         self.dir.append("data/postgresql.conf", line);
     }
 
-    /// Replaces pg_hba.conf, and reloads it if the server runs. The harness's own way in stays first: `postgres` by the socket.
+    /// Replaces pg_hba.conf, and reloads it if the server runs. The superuser may always log in by
+    /// the socket.
     pub fn hba(&self, lines: &[&str]) {
         let text = format!("local all,replication postgres trust\n{}\n", lines.join("\n"));
         chown(&self.dir.write("data/pg_hba.conf", text));
@@ -222,17 +224,18 @@ impl Postgres {
         }
     }
 
-    /// Returns when the new configuration is in force for new connections.
+    /// Returns once new connections use the new configuration.
     pub fn reload(&self) {
         let before = self.count("reloading configuration files");
         self.with(|server| server.signal(Signal::HUP));
-        // The postmaster says so and then reloads before it accepts anybody, so its word is enough.
+        // The postmaster logs this line and reloads before it accepts a connection.
         wait_until("postgres reloads", LONG, || {
             self.count("reloading configuration files") > before
         });
     }
 
-    /// TLS on, with this certificate; `clients` signs those of clients (`clientcert=verify-full` in an hba line asks for them).
+    /// Turns TLS on. `clients` is the authority of client certificates, which
+    /// `clientcert=verify-full` in an hba line demands.
     pub fn tls(&self, identity: &Identity, clients: Option<&Path>) {
         let install = |from: &Path, name: &str| {
             chown(&self.dir.write_secret(&format!("data/{name}"), fs::read(from).unwrap()));
@@ -249,7 +252,7 @@ impl Postgres {
         }
     }
 
-    /// As the superuser, in the database `postgres`, whatever pg_hba.conf says.
+    /// Runs SQL as the superuser, in the database `postgres`, whatever pg_hba.conf says.
     #[track_caller]
     pub fn psql(&self, sql: &str) -> String {
         self.psql_in("postgres", sql)
@@ -260,7 +263,7 @@ impl Postgres {
         psql::run(self.psql_command(database), sql).unwrap_or_else(|error| panic!("{sql}\n{error}"))
     }
 
-    /// With this role's rights and ownership, but by the superuser's way in.
+    /// Runs SQL with this role's rights, over the superuser's connection.
     #[track_caller]
     pub fn psql_as(&self, user: &str, database: &str, sql: &str) -> String {
         let mut command = self.psql_command(database);
@@ -268,7 +271,7 @@ impl Postgres {
         psql::run(command, sql).unwrap_or_else(|error| panic!("{sql}\n{error}"))
     }
 
-    /// What a real client gets over TCP: nothing, or libpq's complaint.
+    /// psql's outcome over TCP: nothing, or its error.
     pub fn login(&self, user: &str, password: &str, database: &str) -> Result<(), String> {
         let mut command =
             psql::command(&program("psql"), &self.host(), self.port(), user, database);
@@ -276,12 +279,12 @@ impl Postgres {
         psql::run(command, "select 1").map(drop)
     }
 
-    /// The superuser's connection to this database, held open.
+    /// Opens a connection of the superuser to this database.
     pub fn session(&self, database: &str) -> Session {
         Session::open(self.psql_command(database))
     }
 
-    /// This role's connection over TCP, held open.
+    /// Opens a connection of this role over TCP.
     pub fn session_as(&self, user: &str, password: &str, database: &str) -> Session {
         let mut command =
             psql::command(&program("psql"), &self.host(), self.port(), user, database);
@@ -293,7 +296,7 @@ impl Postgres {
         self.dir.read("log")
     }
 
-    /// What was logged since `log()` was this long.
+    /// The log without its first `length` bytes.
     pub fn log_after(&self, length: usize) -> String {
         self.log().split_off(length)
     }
@@ -318,7 +321,7 @@ impl Postgres {
         self.at
     }
 
-    /// Without a password where it is empty.
+    /// The URL; an empty password is left out.
     pub fn url(&self, user: &str, password: &str, database: &str) -> String {
         let secret =
             if password.is_empty() { String::new() } else { format!(":{}", percent(password)) };
@@ -344,12 +347,13 @@ impl Postgres {
     }
 }
 
-/// For setpriv: whom PostgreSQL and what belongs to it run as.
+/// For setpriv: the user of PostgreSQL and of all that belongs to it.
 pub fn unprivileged_identity() -> &'static [&'static str] {
     if getuid().is_root() { &UNPRIVILEGED } else { &[] }
 }
 
-/// What libpq makes of these KEY=VALUE pairs: nothing, or its complaint. Of the environment it sees `env` and no more.
+/// psql's outcome with these KEY=VALUE pairs: nothing, or its error. Its environment is `env`
+/// alone.
 pub fn libpq(pairs: &str, env: &[(&str, &str)]) -> Result<(), String> {
     let mut command = psql::bare(&program("psql"));
     command.args(["-w", "-d", pairs]).envs(env.iter().copied());
@@ -397,18 +401,18 @@ fn debian() -> (u32, PathBuf) {
         .unwrap_or_else(|| missing("initdb", PACKAGE))
 }
 
-/// initdb takes a second, a copy of its result 50 ms: it is run once for all threads, processes and runs.
+/// A data directory to copy. initdb takes a second and a copy 50 ms, so that initdb runs only once.
 fn template() -> PathBuf {
     let root = Path::new(env!("CARGO_TARGET_TMPDIR"));
     fs::create_dir_all(root).unwrap();
-    // Per user: the owner of the files is a part of what is made.
+    // The name holds the user, because the files have an owner.
     let user = getuid().as_raw();
     let lock = File::create(root.join(format!("postgres-{user}.lock"))).unwrap();
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
     let (version, _) = server();
     let finished = root.join(format!("postgres-{version}-{user}"));
     if !finished.exists() {
-        // Not made in place: the way to the target directory may be barred to the unprivileged user.
+        // Made elsewhere: the unprivileged user may not reach the target directory.
         let dir = Dir::new();
         chown(&dir.mkdir("made"));
         let data = dir.join("made/data");
@@ -447,7 +451,7 @@ fn unprivileged(program: &Path) -> Command {
     if getuid().is_root() {
         command.args(UNPRIVILEGED);
     }
-    // The current directory may be one that the other user cannot enter, which PostgreSQL's programs complain of.
+    // PostgreSQL's programs warn about a directory that their user cannot enter.
     command.arg("--").arg(program).current_dir("/");
     command
 }
@@ -459,7 +463,7 @@ fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {}: {errors}", output.status);
 }
 
-/// Everything but what RFC 3986 calls unreserved.
+/// Percent-encodes all but the unreserved characters of RFC 3986.
 fn percent(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {

@@ -1,4 +1,4 @@
-//! A real server's process: found, started, signalled, and gone when its test is.
+//! The process of a real server. Drop ends it.
 
 use super::dir::read_lossy;
 use super::wait::{secs, wait_for, wait_until};
@@ -12,11 +12,11 @@ use std::sync::mpsc::{self, Sender};
 use std::sync::{Mutex, OnceLock};
 use std::thread;
 
-/// The program's path. A server that is not there is a failure, never a skipped test.
+/// The program's path. A missing server fails the test, which is never skipped.
 #[track_caller]
 pub fn program(name: &str, package: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    // Where /usr/sbin is not in PATH (a plain user's login shell on Debian) the servers still live there.
+    // Debian keeps servers in /usr/sbin, which is not in a plain user's PATH.
     let usual = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
     std::env::split_paths(&path)
         .chain(usual.iter().map(PathBuf::from))
@@ -30,12 +30,12 @@ pub fn missing(name: &str, package: &str) -> ! {
     panic!("{name} is not installed, and the tests need it: apt-get install -y {package}");
 }
 
-/// How a server is asked to end so that it leaves nothing behind (workers, shared memory), and whom to pause.
+/// The processes that are ended and paused together.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// The one process; its children notice by themselves.
+    /// The process alone; its children notice its end.
     Process,
-    /// The process group: children that would go on without their parent.
+    /// The process group, because the children would survive their parent.
     Group,
 }
 
@@ -60,7 +60,8 @@ impl Server {
         Self::start_as(&[], name, words, log, ending, scope)
     }
 
-    /// `identity` is for setpriv, which must do both: a change of user forgets the parent-death signal.
+    /// `identity` is for setpriv, which changes the user first: that change clears the parent-death
+    /// signal.
     pub fn start_as(
         identity: &[&str],
         name: &'static str,
@@ -71,11 +72,11 @@ impl Server {
     ) -> Self {
         let output = OpenOptions::new().create(true).append(true).open(log).unwrap();
         let mut command = Command::new(program("setpriv", "util-linux"));
-        // setpriv knows signals by name alone.
+        // setpriv accepts only names of signals.
         let signal = if ending == Signal::QUIT { "QUIT" } else { "TERM" };
         command.args(identity).args(["--pdeathsig", signal, "--"]).args(words);
         command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
-        // A Ctrl-C at the terminal reaches the tests alone, and a group can be paused and killed as one.
+        // A group of its own: Ctrl-C does not reach it, and it can be paused and killed as one.
         command.process_group(0);
         let child =
             spawn_from_lasting_thread(command).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -136,7 +137,7 @@ impl Drop for Server {
         }
         self.resume();
         self.signal(self.ending);
-        // Not `wait_until`: a panic while panicking would end every other test too.
+        // `wait_until` could panic during a panic, which would abort all tests.
         for _ in 0..2_000 {
             if !matches!(self.child.try_wait(), Ok(None)) {
                 return;
@@ -150,8 +151,8 @@ impl Drop for Server {
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// The parent-death signal is sent when the *thread* that forked ends, and a test's thread ends while its server may
-/// live on elsewhere. So all servers are children of one thread that lives as long as the process.
+/// Spawns from one thread that lives as long as the process. The parent-death signal comes when the
+/// *thread* that forked ends, and a test's thread may end before its server.
 pub fn spawn_from_lasting_thread(mut command: Command) -> std::io::Result<Child> {
     static SPAWNER: OnceLock<Mutex<Sender<Job>>> = OnceLock::new();
     let jobs = SPAWNER.get_or_init(|| {

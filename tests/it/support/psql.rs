@@ -1,4 +1,4 @@
-//! psql, for what a test does to a server, and sessions that stay open: locks, taken slots, unfinished transactions.
+//! psql, for single statements and for sessions that hold locks, connections and transactions.
 
 use super::dir::Dir;
 use std::io::{BufRead, BufReader, Write};
@@ -12,7 +12,7 @@ pub fn command(program: &Path, host: &str, port: u16, user: &str, database: &str
     command
 }
 
-/// The same without saying where and as whom.
+/// psql without server and user.
 pub fn bare(program: &Path) -> Command {
     let mut command = Command::new(program);
     command.args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1"]);
@@ -25,14 +25,14 @@ pub fn bare(program: &Path) -> Command {
     command
 }
 
-/// What the statements print, without the last newline; or what psql complains of.
+/// The statements' output without the last newline, or psql's error.
 pub fn run(mut command: Command, sql: &str) -> Result<String, String> {
     let output = command.args(["-c", sql]).output().expect("psql runs");
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).trim_end().to_owned();
     if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
 }
 
-/// A connection that is kept. Dropping it closes it, and returns once the client is gone.
+/// An open connection. Drop closes it and waits for the client's end.
 pub struct Session {
     child: Child,
     input: Option<ChildStdin>,
@@ -55,17 +55,18 @@ impl Session {
         session
     }
 
-    /// Returns what it prints once it is done. A lock taken in `begin; lock ...;` is held until `run("commit;")` or drop.
+    /// Runs SQL and returns its output. A lock of `begin; lock ...;` is held until `run("commit;")`
+    /// or drop.
     #[track_caller]
     pub fn run(&mut self, sql: &str) -> String {
         self.send(sql);
         self.finish()
     }
 
-    /// Without waiting for its end: for a statement that shall block. `finish` waits.
+    /// Starts a statement that blocks. `finish` waits for its end.
     pub fn send(&mut self, sql: &str) {
         let input = self.input.as_mut().unwrap();
-        // A broken pipe is reported with psql's own words by `finish`.
+        // `finish` reports a broken pipe with psql's own words.
         let _ = writeln!(input, "{sql}\n\\echo {DONE}");
         let _ = input.flush();
     }
@@ -91,7 +92,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         drop(self.input.take());
-        // A statement that blocks would keep psql from seeing the end of its input.
+        // psql does not notice the end of its input while a statement blocks.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -11,7 +11,7 @@ use tokio::net::TcpSocket;
 
 type Conversation = dyn Fn(usize, TcpStream) + Send + Sync;
 
-/// A server whose every connection is one call of a closure, in a thread of its own.
+/// A server that calls a closure for each connection, in a thread of its own.
 pub struct Scripted {
     at: SocketAddr,
     shared: Arc<Shared>,
@@ -22,17 +22,18 @@ pub struct Scripted {
 struct Shared {
     stopped: AtomicBool,
     arrivals: Mutex<Vec<Instant>>,
-    // To end the conversations that are still going on when the server is dropped.
+    // For drop, which ends the open conversations.
     open: Mutex<Vec<(usize, TcpStream)>>,
 }
 
 impl Scripted {
-    /// `conversation` gets the connection's number, from 1, and the connection; when it returns, the connection is closed.
+    /// `conversation` gets the connection's number, from 1, and the connection; when it returns,
+    /// the connection is closed.
     pub fn new(conversation: impl Fn(usize, TcpStream) + Send + Sync + 'static) -> Self {
         Reserved::new().serve(conversation)
     }
 
-    /// Accepts, and never says a word.
+    /// Accepts, and never sends anything.
     pub fn silent() -> Self {
         Self::new(|_, stream| listen_until_closed(stream))
     }
@@ -47,7 +48,7 @@ impl Scripted {
         Self::new(|_, stream| reset(stream))
     }
 
-    /// Says this, and stays.
+    /// Sends this, and keeps the connection.
     pub fn saying(bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
         Self::new(move |_, mut stream| {
@@ -56,7 +57,7 @@ impl Scripted {
         })
     }
 
-    /// Says this, and closes.
+    /// Sends this, and closes.
     pub fn saying_then_closing(bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
         Self::new(move |_, mut stream| {
@@ -65,7 +66,7 @@ impl Scripted {
         })
     }
 
-    /// Waits for the client's first bytes, says this, and closes: for protocols in which the client speaks first.
+    /// Waits for the client's first bytes, sends this, and closes.
     pub fn answering_then_closing(bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
         Self::new(move |_, mut stream| {
@@ -75,7 +76,7 @@ impl Scripted {
         })
     }
 
-    /// Says this over and over, one byte at a time: never silent, never done.
+    /// Sends this for ever, one byte at a time.
     pub fn dripping(bytes: impl Into<Vec<u8>>, pause: Duration) -> Self {
         let bytes = bytes.into();
         Self::new(move |_, mut stream| {
@@ -84,7 +85,7 @@ impl Scripted {
                 if stream.write_all(&[*byte]).is_err() {
                     return;
                 }
-                // The fault itself, not a wait for something.
+                // The pause is the fault, not a wait.
                 thread::sleep(pause);
             }
         })
@@ -117,7 +118,7 @@ impl Drop for Scripted {
         for (_, stream) in self.shared.open.lock().unwrap().drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }
-        // Wakes the accepting thread, which then gives up the port.
+        // Wakes the accepting thread, which then closes the port.
         let _ = TcpStream::connect_timeout(&self.at, Duration::from_secs(1));
     }
 }
@@ -144,12 +145,13 @@ fn serve(listener: TcpListener, shared: &Arc<Shared>, conversation: &Arc<Convers
     }
 }
 
-/// Until the client goes, or the server is dropped.
+/// Returns once the client is gone or the server is dropped.
 pub fn listen_until_closed(mut stream: TcpStream) {
     let _ = io::copy(&mut stream, &mut io::sink());
 }
 
-/// Closes so that the client gets all that was said: what it said itself and nobody read would turn the end into a reset.
+/// Closes so that the client gets all that was said: what it said itself and nobody read would turn
+/// the end into a reset.
 pub fn finish(stream: TcpStream) {
     let _ = stream.shutdown(Shutdown::Write);
     let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
@@ -162,7 +164,7 @@ pub fn reset(stream: TcpStream) {
     let _ = TcpSocket::from_std_stream(stream).set_zero_linger();
 }
 
-/// A port that is ours and refuses everybody until it is told to listen.
+/// A reserved port that refuses connections until it listens.
 pub struct Reserved {
     socket: TcpSocket,
     address: Address,
@@ -189,7 +191,7 @@ impl Reserved {
         self.address().port()
     }
 
-    /// From now on the port is served.
+    /// Serves the port from now on.
     pub fn serve(
         self,
         conversation: impl Fn(usize, TcpStream) + Send + Sync + 'static,
@@ -203,9 +205,10 @@ impl Reserved {
         Scripted { at, shared, _address: Some(address) }
     }
 
-    /// From now on connections are accepted, by the kernel alone. The address is to be kept as long as the listener.
+    /// From now on connections are accepted, by the kernel alone. The address is to be kept as long
+    /// as the listener.
     pub fn listen(self, backlog: u32) -> (TcpListener, Address) {
-        // std can only bind and listen in one go; tokio can do them apart, but only within a runtime.
+        // std binds and listens in one call; tokio can separate them, within a runtime.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
         let _guard = runtime.enter();
         let listener = self.socket.listen(backlog).unwrap().into_std().unwrap();
@@ -214,7 +217,7 @@ impl Reserved {
     }
 }
 
-/// Swallows connection attempts: its backlog is full, so the kernel drops every further SYN.
+/// A server with a full backlog: the kernel drops every further SYN.
 pub struct BlackHole {
     listener: TcpListener,
     fillers: Vec<TcpStream>,
@@ -226,7 +229,7 @@ impl BlackHole {
         let (listener, _address) = Reserved::new().listen(0);
         let at = listener.local_addr().unwrap();
         let mut fillers = Vec::new();
-        // Linux takes one more than the backlog says; how many exactly is found out, not assumed.
+        // Linux accepts more than the backlog; the number is measured.
         while let Ok(stream) = TcpStream::connect_timeout(&at, Duration::from_millis(100)) {
             fillers.push(stream);
             assert!(fillers.len() < 64, "a backlog of 0 took {} connections", fillers.len());
@@ -242,7 +245,8 @@ impl BlackHole {
         self.address().port()
     }
 
-    /// Accepts what filled the backlog, so that the next SYN gets through (and stays without an answer).
+    /// Accepts what filled the backlog, so that the next SYN gets through (and stays without an
+    /// answer).
     pub fn open(&mut self) {
         for _ in self.fillers.drain(..) {
             let _ = self.listener.accept();

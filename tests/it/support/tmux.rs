@@ -1,4 +1,4 @@
-//! A terminal with somebody in front of it: what a program shows in tmux, and how that takes keys and resizes.
+//! A terminal in tmux: what a program shows, and how it reacts to keys and resizes.
 
 use super::dir::Dir;
 use super::process::{Scope, Server, program};
@@ -15,7 +15,7 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// A terminal of this size with this shell in it. Its prompt is yet to be set: see [`Terminal::prompt`].
+    /// A terminal of this size that runs this shell. [`Terminal::prompt`] sets its prompt.
     pub fn new(columns: u32, rows: u32, shell: &[&str]) -> Self {
         let dir = Dir::new();
         let socket = dir.text("tmux");
@@ -77,7 +77,7 @@ impl Terminal {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Types the text as it stands.
+    /// Types the text.
     pub fn types(&self, text: &str) {
         self.tmux(&["send-keys", "-l", "--", text]);
     }
@@ -102,7 +102,7 @@ impl Terminal {
         self.tmux(&["capture-pane", "-p"])
     }
 
-    /// What scrolled away, too; with the escapes that make it look as it does.
+    /// The screen and its scrollback, with escape sequences.
     pub fn history(&self) -> String {
         self.tmux(&["capture-pane", "-p", "-e", "-S", "-"])
     }
@@ -118,7 +118,7 @@ impl Terminal {
     #[track_caller]
     pub fn wait_for(&self, what: &str, mut shown: impl FnMut(&str) -> bool) {
         let mut screen = String::new();
-        // The screen belongs to the message of a wait in vain.
+        // A failed wait reports the screen.
         let begun = Instant::now();
         wait_until(what, LONG * 2, || {
             let late = begun.elapsed() > LONG;

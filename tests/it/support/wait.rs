@@ -1,9 +1,9 @@
-//! Waiting for conditions, the only way in which a test may let time pass.
+//! Waiting for conditions. A test must not let time pass in another way.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Long enough for a loaded machine; a test that comes near it has failed anyway.
+/// A bound that suits a loaded machine.
 pub const LONG: Duration = Duration::from_secs(30);
 
 const POLL: Duration = Duration::from_millis(2);
@@ -28,7 +28,7 @@ pub fn wait_until(what: &str, timeout: Duration, mut condition: impl FnMut() -> 
 pub fn wait_for<T>(what: &str, timeout: Duration, mut condition: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
-        // The time is taken first: a condition that became true while we were not scheduled still counts.
+        // The time is read first, so that a condition that came true in between still counts.
         let late = start.elapsed() > timeout;
         if let Some(value) = condition() {
             return value;
