@@ -12,6 +12,7 @@ mod list {
         &super::migrations::KIND,
         &super::nats::KIND,
         &super::http::KIND,
+        &super::redis::KIND,
         &super::tcp::KIND,
         &super::unix::KIND,
         &super::dns::KIND,
@@ -32,8 +33,11 @@ pub mod http;
 pub mod migrations;
 pub mod nats;
 pub mod postgres;
+mod query;
+pub mod redis;
 pub mod tcp;
 pub mod unix;
+mod wire;
 
 /// The kind that answers to `SCHEME:REST`: by its own scheme, or by another driver's word for it.
 ///

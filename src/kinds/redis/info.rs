@@ -1,0 +1,119 @@
+//! The reply to INFO, as far as readiness depends on it.
+
+/// What a server reports about itself.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Info {
+    /// Name and version, e.g. `Redis 7.0.15`.
+    pub(super) product: String,
+    pub(super) mode: Mode,
+    /// It loads its data: how far it is, where the server says so.
+    pub(super) loading: Option<String>,
+    pub(super) role: Role,
+}
+
+/// What sort of server it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    Standalone,
+    Cluster,
+    Sentinel,
+}
+
+/// Its part in replication.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Master,
+    /// A replica, and its link to its master.
+    Replica(Link),
+}
+
+/// A replica's link to its master.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Link {
+    Up,
+    /// The link is down, or the first copy of the data is not complete; the text says which.
+    Down(String),
+}
+
+impl Info {
+    /// Reads the `name:value` lines of INFO. Lines that a server does not send count as their usual value.
+    pub(super) fn parse(text: &str) -> Self {
+        let value = |name: &str| {
+            text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+        };
+        let product = match (value("valkey_version"), value("dragonfly_version")) {
+            (Some(version), _) => format!("Valkey {version}"),
+            (None, Some(version)) => format!("Dragonfly {}", version.trim_start_matches("df-")),
+            (None, None) => format!("Redis {}", value("redis_version").unwrap_or_default()),
+        };
+        let mode = match value("redis_mode").or(value("server_mode")) {
+            Some("sentinel") => Mode::Sentinel,
+            Some("cluster") => Mode::Cluster,
+            _ if value("cluster_enabled") == Some("1") => Mode::Cluster,
+            _ => Mode::Standalone,
+        };
+        let loading = (value("loading") == Some("1")).then(|| {
+            let part = value("loading_loaded_perc").map(|part| format!("{part}% loaded"));
+            let left = value("loading_eta_seconds").map(|left| format!("about {left} s left"));
+            [part, left].into_iter().flatten().collect::<Vec<_>>().join(", ")
+        });
+        let role = match value("role") {
+            Some("slave" | "replica") => Role::Replica(link(value)),
+            _ => Role::Master,
+        };
+        Self { product: product.trim().to_owned(), mode, loading, role }
+    }
+}
+
+fn link<'a>(value: impl Fn(&str) -> Option<&'a str>) -> Link {
+    let up = value("master_link_status") == Some("up");
+    let copies = value("master_sync_in_progress") == Some("1");
+    let (host, port) = (value("master_host").unwrap_or("?"), value("master_port").unwrap_or("?"));
+    match (up, copies) {
+        (_, true) => Link::Down(format!("still copies the data of its master {host}:{port}")),
+        (true, false) => Link::Up,
+        (false, false) => Link::Down(format!("has no link to its master {host}:{port}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_that_matter_are_read() {
+        let of = |lines: &[&str]| Info::parse(&lines.join("\r\n"));
+        let info = of(&["# Server", "redis_version:7.0.15", "redis_mode:standalone", "role:master"]);
+        let plain = Info {
+            product: "Redis 7.0.15".to_owned(),
+            mode: Mode::Standalone,
+            loading: None,
+            role: Role::Master,
+        };
+        assert_eq!(info, plain);
+        assert_eq!(of(&["redis_version:7.2.4", "valkey_version:8.0.1"]).product, "Valkey 8.0.1");
+        assert_eq!(of(&["redis_mode:sentinel"]).mode, Mode::Sentinel);
+        assert_eq!(of(&["server_mode:cluster"]).mode, Mode::Cluster);
+        assert_eq!(of(&["cluster_enabled:1"]).mode, Mode::Cluster);
+        let loading =
+            of(&["loading:1", "loading_loaded_perc:43.89", "loading_eta_seconds:12"]).loading;
+        assert_eq!(loading.as_deref(), Some("43.89% loaded, about 12 s left"));
+        assert_eq!(of(&["loading:0"]).loading, None);
+        assert_eq!(of(&["async_loading:1"]).loading, None);
+    }
+
+    #[test]
+    fn a_replica_is_linked_only_with_its_data_complete() {
+        for (role, status, copies, want) in [
+            ("slave", "up", "0", Link::Up),
+            ("replica", "up", "0", Link::Up),
+            ("slave", "down", "0", Link::Down("has no link to its master db:1".to_owned())),
+            ("slave", "down", "1", Link::Down("still copies the data of its master db:1".to_owned())),
+        ] {
+            let text = format!(
+                "role:{role}\r\nmaster_host:db\r\nmaster_port:1\r\nmaster_link_status:{status}\r\nmaster_sync_in_progress:{copies}"
+            );
+            assert_eq!(Info::parse(&text).role, Role::Replica(want), "{text}");
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! The conversation with one server: log in, INFO, PING, then what the declaration asks for.
+
+use tokio::time::timeout;
+
+use super::{
+    failure::{is_denied, of_error},
+    info::{Info, Link, Mode, Role},
+    resp::{Reply, command, read},
+    target::{Login, Target, WantedRole},
+};
+use crate::{
+    connect::{Endpoint, Stream},
+    kinds::wire::Wire,
+    probe::{Attempt, Class, Failure},
+    tls::Tls,
+};
+
+/// Hash slots of a cluster (Redis cluster specification, "Key distribution model").
+const SLOTS: &str = "16384";
+
+/// Asks the server at `endpoint` for everything that `target` wants; returns what answered.
+pub(super) async fn ask(
+    attempt: &Attempt<'_>,
+    target: &Target,
+    endpoint: &Endpoint,
+) -> Result<String, Failure> {
+    let mut wire = connect(attempt, target, endpoint).await?;
+    let asked = Session { attempt, target, wire: &mut wire }.ask().await;
+    match asked {
+        Ok(detail) => {
+            wire.close().await;
+            Ok(detail)
+        }
+        // A port that wants TLS closes without a word.
+        Err(failure) if failure.class == Class::Connect && !wire.heard() && target.tls.is_none() => {
+            Err(failure.hint("a port that wants TLS closes so: it is rediss: then"))
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Opens a connection, encrypted where the declaration wants it.
+pub(super) async fn connect(
+    attempt: &Attempt<'_>,
+    target: &Target,
+    endpoint: &Endpoint,
+) -> Result<Wire, Failure> {
+    let mut stream = attempt.connect(endpoint).await?;
+    if let (Some(tls), Endpoint::Tcp(host, _)) = (&target.tls, endpoint) {
+        stream = shake_hands(attempt, tls, host, stream).await?;
+    }
+    attempt.stage(format!("connected to {endpoint}, but no answer from Redis"));
+    Ok(Wire::new(stream, endpoint.clone()))
+}
+
+/// A Redis without TLS takes a handshake for the start of a command and waits for its end.
+async fn shake_hands(
+    attempt: &Attempt<'_>,
+    tls: &Tls,
+    host: &str,
+    stream: Box<dyn Stream>,
+) -> Result<Box<dyn Stream>, Failure> {
+    // Cut a little before the attempt itself, so that the hint is told.
+    let bound = attempt.remaining().mul_f64(0.95);
+    match timeout(bound, tls.connect(attempt, host, stream)).await {
+        Ok(shaken) => shaken,
+        Err(_) => Err(attempt
+            .timed_out(bound)
+            .hint("a port without TLS keeps silent so: it is redis: then")),
+    }
+}
+
+/// Appends AUTH to `out`.
+pub(super) fn authenticate(out: &mut Vec<u8>, login: &Login) {
+    let password = login.password.reveal();
+    match &login.user {
+        Some(user) => command(out, &["AUTH", user.reveal(), password]),
+        None => command(out, &["AUTH", password]),
+    }
+}
+
+/// The reply to AUTH, as it must be.
+pub(super) async fn authenticated(wire: &mut Wire, login: &Login) -> Result<(), Failure> {
+    expect_status(wire).await.map_err(|failure| match login.is_user_alone {
+        true if failure.class == Class::Auth => failure.hint(
+            "the URL names a user and no password; a password alone is written redis://:PASSWORD@HOST",
+        ),
+        _ => failure,
+    })
+}
+
+async fn expect_status(wire: &mut Wire) -> Result<(), Failure> {
+    match read(wire).await? {
+        Reply::Status(_) => Ok(()),
+        other => Err(unexpected(wire, other)),
+    }
+}
+
+/// The failure of a reply that is not the one that was asked for.
+pub(super) fn unexpected(wire: &Wire, reply: Reply) -> Failure {
+    match reply {
+        Reply::Error(text) => of_error(&text, wire.endpoint()),
+        _ => Failure::new(
+            Class::Protocol,
+            format!("not Redis: a reply of another type than asked for ({})", wire.endpoint()),
+        ),
+    }
+}
+
+struct Session<'a> {
+    attempt: &'a Attempt<'a>,
+    target: &'a Target,
+    wire: &'a mut Wire,
+}
+
+impl Session<'_> {
+    async fn ask(&mut self) -> Result<String, Failure> {
+        let wanted = &self.target.wanted;
+        let mut out = Vec::new();
+        if let Some(login) = &self.target.login {
+            authenticate(&mut out, login);
+        }
+        // INFO first: a server that loads answers it, and its numbers make the better message.
+        command(&mut out, &["INFO"]);
+        command(&mut out, &["PING"]);
+        if wanted.database > 0 {
+            command(&mut out, &["SELECT", &wanted.database.to_string()]);
+        }
+        self.wire.send(&out).await?;
+        if let Some(login) = &self.target.login {
+            authenticated(self.wire, login).await?;
+        }
+        let info = self.info().await?;
+        let mut detail = match &info {
+            Some(info) => {
+                self.check(info)?;
+                info.product.clone()
+            }
+            None if wanted.role.is_some() => return Err(self.no_info()),
+            None => "Redis; this user may not run INFO, so that loading and replication are not checked"
+                .to_owned(),
+        };
+        self.pong().await?;
+        if wanted.database > 0 {
+            expect_status(self.wire).await?;
+        }
+        if wanted.cluster || info.is_some_and(|info| info.mode == Mode::Cluster) {
+            self.cluster().await?;
+            detail += ", cluster";
+        }
+        if let Some(key) = &wanted.key {
+            self.key(key).await?;
+            detail = format!("{detail}, key {key}");
+        }
+        Ok(detail)
+    }
+
+    /// INFO's reply; none where this user may not run it, or a proxy does not know it.
+    async fn info(&mut self) -> Result<Option<Info>, Failure> {
+        match read(self.wire).await? {
+            Reply::Text(Some(text)) => Ok(Some(Info::parse(&text))),
+            Reply::Error(text) if is_denied(&text) => Ok(None),
+            other => Err(unexpected(self.wire, other)),
+        }
+    }
+
+    fn no_info(&self) -> Failure {
+        self.failure(Class::Auth, "role needs INFO, which this user may not run")
+            .hint("the right is +info (ACL SETUSER)")
+    }
+
+    fn failure(&self, class: Class, what: impl std::fmt::Display) -> Failure {
+        Failure::new(class, format!("{what} ({})", self.wire.endpoint()))
+    }
+
+    /// Compares what the server reports about itself with what is wanted.
+    fn check(&self, info: &Info) -> Result<(), Failure> {
+        let product = &info.product;
+        if info.mode == Mode::Sentinel {
+            let what = format!("{product} is a Sentinel, not a server with data");
+            return Err(self
+                .failure(Class::Absent, what)
+                .hint("sentinel=MASTER asks it for the address of a master"));
+        }
+        if let Some(progress) = &info.loading {
+            let what = format!("{product} is loading its data: {progress}");
+            return Err(self.failure(Class::Busy, what.trim_end_matches([':', ' '])));
+        }
+        if self.target.wanted.cluster && info.mode != Mode::Cluster {
+            return Err(self.failure(Class::Absent, format!("{product} is no cluster's node")));
+        }
+        match (&info.role, self.target.wanted.role) {
+            (Role::Replica(_), Some(WantedRole::Master)) => {
+                let what = format!("{product} is a replica, and role=master wants a master");
+                Err(self.failure(Class::Absent, what))
+            }
+            (Role::Replica(_), None) if self.target.sentinel.is_some() => {
+                Err(self.failure(Class::Busy, format!("{product} is a replica")))
+            }
+            (Role::Master, Some(WantedRole::Replica)) => {
+                let what = format!("{product} is a master, and role=replica wants a replica");
+                Err(self.failure(Class::Absent, what))
+            }
+            (Role::Replica(Link::Down(why)), _) => {
+                Err(self.failure(Class::Busy, format!("{product} is a replica that {why}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The reply to PING. A user who may not run PING has logged in, which proves as much.
+    async fn pong(&mut self) -> Result<(), Failure> {
+        match read(self.wire).await? {
+            Reply::Status(_) | Reply::Text(Some(_)) => Ok(()),
+            Reply::Error(text) if is_denied(&text) => Ok(()),
+            other => Err(unexpected(self.wire, other)),
+        }
+    }
+
+    /// The cluster's state: it serves, and nodes that are up cover every slot.
+    async fn cluster(&mut self) -> Result<(), Failure> {
+        let mut out = Vec::new();
+        command(&mut out, &["CLUSTER", "INFO"]);
+        self.wire.send(&out).await?;
+        let text = match read(self.wire).await? {
+            Reply::Text(Some(text)) => text,
+            // The application's user may run EXISTS and the like alone; then key= shows the cluster's state.
+            Reply::Error(text) if is_denied(&text) && !self.target.wanted.cluster => return Ok(()),
+            other => return Err(unexpected(self.wire, other)),
+        };
+        match not_serving(&text) {
+            Some(what) => Err(self.failure(Class::Busy, what)),
+            None => Ok(()),
+        }
+    }
+
+    async fn key(&mut self, key: &str) -> Result<(), Failure> {
+        let mut out = Vec::new();
+        command(&mut out, &["EXISTS", key]);
+        self.wire.send(&out).await?;
+        let reply = match read(self.wire).await? {
+            Reply::Error(text) => match Redirect::read(&text, self.wire.endpoint()) {
+                Some(redirect) => self.follow(&redirect, key).await?,
+                None => Reply::Error(text),
+            },
+            reply => reply,
+        };
+        match reply {
+            Reply::Integer(0) => Err(self.failure(Class::Absent, format!("no key {key}"))),
+            Reply::Integer(_) => Ok(()),
+            other => Err(unexpected(self.wire, other)),
+        }
+    }
+
+    /// Asks the node of a cluster that has the key.
+    async fn follow(&self, redirect: &Redirect, key: &str) -> Result<Reply, Failure> {
+        let mut wire = connect(self.attempt, self.target, &redirect.endpoint).await?;
+        let mut out = Vec::new();
+        if let Some(login) = &self.target.login {
+            authenticate(&mut out, login);
+        }
+        if redirect.asking {
+            command(&mut out, &["ASKING"]);
+        }
+        command(&mut out, &["EXISTS", key]);
+        wire.send(&out).await?;
+        if let Some(login) = &self.target.login {
+            authenticated(&mut wire, login).await?;
+        }
+        if redirect.asking {
+            expect_status(&mut wire).await?;
+        }
+        let reply = read(&mut wire).await?;
+        if let Reply::Error(_) = reply {
+            return Err(unexpected(&wire, reply));
+        }
+        wire.close().await;
+        Ok(reply)
+    }
+}
+
+/// Why a cluster does not serve, by the reply to CLUSTER INFO.
+fn not_serving(info: &str) -> Option<String> {
+    let value = |name: &str| {
+        info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+    };
+    let (state, slots) = (value("cluster_state")?, value("cluster_slots_ok")?);
+    match (state, slots) {
+        ("ok", SLOTS) => None,
+        _ => Some(format!("cluster state {state}, {slots} of {SLOTS} slots are served")),
+    }
+}
+
+/// `MOVED SLOT HOST:PORT` or `ASK SLOT HOST:PORT`; without a host it is the same host.
+#[derive(Debug, PartialEq, Eq)]
+struct Redirect {
+    endpoint: Endpoint,
+    /// The slot is on its way there: the command must be announced by ASKING.
+    asking: bool,
+}
+
+impl Redirect {
+    fn read(text: &str, from: &Endpoint) -> Option<Self> {
+        let mut words = text.split(' ');
+        let asking = match words.next()? {
+            "MOVED" => false,
+            "ASK" => true,
+            _ => return None,
+        };
+        let (host, port) = words.nth(1)?.rsplit_once(':')?;
+        let host = match (host.trim_matches(['[', ']']), from) {
+            ("" | "?", Endpoint::Tcp(host, _)) => host,
+            ("" | "?", Endpoint::Unix(_)) => "127.0.0.1",
+            (host, _) => host,
+        };
+        let endpoint = Endpoint::Tcp(host.to_owned(), port.parse().ok()?);
+        Some(Self { endpoint, asking })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redirect_names_the_node_that_has_the_key() {
+        let from = Endpoint::Tcp("a".to_owned(), 6379);
+        let read = |text: &str| Redirect::read(text, &from);
+        let to = |host: &str, port, asking| {
+            Some(Redirect { endpoint: Endpoint::Tcp(host.to_owned(), port), asking })
+        };
+        assert_eq!(read("MOVED 15495 127.0.0.1:27203"), to("127.0.0.1", 27203, false));
+        assert_eq!(read("ASK 1 b.test:1"), to("b.test", 1, true));
+        assert_eq!(read("MOVED 1 :7000"), to("a", 7000, false));
+        assert_eq!(read("MOVED 1 2001:db8::1:7000"), to("2001:db8::1", 7000, false));
+        for odd in ["ERR no", "MOVED", "MOVED 1", "MOVED 1 b", "MOVED 1 b:x"] {
+            assert_eq!(read(odd), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_cluster_serves_only_with_every_slot_covered() {
+        let info = |state: &str, slots: &str| {
+            not_serving(&format!("cluster_state:{state}\r\ncluster_slots_ok:{slots}\r\n"))
+        };
+        assert_eq!(info("ok", "16384"), None);
+        for (state, slots) in [("fail", "16384"), ("ok", "10923"), ("fail", "0")] {
+            let want = format!("cluster state {state}, {slots} of 16384 slots are served");
+            assert_eq!(info(state, slots), Some(want));
+        }
+    }
+}

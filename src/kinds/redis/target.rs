@@ -1,0 +1,328 @@
+//! Which servers to ask, as whom, and for what: the URL in each driver's form, then the keys.
+
+use crate::{
+    connect::Endpoint,
+    kinds::query::{pairs, truth},
+    secret::Secret,
+    spec::{ConfigError, Key, Server, Spec},
+    text::nearest,
+    tls::{Tls, TlsFiles, Verify},
+};
+
+/// The port of a server (Redis documentation, "Configuration").
+const PORT: u16 = 6379;
+/// The port of a Sentinel.
+const SENTINEL_PORT: u16 = 26379;
+
+pub(super) static KEYS: &[Key] = &[
+    Key { name: "role", value: "master|replica", help: "role that the server must have" },
+    Key { name: "key", value: "NAME", help: "key that must exist" },
+    Key {
+        name: "sentinel",
+        value: "MASTER",
+        help: "the servers are Sentinels: ask them for the master of this name",
+    },
+    Key { name: "user", value: "NAME", help: "ACL user to log in as; overrides the URL" },
+    Key { name: "password", value: "PASSWORD", help: "its password; overrides the URL" },
+    Key { name: "sentinel-user", value: "NAME", help: "ACL user of the Sentinels" },
+    Key {
+        name: "sentinel-password",
+        value: "PASSWORD",
+        help: "password of the Sentinels; default: that of the server, where one is asked for",
+    },
+];
+
+/// What one declaration asks for.
+pub(super) struct Target {
+    pub(super) servers: Vec<Endpoint>,
+    pub(super) login: Option<Login>,
+    pub(super) sentinel: Option<Sentinel>,
+    /// None: in clear.
+    pub(super) tls: Option<Tls>,
+    pub(super) wanted: Wanted,
+}
+
+/// What AUTH sends.
+#[derive(Clone)]
+pub(super) struct Login {
+    pub(super) user: Option<Secret>,
+    pub(super) password: Secret,
+    /// The URL names a user and no password, as other drivers write a password.
+    pub(super) is_user_alone: bool,
+}
+
+/// The servers of the declaration are Sentinels.
+pub(super) struct Sentinel {
+    pub(super) master: String,
+    pub(super) login: Option<Login>,
+}
+
+/// What makes a server the wanted one.
+pub(super) struct Wanted {
+    pub(super) database: u32,
+    pub(super) role: Option<WantedRole>,
+    pub(super) key: Option<String>,
+    /// The scheme names a cluster: a server that is none is the wrong one.
+    pub(super) cluster: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WantedRole {
+    Master,
+    Replica,
+}
+
+/// What the scheme says: `rediss+sentinel`.
+struct Scheme {
+    encrypted: bool,
+    unix: bool,
+    sentinel: bool,
+    cluster: bool,
+}
+
+impl Scheme {
+    fn read(scheme: &str) -> Self {
+        let (base, suffix) = scheme.split_once(['+', '-']).unwrap_or((scheme, ""));
+        Self {
+            encrypted: matches!(base, "rediss" | "valkeys"),
+            unix: matches!(suffix, "unix" | "socket"),
+            sentinel: suffix == "sentinel",
+            cluster: suffix == "cluster",
+        }
+    }
+}
+
+impl Target {
+    pub(super) fn from_spec(spec: &Spec) -> Result<Self, ConfigError> {
+        let scheme = Scheme::read(&spec.scheme);
+        let parts = spec.parts()?;
+        let options = Options::read(spec, pairs(spec, parts.query.as_ref())?)?;
+        let path = parts.path.percent_decoded().map_err(|what| {
+            spec.error(format_args!("the path {what}"))
+        })?;
+        let path = if scheme.unix { Path { database: None, master: None } } else {
+            Path::read(spec, &path, scheme.sentinel)?
+        };
+        let master = spec.key("sentinel").map(str::to_owned).or(path.master).or(options.master);
+        let sentinel = match master {
+            Some(master) if master.is_empty() => {
+                return Err(spec.key_error("sentinel", "must be a master's name, e.g. mymaster"));
+            }
+            Some(_) if scheme.cluster || scheme.unix => {
+                return Err(spec.key_error("sentinel", "must go with the scheme redis: or rediss:"));
+            }
+            Some(master) => Some(Sentinel { master, login: sentinel_login(spec) }),
+            None if scheme.sentinel => {
+                return Err(spec.error(format_args!(
+                    "needs the master's name, e.g. {}://sentinel/mymaster or #sentinel=mymaster",
+                    spec.scheme
+                )));
+            }
+            None => None,
+        };
+        let servers = match scheme.unix {
+            true => vec![socket(spec)?],
+            false => servers(spec, &spec.servers(&parts.servers)?, sentinel.is_some())?,
+        };
+        let (mut user, mut password) = match &parts.userinfo {
+            // A password is often written where the user stands.
+            Some(userinfo) => {
+                let (user, password) = spec.userinfo(userinfo)?;
+                (Some(spec.secret(user)), password)
+            }
+            None => (None, None),
+        };
+        user = spec.secret_key("user").or(options.user).or(user);
+        password = spec.secret_key("password").or(options.password).or(password);
+        let user = user.filter(|user| !user.reveal().is_empty());
+        let is_user_alone = password.is_none();
+        let login = match (user, password) {
+            (None, None) => None,
+            (user, password) => Some(Login {
+                user,
+                password: password.unwrap_or_else(|| spec.secret("")),
+                is_user_alone,
+            }),
+        };
+        let key = spec.key("key").map(str::to_owned);
+        if key.as_ref().is_some_and(String::is_empty) {
+            return Err(spec.key_error("key", "must be a key's name, e.g. app:ready"));
+        }
+        let tls = options.tls.read(spec, scheme.encrypted)?;
+        if scheme.unix && tls.is_some() {
+            return Err(spec.error("a Unix socket needs no TLS: the TLS keys must go"));
+        }
+        Ok(Self {
+            servers,
+            login,
+            sentinel,
+            tls,
+            wanted: Wanted {
+                database: options.database.or(path.database).unwrap_or(0),
+                role: role(spec)?,
+                key,
+                cluster: scheme.cluster,
+            },
+        })
+    }
+
+    pub(super) fn is_local(&self) -> bool {
+        self.servers.iter().all(Endpoint::is_local)
+    }
+}
+
+fn role(spec: &Spec) -> Result<Option<WantedRole>, ConfigError> {
+    match spec.key("role") {
+        None => Ok(None),
+        Some("master" | "primary") => Ok(Some(WantedRole::Master)),
+        Some("replica" | "slave") => Ok(Some(WantedRole::Replica)),
+        Some(_) => Err(spec.key_error("role", "must be master or replica")),
+    }
+}
+
+fn sentinel_login(spec: &Spec) -> Option<Login> {
+    let password = spec.secret_key("sentinel-password")?;
+    Some(Login { user: spec.secret_key("sentinel-user"), password, is_user_alone: false })
+}
+
+fn servers(
+    spec: &Spec,
+    servers: &[Server],
+    are_sentinels: bool,
+) -> Result<Vec<Endpoint>, ConfigError> {
+    let usual = if are_sentinels { SENTINEL_PORT } else { PORT };
+    let endpoint = |server: &Server| match server.host.is_empty() {
+        true => Err(spec.error(format_args!("needs a host, e.g. {}://cache:6379", spec.scheme))),
+        false => Ok(Endpoint::Tcp(server.host.clone(), server.port.unwrap_or(usual))),
+    };
+    servers.iter().map(endpoint).collect()
+}
+
+fn socket(spec: &Spec) -> Result<Endpoint, ConfigError> {
+    let parts = spec.parts()?;
+    let path = parts.path.percent_decoded();
+    let path = path.map_err(|what| spec.error(format_args!("the path {what}")))?;
+    match parts.servers.is_empty() && path.len() > 1 {
+        true => Ok(Endpoint::Unix(path)),
+        false => Err(spec.error(format_args!(
+            "needs the path of a socket, e.g. {}:///run/redis/redis.sock",
+            spec.scheme
+        ))),
+    }
+}
+
+/// What the path says: `/DATABASE`, or `/MASTER[/DATABASE]` for Sentinels.
+struct Path {
+    master: Option<String>,
+    database: Option<u32>,
+}
+
+impl Path {
+    fn read(spec: &Spec, path: &str, sentinel: bool) -> Result<Self, ConfigError> {
+        let mut parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        let is_number = |part: &&str| part.bytes().all(|byte| byte.is_ascii_digit());
+        let named = sentinel && parts.first().is_some_and(|first| !is_number(first));
+        let master = named.then(|| parts.remove(0).to_owned());
+        match parts[..] {
+            [] => Ok(Self { master, database: None }),
+            [number] => Ok(Self { master, database: Some(database(spec, number)?) }),
+            _ => Err(spec.error("the path must be a database's number, e.g. /0")),
+        }
+    }
+}
+
+fn database(spec: &Spec, text: &str) -> Result<u32, ConfigError> {
+    text.parse()
+        .map_err(|_| spec.error("the database must be a number, e.g. redis://cache:6379/0"))
+}
+
+/// The options in the query that matter, by the names that the drivers give them.
+#[derive(Default)]
+struct Options {
+    database: Option<u32>,
+    user: Option<Secret>,
+    password: Option<Secret>,
+    master: Option<String>,
+    tls: TlsOptions,
+}
+
+#[derive(Default)]
+struct TlsOptions {
+    wanted: Option<bool>,
+    files: TlsFiles,
+    verify: Option<Verify>,
+}
+
+impl Options {
+    /// redis-py and celery (`db`, `ssl_*`), Lettuce (`database`, `sentinelMasterId`), go-redis (`skip_verify`).
+    /// Other options (pools, timeouts) do not change whether the server is ready.
+    fn read(spec: &Spec, pairs: Vec<(String, String)>) -> Result<Self, ConfigError> {
+        let mut options = Self::default();
+        for (name, value) in pairs {
+            let tls = &mut options.tls;
+            match name.as_str() {
+                "db" | "database" => options.database = Some(database(spec, &value)?),
+                "username" | "user" => options.user = Some(spec.secret(value)),
+                "password" => options.password = Some(spec.secret(value)),
+                "sentinelMasterId" | "master_name" => options.master = Some(value),
+                "ssl" | "tls" => tls.wanted = Some(flag(spec, &name, &value)?),
+                "ssl_cert_reqs" => tls.verify = Some(cert_reqs(spec, &value)?),
+                "ssl_check_hostname" if truth(&value) == Some(false) => {
+                    tls.verify = Some(tls.verify.unwrap_or(Verify::Chain));
+                }
+                "skip_verify" | "insecure" => {
+                    if flag(spec, &name, &value)? {
+                        tls.verify = Some(Verify::Nothing);
+                    }
+                }
+                "ssl_ca_certs" => tls.files.ca = Some(value),
+                "ssl_certfile" => tls.files.cert = Some(value),
+                "ssl_keyfile" => tls.files.key = Some(value),
+                _ => {}
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn flag(spec: &Spec, name: &str, value: &str) -> Result<bool, ConfigError> {
+    truth(value).ok_or_else(|| spec.error(format_args!("{name}: must be true or false")))
+}
+
+fn cert_reqs(spec: &Spec, value: &str) -> Result<Verify, ConfigError> {
+    let word = value.to_ascii_lowercase();
+    match word.trim_start_matches("cert_") {
+        "none" => Ok(Verify::Nothing),
+        "optional" | "required" => Ok(Verify::Full),
+        _ => {
+            let near = nearest(&word, ["none", "optional", "required"]).unwrap_or("required");
+            Err(spec.error(format_args!(
+                "ssl_cert_reqs: must be none, optional or required, e.g. {near}"
+            )))
+        }
+    }
+}
+
+impl TlsOptions {
+    /// The TLS setup, if there is to be TLS. Our own keys override the URL's options.
+    fn read(self, spec: &Spec, by_scheme: bool) -> Result<Option<Tls>, ConfigError> {
+        let wanted = by_scheme || self.wanted == Some(true) || Tls::is_asked_for(spec);
+        if !wanted {
+            return Ok(None);
+        }
+        let own = |key: &str, files: Option<String>| spec.key(key).map(str::to_owned).or(files);
+        let files = TlsFiles {
+            ca: own("ca", self.files.ca),
+            cert: own("cert", self.files.cert),
+            key: own("key", self.files.key),
+        };
+        let verify = match spec.flag("insecure")? {
+            true => Verify::Nothing,
+            // A `ca` is there to be checked against.
+            false if spec.key("ca").is_some() => Verify::Full,
+            false => self.verify.unwrap_or(Verify::Full),
+        };
+        let server_name = spec.key("server-name").map(str::to_owned);
+        Tls::new(files, server_name, verify).map(Some).map_err(|what| spec.error(what))
+    }
+}

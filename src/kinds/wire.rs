@@ -1,0 +1,151 @@
+//! A connection with a bounded input buffer, for the kinds that bring their own codec.
+
+use std::io;
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::{
+    connect::{Endpoint, Stream},
+    probe::Failure,
+    text::quoted,
+    tls::tls_stream_failure,
+};
+
+/// How much one read may add to the buffer, in bytes.
+const CHUNK: usize = 16 * 1024;
+
+/// A connection to one server, and what it has sent so far.
+pub(super) struct Wire {
+    stream: Box<dyn Stream>,
+    endpoint: Endpoint,
+    /// Bytes that were received and not yet taken. Taking moves an offset and copies nothing.
+    input: BytesMut,
+    /// The server has sent at least one byte.
+    heard: bool,
+}
+
+impl Wire {
+    pub(super) fn new(stream: Box<dyn Stream>, endpoint: Endpoint) -> Self {
+        Self { stream, endpoint, input: BytesMut::new(), heard: false }
+    }
+
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Whether the server has sent anything on this connection.
+    pub(super) fn heard(&self) -> bool {
+        self.heard
+    }
+
+    /// Sends `bytes`.
+    ///
+    /// A server that has closed the connection is no failure yet: its reason may still be read.
+    pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let sent = match self.stream.write_all(bytes).await {
+            Ok(()) => self.stream.flush().await,
+            Err(error) => Err(error),
+        };
+        match sent {
+            Err(error) if !is_closed(&error) => Err(self.lost(&error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The bytes that were received and not yet taken.
+    pub(super) fn received(&self) -> &[u8] {
+        &self.input
+    }
+
+    /// The next `n` bytes. The caller bounds `n`.
+    pub(super) async fn take(&mut self, n: usize) -> Result<BytesMut, Failure> {
+        self.fill_to(n).await?;
+        Ok(self.input.split_to(n))
+    }
+
+    /// Reads until at least `n` bytes are buffered. The caller bounds `n`.
+    pub(super) async fn fill_to(&mut self, n: usize) -> Result<(), Failure> {
+        while self.input.len() < n {
+            self.fill().await?;
+        }
+        Ok(())
+    }
+
+    /// The next line without its line end; none if it is longer than `max` bytes.
+    pub(super) async fn line(&mut self, max: usize) -> Result<Option<BytesMut>, Failure> {
+        let mut searched = 0;
+        loop {
+            if let Some(at) = self.input[searched..].iter().position(|byte| *byte == b'\n') {
+                let mut line = self.input.split_to(searched + at);
+                self.input.advance(1);
+                if line.ends_with(b"\r") {
+                    line.truncate(line.len() - 1);
+                }
+                return Ok(Some(line));
+            }
+            searched = self.input.len();
+            if searched > max {
+                return Ok(None);
+            }
+            self.fill().await?;
+        }
+    }
+
+    /// Reads once.
+    pub(super) async fn fill(&mut self) -> Result<(), Failure> {
+        self.input.reserve(CHUNK);
+        match self.stream.read_buf(&mut self.input).await {
+            Ok(0) => Err(self.lost(&io::ErrorKind::UnexpectedEof.into())),
+            Ok(_) => {
+                self.heard = true;
+                Ok(())
+            }
+            Err(error) => Err(self.lost(&error)),
+        }
+    }
+
+    /// The stream, for TLS to be spoken on it. The caller has taken everything that was received.
+    pub(super) fn into_stream(self) -> Box<dyn Stream> {
+        self.stream
+    }
+
+    /// Closes the connection, TLS included. A failure to close it does not matter any more.
+    pub(super) async fn close(mut self) {
+        let _ = self.stream.shutdown().await;
+    }
+
+    /// A message that starts with `what`, quotes what the server has sent and names the server.
+    pub(super) fn quoting(&self, what: &str) -> String {
+        match quoted(&self.input) {
+            Some(line) => format!("{what}, it says: {line} ({})", self.endpoint),
+            None => format!("{what} ({})", self.endpoint),
+        }
+    }
+
+    fn lost(&self, error: &io::Error) -> Failure {
+        tls_stream_failure(error, &self.endpoint)
+    }
+}
+
+fn is_closed(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
+
+#[cfg(test)]
+pub(super) mod testing {
+    //! A wire whose other end is a byte string.
+
+    use super::*;
+
+    /// A wire on which the server sends `bytes` and closes.
+    pub(in crate::kinds) fn wire(bytes: &[u8]) -> Wire {
+        let (ours, theirs) = tokio::io::duplex(bytes.len().max(1));
+        let bytes = bytes.to_vec();
+        tokio::spawn(async move {
+            let (_, mut writer) = tokio::io::split(theirs);
+            let _ = writer.write_all(&bytes).await;
+        });
+        Wire::new(Box::new(ours), Endpoint::Tcp("db".to_owned(), 1))
+    }
+}
