@@ -253,7 +253,7 @@ impl Session<'_> {
     }
 
     /// Asks the node of a cluster that has the key.
-    async fn follow(&self, redirect: &Redirect, key: &str) -> Result<Reply, Failure> {
+    async fn follow(&mut self, redirect: &Redirect, key: &str) -> Result<Reply, Failure> {
         let mut wire = connect(self.attempt, self.target, &redirect.endpoint).await?;
         let mut out = Vec::new();
         if let Some(login) = &self.target.login {

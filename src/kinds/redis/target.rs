@@ -16,7 +16,11 @@ const SENTINEL_PORT: u16 = 26379;
 
 pub(super) static KEYS: &[Key] = &[
     Key { name: "role", value: "master|replica", help: "role that the server must have" },
-    Key { name: "key", value: "NAME", help: "key that must exist" },
+    Key {
+        name: "exists",
+        value: "NAME",
+        help: "key that must exist; key=NAME does too where no cert is given",
+    },
     Key {
         name: "sentinel",
         value: "MASTER",
@@ -144,14 +148,11 @@ impl Target {
                 is_user_alone,
             }),
         };
-        let key = spec.key("key").map(str::to_owned);
-        if key.as_ref().is_some_and(String::is_empty) {
-            return Err(spec.key_error("key", "must be a key's name, e.g. app:ready"));
-        }
-        let tls = options.tls.read(spec, scheme.encrypted)?;
-        if scheme.unix && tls.is_some() {
+        let key = exists(spec)?;
+        if scheme.unix && wants_tls(spec) {
             return Err(spec.error("a Unix socket needs no TLS: the TLS keys must go"));
         }
+        let tls = options.tls.read(spec, scheme.encrypted)?;
         Ok(Self {
             servers,
             login,
@@ -165,10 +166,6 @@ impl Target {
             },
         })
     }
-
-    pub(super) fn is_local(&self) -> bool {
-        self.servers.iter().all(Endpoint::is_local)
-    }
 }
 
 fn role(spec: &Spec) -> Result<Option<WantedRole>, ConfigError> {
@@ -178,6 +175,23 @@ fn role(spec: &Spec) -> Result<Option<WantedRole>, ConfigError> {
         Some("replica" | "slave") => Ok(Some(WantedRole::Replica)),
         Some(_) => Err(spec.key_error("role", "must be master or replica")),
     }
+}
+
+/// `key` is the private key of a `cert`; without one there is nothing that it could belong to.
+fn exists(spec: &Spec) -> Result<Option<String>, ConfigError> {
+    let key = spec.key("key").filter(|_| spec.key("cert").is_none());
+    match (spec.key("exists"), key) {
+        (Some(_), Some(_)) => Err(spec.key_error("key", "must have a cert beside it, or be exists")),
+        (Some(""), _) => Err(spec.key_error("exists", "must be a key's name, e.g. app:ready")),
+        (_, Some("")) => Err(spec.key_error("key", "must be a key's name, e.g. app:ready")),
+        (exists, key) => Ok(exists.or(key).map(str::to_owned)),
+    }
+}
+
+/// Whether the TLS keys ask for TLS. `key` alone is not one of them here.
+fn wants_tls(spec: &Spec) -> bool {
+    ["ca", "cert", "server-name"].iter().any(|key| spec.key(key).is_some())
+        || spec.key("insecure").is_some_and(|value| value != "false")
 }
 
 fn sentinel_login(spec: &Spec) -> Option<Login> {
@@ -306,7 +320,7 @@ fn cert_reqs(spec: &Spec, value: &str) -> Result<Verify, ConfigError> {
 impl TlsOptions {
     /// The TLS setup, if there is to be TLS. Our own keys override the URL's options.
     fn read(self, spec: &Spec, by_scheme: bool) -> Result<Option<Tls>, ConfigError> {
-        let wanted = by_scheme || self.wanted == Some(true) || Tls::is_asked_for(spec);
+        let wanted = by_scheme || self.wanted == Some(true) || wants_tls(spec);
         if !wanted {
             return Ok(None);
         }
@@ -314,7 +328,7 @@ impl TlsOptions {
         let files = TlsFiles {
             ca: own("ca", self.files.ca),
             cert: own("cert", self.files.cert),
-            key: own("key", self.files.key),
+            key: self.files.key.or_else(|| spec.key("cert").and(spec.key("key")).map(str::to_owned)),
         };
         let verify = match spec.flag("insecure")? {
             true => Verify::Nothing,

@@ -6,5 +6,6 @@ mod http;
 mod migrations;
 mod nats;
 mod postgres;
+mod redis;
 mod secrets;
 mod tls;
