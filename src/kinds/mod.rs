@@ -1,4 +1,4 @@
-//! The kinds of dependency. A kind is one file and two adjacent lines here.
+//! The kinds of dependency. A kind is one room and two lines here, each under the kind's cargo feature.
 
 use crate::{spec::Kind, text::nearest};
 
@@ -8,10 +8,15 @@ mod list {
 
     /// Every kind, in the order of the documentation.
     pub static KINDS: &[&Kind] = &[
+        #[cfg(feature = "postgres")]
         &super::postgres::KIND,
+        #[cfg(feature = "postgres")]
         &super::migrations::KIND,
+        #[cfg(feature = "nats")]
         &super::nats::KIND,
+        #[cfg(feature = "http")]
         &super::http::KIND,
+        #[cfg(feature = "redis")]
         &super::redis::KIND,
         &super::tcp::KIND,
         &super::unix::KIND,
@@ -29,14 +34,21 @@ pub mod dns;
 #[cfg(test)]
 mod fake;
 pub mod file;
+#[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "postgres")]
 pub mod migrations;
+#[cfg(feature = "nats")]
 pub mod nats;
+#[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "redis")]
 mod query;
+#[cfg(feature = "redis")]
 pub mod redis;
 pub mod tcp;
 pub mod unix;
+#[cfg(feature = "redis")]
 mod wire;
 
 /// The kind that answers to `SCHEME:REST`: by its own scheme, or by another driver's word for it.
@@ -58,12 +70,18 @@ pub fn schemes() -> impl Iterator<Item = &'static str> {
 
 fn unknown(scheme: &str) -> String {
     #[rustfmt::skip]
-    const OTHERS: [&str; 16] = [
-        "mysql", "mariadb", "redis", "rediss", "valkey", "mongodb", "mongodb+srv", "amqp", "amqps", "kafka", "mssql", "sqlserver",
-        "oracle", "cassandra", "sqlite", "memcached",
+    const OTHERS: [&str; 14] = [
+        "mysql", "mariadb", "mongodb", "mongodb+srv", "amqp", "amqps", "kafka", "mssql", "sqlserver",
+        "oracle", "cassandra", "sqlite", "memcached", "grpc",
     ];
+    /// Kinds that exist, and that a build may leave out.
+    const LEFT_OUT: [&str; 8] =
+        ["postgres", "postgresql", "nats", "http", "https", "redis", "rediss", "valkey"];
     let plain = KINDS.iter().filter(|kind| !kind.prefix.is_empty());
     let plain = plain.filter_map(|kind| scheme.strip_prefix(kind.prefix)).next().unwrap_or(scheme);
+    if LEFT_OUT.contains(&plain) {
+        return format!("{scheme}: is not in this build (a cargo feature leaves it out)");
+    }
     if OTHERS.contains(&plain) {
         return format!(
             "{scheme}: is not checked by its own protocol; tcp://HOST:PORT waits for the port, exec: for a command"

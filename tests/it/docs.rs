@@ -1,6 +1,6 @@
 //! README.md and docs/ against the code: tables, command lines and exit codes.
 
-use crate::support::{Afterall, Dir};
+use crate::support::{Afterall, Dir, has_every_kind};
 use afterall::cli::options::Options;
 use afterall::kinds::KINDS;
 use afterall::spec::expand::Env;
@@ -159,6 +159,10 @@ fn exit_codes() -> String {
 /// `UPDATE=1 cargo test docs` writes the tables anew.
 #[test]
 fn the_tables_of_the_documentation_are_those_of_the_code() {
+    // A build with fewer kinds has shorter tables.
+    if !has_every_kind() {
+        return;
+    }
     let mut tables = vec![
         ("kinds", kinds()),
         ("keys", keys()),

@@ -3,7 +3,7 @@
 //! The binary of the tests needs its libraries beside it. The static one, which `dist/check` names in AFTERALL_BINARY, must not.
 
 use crate::support::process::program;
-use crate::support::{Afterall, Authority, Dir, Done, Nats, Nginx, Postgres};
+use crate::support::{Afterall, Authority, Dir, Done, Nats, Nginx, Postgres, Redis};
 use std::fs;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -75,7 +75,12 @@ fn every_kind_works_with_nothing_but_itself_hosts_and_a_ca_file() {
     let nginx =
         Nginx::serving_tls(&authority.server(&["api.test"]), "location / { return 200 'ok'; }");
 
+    #[cfg(feature = "redis")]
+    let redis = Redis::started("");
+
     let root = Root::new(&[
+        #[cfg(feature = "redis")]
+        (&redis.host(), "cache.test"),
         (&pg.host(), "db.test"),
         (&nats.host(), "nats.test"),
         (&nginx.host(), "api.test"),
@@ -93,6 +98,8 @@ fn every_kind_works_with_nothing_but_itself_hosts_and_a_ca_file() {
         format!("nats=nats://nats.test:{}#ca=/ca.pem", nats.port()),
         format!("http={https}#ca=/ca.pem"),
         format!("tcp=tcp://db.test:{}", pg.port()),
+        #[cfg(feature = "redis")]
+        format!("redis=redis://cache.test:{}", redis.port()),
         "unix=unix:/run/socket".to_owned(),
         "dns=dns:localhost".to_owned(),
         "file=file:/ca.pem".to_owned(),

@@ -45,7 +45,9 @@ fn meaning(text: &str) -> (Class, Option<&'static str>) {
         (
             "NOAUTH",
             Class::Auth,
-            Some("no credentials were given: redis://:PASSWORD@HOST, or redis://USER:PASSWORD@HOST"),
+            Some(
+                "no credentials were given: redis://:PASSWORD@HOST, or redis://USER:PASSWORD@HOST",
+            ),
         ),
         (
             "WRONGPASS",
@@ -70,15 +72,13 @@ fn meaning(text: &str) -> (Class, Option<&'static str>) {
             Class::Auth,
             Some("the server has no password yet, or needs none"),
         ),
-        (
-            "no password is set",
-            Class::Auth,
-            Some("the server has no password yet, or needs none"),
-        ),
+        ("no password is set", Class::Auth, Some("the server has no password yet, or needs none")),
         (
             "wrong number of arguments for 'auth'",
             Class::Auth,
-            Some("before Redis 6 there are no users: give the password alone, redis://:PASSWORD@HOST"),
+            Some(
+                "before Redis 6 there are no users: give the password alone, redis://:PASSWORD@HOST",
+            ),
         ),
         (
             "SELECT is not allowed in cluster mode",
@@ -112,7 +112,10 @@ mod tests {
     fn every_error_reply_has_its_class() {
         for (text, class) in [
             ("LOADING Redis is loading the dataset in memory", Class::Busy),
-            ("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", Class::Busy),
+            (
+                "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+                Class::Busy,
+            ),
             ("MISCONF Redis is configured to save RDB snapshots, but", Class::Busy),
             ("BUSY Redis is busy running a script.", Class::Busy),
             ("CLUSTERDOWN Hash slot not served", Class::Busy),
@@ -123,7 +126,10 @@ mod tests {
             ("NOPERM this user has no permissions to run the 'exists' command", Class::Auth),
             ("DENIED Redis is running in protected mode because", Class::Auth),
             ("ERR invalid password", Class::Auth),
-            ("ERR AUTH <password> called without any password configured for the default user.", Class::Auth),
+            (
+                "ERR AUTH <password> called without any password configured for the default user.",
+                Class::Auth,
+            ),
             ("ERR Client sent AUTH, but no password is set", Class::Auth),
             ("ERR wrong number of arguments for 'auth' command", Class::Auth),
             ("ERR SELECT is not allowed in cluster mode", Class::Config),

@@ -83,7 +83,8 @@ mod tests {
     #[test]
     fn the_lines_that_matter_are_read() {
         let of = |lines: &[&str]| Info::parse(&lines.join("\r\n"));
-        let info = of(&["# Server", "redis_version:7.0.15", "redis_mode:standalone", "role:master"]);
+        let info =
+            of(&["# Server", "redis_version:7.0.15", "redis_mode:standalone", "role:master"]);
         let plain = Info {
             product: "Redis 7.0.15".to_owned(),
             mode: Mode::Standalone,
@@ -108,7 +109,12 @@ mod tests {
             ("slave", "up", "0", Link::Up),
             ("replica", "up", "0", Link::Up),
             ("slave", "down", "0", Link::Down("has no link to its master db:1".to_owned())),
-            ("slave", "down", "1", Link::Down("still copies the data of its master db:1".to_owned())),
+            (
+                "slave",
+                "down",
+                "1",
+                Link::Down("still copies the data of its master db:1".to_owned()),
+            ),
         ] {
             let text = format!(
                 "role:{role}\r\nmaster_host:db\r\nmaster_port:1\r\nmaster_link_status:{status}\r\nmaster_sync_in_progress:{copies}"

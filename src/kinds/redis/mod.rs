@@ -66,19 +66,17 @@ struct Server {
 
 fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
     let target = Arc::new(Target::from_spec(spec)?);
-    let server = |endpoint: &Endpoint| Server {
-        endpoint: endpoint.clone(),
-        target: Arc::clone(&target),
-    };
+    let server =
+        |endpoint: &Endpoint| Server { endpoint: endpoint.clone(), target: Arc::clone(&target) };
     Ok(Box::new(Redis { servers: target.servers.iter().map(server).collect(), first: 0 }))
 }
 
 impl Probe for Redis {
     fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> AttemptFuture<'a> {
         Box::pin(try_servers(attempt, &self.servers, &mut self.first, |attempt, server| {
-            Box::pin(async move {
-                server.ask(attempt).await.map_or_else(Verdict::from, Verdict::Ready)
-            })
+            Box::pin(
+                async move { server.ask(attempt).await.map_or_else(Verdict::from, Verdict::Ready) },
+            )
         }))
     }
 

@@ -178,7 +178,10 @@ mod tests {
         let deep = "*1\r\n".repeat(MAX_DEPTH + 1);
         let long = format!("+{}", "x".repeat(MAX_LINE + 1));
         for (bytes, says) in [
-            ("HTTP/1.1 400 Bad Request\r\n\r\n", "not Redis, it says: HTTP/1.1 400 Bad Request (db:1)"),
+            (
+                "HTTP/1.1 400 Bad Request\r\n\r\n",
+                "not Redis, it says: HTTP/1.1 400 Bad Request (db:1)",
+            ),
             ("$x\r\n", "not Redis: a length that is no number (db:1)"),
             ("$-2\r\n", "not Redis: a length that is no number (db:1)"),
             ("$9999999\r\n", "sends a reply that is too long for Redis (db:1)"),

@@ -25,7 +25,8 @@ pub(super) async fn ask(
     let endpoint = find(attempt, target, sentinel, at).await?;
     session::ask(attempt, target, &endpoint).await.map_err(|failure| {
         // The address may be one that only the Sentinel can reach.
-        let says = format!("{}; the Sentinel {at} names it for {}", failure.message, sentinel.master);
+        let says =
+            format!("{}; the Sentinel {at} names it for {}", failure.message, sentinel.master);
         Failure { message: one_line(&says, MAX_FOREIGN), means_down: false, ..failure }
     })
 }

@@ -32,7 +32,9 @@ pub(super) async fn ask(
             Ok(detail)
         }
         // A port that wants TLS closes without a word.
-        Err(failure) if failure.class == Class::Connect && !wire.heard() && target.tls.is_none() => {
+        Err(failure)
+            if failure.class == Class::Connect && !wire.heard() && target.tls.is_none() =>
+        {
             Err(failure.hint("a port that wants TLS closes so: it is rediss: then"))
         }
         Err(failure) => Err(failure),
@@ -137,8 +139,10 @@ impl Session<'_> {
                 info.product.clone()
             }
             None if wanted.role.is_some() => return Err(self.no_info()),
-            None => "Redis; this user may not run INFO, so that loading and replication are not checked"
-                .to_owned(),
+            None => {
+                "Redis; this user may not run INFO, so that loading and replication are not checked"
+                    .to_owned()
+            }
         };
         self.pong().await?;
         if wanted.database > 0 {

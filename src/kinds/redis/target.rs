@@ -101,10 +101,13 @@ impl Target {
         let scheme = Scheme::read(&spec.scheme);
         let parts = spec.parts()?;
         let options = Options::read(spec, pairs(spec, parts.query.as_ref())?)?;
-        let path = parts.path.percent_decoded().map_err(|what| {
-            spec.error(format_args!("the path {what}"))
-        })?;
-        let path = if scheme.unix { Path { database: None, master: None } } else {
+        let path = parts
+            .path
+            .percent_decoded()
+            .map_err(|what| spec.error(format_args!("the path {what}")))?;
+        let path = if scheme.unix {
+            Path { database: None, master: None }
+        } else {
             Path::read(spec, &path, scheme.sentinel)?
         };
         let master = spec.key("sentinel").map(str::to_owned).or(path.master).or(options.master);
@@ -181,7 +184,9 @@ fn role(spec: &Spec) -> Result<Option<WantedRole>, ConfigError> {
 fn exists(spec: &Spec) -> Result<Option<String>, ConfigError> {
     let key = spec.key("key").filter(|_| spec.key("cert").is_none());
     match (spec.key("exists"), key) {
-        (Some(_), Some(_)) => Err(spec.key_error("key", "must have a cert beside it, or be exists")),
+        (Some(_), Some(_)) => {
+            Err(spec.key_error("key", "must have a cert beside it, or be exists"))
+        }
         (Some(""), _) => Err(spec.key_error("exists", "must be a key's name, e.g. app:ready")),
         (_, Some("")) => Err(spec.key_error("key", "must be a key's name, e.g. app:ready")),
         (exists, key) => Ok(exists.or(key).map(str::to_owned)),
@@ -246,8 +251,7 @@ impl Path {
 }
 
 fn database(spec: &Spec, text: &str) -> Result<u32, ConfigError> {
-    text.parse()
-        .map_err(|_| spec.error("the database must be a number, e.g. redis://cache:6379/0"))
+    text.parse().map_err(|_| spec.error("the database must be a number, e.g. redis://cache:6379/0"))
 }
 
 /// The options in the query that matter, by the names that the drivers give them.
@@ -328,7 +332,10 @@ impl TlsOptions {
         let files = TlsFiles {
             ca: own("ca", self.files.ca),
             cert: own("cert", self.files.cert),
-            key: self.files.key.or_else(|| spec.key("cert").and(spec.key("key")).map(str::to_owned)),
+            key: self
+                .files
+                .key
+                .or_else(|| spec.key("cert").and(spec.key("key")).map(str::to_owned)),
         };
         let verify = match spec.flag("insecure")? {
             true => Verify::Nothing,

@@ -10,8 +10,7 @@ fn target(url: &str) -> Result<Target, String> {
     let env = Env::new(|_| None::<OsString>);
     let mut declared = Declaration::parse("cache", url, &env).map_err(|e| e.to_string())?;
     declared.read_as(&super::KIND).map_err(|e| e.to_string())?;
-    let spec =
-        Spec::new("cache".to_owned(), declared.scheme, declared.rest, declared.keys, env);
+    let spec = Spec::new("cache".to_owned(), declared.scheme, declared.rest, declared.keys, env);
     Target::from_spec(&spec).map_err(|error| error.to_string())
 }
 
@@ -79,7 +78,10 @@ fn what_cannot_work_is_an_error_that_shows_what_would() {
         ("redis://cache?db=x", "the database must be a number"),
         ("redis://cache#role=primary+", "role: must be master or replica"),
         ("redis://cache#exists=", "exists: must be a key's name, e.g. app:ready"),
-        ("redis+unix://cache/0", "needs the path of a socket, e.g. redis+unix:///run/redis/redis.sock"),
+        (
+            "redis+unix://cache/0",
+            "needs the path of a socket, e.g. redis+unix:///run/redis/redis.sock",
+        ),
         ("redis+unix:///run/x#ca=/ca.pem", "a Unix socket needs no TLS"),
         ("redis+sentinel://s1", "needs the master's name, e.g. redis+sentinel://sentinel/mymaster"),
         ("redis-cluster://a#sentinel=m", "sentinel: must go with the scheme redis: or rediss:"),

@@ -6,6 +6,7 @@ mod http;
 mod migrations;
 mod nats;
 mod postgres;
+#[cfg(feature = "redis")]
 mod redis;
 mod secrets;
 mod tls;

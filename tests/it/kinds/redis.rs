@@ -1,8 +1,6 @@
 //! `redis:` against a real redis-server; scripted servers only for what a real one cannot show.
 
-use crate::support::{
-    Afterall, Authority, Done, Redis, Reserved, Scripted, ms, secs, sh,
-};
+use crate::support::{Afterall, Authority, Done, Redis, Reserved, Scripted, ms, secs, sh};
 use std::net::TcpStream;
 
 fn once(url: &str) -> Done {
@@ -17,7 +15,8 @@ fn ready(url: &str, says: &str) {
 #[track_caller]
 fn not_ready(url: &str, class: &str, says: &str) {
     let done = once(url).any_stdout().any_stderr();
-    let (code, said) = (done.status().code(), format!("{}{}", done.stdout_text(), done.stderr_text()));
+    let (code, said) =
+        (done.status().code(), format!("{}{}", done.stdout_text(), done.stderr_text()));
     let as_expected = match class {
         "config" => matches!(code, Some(64 | 69)),
         class => code == Some(69) && said.contains(&format!("[class={class}]")),
@@ -42,7 +41,12 @@ fn every_login_has_the_outcome_of_redis_cli() {
         (format!("redis://app:s3cr3t%2F%23@{at}"), "ready", "Redis 7.", true),
         (format!("redis://{at}"), "auth", "-NOAUTH Authentication required.", false),
         (format!("redis://:wrong@{at}"), "auth", "-WRONGPASS", false),
-        (format!("redis://first@{at}"), "auth", "a password alone is written redis://:PASSWORD@", true),
+        (
+            format!("redis://first@{at}"),
+            "auth",
+            "a password alone is written redis://:PASSWORD@",
+            true,
+        ),
         (format!("redis://nobody:pw@{at}"), "auth", "-WRONGPASS", false),
         (format!("redis://off:pw@{at}"), "auth", "the user does not exist yet or is off", false),
         (format!("redis://:first@{at}/99"), "absent", "-ERR DB index is out of range", true),
@@ -63,7 +67,11 @@ fn every_login_has_the_outcome_of_redis_cli() {
     not_ready(&format!("{url}#key=app:other"), "absent", "no key app:other");
     not_ready(&format!("{url}#key=other"), "auth", "-NOPERM");
     not_ready(&format!("redis://mute:pw@{at}#role=master"), "auth", "role needs INFO");
-    not_ready(&format!("redis://:first@{at}#role=replica"), "absent", "role=replica wants a replica");
+    not_ready(
+        &format!("redis://:first@{at}#role=replica"),
+        "absent",
+        "role=replica wants a replica",
+    );
     not_ready(&format!("redis-cluster://:first@{at}"), "absent", "is no cluster's node");
     let socket = format!("redis+unix://:first@{}?db=1", server.dir().text("sock"));
     ready(&socket, "Redis 7.");
@@ -107,8 +115,7 @@ fn a_server_that_loads_its_data_is_busy() {
 #[test]
 fn a_replica_is_ready_once_it_has_its_masters_data() {
     let master = Redis::new("");
-    let replica =
-        Redis::started(&format!("replicaof {} {}", master.host(), master.port()));
+    let replica = Redis::started(&format!("replicaof {} {}", master.host(), master.port()));
     not_ready(&replica.url(), "busy", "is a replica that has no link to its master");
     assert_eq!(replica.cli(&["PING"]), "PONG", "what PING hides");
     let waiting = Afterall::waiting_for([format!("cache={}", replica.url())]).spawn();
@@ -128,9 +135,8 @@ fn sentinels_name_the_server_that_is_asked() {
     let (host, port) = (master.host(), master.port());
     let replica = Redis::new("");
     let announced = format!("replica-announce-ip {}", replica.host());
-    replica.configure(&format!(
-        "replicaof {host} {port}\nmasterauth pw\nrequirepass pw\n{announced}"
-    ));
+    replica
+        .configure(&format!("replicaof {host} {port}\nmasterauth pw\nrequirepass pw\n{announced}"));
     replica.start();
     let monitor = format!(
         "sentinel monitor mymaster {host} {port} 1\nsentinel auth-pass mymaster pw\nsentinel down-after-milliseconds mymaster 60000"
@@ -157,7 +163,11 @@ fn sentinels_name_the_server_that_is_asked() {
         sentinel.cli(&["SENTINEL", "get-master-addr-by-name", "mymaster"]),
         format!("{host}\n{port}")
     );
-    not_ready(&format!("redis://:pw@{}#sentinel=m", replica.address()), "absent", "not a Sentinel?");
+    not_ready(
+        &format!("redis://:pw@{}#sentinel=m", replica.address()),
+        "absent",
+        "not a Sentinel?",
+    );
     let locked = Redis::new(&format!("{monitor}\nrequirepass sentinels"));
     locked.start_sentinel();
     let url = format!("redis+sentinel://:pw@{}/mymaster", locked.address());
@@ -167,9 +177,15 @@ fn sentinels_name_the_server_that_is_asked() {
 
 #[test]
 fn a_cluster_is_ready_once_it_serves_every_slot() {
-    let lines = "cluster-enabled yes\ncluster-node-timeout 2000\ncluster-config-file nodes";
-    let first = Redis::started(lines);
-    let nodes = [Redis::beside(first.claimed(), lines), Redis::beside(first.claimed(), lines)];
+    let first = Redis::new("");
+    // Without its own word for it, the nodes take each other for 127.0.0.1.
+    let lines = format!(
+        "cluster-enabled yes\ncluster-node-timeout 2000\ncluster-announce-ip {}",
+        first.host()
+    );
+    first.configure(&lines);
+    first.start();
+    let nodes = [Redis::beside(first.claimed(), &lines), Redis::beside(first.claimed(), &lines)];
     nodes.iter().for_each(Redis::start);
     let seeds = format!("{},{}", first.address(), nodes[0].address());
     let cluster = format!("redis-cluster://{seeds}");

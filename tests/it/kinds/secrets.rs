@@ -309,6 +309,53 @@ fn what_logs_in_to_nats_is_shown_nowhere() {
     hear_nothing(&places);
 }
 
+/// A Redis that repeats the credentials in its refusal.
+#[cfg(feature = "redis")]
+fn redis_that_repeats() -> Scripted {
+    Scripted::new(|_, mut stream| {
+        let text = heard(&mut stream);
+        let _ = stream
+            .write_all(format!("-WRONGPASS {}\r\n", around(&text).unwrap_or_default()).as_bytes());
+        finish(stream);
+    })
+}
+
+#[cfg(feature = "redis")]
+#[test]
+fn what_logs_in_to_redis_is_shown_nowhere() {
+    let (server, dead, dir) = (redis_that_repeats(), Reserved::new(), Dir::new());
+    dir.write_secret("password", CANARY);
+    let file = dir.text("password");
+    let (at, dead) = (server.address(), dead.address());
+    let mut places = Vec::new();
+    for declared in [
+        format!("redis://:{CANARY}@{at}"),
+        format!("redis://u:{CANARY}@{at}/1"),
+        format!("redis://{CANARY}@{at}"),
+        format!("redis://{at}?password={CANARY}"),
+        format!("redis://{at}#password={CANARY}"),
+        format!("redis://u@{at}#password=${{file:{file}}}"),
+        format!("redis://{at}#sentinel=m,sentinel-password={CANARY}"),
+        format!("redis+sentinel://:{CANARY}@{at}/m#sentinel-password={CANARY}"),
+    ] {
+        places.push(Place::new(&declared).echoed());
+        places.push(Place::new(declared.replace(&at.to_string(), &dead.to_string())));
+    }
+    places.push(Place::new("${CACHE}").env("CACHE", format!("redis://u:{CANARY}@{at}")).echoed());
+    for wrong in [
+        format!("redis://:{CANARY}@{at}/x"),
+        format!("redis://:{CANARY}@"),
+        format!("redis://:{CANARY}@{at}/0#role=x"),
+        format!("redis://:%zz{CANARY}@{at}"),
+        format!("rediss://:{CANARY}@{at}?ssl_cert_reqs={CANARY}"),
+        format!("redis+unix://:{CANARY}@/none/sock"),
+        format!("redis+unix://:{CANARY}@{at}"),
+    ] {
+        places.push(Place::new(wrong));
+    }
+    hear_nothing(&places);
+}
+
 #[test]
 fn what_http_is_asked_with_is_shown_nowhere() {
     let (server, dead, dir) = (http_that_repeats(), Reserved::new(), Dir::new());

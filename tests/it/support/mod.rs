@@ -43,3 +43,8 @@ pub use scripted::{BlackHole, Reserved, Scripted};
 pub use silent_files::SilentFiles;
 pub use tmux::Terminal;
 pub use wait::{LONG, ms, secs, wait_for, wait_until};
+
+/// Whether the binary has every kind, as the committed documentation and manual do.
+pub fn has_every_kind() -> bool {
+    cfg!(all(feature = "postgres", feature = "nats", feature = "http", feature = "redis"))
+}

@@ -101,7 +101,9 @@ impl Redis {
     }
 
     fn cli_command(&self) -> Command {
-        let mut command = Command::new(program("redis-cli", PACKAGE));
+        // `--cluster create` waits for the nodes for ever.
+        let mut command = Command::new(program("timeout", "coreutils"));
+        command.arg("60").arg(program("redis-cli", PACKAGE));
         command.args(["-h", &self.host(), "-p", &self.port().to_string()]);
         command.env_remove("REDISCLI_AUTH");
         command
