@@ -36,6 +36,8 @@ mod fake;
 pub mod file;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "redis")]
+mod listed;
 #[cfg(feature = "postgres")]
 pub mod migrations;
 #[cfg(feature = "nats")]

@@ -14,11 +14,10 @@ mod sentinel;
 mod session;
 mod target;
 
-use std::sync::Arc;
-
 use crate::{
     connect::Endpoint,
-    probe::{Attempt, AttemptFuture, Failure, Probe, Verdict, try_servers},
+    kinds::listed::{Asked, Question, probe},
+    probe::{Attempt, Probe},
     spec::{ConfigError, Kind, Spec},
     tls::KEYS as TLS_KEYS,
 };
@@ -53,44 +52,20 @@ const DIALECTS: &[&str] = &[
     "rediss-cluster",
 ];
 
-struct Redis {
-    servers: Vec<Server>,
-    first: usize,
-}
-
-/// One server of the list, or one Sentinel.
-struct Server {
-    endpoint: Endpoint,
-    target: Arc<Target>,
-}
-
 fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
-    let target = Arc::new(Target::from_spec(spec)?);
-    let server =
-        |endpoint: &Endpoint| Server { endpoint: endpoint.clone(), target: Arc::clone(&target) };
-    Ok(Box::new(Redis { servers: target.servers.iter().map(server).collect(), first: 0 }))
+    let target = Target::from_spec(spec)?;
+    let servers = target.servers.clone();
+    Ok(probe(target, &servers))
 }
 
-impl Probe for Redis {
-    fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> AttemptFuture<'a> {
-        Box::pin(try_servers(attempt, &self.servers, &mut self.first, |attempt, server| {
-            Box::pin(
-                async move { server.ask(attempt).await.map_or_else(Verdict::from, Verdict::Ready) },
-            )
-        }))
-    }
-
-    fn is_local(&self) -> bool {
-        self.servers.iter().all(|server| server.endpoint.is_local())
-    }
-}
-
-impl Server {
-    async fn ask(&self, attempt: &Attempt<'_>) -> Result<String, Failure> {
-        match &self.target.sentinel {
-            Some(sentinel) => sentinel::ask(attempt, &self.target, sentinel, &self.endpoint).await,
-            None => session::ask(attempt, &self.target, &self.endpoint).await,
-        }
+impl Question for Target {
+    fn ask<'a>(&'a self, attempt: &'a Attempt<'a>, endpoint: &'a Endpoint) -> Asked<'a> {
+        Box::pin(async move {
+            match &self.sentinel {
+                Some(sentinel) => sentinel::ask(attempt, self, sentinel, endpoint).await,
+                None => session::ask(attempt, self, endpoint).await,
+            }
+        })
     }
 }
 

@@ -202,6 +202,7 @@ fn a_cluster_is_ready_once_it_serves_every_slot() {
     let created = first.cli(&words);
     assert!(created.contains("All 16384 slots covered"), "{created}");
     waiting.done().code(0).stderr_has("cache: ready: Redis 7.").stderr_has(", cluster");
+    nodes.iter().for_each(|node| node.wait_for(&["CLUSTER", "INFO"], "cluster_state:ok"));
     // One of these is on each node.
     for key in ["a", "b", "c", "d"] {
         let url = format!("redis://{}#exists={key}", first.address());

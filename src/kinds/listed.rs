@@ -1,0 +1,60 @@
+//! A probe that asks each server of a list in the same way, for kinds whose servers share everything but their address.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use crate::{
+    connect::Endpoint,
+    probe::{
+        Attempt, AttemptFuture, Failure, ListedServer, Order, Probe, Start, Turn, TurnFuture,
+        Verdict, try_servers,
+    },
+};
+
+/// What one server answered: a text for people, or why it is not ready.
+pub(super) type Asked<'a> = Pin<Box<dyn Future<Output = Result<String, Failure>> + Send + 'a>>;
+
+/// What every server of a list is asked.
+pub(super) trait Question: Send + Sync + 'static {
+    /// Asks the server at `endpoint` once.
+    fn ask<'a>(&'a self, attempt: &'a Attempt<'a>, endpoint: &'a Endpoint) -> Asked<'a>;
+}
+
+/// A probe that asks the servers at `endpoints` in turn.
+pub(super) fn probe(question: impl Question, endpoints: &[Endpoint]) -> Box<dyn Probe> {
+    let question: Arc<dyn Question> = Arc::new(question);
+    let server = |endpoint: &Endpoint| Server {
+        endpoint: endpoint.clone(),
+        question: Arc::clone(&question),
+    };
+    let servers = endpoints.iter().map(server).collect();
+    Box::new(List { servers, order: Order::new(Start::Next) })
+}
+
+struct List {
+    servers: Vec<Server>,
+    order: Order,
+}
+
+struct Server {
+    endpoint: Endpoint,
+    question: Arc<dyn Question>,
+}
+
+impl Probe for List {
+    fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> AttemptFuture<'a> {
+        Box::pin(async { try_servers(attempt, &mut self.servers, &mut self.order).await.verdict() })
+    }
+
+    fn is_local(&self) -> bool {
+        self.servers.iter().all(|server| server.endpoint.is_local())
+    }
+}
+
+impl ListedServer for Server {
+    fn ask<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> TurnFuture<'a> {
+        Box::pin(async {
+            let asked = self.question.ask(attempt, &self.endpoint).await;
+            Turn::from(asked.map_or_else(Verdict::from, Verdict::Ready))
+        })
+    }
+}
