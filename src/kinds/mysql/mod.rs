@@ -39,6 +39,10 @@ pub static KIND: Kind = Kind {
     usage: "mysql://USER[:PASSWORD]@HOST[:PORT][,...][/DATABASE][?...], mysql:USER:PASSWORD@tcp(HOST:PORT)/DATABASE",
     summary: "logged in and serving (a Galera node in its primary component)",
     keys: &[KEYS, LOGIN_KEYS, TLS_KEYS],
+    harmed_by_connects: Some((
+        3306,
+        "a MySQL counts bare connects, and then blocks this host (max_connect_errors)",
+    )),
     build,
     ..Kind::DEFAULT
 };
