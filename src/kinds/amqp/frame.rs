@@ -24,7 +24,6 @@ pub(super) type Method = (u16, u16);
 /// A method that the server sent, and its arguments.
 pub(super) struct Received {
     pub(super) method: Method,
-    pub(super) channel: u16,
     arguments: BytesMut,
 }
 
@@ -49,7 +48,8 @@ pub(super) async fn receive(wire: &mut Wire) -> Result<Received, Failure> {
             };
             return Err(Failure::new(Class::Protocol, format!("{what} ({})", wire.endpoint())));
         }
-        let (kind, channel) = (head[0], u16::from_be_bytes([head[1], head[2]]));
+        // Bytes 1 and 2 are the channel: there is only one besides that of the connection.
+        let kind = head[0];
         let size = u32::from_be_bytes([head[3], head[4], head[5], head[6]]) as usize;
         if !matches!(kind, 1..=3 | 8) || size > MAX_FRAME {
             return Err(not_amqp(wire));
@@ -67,7 +67,7 @@ pub(super) async fn receive(wire: &mut Wire) -> Result<Received, Failure> {
             return Err(not_amqp(wire));
         }
         let method = (frame.get_u16(), frame.get_u16());
-        return Ok(Received { method, channel, arguments: frame });
+        return Ok(Received { method, arguments: frame });
     }
     Err(not_amqp(wire))
 }
@@ -196,7 +196,7 @@ mod tests {
         let mut bytes = b"\x08\0\0\0\0\0\0\xce".to_vec();
         Arguments::default().u16(7).short_text("ab").long(b"cd").put(&mut bytes, 1, (50, 11));
         let received = receive(&mut wire(&bytes)).await.unwrap();
-        assert_eq!((received.method, received.channel), ((50, 11), 1));
+        assert_eq!(received.method, (50, 11));
         let mut fields = received.arguments();
         assert_eq!((fields.u16(), fields.short_text()), (Some(7), Some("ab".to_owned())));
         assert_eq!((fields.long(), fields.u8()), (Some(&b"cd"[..]), None));

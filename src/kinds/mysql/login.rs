@@ -154,6 +154,16 @@ impl Login<'_> {
         self.target.password.as_ref().map(crate::secret::Secret::reveal).unwrap_or_default()
     }
 
+    /// The first answer of a plugin. Over a protected channel `sha256_password` takes the password at once.
+    fn answer(&self, plugin: Plugin, nonce: &[u8]) -> Vec<u8> {
+        match plugin {
+            Plugin::Sha256 if self.is_private && !self.password().is_empty() => {
+                with_nul(self.password())
+            }
+            plugin => plugin.answer(self.password(), nonce),
+        }
+    }
+
     async fn run(&mut self, encrypted: bool) -> Result<(), Error> {
         // A plugin that this client lacks is named by the server when it asks for it by AuthSwitch.
         let mut plugin = match Plugin::named(&self.greeting.plugin) {
@@ -166,7 +176,7 @@ impl Login<'_> {
         let mut out = head(capabilities | tls);
         out.extend(self.target.user.as_bytes());
         out.push(0);
-        put_string(&mut out, &plugin.answer(self.password(), &nonce));
+        put_string(&mut out, &self.answer(plugin, &nonce));
         if let Some(database) = &self.target.database {
             out.extend(database.as_bytes());
             out.push(0);
@@ -186,7 +196,7 @@ impl Login<'_> {
                     let name = String::from_utf8_lossy(fields.until_nul()).into_owned();
                     plugin = self.switched(&name)?;
                     nonce = fields.0.strip_suffix(b"\0").unwrap_or(fields.0).to_vec();
-                    let answer = plugin.answer(self.password(), &nonce);
+                    let answer = self.answer(plugin, &nonce);
                     self.packets.send(&answer).await?;
                 }
                 0xfe => return Err(self.unsupported("mysql_old_password").into()),

@@ -53,7 +53,7 @@ impl Plugin {
             _ if password.is_empty() => Vec::new(),
             Self::Native => native(password.as_bytes(), nonce),
             Self::CachingSha2 => caching_sha2(password.as_bytes(), nonce),
-            // Asks for the server's public key; over TLS the password follows.
+            // Asks for the server's public key.
             Self::Sha256 => vec![1],
             Self::Ed25519 => ed25519(password.as_bytes(), nonce),
         }

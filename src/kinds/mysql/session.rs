@@ -135,7 +135,7 @@ impl Session {
 
     /// Closes the session as the server expects it; without that, it writes a warning.
     pub async fn quit(mut self, attempt: &Attempt<'_>) {
-        let ended = async {
+        let ended = async move {
             let _ = self.packets.command(QUIT, "").await;
             self.packets.wire.close().await;
         };
@@ -177,7 +177,7 @@ impl Session {
                 return Err(self.not_yet(Class::Protocol, what).into());
             }
             rows.push(row(&packet, columns).ok_or_else(|| self.packets.odd("a row"))?);
-            if rows.len().is_multiple_of(256) {
+            if rows.len() % 256 == 0 {
                 tokio::task::yield_now().await;
             }
         }
@@ -228,11 +228,10 @@ mod tests {
         let end = b"\xfe\0\0\x02\0\0\0";
         let rows = session(&[b"\x01", COLUMN, b"\x011", b"\xfb", end]).query("x").await;
         assert_eq!(rows.unwrap(), [vec![Some("1".to_owned())], vec![None]]);
-        let old = Session {
+        let mut old = Session {
             no_eof: false,
             ..session(&[b"\x01", COLUMN, b"\xfe\0\0\x02\0", b"\x011", b"\xfe\0\0\x02\0"])
         };
-        let mut old = old;
         assert_eq!(old.query("x").await.unwrap(), [vec![Some("1".to_owned())]]);
         assert!(session(&[b"\0\0\0\x02\0\0\0"]).query("x").await.unwrap().is_empty());
     }
