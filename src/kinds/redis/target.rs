@@ -284,10 +284,8 @@ impl Options {
                 "ssl_check_hostname" if truth(&value) == Some(false) => {
                     tls.verify = Some(tls.verify.unwrap_or(Verify::Chain));
                 }
-                "skip_verify" | "insecure" => {
-                    if flag(spec, &name, &value)? {
-                        tls.verify = Some(Verify::Nothing);
-                    }
+                "skip_verify" | "insecure" if flag(spec, &name, &value)? => {
+                    tls.verify = Some(Verify::Nothing);
                 }
                 "ssl_ca_certs" => tls.files.ca = Some(value),
                 "ssl_certfile" => tls.files.cert = Some(value),
