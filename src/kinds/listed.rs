@@ -17,6 +17,11 @@ pub(super) type Asked<'a> = Pin<Box<dyn Future<Output = Result<String, Failure>>
 pub(super) trait Question: Send + Sync + 'static {
     /// Asks the server at `endpoint` once.
     fn ask<'a>(&'a self, attempt: &'a Attempt<'a>, endpoint: &'a Endpoint) -> Asked<'a>;
+
+    /// See [`Probe::leaves_a_trace`].
+    fn leaves_a_trace(&self) -> bool {
+        false
+    }
 }
 
 /// A probe that asks the servers at `endpoints` in turn.
@@ -47,6 +52,10 @@ impl Probe for List {
 
     fn is_local(&self) -> bool {
         self.servers.iter().all(|server| server.endpoint.is_local())
+    }
+
+    fn leaves_a_trace(&self) -> bool {
+        self.servers.iter().any(|server| server.question.leaves_a_trace())
     }
 }
 

@@ -18,6 +18,14 @@ mod list {
         &super::http::KIND,
         #[cfg(feature = "redis")]
         &super::redis::KIND,
+        #[cfg(feature = "mysql")]
+        &super::mysql::KIND,
+        #[cfg(feature = "grpc")]
+        &super::grpc::KIND,
+        #[cfg(feature = "amqp")]
+        &super::amqp::KIND,
+        #[cfg(feature = "memcached")]
+        &super::memcached::KIND,
         &super::tcp::KIND,
         &super::unix::KIND,
         &super::dns::KIND,
@@ -29,28 +37,36 @@ mod list {
 }
 pub use list::KINDS;
 
+#[cfg(feature = "amqp")]
+pub mod amqp;
 pub mod command;
 pub mod dns;
 #[cfg(test)]
 mod fake;
 pub mod file;
+#[cfg(feature = "grpc")]
+pub mod grpc;
 #[cfg(feature = "http")]
 pub mod http;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "redis", feature = "amqp", feature = "grpc", feature = "memcached"))]
 mod listed;
+#[cfg(feature = "memcached")]
+pub mod memcached;
 #[cfg(feature = "postgres")]
 pub mod migrations;
+#[cfg(feature = "mysql")]
+pub mod mysql;
 #[cfg(feature = "nats")]
 pub mod nats;
+#[cfg(any(feature = "redis", feature = "mysql", feature = "amqp"))]
+mod options;
 #[cfg(feature = "postgres")]
 pub mod postgres;
-#[cfg(feature = "redis")]
-mod query;
 #[cfg(feature = "redis")]
 pub mod redis;
 pub mod tcp;
 pub mod unix;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "redis", feature = "mysql", feature = "amqp", feature = "memcached"))]
 mod wire;
 
 /// The kind that answers to `SCHEME:REST`: by its own scheme, or by another driver's word for it.
@@ -72,9 +88,26 @@ pub fn schemes() -> impl Iterator<Item = &'static str> {
 
 fn unknown(scheme: &str) -> String {
     #[rustfmt::skip]
-    const OTHERS: [&str; 14] = [
-        "mysql", "mariadb", "mongodb", "mongodb+srv", "amqp", "amqps", "kafka", "mssql", "sqlserver",
-        "oracle", "cassandra", "sqlite", "memcached", "grpc",
+    const OTHERS: [&str; 8] = [
+        "mongodb", "mongodb+srv", "kafka", "mssql", "sqlserver", "oracle", "cassandra", "sqlite",
+    ];
+    /// Kinds that exist, and that a build may leave out.
+    const LEFT_OUT: [&str; 15] = [
+        "postgres",
+        "postgresql",
+        "nats",
+        "http",
+        "https",
+        "redis",
+        "rediss",
+        "valkey",
+        "mysql",
+        "mariadb",
+        "grpc",
+        "grpcs",
+        "amqp",
+        "amqps",
+        "memcached",
     ];
     /// Kinds that exist, and that a build may leave out.
     const LEFT_OUT: [&str; 8] =

@@ -106,7 +106,7 @@ impl Wire {
     }
 
     /// The stream, for TLS to be spoken on it. The caller has taken everything that was received.
-    #[allow(dead_code)]
+    #[cfg(feature = "mysql")]
     pub(super) fn into_stream(self) -> Box<dyn Stream> {
         self.stream
     }

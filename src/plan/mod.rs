@@ -180,9 +180,19 @@ fn settings(
 
 /// `postgres:5432` is a port on a host called postgres; whoever wrote it may have meant more.
 fn suggest_protocol_check(name: &str, kind: &Kind, declaration: &Declaration) -> Option<String> {
+    let address = declaration.rest.display_redacted();
+    if kind.name == "tcp" {
+        for (other, (port, harm)) in kinds::KINDS
+            .iter()
+            .filter_map(|other| Some((other.schemes[0], other.harmed_by_connects?)))
+        {
+            if address.ends_with(&format!(":{port}")) {
+                return Some(format!("{name}: {harm}; {other}://USER@HOST asks without that"));
+            }
+        }
+    }
     let host = declaration.bare_host.as_deref()?;
     let better = kinds::find(host, "").ok()?;
-    let address = declaration.rest.display_redacted();
     (better.name != kind.name && better.grammar.has_servers()).then(|| {
         let summary = better.summary;
         format!("{name}: waits for the port alone; {host}:{address} checks more ({summary})")

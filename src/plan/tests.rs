@@ -161,6 +161,11 @@ fn an_argument_that_is_not_utf8_is_an_error() {
 #[test]
 fn a_port_on_a_host_that_is_called_like_a_kind_is_remarked_upon() {
     assert_eq!(planned(&["file:5", "cache:6379"]).unwrap().notes, Vec::<String>::new());
+    #[cfg(feature = "mysql")]
+    for harmful in ["db:3306", "tcp://db:3306", "mysql:3306"] {
+        let notes = planned(&[harmful]).unwrap().notes;
+        assert!(notes[0].contains("blocks this host"), "{notes:?}");
+    }
     // `unix`, `file`, `dns` and `exec` name no servers, and `tcp` checks no more.
     assert_eq!(
         planned(&["tcp:1", "unix:1", "dns:1", "exec:1"]).unwrap().notes,

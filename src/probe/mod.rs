@@ -85,4 +85,11 @@ pub trait Probe: Send {
     fn is_local(&self) -> bool {
         false
     }
+
+    /// Whether every attempt, a successful one too, leaves a line in the server's log.
+    ///
+    /// Such a success is not asked again to confirm it.
+    fn leaves_a_trace(&self) -> bool {
+        false
+    }
 }

@@ -244,6 +244,16 @@ fn read_key(key: &Text) -> Result<KeyValue, String> {
     Ok(KeyValue { value: decoded(value)?, items, name, at: None })
 }
 
+/// Proves `//SERVERS...` well formed for a kind with a grammar of its own, and returns how it is shown.
+///
+/// # Errors
+/// What is wrong with the servers, without the text.
+pub fn read_servers(rest: &Text) -> Result<String, String> {
+    let Some(servers) = rest.strip_prefix("//") else { return Ok(String::new()) };
+    check_authority(Grammar::Servers, &servers)?;
+    Ok(shown_servers(Grammar::Servers, &servers).trim_start_matches(':').to_owned())
+}
+
 /// Host, port and path as they are shown: no userinfo, no query, and expansions as they were written.
 fn shown_servers(grammar: Grammar, rest: &Text) -> String {
     let (authority, path) = split_authority(rest);

@@ -35,6 +35,8 @@ pub struct Kind {
     ///
     /// COMMAND may be missing before the wait if a dependency waits for that very file.
     pub awaited_file: Option<fn(&Spec) -> PathBuf>,
+    /// The usual port, and what a bare connect to it does, if that does harm. `tcp:` to this port gets a note.
+    pub harmed_by_connects: Option<(u16, &'static str)>,
     /// Proves the declaration right and makes the probe. Reads files that the declaration names, opens no connection.
     pub build: fn(&Spec) -> Result<Box<dyn Probe>, ConfigError>,
 }
@@ -81,6 +83,7 @@ impl Kind {
         keys: &[],
         repeats: &[],
         awaited_file: None,
+        harmed_by_connects: None,
         build: |spec| Err(spec.error("this kind has no probe")),
     };
 

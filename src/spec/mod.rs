@@ -8,7 +8,7 @@ pub mod url;
 
 use std::{cell::RefCell, fmt};
 
-pub use declaration::{Declaration, KeyValue};
+pub use declaration::{Declaration, KeyValue, read_servers};
 pub use error::ConfigError;
 pub use kind::{Grammar, Key, Kind};
 pub use url::{Parts, Server};
@@ -132,7 +132,12 @@ impl Spec {
 
     /// Splits `//[USERINFO@]SERVERS[/PATH][?QUERY]`.
     pub fn parts(&self) -> Result<Parts, ConfigError> {
-        let Some(rest) = self.rest.strip_prefix("//") else {
+        self.parts_of(&self.rest)
+    }
+
+    /// Splits a text of this form that is a part of the rest.
+    pub fn parts_of(&self, rest: &Text) -> Result<Parts, ConfigError> {
+        let Some(rest) = rest.strip_prefix("//") else {
             return Err(
                 self.error(format_args!("{0}: is followed by //, e.g. {0}://host", self.scheme))
             );

@@ -77,6 +77,7 @@ pub struct Tls {
     client: Option<Arc<CertifiedKey>>,
     server_name: Option<ServerName<'static>>,
     verify: Verify,
+    alpn: Vec<Vec<u8>>,
     config: OnceLock<Result<Arc<ClientConfig>, Failure>>,
 }
 
@@ -129,7 +130,14 @@ impl Tls {
             }
             (None, None) => None,
         };
-        Ok(Self { ca, client, server_name, verify, config: OnceLock::new() })
+        let (alpn, config) = (Vec::new(), OnceLock::new());
+        Ok(Self { ca, client, server_name, verify, alpn, config })
+    }
+
+    /// Offers these application protocols in the handshake (RFC 7301).
+    pub fn with_alpn(mut self, protocols: &[&[u8]]) -> Self {
+        self.alpn = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        self
     }
 
     /// Speaks TLS on an open connection. `host` is what the certificate must be valid for, unless another name was set.
@@ -173,6 +181,7 @@ impl Tls {
                 .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(client)))),
             None => builder.with_no_client_auth(),
         };
+        config.alpn_protocols.clone_from(&self.alpn);
         // A resumed session skips the certificates of both sides, which are part of what is asked.
         config.resumption = Resumption::disabled();
         Ok(Arc::new(config))

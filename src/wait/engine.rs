@@ -194,8 +194,9 @@ impl Run {
     fn confirm(&mut self) {
         self.confirming = true;
         let now = Instant::now();
-        let is_stale = |(_, asked): &mut (Waiter, Option<Instant>)| {
+        let is_stale = |(waiter, asked): &mut (Waiter, Option<Instant>)| {
             asked.is_some_and(|asked| now - asked > FRESH)
+                && !waiter.dependency.probe.leaves_a_trace()
         };
         for (waiter, _) in self.settled.extract_if(.., is_stale).collect::<Vec<_>>() {
             self.spawn(waiter, self.shared.deadline, Waiter::confirm);

@@ -100,6 +100,15 @@ fn every_kind_works_with_nothing_but_itself_hosts_and_a_ca_file() {
         format!("tcp=tcp://db.test:{}", pg.port()),
         #[cfg(feature = "redis")]
         format!("redis=redis://cache.test:{}", redis.port()),
+        // The others are heavy to start. That nobody is there needs the same files.
+        #[cfg(feature = "mysql")]
+        "mysql=mysql://app@db.test:1/app#ca=/ca.pem,until=down".to_owned(),
+        #[cfg(feature = "grpc")]
+        "grpc=grpcs://db.test:1#ca=/ca.pem,until=down".to_owned(),
+        #[cfg(feature = "amqp")]
+        "amqp=amqps://app@db.test:1#ca=/ca.pem,until=down".to_owned(),
+        #[cfg(feature = "memcached")]
+        "memcached=memcached://db.test:1#until=down".to_owned(),
         "unix=unix:/run/socket".to_owned(),
         "dns=dns:localhost".to_owned(),
         "file=file:/ca.pem".to_owned(),

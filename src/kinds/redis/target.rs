@@ -2,11 +2,11 @@
 
 use crate::{
     connect::Endpoint,
-    kinds::query::{pairs, truth},
+    kinds::options::{TlsOptions, pairs, truth},
     secret::Secret,
     spec::{ConfigError, Key, Server, Spec},
     text::nearest,
-    tls::{Tls, TlsFiles, Verify},
+    tls::{Tls, Verify},
 };
 
 /// The port of a server (Redis documentation, "Configuration").
@@ -155,7 +155,9 @@ impl Target {
         if scheme.unix && wants_tls(spec) {
             return Err(spec.error("a Unix socket needs no TLS: the TLS keys must go"));
         }
-        let tls = options.tls.read(spec, scheme.encrypted)?;
+        let encrypted = scheme.encrypted || options.encrypted || wants_tls(spec);
+        let key = spec.key("cert").and(spec.key("key"));
+        let tls = encrypted.then(|| options.tls.read(spec, key)).transpose()?;
         Ok(Self {
             servers,
             login,
@@ -261,14 +263,8 @@ struct Options {
     user: Option<Secret>,
     password: Option<Secret>,
     master: Option<String>,
+    encrypted: bool,
     tls: TlsOptions,
-}
-
-#[derive(Default)]
-struct TlsOptions {
-    wanted: Option<bool>,
-    files: TlsFiles,
-    verify: Option<Verify>,
 }
 
 impl Options {
@@ -283,7 +279,7 @@ impl Options {
                 "username" | "user" => options.user = Some(spec.secret(value)),
                 "password" => options.password = Some(spec.secret(value)),
                 "sentinelMasterId" | "master_name" => options.master = Some(value),
-                "ssl" | "tls" => tls.wanted = Some(flag(spec, &name, &value)?),
+                "ssl" | "tls" => options.encrypted = flag(spec, &name, &value)?,
                 "ssl_cert_reqs" => tls.verify = Some(cert_reqs(spec, &value)?),
                 "ssl_check_hostname" if truth(&value) == Some(false) => {
                     tls.verify = Some(tls.verify.unwrap_or(Verify::Chain));
@@ -316,32 +312,5 @@ fn cert_reqs(spec: &Spec, value: &str) -> Result<Verify, ConfigError> {
                 "ssl_cert_reqs: must be none, optional or required, e.g. {near}"
             )))
         }
-    }
-}
-
-impl TlsOptions {
-    /// The TLS setup, if there is to be TLS. Our own keys override the URL's options.
-    fn read(self, spec: &Spec, by_scheme: bool) -> Result<Option<Tls>, ConfigError> {
-        let wanted = by_scheme || self.wanted == Some(true) || wants_tls(spec);
-        if !wanted {
-            return Ok(None);
-        }
-        let own = |key: &str, files: Option<String>| spec.key(key).map(str::to_owned).or(files);
-        let files = TlsFiles {
-            ca: own("ca", self.files.ca),
-            cert: own("cert", self.files.cert),
-            key: self
-                .files
-                .key
-                .or_else(|| spec.key("cert").and(spec.key("key")).map(str::to_owned)),
-        };
-        let verify = match spec.flag("insecure")? {
-            true => Verify::Nothing,
-            // A `ca` is there to be checked against.
-            false if spec.key("ca").is_some() => Verify::Full,
-            false => self.verify.unwrap_or(Verify::Full),
-        };
-        let server_name = spec.key("server-name").map(str::to_owned);
-        Tls::new(files, server_name, verify).map(Some).map_err(|what| spec.error(what))
     }
 }

@@ -1,9 +1,17 @@
 //! Each kind of dependency against the real thing.
 
+#[cfg(feature = "amqp")]
+mod amqp;
 mod failures;
 mod generic;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod http;
+#[cfg(feature = "memcached")]
+mod memcached;
 mod migrations;
+#[cfg(feature = "mysql")]
+mod mysql;
 mod nats;
 mod postgres;
 #[cfg(feature = "redis")]

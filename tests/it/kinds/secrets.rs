@@ -356,6 +356,106 @@ fn what_logs_in_to_redis_is_shown_nowhere() {
     hear_nothing(&places);
 }
 
+/// A MySQL that refuses everybody. The password itself is never sent to it.
+#[cfg(feature = "mysql")]
+fn mysql_that_refuses() -> Scripted {
+    Scripted::new(|_, mut stream| {
+        let mut greeting =
+            b"\x4a\0\0\0\x0a8.0.36\0\x07\0\0\0abcdefgh\0\xff\xf7\xff\x02\0\xff\xdf\x15".to_vec();
+        greeting.extend(b"\0\0\0\0\0\0\0\0\0\0ijklmnopqrst\0mysql_native_password\0");
+        greeting[0] = greeting.len() as u8 - 4;
+        let _ = stream.write_all(&greeting);
+        let _ = stream.read(&mut [0; 4096]);
+        let error = b"\xff\x15\x04#28000no";
+        let _ = stream.write_all(&[&[error.len() as u8, 0, 0, 2], &error[..]].concat());
+        finish(stream);
+    })
+}
+
+#[cfg(feature = "mysql")]
+#[test]
+fn what_logs_in_to_mysql_is_shown_nowhere() {
+    let (server, dead, dir) = (mysql_that_refuses(), Reserved::new(), Dir::new());
+    dir.write_secret("password", CANARY);
+    let file = dir.text("password");
+    let (at, dead) = (server.address(), dead.address());
+    let mut places = Vec::new();
+    for declared in [
+        format!("mysql://u:{CANARY}@{at}/db"),
+        format!("mysql+pymysql://u:{CANARY}@{at}/db"),
+        format!("jdbc:mysql://{at}/db?user=u&password={CANARY}"),
+        format!("mysql:u:{CANARY}@tcp({at})/db"),
+        format!("mysql://u:{CANARY}@tcp({at})/db"),
+        format!("mysql:host={};port={};password={CANARY}#user=u", at.ip(), at.port()),
+        format!("mysql://u@{at}/db#password=${{file:{file}}}"),
+        format!("mysql://u@{at}/db#password={CANARY}"),
+    ] {
+        places.push(Place::new(&declared));
+        places.push(Place::new(declared.replace(&at.to_string(), &dead.to_string())));
+        places.push(Place::new("${DSN}").env("DSN", declared));
+    }
+    places.push(Place::new(format!("mysql://u@{at}/db")).env("MYSQL_PWD", CANARY));
+    for wrong in [
+        format!("mysql://u:{CANARY}@db:x/app"),
+        format!("mysql://u:%zz{CANARY}@{at}/app"),
+        format!("mysql:u:{CANARY}@udp({at})/db"),
+        format!("mysql:u:{CANARY}@tcp({at})"),
+        format!("mysql:u:{CANARY}@tcp({at}"),
+        format!("mysql:password={CANARY};{CANARY}"),
+        format!("mysql://u:{CANARY}@{at}/app?ssl-mode={CANARY}"),
+        format!("mysql://u:{CANARY}@{at}/app?useSSL={CANARY}"),
+        format!("jdbc:mysql://{at}/db?password={CANARY}"),
+    ] {
+        places.extend([Place::new("${DSN}").env("DSN", &wrong), Place::new(&wrong)]);
+    }
+    hear_nothing(&places);
+}
+
+/// A RabbitMQ that repeats the credentials in its refusal.
+#[cfg(feature = "amqp")]
+fn rabbitmq_that_repeats() -> Scripted {
+    Scripted::new(|_, mut stream| {
+        let frame = |method: &[u8]| {
+            let size = (method.len() as u32).to_be_bytes();
+            [&[1, 0, 0], &size[..], method, b"\xce"].concat()
+        };
+        let start = b"\0\x0a\0\x0a\0\x09\0\0\0\0\0\0\0\x05PLAIN\0\0\0\x05en_US";
+        let _ = stream.write_all(&frame(start));
+        let text = format!("ACCESS_REFUSED {}", around(&heard(&mut stream)).unwrap_or_default());
+        let close =
+            [b"\0\x0a\0\x32\x01\x93", &[text.len() as u8][..], text.as_bytes(), b"\0\0\0\0"];
+        let _ = stream.write_all(&frame(&close.concat()));
+        finish(stream);
+    })
+}
+
+#[cfg(feature = "amqp")]
+#[test]
+fn what_logs_in_to_rabbitmq_is_shown_nowhere() {
+    let (server, dead) = (rabbitmq_that_repeats(), Reserved::new());
+    let (at, dead) = (server.address(), dead.address());
+    let mut places = Vec::new();
+    for declared in [
+        format!("amqp://u:{CANARY}@{at}"),
+        format!("pyamqp://u:{CANARY}@{at}//"),
+        format!("amqp://u@{at}/v#password={CANARY}"),
+        format!("amqp://u@{at}/v#password=${{CANARY}}"),
+    ] {
+        places.push(Place::new(&declared).echoed());
+        places.push(Place::new(declared.replace(&at.to_string(), &dead.to_string())));
+    }
+    for wrong in [
+        format!("amqp://u:{CANARY}@mq:x/v"),
+        format!("amqp://u:%zz{CANARY}@{at}/v"),
+        format!("amqp://u:{CANARY}@/v"),
+        format!("memcached://u:{CANARY}@{at}"),
+        format!("memcached://:{CANARY}@{at}"),
+    ] {
+        places.push(Place::new(wrong));
+    }
+    hear_nothing(&places);
+}
+
 #[test]
 fn what_http_is_asked_with_is_shown_nowhere() {
     let (server, dead, dir) = (http_that_repeats(), Reserved::new(), Dir::new());

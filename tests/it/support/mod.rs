@@ -12,6 +12,7 @@ pub mod dir;
 pub mod done;
 pub mod http;
 pub mod monit;
+pub mod mysql;
 pub mod nats;
 pub mod nginx;
 pub mod odd;
@@ -20,6 +21,8 @@ pub mod ports;
 pub mod postgres;
 pub mod process;
 pub mod psql;
+pub mod python;
+pub mod rabbitmq;
 pub mod redis;
 pub mod scripted;
 mod silent_files;
@@ -34,11 +37,14 @@ pub use dir::Dir;
 pub use done::Done;
 pub use http::{Http, response, response_with};
 pub use monit::Monit;
+pub use mysql::MariaDb;
 pub use nats::Nats;
 pub use nginx::Nginx;
 pub use pgbouncer::PgBouncer;
 pub use ports::Address;
 pub use postgres::{Postgres, Shutdown};
+pub use python::python;
+pub use rabbitmq::RabbitMq;
 pub use redis::Redis;
 pub use scripted::{BlackHole, Reserved, Scripted};
 pub use silent_files::SilentFiles;
@@ -47,5 +53,14 @@ pub use wait::{LONG, ms, secs, wait_for, wait_until};
 
 /// Whether the binary has every kind, as the committed documentation and manual do.
 pub fn has_every_kind() -> bool {
-    cfg!(all(feature = "postgres", feature = "nats", feature = "http", feature = "redis"))
+    cfg!(all(
+        feature = "postgres",
+        feature = "nats",
+        feature = "http",
+        feature = "redis",
+        feature = "mysql",
+        feature = "grpc",
+        feature = "amqp",
+        feature = "memcached",
+    ))
 }

@@ -1,0 +1,143 @@
+//! Where the broker is, as whom to log in, and what to look for: the URL in each driver's form, then the keys.
+
+use crate::{
+    connect::Endpoint,
+    kinds::options::{TlsOptions, pairs},
+    secret::Secret,
+    spec::{ConfigError, Key, Spec},
+    tls::{Tls, Verify},
+};
+
+const PORT: u16 = 5672;
+const TLS_PORT: u16 = 5671;
+/// The longest name of the protocol, in bytes.
+const MAX_NAME: usize = 255;
+
+pub(super) static KEYS: &[Key] = &[
+    Key { name: "queue", value: "NAME", help: "queue that must exist (asked passively)" },
+    Key { name: "exchange", value: "NAME", help: "exchange that must exist (asked passively)" },
+    Key { name: "vhost", value: "NAME", help: "vhost to open; overrides the URL" },
+    Key {
+        name: "user",
+        value: "NAME",
+        help: "user to log in as; overrides the URL; default guest",
+    },
+    Key { name: "password", value: "PASSWORD", help: "the user's password; overrides the URL" },
+];
+
+/// What one declaration asks for.
+pub(super) struct Target {
+    pub(super) servers: Vec<Endpoint>,
+    pub(super) vhost: String,
+    pub(super) queue: Option<String>,
+    pub(super) exchange: Option<String>,
+    /// None: in clear.
+    pub(super) tls: Option<Tls>,
+    login: Login,
+}
+
+enum Login {
+    /// User and password.
+    Plain(String, Secret),
+    /// Whom our certificate names.
+    External,
+}
+
+impl Target {
+    pub(super) fn from_spec(spec: &Spec) -> Result<Self, ConfigError> {
+        let parts = spec.parts()?;
+        let mut tls = TlsOptions::default();
+        let mut external = false;
+        for (name, value) in pairs(spec, parts.query.as_ref())? {
+            match name.as_str() {
+                "cacertfile" => tls.files.ca = Some(value),
+                "certfile" => tls.files.cert = Some(value),
+                "keyfile" => tls.files.key = Some(value),
+                "verify" if value == "verify_none" => tls.verify = Some(Verify::Nothing),
+                "server_name_indication" if value != "disable" => tls.server_name = Some(value),
+                "auth_mechanism" => external = value.eq_ignore_ascii_case("external"),
+                _ => {}
+            }
+        }
+        let (mut user, mut password) = match &parts.userinfo {
+            Some(userinfo) => {
+                let (user, password) = spec.userinfo(userinfo)?;
+                (Some(user), password)
+            }
+            None => (None, None),
+        };
+        user = spec.key("user").map(str::to_owned).or(user).filter(|user| !user.is_empty());
+        password = spec.secret_key("password").or(password);
+        let certified = spec.key("cert").is_some() || tls.files.cert.is_some();
+        let login = match (user, password) {
+            (None, None) if external || certified => Login::External,
+            (user, password) => Login::Plain(
+                user.unwrap_or_else(|| "guest".to_owned()),
+                password.unwrap_or_else(|| spec.secret("guest")),
+            ),
+        };
+        let encrypted = matches!(spec.scheme.as_str(), "amqps" | "rabbitmqs" | "amqp+ssl")
+            || Tls::is_asked_for(spec);
+        let port = if encrypted { TLS_PORT } else { PORT };
+        let mut servers = Vec::new();
+        for server in spec.servers(&parts.servers)? {
+            if server.host.is_empty() {
+                return Err(spec.error("needs a host, e.g. amqp://app@mq/vhost"));
+            }
+            servers.push(Endpoint::Tcp(server.host, server.port.unwrap_or(port)));
+        }
+        let path = parts.path.percent_decoded();
+        let path = path.map_err(|what| spec.error(format_args!("the vhost {what}")))?;
+        let vhost = spec.key("vhost").map_or_else(|| vhost(&path), str::to_owned);
+        let name = |key| spec.key(key).map(str::to_owned);
+        let target = Self {
+            servers,
+            vhost,
+            queue: name("queue"),
+            exchange: name("exchange"),
+            tls: encrypted.then(|| tls.read(spec, spec.key("key"))).transpose()?,
+            login,
+        };
+        for (key, name) in [("queue", &target.queue), ("exchange", &target.exchange)] {
+            if name.as_ref().is_some_and(|name| name.is_empty() || name.len() > MAX_NAME) {
+                return Err(spec.key_error(key, "must be a name of 1 to 255 bytes, e.g. orders"));
+            }
+        }
+        match target.vhost.len() > MAX_NAME {
+            true => Err(spec.error("the vhost must have at most 255 bytes")),
+            false => Ok(target),
+        }
+    }
+
+    /// The mechanism of the login, and what it sends.
+    pub(super) fn response(&self) -> (&'static str, Vec<u8>) {
+        match &self.login {
+            Login::Plain(user, password) => {
+                ("PLAIN", format!("\0{user}\0{}", password.reveal()).into_bytes())
+            }
+            Login::External => ("EXTERNAL", Vec::new()),
+        }
+    }
+}
+
+/// The vhost of a decoded path. `/` alone is the vhost `/`, as the drivers have it, not an empty one.
+fn vhost(path: &str) -> String {
+    match path.strip_prefix('/') {
+        None | Some("" | "/") => "/".to_owned(),
+        Some(name) => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vhost_is_read_as_the_drivers_read_it() {
+        // The paths are decoded: %2F is a slash.
+        for (path, want) in [("", "/"), ("/", "/"), ("//", "/"), ("/app", "app"), ("//app", "/app")]
+        {
+            assert_eq!(vhost(path), want, "{path:?}");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! `memcached:` — the server tells its version. It has no states of loading, and so no others to ask for.
+
+use crate::{
+    connect::Endpoint,
+    kinds::{
+        listed::{Asked, Question, probe},
+        wire::Wire,
+    },
+    probe::{Attempt, Class, Failure, Probe},
+    secret::Secret,
+    spec::{ConfigError, Key, Kind, Spec},
+    text::one_line,
+    tls::{KEYS as TLS_KEYS, Tls},
+};
+
+/// The kind.
+pub static KIND: Kind = Kind {
+    name: "memcached",
+    schemes: &["memcached"],
+    dialects: &[&["memcache", "mc"]],
+    usage: "memcached://[USER:PASSWORD@]HOST[:PORT][,...]",
+    summary: "the server tells its version",
+    keys: &[KEYS, TLS_KEYS],
+    build,
+    ..Kind::DEFAULT
+};
+
+static KEYS: &[Key] = &[
+    Key {
+        name: "user",
+        value: "NAME",
+        help: "user of an authentication file (-Y); overrides the URL",
+    },
+    Key { name: "password", value: "PASSWORD", help: "the user's password; overrides the URL" },
+];
+
+const PORT: u16 = 11211;
+/// The longest line, in bytes. An answer to `version` has about 20.
+const MAX_LINE: usize = 4096;
+
+/// What every server is asked with.
+struct Version {
+    login: Option<(String, Secret)>,
+    tls: Option<Tls>,
+}
+
+fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
+    let parts = spec.parts()?;
+    let (mut user, mut password) = match &parts.userinfo {
+        Some(userinfo) => {
+            let (user, password) = spec.userinfo(userinfo)?;
+            (Some(user), password)
+        }
+        None => (None, None),
+    };
+    user = spec.key("user").map(str::to_owned).or(user).filter(|user| !user.is_empty());
+    password = spec.secret_key("password").or(password);
+    let login = match (user, password) {
+        (Some(user), Some(password)) => Some((user, password)),
+        (None, None) => None,
+        _ => return Err(spec.error("must have a user and a password, or neither")),
+    };
+    if let Some((user, password)) = &login
+        && [user.as_str(), password.reveal()].iter().any(|text| text.contains(['\r', '\n']))
+    {
+        return Err(spec.error("user and password must hold no line break"));
+    }
+    let tls = Tls::is_asked_for(spec).then(|| Tls::from_spec(spec)).transpose()?;
+    let mut servers = Vec::new();
+    for server in spec.servers(&parts.servers)? {
+        if server.host.is_empty() {
+            return Err(spec.error("needs a host, e.g. memcached://cache"));
+        }
+        servers.push(Endpoint::Tcp(server.host, server.port.unwrap_or(PORT)));
+    }
+    Ok(probe(Version { login, tls }, &servers))
+}
+
+impl Question for Version {
+    fn ask<'a>(&'a self, attempt: &'a Attempt<'a>, endpoint: &'a Endpoint) -> Asked<'a> {
+        Box::pin(self.ask_server(attempt, endpoint))
+    }
+}
+
+impl Version {
+    async fn ask_server(
+        &self,
+        attempt: &Attempt<'_>,
+        endpoint: &Endpoint,
+    ) -> Result<String, Failure> {
+        let mut stream = attempt.connect(endpoint).await?;
+        if let (Some(tls), Endpoint::Tcp(host, _)) = (&self.tls, endpoint) {
+            stream = tls.connect(attempt, host, stream).await?;
+        }
+        attempt.stage(format!("connected to {endpoint}, but no answer from memcached"));
+        let mut wire = Wire::new(stream, endpoint.clone());
+        if let Some((user, password)) = &self.login {
+            // Source: memcached's doc/protocol.txt, "Authentication": a `set` of any key, whose value is the login.
+            let login = format!("{user} {}", password.reveal());
+            wire.send(format!("set x 0 0 {}\r\n{login}\r\n", login.len()).as_bytes()).await?;
+            answer(&mut wire, "STORED").await?;
+        }
+        wire.send(b"version\r\n").await?;
+        let version = answer(&mut wire, "VERSION").await?;
+        wire.close().await;
+        Ok(format!("memcached {}", one_line(&version, 40)))
+    }
+}
+
+/// The rest of the line that begins with `wanted`.
+async fn answer(wire: &mut Wire, wanted: &str) -> Result<String, Failure> {
+    wire.fill_to(1).await?;
+    // Every answer is a word in capitals. Other protocols are reported without waiting for the end of their line.
+    let line = match wire.received()[0].is_ascii_uppercase() {
+        true => wire.line(MAX_LINE).await?,
+        false => None,
+    };
+    let Some(line) = line else {
+        return Err(Failure::new(Class::Protocol, wire.quoting("not memcached")));
+    };
+    let line = String::from_utf8_lossy(&line).into_owned();
+    match line.strip_prefix(wanted) {
+        Some(rest) if rest.is_empty() || rest.starts_with(' ') => Ok(rest.trim().to_owned()),
+        _ => Err(of_line(&line, &wire.endpoint().to_string())),
+    }
+}
+
+fn of_line(line: &str, place: &str) -> Failure {
+    let line = one_line(line, 220);
+    let failure = |class| Failure::new(class, format!("{line} ({place})"));
+    match line.as_str() {
+        text if text.contains("Too many open connections") => failure(Class::Busy),
+        text if text.starts_with("CLIENT_ERROR") && text.contains("unauthenticated") => {
+            failure(Class::Auth).hint("no credentials were given: user and password")
+        }
+        text if text.starts_with("CLIENT_ERROR") && text.contains("authentication") => {
+            failure(Class::Auth).hint("wrong password, or no such user")
+        }
+        text if text.starts_with("SERVER_ERROR") => failure(Class::Busy),
+        // A server that knows neither login nor version.
+        text if text.starts_with("ERROR") => failure(Class::Protocol),
+        _ => Failure::new(Class::Protocol, format!("not memcached, it says: {line} ({place})")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_answer_has_its_class() {
+        for (line, class) in [
+            ("ERROR Too many open connections", Class::Busy),
+            ("CLIENT_ERROR unauthenticated", Class::Auth),
+            ("CLIENT_ERROR authentication failure", Class::Auth),
+            ("SERVER_ERROR out of memory", Class::Busy),
+            ("ERROR", Class::Protocol),
+            ("HTTP/1.1 400 Bad Request", Class::Protocol),
+        ] {
+            let failure = of_line(line, "a:11211");
+            assert_eq!(failure.class, class, "{line}");
+            assert!(failure.message.ends_with(&format!("{line} (a:11211)")), "{}", failure.message);
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Connection strings in every driver's form: URL, JDBC, Go's `user:password@tcp(host:port)/db`, PDO's `host=h;dbname=d`.
+
+use super::target::{Mode, Params};
+use crate::{
+    kinds::query::{pairs, truth},
+    spec::{ConfigError, Spec, expand::Text},
+    text::nearest,
+};
+
+/// What a connection string is, by its first characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// `//user:password@host:port/database?options`.
+    Url,
+    /// `user:password@tcp(host:port)/database?options`, also behind `//`.
+    Go,
+    /// `host=h;port=3306;dbname=d`.
+    Pdo,
+}
+
+impl Form {
+    fn of(text: &str) -> Self {
+        let is_go = ["tcp(", "tcp6(", "unix("].iter().any(|mark| text.contains(mark));
+        let equals = text.find('=').unwrap_or(usize::MAX);
+        let other = text.find(['@', '(', '/']).unwrap_or(usize::MAX);
+        match text.starts_with("//") {
+            _ if is_go => Self::Go,
+            true => Self::Url,
+            false if equals < other => Self::Pdo,
+            false => Self::Go,
+        }
+    }
+}
+
+/// What follows the scheme, without what JDBC puts before the `//`: `jdbc:mysql:replication://`.
+fn body(rest: &Text) -> Text {
+    let inner = ["mysql:", "mariadb:"].iter().any(|inner| rest.raw().starts_with(inner));
+    match rest.raw().find("//") {
+        Some(at) if inner => rest.part(&rest.raw()[at..]),
+        _ => rest.clone(),
+    }
+}
+
+/// Proves the shape, and returns what the dependency is called: host and database, never a login.
+pub(super) fn shown(rest: &Text) -> Result<String, String> {
+    let rest = body(rest);
+    match Form::of(rest.raw()) {
+        Form::Url => crate::spec::read_servers(&rest),
+        Form::Go => {
+            let (_, target) = split_go(&rest);
+            let shown = target.split('?').next();
+            Ok(shown.map(|target| target.display_redacted()).unwrap_or_default())
+        }
+        Form::Pdo => Ok(String::new()),
+    }
+}
+
+/// Reads a connection string into `params`.
+pub(super) fn read(spec: &Spec, params: &mut Params) -> Result<(), ConfigError> {
+    let rest = body(&spec.rest);
+    match Form::of(rest.raw()) {
+        Form::Url => read_url(spec, &rest, params),
+        Form::Go => read_go(spec, &rest, params),
+        Form::Pdo => read_pdo(spec, &rest, params),
+    }
+}
+
+fn read_url(spec: &Spec, rest: &Text, params: &mut Params) -> Result<(), ConfigError> {
+    let parts = spec.parts_of(rest)?;
+    if let Some(userinfo) = &parts.userinfo {
+        let (user, password) = spec.userinfo(userinfo)?;
+        params.user = Some(user).filter(|user| !user.is_empty());
+        params.password = password;
+    }
+    params.servers = spec.servers(&parts.servers)?;
+    let path = parts.path.percent_decoded();
+    let path = path.map_err(|what| spec.error(format_args!("the database {what}")))?;
+    params.database = Some(path.trim_start_matches('/').to_owned());
+    for (name, value) in pairs(spec, parts.query.as_ref())? {
+        option(spec, params, &name, value)?;
+    }
+    Ok(())
+}
+
+/// Go splits at the last `/`, and before that at the last `@`; nothing is percent-encoded but the options.
+fn split_go(rest: &Text) -> (Option<Text>, Text) {
+    let rest = rest.strip_prefix("//").unwrap_or_else(|| rest.clone());
+    let raw = rest.raw();
+    // The options may hold a slash.
+    let address_end = raw.find(')').map_or(0, |at| at + 1);
+    let end = raw[address_end..].find('/').map_or(raw.len(), |at| address_end + at);
+    match raw[..end].rfind('@') {
+        Some(at) => (Some(rest.part(&raw[..at])), rest.part(&raw[at + 1..])),
+        None => (None, rest.clone()),
+    }
+}
+
+fn read_go(spec: &Spec, rest: &Text, params: &mut Params) -> Result<(), ConfigError> {
+    let wrong = || {
+        spec.error(
+            "must be USER:PASSWORD@tcp(HOST:PORT)/DATABASE, e.g. mysql:app:${PW}@tcp(db:3306)/app",
+        )
+    };
+    let (userinfo, target) = split_go(rest);
+    if let Some(userinfo) = userinfo {
+        let (user, password) = match userinfo.split_once(':') {
+            Some((user, password)) => (user, Some(password)),
+            None => (userinfo, None),
+        };
+        params.user = Some(user.expanded()).filter(|user| !user.is_empty());
+        params.password = password.map(|password| spec.secret(password.expanded()));
+    }
+    let (address, path) = match target.raw().find(')') {
+        Some(end) => {
+            let (address, rest) = target.raw().split_at(end + 1);
+            (Some(target.part(address)), target.part(rest))
+        }
+        None => (None, target),
+    };
+    let path = path.strip_prefix("/").ok_or_else(wrong)?;
+    let (database, options) = match path.split_once('?') {
+        Some((database, options)) => (database, Some(options)),
+        None => (path, None),
+    };
+    let database = database.percent_decoded();
+    let database = database.map_err(|what| spec.error(format_args!("the database {what}")))?;
+    params.database = Some(database);
+    match address {
+        Some(address) => {
+            let (protocol, inner) = address.split_once('(').ok_or_else(wrong)?;
+            let inner = inner.part(inner.raw().trim_end_matches(')'));
+            match protocol.raw() {
+                "tcp" | "tcp6" => params.servers = vec![spec.server(&inner)?],
+                "unix" => params.socket = Some(inner.expanded()),
+                _ => return Err(wrong()),
+            }
+        }
+        // As the driver itself has it.
+        None => params.servers = spec.servers(&Text::literal("127.0.0.1"))?,
+    }
+    for (name, value) in pairs(spec, options.as_ref())? {
+        option(spec, params, &name, value)?;
+    }
+    Ok(())
+}
+
+fn read_pdo(spec: &Spec, rest: &Text, params: &mut Params) -> Result<(), ConfigError> {
+    let (mut host, mut port) = (String::new(), None);
+    for part in rest.split(';').filter(|part| !part.raw().trim().is_empty()) {
+        let (name, value) = part
+            .split_once('=')
+            .ok_or_else(|| spec.error("must be NAME=VALUE pairs, e.g. mysql:host=db;dbname=app"))?;
+        let value = value.expanded();
+        match name.raw().trim() {
+            "host" => host = value,
+            "port" => {
+                let number = value.parse::<u16>().ok().filter(|port| *port > 0);
+                let wrong = || spec.error("port: must be a number from 1 to 65535, e.g. 3306");
+                port = Some(number.ok_or_else(wrong)?);
+            }
+            "dbname" => params.database = Some(value),
+            other => option(spec, params, other, value)?,
+        }
+    }
+    if !host.is_empty() || params.socket.is_none() {
+        params.servers = spec.servers(&Text::literal(&host))?;
+        params.servers.iter_mut().for_each(|server| server.port = server.port.or(port));
+    }
+    Ok(())
+}
+
+/// One option, by the names that the drivers give it. Those that do not change whether the server is ready are skipped.
+fn option(spec: &Spec, params: &mut Params, name: &str, value: String) -> Result<(), ConfigError> {
+    let plain = name.to_ascii_lowercase().replace(['-', '_'], "");
+    let flag =
+        || truth(&value).ok_or_else(|| spec.error(format_args!("{name}: must be true or false")));
+    match plain.as_str() {
+        "user" | "username" => params.user = Some(value),
+        "password" | "pass" => params.password = Some(spec.secret(value)),
+        "socket" | "unixsocket" | "socketpath" | "localsocket" => params.socket = Some(value),
+        "sslmode" => params.mode = Some(mode(spec, name, &value)?),
+        "tls" => params.mode = Some(go_tls(&value)),
+        "usessl" | "ssl" if value.trim_start().starts_with('{') => {
+            // mysql2 (node): ssl={"rejectUnauthorized":false}
+            let accepts_all = value.replace(' ', "").contains("\"rejectUnauthorized\":false");
+            params.at_least(if accepts_all { Mode::Required } else { Mode::VerifyIdentity });
+        }
+        "usessl" | "ssl" => match flag()? {
+            true => params.at_least(Mode::Required),
+            false => params.mode = Some(Mode::Disabled),
+        },
+        "requiressl" if flag()? => params.at_least(Mode::Required),
+        "ssldisabled" if flag()? => params.mode = Some(Mode::Disabled),
+        "verifyservercertificate" | "sslverifycert" if flag()? => params.at_least(Mode::VerifyCa),
+        "sslverifyidentity" | "sslcheckhostname" if flag()? => {
+            params.at_least(Mode::VerifyIdentity)
+        }
+        "sslcheckhostname" => params.mode = params.mode.map(|mode| mode.min(Mode::VerifyCa)),
+        "sslaccept" if value == "strict" => params.at_least(Mode::VerifyIdentity),
+        "sslca" | "serversslcert" | "xtlsca" | "sslrootcert" => {
+            params.files.ca = Some(value);
+            params.at_least(Mode::VerifyCa);
+        }
+        "sslcert" | "clientcert" | "xtlscert" => params.files.cert = Some(value),
+        "sslkey" | "clientkey" | "xtlskey" => params.files.key = Some(value),
+        "xtlsinsecureskipverify" if flag()? => params.mode = Some(Mode::Required),
+        "xmigrationstable" => params.migrations_table = Some(value),
+        _ => {}
+    }
+    Ok(())
+}
+
+fn mode(spec: &Spec, name: &str, value: &str) -> Result<Mode, ConfigError> {
+    let word = value.to_ascii_lowercase().replace('-', "_");
+    Mode::named(&word).ok_or_else(|| {
+        let known = Mode::WORDS.map(|(word, _)| word);
+        let near = nearest(&word.to_ascii_uppercase(), known).unwrap_or("REQUIRED");
+        spec.error(format_args!("{name}: must be one of {}, e.g. {near}", known.join(", ")))
+    })
+}
+
+/// Go's `tls`; another name is that of a setup in the program, which verifies.
+fn go_tls(value: &str) -> Mode {
+    match value {
+        "false" | "0" => Mode::Disabled,
+        "preferred" => Mode::Preferred,
+        "skip-verify" => Mode::Required,
+        _ => Mode::VerifyIdentity,
+    }
+}

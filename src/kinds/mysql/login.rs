@@ -1,0 +1,266 @@
+//! From a connection to a session: greeting, TLS, the answer of a plugin.
+//!
+//! A connection that ends between greeting and login counts towards `max_connect_errors`, which blocks the whole
+//! host. So every attempt that reads a greeting goes on to a login, even where its outcome is known.
+
+use super::{
+    failure::{ACCESS_DENIED, Error, Phase, ServerError},
+    greeting::{Greeting, capability},
+    packet::{Fields, Packets, put_string},
+    plugins::{Plugin, with_nul},
+    session::Session,
+    target::{Mode, Server, Target},
+};
+use crate::{
+    connect::Endpoint,
+    kinds::wire::Wire,
+    probe::{Attempt, Class, Cost, Failure},
+};
+
+/// utf8mb4_general_ci, which every server has (MySQL manual, "Supported Character Sets").
+const UTF8MB4: u8 = 45;
+const MAX_PACKET: u32 = 1 << 24;
+/// The most packets of one authentication.
+const MAX_ROUNDS: usize = 16;
+
+/// Opens a session on one server.
+pub(super) async fn log_in(
+    attempt: &Attempt<'_>,
+    target: &Target,
+    server: &Server,
+) -> Result<Session, Failure> {
+    let endpoint = &server.endpoint;
+    let stream = attempt.connect(endpoint).await?;
+    attempt.stage(format!("connected to {endpoint}, but no greeting of MySQL"));
+    let mut packets = Packets::new(Wire::new(stream, endpoint.clone()));
+    let greeting = greet(&mut packets).await?;
+    let has_tls = greeting.has(capability::SSL) && matches!(endpoint, Endpoint::Tcp(..));
+    let mode = target.encryption.mode;
+    if mode >= Mode::Required && !has_tls && matches!(endpoint, Endpoint::Tcp(..)) {
+        decline(attempt, packets).await;
+        let what = format!("the server does not offer TLS, and ssl-mode={} wants it", mode.word());
+        return Err(Failure::new(Class::Tls, format!("{what} ({endpoint})")).cost(Cost::Logged));
+    }
+    let encrypted = has_tls && mode != Mode::Disabled;
+    if encrypted {
+        packets = encrypt(attempt, target, server, packets).await?;
+    }
+    let mut login = Login {
+        target,
+        greeting: &greeting,
+        packets,
+        is_private: encrypted || matches!(endpoint, Endpoint::Unix(_)),
+    };
+    attempt.stage(format!("connected to {endpoint}, but no answer to the login"));
+    match login.run(encrypted).await {
+        Ok(()) => Ok(Session::new(login.packets, &greeting)),
+        Err(Error::Failed(failure)) => Err(failure),
+        Err(Error::Server(error)) => {
+            let failure = error.failure(Phase::Login, endpoint);
+            Err(match error.code {
+                ACCESS_DENIED if has_tls && !encrypted => {
+                    failure.hint("wrong password, no such user yet, or the server wants TLS for it")
+                }
+                ACCESS_DENIED if target.password.is_none() => {
+                    failure.hint("no password was given, or the user does not exist yet")
+                }
+                _ => failure,
+            })
+        }
+    }
+}
+
+/// The first packet: a greeting, or the reason why there is none.
+async fn greet(packets: &mut Packets) -> Result<Greeting, Failure> {
+    let payload = packets.receive().await?;
+    match payload[0] {
+        0xff => {
+            let error = ServerError::parse(&payload);
+            Err(error.failure(Phase::Login, packets.wire.endpoint()))
+        }
+        _ => Greeting::parse(&payload).ok_or_else(|| packets.garbage("not MySQL")),
+    }
+}
+
+fn capabilities(target: &Target, greeting: &Greeting) -> u32 {
+    let optional = capability::PLUGIN_AUTH | capability::LENENC_AUTH | capability::DEPRECATE_EOF;
+    let database = if target.database.is_some() { capability::CONNECT_WITH_DB } else { 0 };
+    let always = capability::LONG_PASSWORD
+        | capability::PROTOCOL_41
+        | capability::TRANSACTIONS
+        | capability::SECURE_CONNECTION;
+    always | database | (optional & greeting.capabilities)
+}
+
+/// What SSLRequest and the login begin with.
+fn head(capabilities: u32) -> Vec<u8> {
+    let mut out = capabilities.to_le_bytes().to_vec();
+    out.extend(MAX_PACKET.to_le_bytes());
+    out.push(UTF8MB4);
+    out.extend([0; 23]);
+    out
+}
+
+/// Ends a login that must not be: as nobody, without a database or a password.
+async fn decline(attempt: &Attempt<'_>, mut packets: Packets) {
+    let mut out = head(capability::PROTOCOL_41 | capability::SECURE_CONNECTION);
+    out.extend(b"\0\0");
+    let ended = async {
+        packets.send(&out).await?;
+        let reply = packets.receive().await?;
+        if reply[0] == 0 {
+            packets.command(1, "").await?;
+        }
+        Ok::<(), Failure>(())
+    };
+    let _ = tokio::time::timeout(attempt.remaining() / 4, ended).await;
+    packets.wire.close().await;
+}
+
+/// Asks for TLS; nothing else is sent in clear.
+async fn encrypt(
+    attempt: &Attempt<'_>,
+    target: &Target,
+    server: &Server,
+    mut packets: Packets,
+) -> Result<Packets, Failure> {
+    let endpoint = packets.wire.endpoint().clone();
+    if !packets.wire.received().is_empty() {
+        return Err(packets.odd("bytes behind the greeting"));
+    }
+    packets
+        .send(&head(capability::SSL | capability::PROTOCOL_41 | capability::SECURE_CONNECTION))
+        .await?;
+    let sequence = packets.sequence;
+    let stream = packets.wire.into_stream();
+    let tls = target.encryption.tls(&endpoint)?;
+    let stream = tls.connect(attempt, &server.host, stream).await.map_err(|failure| {
+        // The server logs a connection that ends here.
+        failure.cost(Cost::Logged)
+    })?;
+    Ok(Packets { wire: Wire::new(stream, endpoint), sequence })
+}
+
+struct Login<'a> {
+    target: &'a Target,
+    greeting: &'a Greeting,
+    packets: Packets,
+    /// Nobody on the way can read what is sent.
+    is_private: bool,
+}
+
+impl Login<'_> {
+    fn password(&self) -> &str {
+        self.target.password.as_ref().map(crate::secret::Secret::reveal).unwrap_or_default()
+    }
+
+    /// The first answer of a plugin. Over a protected channel `sha256_password` takes the password at once.
+    fn answer(&self, plugin: Plugin, nonce: &[u8]) -> Vec<u8> {
+        match plugin {
+            Plugin::Sha256 if self.is_private && !self.password().is_empty() => {
+                with_nul(self.password())
+            }
+            plugin => plugin.answer(self.password(), nonce),
+        }
+    }
+
+    async fn run(&mut self, encrypted: bool) -> Result<(), Error> {
+        // A plugin that this client lacks is named by the server when it asks for it by AuthSwitch.
+        let mut plugin = match Plugin::named(&self.greeting.plugin) {
+            Some(Plugin::Clear) | None => Plugin::Native,
+            Some(plugin) => plugin,
+        };
+        let mut nonce = self.greeting.nonce.clone();
+        let capabilities = capabilities(self.target, self.greeting);
+        let tls = if encrypted { capability::SSL } else { 0 };
+        let mut out = head(capabilities | tls);
+        out.extend(self.target.user.as_bytes());
+        out.push(0);
+        put_string(&mut out, &self.answer(plugin, &nonce));
+        if let Some(database) = &self.target.database {
+            out.extend(database.as_bytes());
+            out.push(0);
+        }
+        if capabilities & capability::PLUGIN_AUTH != 0 {
+            out.extend(plugin.name().as_bytes());
+            out.push(0);
+        }
+        self.packets.send(&out).await?;
+        for _ in 0..MAX_ROUNDS {
+            let reply = self.packets.receive().await?;
+            match reply[0] {
+                0 => return Ok(()),
+                0xff => return Err(Error::Server(ServerError::parse(&reply))),
+                0xfe if reply.len() > 1 => {
+                    let mut fields = Fields(&reply[1..]);
+                    let name = String::from_utf8_lossy(fields.until_nul()).into_owned();
+                    plugin = self.switched(&name)?;
+                    nonce = fields.0.strip_suffix(b"\0").unwrap_or(fields.0).to_vec();
+                    let answer = self.answer(plugin, &nonce);
+                    self.packets.send(&answer).await?;
+                }
+                0xfe => return Err(self.unsupported("mysql_old_password").into()),
+                1 => self.more(plugin, &reply[1..], &nonce).await?,
+                _ => {
+                    return Err(self
+                        .packets
+                        .odd("an answer to the login of an unknown sort")
+                        .into());
+                }
+            }
+        }
+        Err(self.packets.odd("a login without an end").into())
+    }
+
+    /// The plugin that the server asks for instead of the one that was begun with.
+    fn switched(&self, name: &str) -> Result<Plugin, Failure> {
+        let plugin = Plugin::named(name).ok_or_else(|| self.unsupported(name))?;
+        // Whoever answers could ask for that; it is given only to whom the declaration trusts.
+        let is_trusted = self.is_private && self.target.encryption.proves_server(self.endpoint());
+        match plugin {
+            Plugin::Clear if !is_trusted => Err(self
+                .failure(Class::Auth, "the server asks for the password in clear (mysql_clear_password)")
+                .hint("given only over TLS with ssl-mode=VERIFY_CA or VERIFY_IDENTITY, or on a socket")),
+            plugin => Ok(plugin),
+        }
+    }
+
+    /// AuthMoreData: `caching_sha2_password` knows us already (3) or wants the password (4).
+    async fn more(&mut self, plugin: Plugin, data: &[u8], nonce: &[u8]) -> Result<(), Error> {
+        match (plugin, data) {
+            (Plugin::CachingSha2, [3]) => Ok(()),
+            (Plugin::CachingSha2, [4]) if self.is_private => {
+                let password = with_nul(self.password());
+                Ok(self.packets.send(&password).await?)
+            }
+            (Plugin::CachingSha2, [4]) => Ok(self.packets.send(&[2]).await?),
+            (Plugin::Sha256, [..]) if self.is_private => {
+                let password = with_nul(self.password());
+                Ok(self.packets.send(&password).await?)
+            }
+            // The server's public key, for a password that goes over the network in clear otherwise.
+            (Plugin::CachingSha2 | Plugin::Sha256, pem) => {
+                let sealed = super::rsa::seal(self.password(), nonce, pem)
+                    .ok_or_else(|| self.packets.odd("a public key that cannot be read"))?;
+                Ok(self.packets.send(&sealed).await?)
+            }
+            _ => Err(self.packets.odd("more than its plugin has to say").into()),
+        }
+    }
+
+    fn endpoint(&self) -> &Endpoint {
+        self.packets.wire.endpoint()
+    }
+
+    fn unsupported(&self, plugin: &str) -> Failure {
+        let plugin = crate::text::one_line(plugin, 60);
+        self.failure(
+            Class::Config,
+            format!("the server wants the authentication plugin {plugin}, which this client lacks"),
+        )
+    }
+
+    fn failure(&self, class: Class, what: impl std::fmt::Display) -> Failure {
+        Failure::new(class, format!("{what} ({})", self.endpoint()))
+    }
+}

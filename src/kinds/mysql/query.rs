@@ -1,0 +1,106 @@
+//! The key `query`: one SELECT, one row, and its first column is 1.
+
+use super::{
+    ask::Question,
+    failure::{Error, Phase},
+    session::{Prepared, Row, Session},
+};
+use crate::probe::{Attempt, AttemptFuture, Class, Failure, Verdict};
+
+/// What is asked of a server that was logged in to.
+pub(super) struct Check {
+    pub(super) query: Option<String>,
+    pub(super) writable: bool,
+}
+
+impl Question for Check {
+    fn ask<'a>(&'a self, attempt: &'a Attempt<'a>, session: &'a mut Session) -> AttemptFuture<'a> {
+        Box::pin(async move {
+            let ready = Verdict::Ready(session.product().to_owned());
+            let Some(query) = &self.query else { return ready };
+            match run(attempt, session, query).await {
+                Ok(()) => ready,
+                Err(failure) => failure.verdict(),
+            }
+        })
+    }
+
+    fn is_content_with_read_only(&self) -> bool {
+        !self.writable
+    }
+}
+
+async fn run(attempt: &Attempt<'_>, session: &mut Session, query: &str) -> Result<(), Failure> {
+    session.read_only(attempt).await.map_err(|error| session.failure(error, Phase::Command))?;
+    attempt.stage(format!("logged in to {}, but no answer to the query", session.endpoint()));
+    // Looked at before it is run: what is no query is never run, whatever it would do.
+    let rows = match session.prepare(query).await {
+        Ok(prepared) => {
+            check_columns(&prepared).map_err(|what| session.not_yet(Class::Config, what))?;
+            session.query(query).await
+        }
+        Err(error) => Err(error),
+    };
+    let rows = rows.map_err(|error| failure(session, error))?;
+    check_rows(&rows).map_err(|(class, what)| session.not_yet(class, what))
+}
+
+fn failure(session: &Session, error: Error) -> Failure {
+    let failure = session.failure(error, Phase::Query);
+    Failure { message: format!("query: {}", failure.message), ..failure }
+}
+
+/// Types of numbers (`enum_field_types`): TINY, SHORT, LONG, LONGLONG, INT24. There is no boolean.
+const NUMBERS: [u8; 5] = [1, 2, 3, 8, 9];
+
+fn check_columns(prepared: &Prepared) -> Result<(), &'static str> {
+    match prepared.types.first() {
+        _ if prepared.params > 0 => Err("query: must have no parameters (?)"),
+        None => Err("query: must be a SELECT; this statement answers with no column"),
+        Some(first) if NUMBERS.contains(first) => Ok(()),
+        Some(_) => Err("query: its first column must be a condition, e.g. count(*) > 0"),
+    }
+}
+
+fn check_rows(rows: &[Row]) -> Result<(), (Class, &'static str)> {
+    let [row] = rows else {
+        return Err((
+            Class::Absent,
+            if rows.is_empty() { "query: no row" } else { "query: several rows" },
+        ));
+    };
+    match row.first() {
+        Some(Some(value)) if value == "1" => Ok(()),
+        Some(Some(value)) if value == "0" => Err((Class::Absent, "query: false")),
+        Some(None) => Err((Class::Absent, "query: NULL")),
+        _ => Err((Class::Config, "query: its first column must be 0 or 1, e.g. count(*) > 0")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_row_with_1_in_it_is_ready() {
+        let value = |text: &str| vec![Some(text.to_owned())];
+        for (rows, want) in [
+            (vec![value("1")], Ok(())),
+            (vec![value("0")], Err(Class::Absent)),
+            (vec![value("7")], Err(Class::Config)),
+            (vec![vec![None]], Err(Class::Absent)),
+            (vec![], Err(Class::Absent)),
+            (vec![value("1"), value("1")], Err(Class::Absent)),
+        ] {
+            assert_eq!(check_rows(&rows).map_err(|(class, _)| class), want, "{rows:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_column_is_a_number_and_nothing_is_to_be_filled_in() {
+        let check =
+            |params, types: &[u8]| check_columns(&Prepared { params, types: types.to_vec() });
+        assert_eq!(check(0, &[3, 253]), Ok(()));
+        assert!(check(0, &[253]).is_err() && check(0, &[]).is_err() && check(1, &[3]).is_err());
+    }
+}

@@ -1,0 +1,115 @@
+//! RSAES-OAEP with SHA-1 (RFC 8017, section 7.1), by which `caching_sha2_password` seals a password without TLS.
+//!
+//! Only what is public takes part besides the password: the server's key and its random bytes.
+
+use num_bigint::BigUint;
+use ring::{
+    digest::{SHA1_FOR_LEGACY_USE_ONLY, digest},
+    rand::{SecureRandom, SystemRandom},
+};
+use rustls::pki_types::{SubjectPublicKeyInfoDer, pem::PemObject};
+
+/// The bytes of a SHA-1.
+const HASH: usize = 20;
+/// The longest modulus, in bytes: 8,192 bits. Longer ones would hold up the runtime.
+const MAX_MODULUS: usize = 1024;
+
+/// Seals `password`, mixed with the server's `nonce`, with the public key in `pem`.
+///
+/// None where the key cannot be read, or is too short for the password.
+pub(super) fn seal(password: &str, nonce: &[u8], pem: &[u8]) -> Option<Vec<u8>> {
+    let key = PublicKey::parse(SubjectPublicKeyInfoDer::from_pem_slice(pem).ok()?.as_ref())?;
+    let mixed: Vec<u8> = super::plugins::with_nul(password)
+        .iter()
+        .zip(nonce.iter().cycle())
+        .map(|(byte, random)| byte ^ random)
+        .collect();
+    let mut seed = [0; HASH];
+    SystemRandom::new().fill(&mut seed).ok()?;
+    key.encrypt(&mixed, &seed)
+}
+
+struct PublicKey {
+    modulus: BigUint,
+    exponent: BigUint,
+    /// Bytes of the modulus.
+    size: usize,
+}
+
+impl PublicKey {
+    /// Reads a SubjectPublicKeyInfo (RFC 5280, section 4.1) of an RSA key (RFC 8017, appendix A.1.1).
+    fn parse(der: &[u8]) -> Option<Self> {
+        let (info, _) = element(0x30, der)?;
+        let (_algorithm, rest) = element(0x30, info)?;
+        let (bits, _) = element(0x03, rest)?;
+        // The first byte says that no bit is unused.
+        let (key, _) = element(0x30, bits.strip_prefix(&[0])?)?;
+        let (modulus, rest) = element(0x02, key)?;
+        let (exponent, _) = element(0x02, rest)?;
+        let modulus = modulus.strip_prefix(&[0]).unwrap_or(modulus);
+        let is_usable = (64..=MAX_MODULUS).contains(&modulus.len()) && exponent.len() <= 5;
+        is_usable.then(|| Self {
+            size: modulus.len(),
+            modulus: BigUint::from_bytes_be(modulus),
+            exponent: BigUint::from_bytes_be(exponent),
+        })
+    }
+
+    fn encrypt(&self, message: &[u8], seed: &[u8; HASH]) -> Option<Vec<u8>> {
+        let room = self.size.checked_sub(2 * HASH + 2)?;
+        let padding = room.checked_sub(message.len())?;
+        let mut block = digest(&SHA1_FOR_LEGACY_USE_ONLY, b"").as_ref().to_vec();
+        block.extend(std::iter::repeat_n(0, padding));
+        block.push(1);
+        block.extend(message);
+        mask(&mut block, seed);
+        let mut seed = *seed;
+        mask(&mut seed, &block);
+        let padded = [&[0], &seed[..], &block].concat();
+        let sealed = BigUint::from_bytes_be(&padded).modpow(&self.exponent, &self.modulus);
+        let bytes = sealed.to_bytes_be();
+        let mut out = vec![0; self.size.checked_sub(bytes.len())?];
+        out.extend(bytes);
+        Some(out)
+    }
+}
+
+/// XORs `target` with MGF1 of `seed` (RFC 8017, appendix B.2.1).
+fn mask(target: &mut [u8], seed: &[u8]) {
+    for (counter, chunk) in (0_u32..).zip(target.chunks_mut(HASH)) {
+        let input = [seed, &counter.to_be_bytes()].concat();
+        let hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, &input);
+        chunk.iter_mut().zip(hash.as_ref()).for_each(|(byte, mask)| *byte ^= mask);
+    }
+}
+
+/// The content of a DER element with this tag, and what follows it.
+fn element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let rest = der.strip_prefix(&[tag])?;
+    let (&first, rest) = rest.split_first()?;
+    let (length, rest) = match first {
+        short @ 0..0x80 => (usize::from(short), rest),
+        0x81 => (usize::from(*rest.first()?), &rest[1..]),
+        0x82 => (usize::from(*rest.first()?) << 8 | usize::from(*rest.get(1)?), &rest[2..]),
+        _ => return None,
+    };
+    rest.split_at_checked(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_cannot_be_used_are_refused() {
+        for der in
+            [&b""[..], b"\x30", b"\x30\x82\x01", b"\x30\x02\x30\x00", b"\x30\x03\x30\x00\x03"]
+        {
+            assert!(PublicKey::parse(der).is_none());
+        }
+        assert!(seal("pw", b"nonce", b"no PEM").is_none());
+        let small =
+            PublicKey { modulus: BigUint::from(33_u8), exponent: BigUint::from(3_u8), size: 64 };
+        assert!(small.encrypt(&[1; 23], &[0; HASH]).is_none(), "longer than the key has room for");
+    }
+}

@@ -1,0 +1,231 @@
+//! Where to connect and as whom: the connection string, then the keys, then the variables of MySQL's clients.
+
+use super::dsn;
+use crate::{
+    connect::Endpoint,
+    probe::{Class, Failure},
+    secret::Secret,
+    spec::{ConfigError, Key, Server as Named, Spec},
+    tls::{Tls, TlsFiles, Verify},
+};
+
+/// The keys that say who logs in; the URL may say it too.
+pub static KEYS: &[Key] = &[
+    Key { name: "user", value: "NAME", help: "user to log in as; overrides the URL" },
+    Key { name: "password", value: "PASSWORD", help: "the user's password; overrides the URL" },
+];
+
+const PORT: u16 = 3306;
+
+/// MySQL's ssl-mode (MySQL manual, "Command Options for Encrypted Connections"), the strict ones last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Mode {
+    /// Never TLS.
+    Disabled,
+    /// TLS where the server has it; its certificate is not verified.
+    Preferred,
+    /// TLS; the certificate is not verified.
+    Required,
+    /// TLS, and the certificate's chain is verified.
+    VerifyCa,
+    /// TLS, and the certificate's chain and name are verified.
+    VerifyIdentity,
+}
+
+impl Mode {
+    pub(super) const WORDS: [(&'static str, Mode); 5] = [
+        ("DISABLED", Mode::Disabled),
+        ("PREFERRED", Mode::Preferred),
+        ("REQUIRED", Mode::Required),
+        ("VERIFY_CA", Mode::VerifyCa),
+        ("VERIFY_IDENTITY", Mode::VerifyIdentity),
+    ];
+
+    /// MySQL's word for it.
+    pub(super) fn word(self) -> &'static str {
+        Self::WORDS[self as usize].0
+    }
+
+    /// The mode that a driver calls `word`, in lower case. MariaDB's drivers have words of their own.
+    pub(super) fn named(word: &str) -> Option<Self> {
+        match word {
+            "disable" => Some(Self::Disabled),
+            "prefer" => Some(Self::Preferred),
+            "trust" | "require" => Some(Self::Required),
+            "verify_full" => Some(Self::VerifyIdentity),
+            word => {
+                let known = Self::WORDS.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
+                known.map(|(_, mode)| *mode)
+            }
+        }
+    }
+}
+
+/// What a connection string says.
+#[derive(Default)]
+pub(super) struct Params {
+    pub(super) servers: Vec<Named>,
+    pub(super) socket: Option<String>,
+    pub(super) user: Option<String>,
+    pub(super) password: Option<Secret>,
+    pub(super) database: Option<String>,
+    pub(super) mode: Option<Mode>,
+    pub(super) files: TlsFiles,
+    pub(super) migrations_table: Option<String>,
+}
+
+impl Params {
+    /// Raises the mode to `mode`, whatever order the options stand in.
+    pub(super) fn at_least(&mut self, mode: Mode) {
+        self.mode = Some(self.mode.map_or(mode, |now| now.max(mode)));
+    }
+}
+
+/// The servers of one declaration and the login that they share.
+pub struct Target {
+    pub(super) servers: Vec<Server>,
+    pub(super) user: String,
+    pub(super) password: Option<Secret>,
+    pub(super) database: Option<String>,
+    pub(super) encryption: Encryption,
+    migrations_table: Option<String>,
+}
+
+/// One server.
+pub(super) struct Server {
+    pub(super) endpoint: Endpoint,
+    /// What its certificate must be valid for.
+    pub(super) host: String,
+}
+
+/// How connections over the network are protected.
+pub(super) struct Encryption {
+    pub(super) mode: Mode,
+    tls: Option<Tls>,
+}
+
+impl Encryption {
+    /// The TLS setup for a server that offers TLS.
+    pub(super) fn tls(&self, endpoint: &Endpoint) -> Result<&Tls, Failure> {
+        self.tls.as_ref().ok_or_else(|| {
+            Failure::new(Class::Config, format!("TLS is not set up for a socket ({endpoint})"))
+        })
+    }
+
+    /// Whether the server at `endpoint` has proved who it is.
+    pub(super) fn proves_server(&self, endpoint: &Endpoint) -> bool {
+        matches!(endpoint, Endpoint::Unix(_)) || self.mode >= Mode::VerifyCa
+    }
+}
+
+impl Target {
+    /// Reads the declaration.
+    ///
+    /// # Errors
+    /// A connection string, key or variable that cannot work.
+    pub fn from_spec(spec: &Spec) -> Result<Self, ConfigError> {
+        let mut params = Params::default();
+        dsn::read(spec, &mut params)?;
+        let variable = |name: &str| spec.env.var(name).map_err(|what| spec.error(what));
+        let user = spec.key("user").map(str::to_owned).or(params.user.take());
+        let user = user.filter(|user| !user.is_empty()).ok_or_else(|| {
+            spec.error("needs a user, e.g. mysql://app@db/app; without a login there is no harmless question")
+        })?;
+        let password = match spec.secret_key("password").or(params.password.take()) {
+            Some(password) => Some(password),
+            None => variable("MYSQL_PWD")?.map(|password| spec.secret(password)),
+        };
+        let database = params.database.take().filter(|database| !database.is_empty());
+        let mut servers = Vec::new();
+        if let Some(path) = params.socket.take() {
+            servers.push(Server { endpoint: Endpoint::Unix(path), host: "localhost".to_owned() });
+        } else {
+            let (host, port) = (variable("MYSQL_HOST")?, variable("MYSQL_TCP_PORT")?);
+            let port = port.and_then(|port| port.parse().ok()).unwrap_or(PORT);
+            for server in &params.servers {
+                let named = Some(server.host.clone()).filter(|host| !host.is_empty());
+                let host = named.or_else(|| host.clone()).ok_or_else(|| {
+                    spec.error("needs a host, e.g. mysql://app@db/app (or the variable MYSQL_HOST)")
+                })?;
+                let endpoint = Endpoint::Tcp(host.clone(), server.port.unwrap_or(port));
+                servers.push(Server { endpoint, host });
+            }
+        }
+        let texts = [Some(&user), database.as_ref()];
+        if texts.iter().flatten().any(|text| text.contains('\0')) {
+            return Err(spec.error("the user and the database must hold no NUL"));
+        }
+        Ok(Self {
+            servers,
+            user,
+            password,
+            database,
+            encryption: encryption(spec, &mut params)?,
+            migrations_table: params.migrations_table,
+        })
+    }
+
+    /// Whether every server is on this machine.
+    pub fn is_local(&self) -> bool {
+        self.servers.iter().all(|server| server.endpoint.is_local())
+    }
+
+    /// The user who logs in.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// The database.
+    pub fn database(&self) -> Option<&str> {
+        self.database.as_deref()
+    }
+
+    /// golang-migrate's `x-migrations-table`.
+    pub fn migrations_table(&self) -> Option<&str> {
+        self.migrations_table.as_deref()
+    }
+}
+
+/// Our own keys mean VERIFY_IDENTITY, `insecure` means REQUIRED, as for Postgres. The clients' default is PREFERRED.
+fn encryption(spec: &Spec, params: &mut Params) -> Result<Encryption, ConfigError> {
+    let insecure = spec.flag("insecure")?;
+    let named = ["ca", "cert", "server-name"].into_iter().find(|key| spec.key(key).is_some());
+    if let (Some(key), Some(mode)) = (named, params.mode)
+        && mode < Mode::Required
+    {
+        let what = format!("contradicts ssl-mode={}, which does without TLS", mode.word());
+        return Err(spec.key_error(key, what));
+    }
+    if insecure && let Some(mode) = params.mode.filter(|mode| *mode != Mode::Required) {
+        return Err(
+            spec.key_error("insecure", format_args!("contradicts ssl-mode={}", mode.word()))
+        );
+    }
+    let mode = match (params.mode, named) {
+        (Some(mode), Some("ca" | "server-name")) => mode.max(Mode::VerifyCa),
+        (Some(mode), _) => mode,
+        (None, _) if insecure => Mode::Required,
+        (None, Some(_)) => Mode::VerifyIdentity,
+        (None, None) => Mode::Preferred,
+    };
+    if mode == Mode::Disabled {
+        return Ok(Encryption { mode, tls: None });
+    }
+    let verify = match mode {
+        Mode::VerifyIdentity => Verify::Full,
+        Mode::VerifyCa => Verify::Chain,
+        _ => Verify::Nothing,
+    };
+    let mut files = std::mem::take(&mut params.files);
+    // Prisma calls the authority's certificate so.
+    if files.key.is_none() && spec.key("key").is_none() && files.ca.is_none() {
+        files.ca = files.cert.take();
+    }
+    let own = |key: &str, file: Option<String>| spec.key(key).map(str::to_owned).or(file);
+    files.ca = own("ca", files.ca);
+    files.cert = own("cert", files.cert);
+    files.key = own("key", files.key);
+    let server_name = spec.key("server-name").map(str::to_owned);
+    let tls = Tls::new(files, server_name, verify).map_err(|what| spec.error(what))?;
+    Ok(Encryption { mode, tls: Some(tls) })
+}

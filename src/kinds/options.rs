@@ -1,0 +1,66 @@
+//! The query of a URL, in which drivers put their options: pairs of names and values, and those of TLS.
+
+use crate::{
+    spec::{ConfigError, Spec, expand::Text},
+    tls::{Tls, TlsFiles, Verify},
+};
+
+/// The pairs behind the `?`, each percent-decoded. A name without a value has an empty one.
+///
+/// # Errors
+/// Percent-encoding that is not valid. The error shows neither name nor value.
+pub(super) fn pairs(
+    spec: &Spec,
+    query: Option<&Text>,
+) -> Result<Vec<(String, String)>, ConfigError> {
+    let decoded = |text: Text| {
+        text.percent_decoded().map_err(|what| spec.error(format_args!("the query {what}")))
+    };
+    let Some(query) = query else { return Ok(Vec::new()) };
+    let parts = query.split('&').filter(|pair| !pair.is_empty());
+    parts
+        .map(|pair| match pair.split_once('=') {
+            Some((name, value)) => Ok((decoded(name)?, decoded(value)?)),
+            None => Ok((decoded(pair)?, String::new())),
+        })
+        .collect()
+}
+
+/// Whether a driver's word means true; none where it is no such word.
+pub(super) fn truth(word: &str) -> Option<bool> {
+    match word.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Some(true),
+        "false" | "0" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+/// What the options of a URL say about TLS. Our own keys override them.
+#[derive(Default)]
+pub(super) struct TlsOptions {
+    pub(super) files: TlsFiles,
+    pub(super) verify: Option<Verify>,
+    pub(super) server_name: Option<String>,
+}
+
+impl TlsOptions {
+    /// The TLS setup; `key` is the path of the client certificate's private key, if a key names one.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or a setting that cannot be.
+    pub(super) fn read(self, spec: &Spec, key: Option<&str>) -> Result<Tls, ConfigError> {
+        let own = |key: &str, file: Option<String>| spec.key(key).map(str::to_owned).or(file);
+        let mut files = self.files;
+        files.ca = own("ca", files.ca);
+        files.cert = own("cert", files.cert);
+        files.key = key.map(str::to_owned).or(files.key);
+        let verify = match spec.flag("insecure")? {
+            true => Verify::Nothing,
+            // A `ca` is there to be checked against.
+            false if spec.key("ca").is_some() => Verify::Full,
+            false => self.verify.unwrap_or(Verify::Full),
+        };
+        Tls::new(files, own("server-name", self.server_name), verify)
+            .map_err(|what| spec.error(what))
+    }
+}

@@ -1,0 +1,125 @@
+//! `amqp:` against a real RabbitMQ, compared with pika; scripted servers only for what it cannot show.
+
+use crate::support::{Afterall, Done, RabbitMq, Scripted, python, secs, sh};
+use std::process::Command;
+
+fn once(url: &str) -> Done {
+    Afterall::new().arg("--once").arg(format!("x={url}")).run()
+}
+
+#[track_caller]
+fn not_ready(url: &str, class: &str, says: &str) {
+    let done = once(url).code(69).any_stdout();
+    let said = done.stdout_text();
+    assert!(said.contains(&format!("[class={class}]")) && said.contains(says), "{url}: {said}");
+}
+
+/// What pika, a real client, makes of the URL: `ready`, or the code of the refusal.
+fn pika(url: &str, queue: &str) -> String {
+    const SCRIPT: &str = "
+import sys, pika
+from pika.exceptions import *
+url, queue = sys.argv[1:]
+try:
+    connection = pika.BlockingConnection(pika.URLParameters(url))
+    if queue: connection.channel().queue_declare(queue, passive=True)
+    connection.close(); print('ready')
+except ProbableAuthenticationError: print(403)
+except (ConnectionClosedByBroker, ChannelClosedByBroker, ProbableAccessDeniedError) as e: print(e.args[0] if isinstance(e.args[0], int) else 530)
+except AMQPConnectionError as e:
+    inner = e.args[0].exception if e.args and hasattr(e.args[0], 'exception') else e
+    print(getattr(inner, 'reply_code', None) or 530 if 'ConnectionClosed' in repr(inner) or 'ProbableAccess' in repr(inner) else repr(e))
+";
+    let output = Command::new(python()).args(["-c", SCRIPT, url, queue]).output().unwrap();
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+    .trim()
+    .to_owned()
+}
+
+#[test]
+fn a_broker_is_waited_for_from_its_boot_to_its_queue() {
+    let mut broker = RabbitMq::started("log.file.level = info", false);
+    let at = broker.address();
+    let url = format!("amqp://app:s3cr3t@{at}/%2Fapp");
+    let declared = format!("mq={url}#queue=orders,max-interval=500ms,timeout=50s");
+    let waiting = Afterall::waiting_for([declared]).becoming(sh("echo started")).spawn();
+    waiting.wait_for_stderr("mq: waiting: connection refused", secs(20));
+    broker.wait_until_up();
+    let user = |name: &str| {
+        format!("rabbit_auth_backend_internal:add_user(<<\"{name}\">>, <<\"s3cr3t\">>, <<\"x\">>)")
+    };
+    waiting.wait_for_stderr("403 ACCESS_REFUSED - Login was refused", secs(20));
+    broker.eval(&user("app"));
+    waiting.wait_for_stderr("530 NOT_ALLOWED - vhost /app not found", secs(20));
+    assert_eq!(pika(&url, ""), "530");
+    broker.eval("rabbit_vhost:add(<<\"/app\">>, <<\"x\">>)");
+    waiting.wait_for_stderr("530 NOT_ALLOWED - access to vhost '/app' refused", secs(20));
+    not_ready(&url, "auth", "the user has no permission for that vhost, or not yet");
+    assert_eq!(pika(&url, ""), "530");
+    broker.eval(
+        "rabbit_auth_backend_internal:set_permissions(<<\"app\">>, <<\"/app\">>, <<\".*\">>, <<\".*\">>, <<\".*\">>, <<\"x\">>)",
+    );
+    waiting.wait_for_stderr("404 NOT_FOUND - no queue 'orders' in vhost '/app'", secs(20));
+    assert_eq!(pika(&url, "orders"), "404");
+    once(&url).code(0).stdout_has("RabbitMQ 3.").stdout_has("vhost /app");
+    assert_eq!(pika(&url, ""), "ready");
+    broker.eval(
+        "rabbit_amqqueue:declare(rabbit_misc:r(<<\"/app\">>, queue, <<\"orders\">>), true, false, [], none, <<\"x\">>), ok",
+    );
+    let done = waiting.done().code(0).stdout("started\n");
+    done.stderr_has("mq: ready: RabbitMQ 3.").stderr_has("queue orders").says_nowhere("s3cr3t");
+    assert_eq!(pika(&url, "orders"), "ready");
+    not_ready(&format!("amqp://app:wrong@{at}/%2Fapp"), "auth", "403 ACCESS_REFUSED");
+    not_ready(&format!("{url}#exchange=none"), "absent", "404 NOT_FOUND - no exchange 'none'");
+    once(&format!("{url}#exchange=amq.topic,queue=orders"))
+        .code(0)
+        .stdout_has("exchange amq.topic, queue orders");
+    for form in [
+        format!("pyamqp://guest:guest@{at}//"),
+        format!("amqp://guest@{at}/?heartbeat=10"),
+        format!("rabbitmq://{at}"),
+        format!("amqp://app@{at}#vhost=/app,password=s3cr3t"),
+    ] {
+        once(&form).code(0).stdout_has("RabbitMQ 3.");
+    }
+    // It cannot be asked without a trace, but it is never warned of.
+    assert!(
+        !broker.log().contains("[warning] <0.") || !broker.log().contains("closed unexpectedly")
+    );
+    broker.pause();
+    not_ready(
+        &format!("{url}#attempt-timeout=300ms"),
+        "timeout",
+        "but no answer from AMQP within 0.3s",
+    );
+}
+
+#[test]
+fn what_is_no_rabbitmq_is_named() {
+    for (says, class, want) in [
+        ("HTTP/1.1 400 Bad Request\r\n\r\n", "protocol", "not AMQP, it says: HTTP/1.1 400"),
+        ("AMQP\x03\x01\0\0", "protocol", "the server speaks AMQP 1.0, not 0-9-1"),
+        ("\x15\x03\x01\0\x02\x02\x28", "protocol", "use the scheme amqps:"),
+    ] {
+        let server = Scripted::answering_then_closing(says);
+        not_ready(&format!("amqp://{}", server.address()), class, want);
+    }
+    let silent = Scripted::silent();
+    let url = format!("amqp://{}#attempt-timeout=200ms", silent.address());
+    not_ready(&url, "timeout", "but no answer from AMQP within 0.2s");
+}
+
+/// Two attempts a second at most, and none to confirm.
+#[test]
+fn a_broker_is_asked_seldom() {
+    let refusing = Scripted::answering_then_closing("AMQP\0\0\x09\x02");
+    Afterall::waiting_for([format!("amqp://{}#timeout=1500ms", refusing.address())])
+        .run()
+        .code(124)
+        .any_stderr();
+    assert!(refusing.connections() <= 6, "{} connections", refusing.connections());
+}

@@ -1,0 +1,159 @@
+//! `grpc:` against grpcio's own health service; scripted servers only for what it cannot show.
+
+use crate::support::{
+    Afterall, Authority, Dir, Done, Identity, Reserved, Scripted, ports::Address,
+    process::spawn_from_lasting_thread, python, secs, sh, wait_until,
+};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+fn once(url: &str) -> Done {
+    Afterall::new().arg("--once").arg(format!("x={url}")).run()
+}
+
+#[track_caller]
+fn not_ready(url: &str, class: &str, says: &str) {
+    let done = once(url).code(69).any_stdout();
+    let said = done.stdout_text();
+    assert!(said.contains(&format!("[class={class}]")) && said.contains(says), "{url}: {said}");
+}
+
+/// A server with a health service, or without one.
+struct Health {
+    child: Child,
+    at: SocketAddr,
+    dir: Dir,
+    _address: Address,
+}
+
+const SCRIPT: &str = "
+import sys, grpc
+from concurrent import futures
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+address, service, cert, key, socket = sys.argv[1:]
+server = grpc.server(futures.ThreadPoolExecutor(4))
+servicer = health.HealthServicer()
+if service: health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+if cert:
+    pair = [(open(key, 'rb').read(), open(cert, 'rb').read())]
+    server.add_secure_port(address, grpc.ssl_server_credentials(pair))
+else:
+    server.add_insecure_port(address)
+server.add_insecure_port('unix:' + socket)
+server.start()
+print('started', file=sys.stderr, flush=True)
+for line in sys.stdin:
+    name, status = line.rstrip('\\n').split('=')
+    servicer.set(name, health_pb2.HealthCheckResponse.ServingStatus.Value(status))
+    print('set', line, file=sys.stderr, flush=True)
+";
+
+impl Health {
+    fn started(service: bool, identity: Option<&Identity>) -> Self {
+        let (address, dir) = (Address::claim(), Dir::new());
+        let at = address.free();
+        let (cert, key) =
+            identity.map_or(("", ""), |identity| (identity.cert_text(), identity.key_text()));
+        let log = std::fs::File::create(dir.join("log")).unwrap();
+        let mut command = Command::new(python());
+        command.args(["-c", SCRIPT, &at.to_string(), if service { "yes" } else { "" }, cert, key]);
+        command.arg(dir.text("sock")).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
+        let child = spawn_from_lasting_thread(command).unwrap();
+        let health = Self { child, at, dir, _address: address };
+        health.wait_for("started");
+        health
+    }
+
+    fn wait_for(&self, needle: &str) {
+        wait_until(&format!("the health server says {needle}"), secs(60), || {
+            self.dir.read("log").contains(needle)
+        });
+    }
+
+    fn set(&mut self, service: &str, status: &str) {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{service}={status}").unwrap();
+        self.wait_for(&format!("set {service}={status}"));
+    }
+
+    /// What grpcio's own client gets.
+    fn client(&self, service: &str) -> String {
+        const ASK: &str = "
+import sys, grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+stub = health_pb2_grpc.HealthStub(grpc.insecure_channel(sys.argv[1]))
+try:
+    answer = stub.Check(health_pb2.HealthCheckRequest(service=sys.argv[2]), timeout=10)
+    print(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
+except grpc.RpcError as e: print(e.code().name)
+";
+        let args = ["-c", ASK, &self.at.to_string(), service];
+        let output = Command::new(python()).args(args).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+}
+
+impl Drop for Health {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_service_is_ready_once_it_serves() {
+    let mut server = Health::started(true, None);
+    let url = format!("grpc://{}", server.at);
+    once(&url).code(0).stdout_has("gRPC SERVING");
+    assert_eq!(server.client(""), "SERVING");
+    not_ready(&format!("{url}/app.Api"), "absent", "NOT_FOUND");
+    assert_eq!(server.client("app.Api"), "NOT_FOUND");
+    let waiting =
+        Afterall::waiting_for([format!("api={url}/app.Api")]).becoming(sh("echo started")).spawn();
+    waiting.wait_for_stderr("app.Api is not registered, or not yet", secs(20));
+    server.set("app.Api", "NOT_SERVING");
+    waiting.wait_for_stderr("NOT_SERVING (service app.Api)", secs(20));
+    assert_eq!(server.client("app.Api"), "NOT_SERVING");
+    server.set("app.Api", "SERVING");
+    waiting.done().code(0).stdout("started\n").stderr_has("api: ready: gRPC SERVING (app.Api)");
+    server.set("app.Api", "SERVICE_UNKNOWN");
+    not_ready(&format!("{url}#service=app.Api"), "busy", "UNKNOWN (service app.Api)");
+    once(&format!("grpc+unix://{}", server.dir.text("sock"))).code(0).any_stdout();
+    let dead = Reserved::new();
+    once(&format!("grpc://{},{}", dead.address(), server.at)).code(0).any_stdout();
+    once(&format!("{url}#header=x-token: abc")).code(0).any_stdout();
+}
+
+#[test]
+fn a_server_without_a_health_service_is_named() {
+    let server = Health::started(false, None);
+    not_ready(&format!("grpc://{}", server.at), "absent", "there is no health service");
+    assert_eq!(server.client(""), "UNIMPLEMENTED");
+}
+
+#[test]
+fn tls_is_spoken_with_alpn_and_verified() {
+    let (ca, other) = (Authority::new("ca"), Authority::new("other"));
+    let server = Health::started(true, Some(&ca.server(&["api.test"])));
+    let url = format!("grpcs://{}#server-name=api.test", server.at);
+    once(&format!("{url},ca={}", ca.cert_text())).code(0).stdout_has("gRPC SERVING");
+    once(&format!("grpcs://{}#insecure", server.at)).code(0).any_stdout();
+    not_ready(&format!("{url},ca={}", other.cert_text()), "tls", "certificate not trusted");
+    let plain = Health::started(true, None);
+    not_ready(&format!("grpcs://{}#insecure", plain.at), "tls", "does not speak TLS");
+}
+
+#[test]
+fn what_is_no_grpc_is_named() {
+    for (says, class, want) in [
+        ("HTTP/1.1 400 Bad Request\r\n\r\n", "protocol", "not HTTP/2, it says: HTTP/1.1 400"),
+        ("\x15\x03\x01\0\x02\x02\x28", "protocol", "use the scheme grpcs:"),
+    ] {
+        let server = Scripted::answering_then_closing(says);
+        not_ready(&format!("grpc://{}", server.address()), class, want);
+    }
+    let silent = Scripted::silent();
+    let url = format!("grpc://{}#attempt-timeout=200ms", silent.address());
+    not_ready(&url, "timeout", "but no answer from gRPC within 0.2s");
+    not_ready(&format!("grpc://{}", Scripted::closing().address()), "connect", "");
+}
