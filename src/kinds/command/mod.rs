@@ -91,7 +91,7 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
     if words.iter().any(|word| word.as_bytes().contains(&0)) {
         return Err(spec.error("exec: a NUL cannot be part of a command"));
     }
-    let command =
+    let mut command =
         exec::Command::new(words.clone()).ok_or_else(|| spec.error("exec: needs a command"))?;
     // What it is told in confidence it may repeat in its last words.
     spec.rest.secrets().for_each(|secret| drop(spec.secret(secret)));
