@@ -61,6 +61,26 @@ impl Command {
     /// # Errors
     /// 127 where it or its interpreter does not exist, 126 where it cannot be executed.
     pub fn look_up(&mut self, path: Option<&OsStr>) -> Result<(), ExecError> {
+        let search = path.unwrap_or_else(|| OsStr::new(DEFAULT_PATH));
+        self.find(path, |candidate| program::check(candidate, search))?;
+        self.is_looked_up = true;
+        Ok(())
+    }
+
+    /// Like [`Command::look_up`], but opens no file: for a command that is on a file system which may
+    /// not answer yet.
+    ///
+    /// # Errors
+    /// 127 where the command does not exist, 126 where it may not be executed.
+    pub fn look_up_unopened(&self, path: Option<&OsStr>) -> Result<(), ExecError> {
+        self.find(path, program::may_execute)
+    }
+
+    fn find(
+        &self,
+        path: Option<&OsStr>,
+        check: impl Fn(&Path) -> Result<(), Unfit>,
+    ) -> Result<(), ExecError> {
         if self.name.is_empty() {
             return Err(ExecError {
                 exit: Exit::NotFound,
@@ -74,11 +94,8 @@ impl Command {
                     format!("{}: cannot be executed: {why}", shown(candidate.as_os_str()));
                 ExecError { exit, message }
             };
-            match program::check(&candidate, path.unwrap_or_else(|| OsStr::new(DEFAULT_PATH))) {
-                Ok(()) => {
-                    self.is_looked_up = true;
-                    return Ok(());
-                }
+            match check(&candidate) {
+                Ok(()) => return Ok(()),
                 Err(Unfit::Absent) => {}
                 Err(Unfit::Denied(why)) => {
                     denied.get_or_insert(error(Exit::NotExecutable, why));

@@ -37,12 +37,8 @@ const FIRST_LINE: usize = 256;
 /// The kernel follows an interpreter that is a script itself this often (exec_binprm in fs/exec.c).
 const MAX_INTERPRETERS: usize = 5;
 
-/// Checks what execve(2) would find at `path`. `search` is PATH.
-pub(super) fn check(path: &Path, search: &OsStr) -> Result<(), Unfit> {
-    check_nested(path, search, 0)
-}
-
-fn check_nested(path: &Path, search: &OsStr, depth: usize) -> Result<(), Unfit> {
+/// Checks that there is a file at `path` that may be executed. Does not open it.
+pub(super) fn may_execute(path: &Path) -> Result<(), Unfit> {
     let denied = |error: &io::Error| match error.kind() {
         io::ErrorKind::PermissionDenied => Unfit::Denied(describe(error)),
         _ => Unfit::Absent,
@@ -51,7 +47,16 @@ fn check_nested(path: &Path, search: &OsStr, depth: usize) -> Result<(), Unfit> 
     if metadata.is_dir() {
         return Err(Unfit::Denied("is a directory".to_owned()));
     }
-    rustix::fs::access(path, rustix::fs::Access::EXEC_OK).map_err(|error| denied(&error.into()))?;
+    rustix::fs::access(path, rustix::fs::Access::EXEC_OK).map_err(|error| denied(&error.into()))
+}
+
+/// Checks what execve(2) would find at `path`. `search` is PATH.
+pub(super) fn check(path: &Path, search: &OsStr) -> Result<(), Unfit> {
+    check_nested(path, search, 0)
+}
+
+fn check_nested(path: &Path, search: &OsStr, depth: usize) -> Result<(), Unfit> {
+    may_execute(path)?;
     // A program that may be executed and not read is rare, and left to the kernel.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path);
     let mut start = [0; 1024];

@@ -91,13 +91,13 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
     if words.iter().any(|word| word.as_bytes().contains(&0)) {
         return Err(spec.error("exec: a NUL cannot be part of a command"));
     }
-    let mut command =
+    let command =
         exec::Command::new(words.clone()).ok_or_else(|| spec.error("exec: needs a command"))?;
     // What it is told in confidence it may repeat in its last words.
     spec.rest.secrets().for_each(|secret| drop(spec.secret(secret)));
     let path = spec.env.var("PATH").map_err(|what| spec.error(what))?;
     let path = path.as_deref().map(str::as_ref);
-    command.look_up(path).map_err(|e| spec.error(e.message))?;
+    command.look_up_unopened(path).map_err(|e| spec.error(e.message))?;
     let candidates = command.candidates(path);
     Ok(Box::new(Exec { words, candidates, lane: BlockingLane::default() }))
 }
