@@ -1,5 +1,7 @@
 //! Becoming the command: looked up before the wait, executed after it, at most once.
-#![allow(unsafe_code)] // execvp has no safe interface that keeps argv, environment and PATH rules as they are.
+#![allow(unsafe_code)] // execvp and ptrace have no safe interface.
+
+mod program;
 
 use std::{
     ffi::{CString, OsStr, OsString},
@@ -8,6 +10,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use program::Unfit;
+
 use crate::{
     exit::Exit,
     os::describe,
@@ -15,11 +19,12 @@ use crate::{
     text::{MAX_FOREIGN, one_line},
 };
 
-/// The rest of the command line, as it was given.
+/// The command and its arguments.
 #[derive(Debug)]
 pub struct Command {
     name: OsString,
     argv: Vec<CString>,
+    is_looked_up: bool,
 }
 
 /// Why the command cannot take our place.
@@ -35,61 +40,75 @@ impl Command {
     /// The command and its arguments; `None` where there is none.
     pub fn new(words: Vec<OsString>) -> Option<Self> {
         let name = words.first()?.clone();
-        // The kernel hands arguments over as C strings, so none of them can hold a NUL.
+        // The kernel passes arguments as C strings, so none of them can hold a NUL.
         let argv =
             words.into_iter().filter_map(|word| CString::new(word.into_vec()).ok()).collect();
-        Some(Self { name, argv })
+        Some(Self { name, argv, is_looked_up: false })
     }
 
-    /// Its name, as messages show it; its arguments may hold secrets.
+    /// The name for messages. The arguments may hold secrets, and are not shown.
     pub fn name(&self) -> String {
-        crate::text::one_line(&self.name.to_string_lossy(), 200)
+        one_line(&self.name.to_string_lossy(), 200)
     }
 
-    /// The paths at which execvp(3) would look, in its order. `path` is PATH.
+    /// The paths at which execvp(3) looks, in its order. `path` is PATH.
     pub fn candidates(&self, path: Option<&OsStr>) -> Vec<PathBuf> {
-        if self.name.as_bytes().contains(&b'/') {
-            return vec![PathBuf::from(&self.name)];
-        }
-        // What glibc and musl search where PATH is unset differs in order and in /usr/local/bin; this is glibc's.
-        let path = path.unwrap_or(OsStr::new("/bin:/usr/bin"));
-        path.as_bytes()
-            .split(|&b| b == b':')
-            .map(|dir| Path::new(OsStr::from_bytes(dir)).join(&self.name))
-            .collect()
+        candidates(&self.name, path)
     }
 
-    /// Proves, by execvp's rules, that the command can be executed: not after a minute of waiting, but before it.
+    /// Checks, by execvp's rules, that the command can be executed: before the wait, not after it.
     ///
     /// # Errors
-    /// 127 where it does not exist, 126 where it is there but cannot be executed.
-    pub fn look_up(&self, path: Option<&OsStr>) -> Result<(), ExecError> {
-        let mut denied = None;
-        for candidate in self.candidates(path).iter().filter(|_| !self.name.is_empty()) {
-            match executable(candidate) {
+    /// 127 where it or its interpreter does not exist, 126 where it cannot be executed.
+    pub fn look_up(&mut self, path: Option<&OsStr>) -> Result<(), ExecError> {
+        let search = path.unwrap_or_else(|| OsStr::new(DEFAULT_PATH));
+        self.find(path, |candidate| program::check(candidate, search))?;
+        self.is_looked_up = true;
+        Ok(())
+    }
+
+    /// Like [`Command::look_up`], but opens no file: for a command that is on a file system which may
+    /// not answer yet.
+    ///
+    /// # Errors
+    /// 127 where the command does not exist, 126 where it may not be executed.
+    pub fn look_up_unopened(&self, path: Option<&OsStr>) -> Result<(), ExecError> {
+        self.find(path, program::may_execute)
+    }
+
+    fn find(
+        &self,
+        path: Option<&OsStr>,
+        check: impl Fn(&Path) -> Result<(), Unfit>,
+    ) -> Result<(), ExecError> {
+        if self.name.is_empty() {
+            return Err(ExecError {
+                exit: Exit::NotFound,
+                message: "the command is empty".to_owned(),
+            });
+        }
+        let (mut denied, mut broken) = (None, None);
+        for candidate in self.candidates(path) {
+            let error = |exit, why| {
+                let message =
+                    format!("{}: cannot be executed: {why}", shown(candidate.as_os_str()));
+                ExecError { exit, message }
+            };
+            match check(&candidate) {
                 Ok(()) => return Ok(()),
-                // Like execvp, which goes on after EACCES and remembers it.
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    denied = Some((candidate.clone(), error))
+                Err(Unfit::Absent) => {}
+                Err(Unfit::Denied(why)) => {
+                    denied.get_or_insert(error(Exit::NotExecutable, why));
                 }
-                Err(_) => {}
+                Err(Unfit::NoInterpreter(why)) => {
+                    broken.get_or_insert(error(Exit::NotFound, why));
+                }
+                Err(Unfit::Foreign(why)) => return Err(error(Exit::NotExecutable, why)),
             }
         }
-        Err(match denied {
-            Some((at, error)) => ExecError {
-                exit: Exit::NotExecutable,
-                message: format!(
-                    "{}: cannot be executed: {}",
-                    shown(at.as_os_str()),
-                    describe(&error)
-                ),
-            },
-            None if self.name.is_empty() => {
-                ExecError { exit: Exit::NotFound, message: "the command is empty".to_owned() }
-            }
-            None if self.argv[0].as_bytes().contains(&b'/') => self.not_found("no such file"),
-            None => self.not_found("not found in PATH"),
-        })
+        let nothing =
+            if self.name.as_bytes().contains(&b'/') { "no such file" } else { "not found in PATH" };
+        Err(denied.or(broken).unwrap_or_else(|| self.not_found(nothing)))
     }
 
     fn not_found(&self, what: &str) -> ExecError {
@@ -97,7 +116,14 @@ impl Command {
     }
 
     /// Becomes the command. Returns only where that failed; a signal ends this process at once then.
-    pub fn exec(self, signals: Signals) -> ExecError {
+    pub fn exec(mut self, signals: Signals) -> ExecError {
+        let path = std::env::var_os("PATH");
+        // A command that a dependency waits for is looked up only now.
+        if !self.is_looked_up
+            && let Err(error) = self.look_up(path.as_deref())
+        {
+            return error;
+        }
         let mut argv: Vec<*const libc::c_char> =
             self.argv.iter().map(|word| word.as_ptr()).collect();
         argv.push(std::ptr::null());
@@ -107,22 +133,34 @@ impl Command {
             libc::execvp(argv[0], argv.as_ptr());
             io::Error::last_os_error()
         };
-        // What is still to be said must not end us where nobody reads it.
-        signals::ignore_pipe();
-        let name = shown(&self.name);
-        match error.kind() {
-            io::ErrorKind::NotFound
-                if self.look_up(std::env::var_os("PATH").as_deref()).is_ok() =>
-            {
-                self.not_found("is there, but its interpreter or loader is not")
-            }
-            io::ErrorKind::NotFound => self.not_found("no such file"),
-            _ => ExecError {
-                exit: Exit::NotExecutable,
-                message: format!("{name}: cannot be executed: {}", describe(&error)),
-            },
+        // The last message must not end this process where nobody reads it.
+        signals::ignore_own_writes();
+        // The command has changed since it was looked up, if that finds anything now.
+        if let Err(error) = self.look_up(path.as_deref()) {
+            return error;
         }
+        let exit = match error.kind() {
+            io::ErrorKind::NotFound => Exit::NotFound,
+            _ => Exit::NotExecutable,
+        };
+        let message = format!("{}: cannot be executed: {}", shown(&self.name), describe(&error));
+        ExecError { exit, message }
     }
+}
+
+/// Where glibc looks if PATH is not set. musl adds /usr/local/bin.
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
+
+/// The paths at which execvp(3) looks for `name`, in its order.
+fn candidates(name: &OsStr, path: Option<&OsStr>) -> Vec<PathBuf> {
+    if name.as_bytes().contains(&b'/') {
+        return vec![PathBuf::from(name)];
+    }
+    let path = path.unwrap_or_else(|| OsStr::new(DEFAULT_PATH));
+    path.as_bytes()
+        .split(|&b| b == b':')
+        .map(|dir| Path::new(OsStr::from_bytes(dir)).join(name))
+        .collect()
 }
 
 /// A name or a path as messages show it.
@@ -130,19 +168,12 @@ fn shown(name: &OsStr) -> String {
     one_line(&name.to_string_lossy(), MAX_FOREIGN)
 }
 
-fn executable(path: &Path) -> io::Result<()> {
-    if std::fs::metadata(path)?.is_dir() {
-        return Err(io::Error::from_raw_os_error(libc::EACCES));
-    }
-    Ok(rustix::fs::access(path, rustix::fs::Access::EXEC_OK)?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn look_up(name: &str, path: &str) -> Result<(), (Exit, String)> {
-        let command = Command::new(vec![name.into()]).unwrap();
+        let mut command = Command::new(vec![name.into()]).unwrap();
         command.look_up(Some(OsStr::new(path))).map_err(|e| (e.exit, e.message))
     }
 
@@ -163,7 +194,7 @@ mod tests {
         let denied = format!("{}: cannot be executed: permission denied", at("a/plain"));
         assert_eq!(look_up("plain", &path), Err((Exit::NotExecutable, denied.clone())));
         assert_eq!(look_up(&at("a/plain"), ""), Err((Exit::NotExecutable, denied)));
-        let dir_denied = format!("{}: cannot be executed: permission denied", at("a"));
+        let dir_denied = format!("{}: cannot be executed: is a directory", at("a"));
         assert_eq!(look_up(&at("a"), ""), Err((Exit::NotExecutable, dir_denied)));
         assert_eq!(
             look_up("none", &path),

@@ -9,6 +9,10 @@ pub enum Exit {
     Usage,
     /// A dependency cannot become ready.
     Hopeless,
+    /// A panic outside of every attempt.
+    Defect,
+    /// Standard output cannot be written.
+    Output,
     /// Not ready in time.
     TimedOut,
     /// The command cannot be executed.
@@ -24,6 +28,8 @@ impl Exit {
             Exit::Ready => 0,
             Exit::Usage => 64,
             Exit::Hopeless => 69,
+            Exit::Defect => 70,
+            Exit::Output => 74,
             Exit::TimedOut => 124,
             Exit::NotExecutable => 126,
             Exit::NotFound => 127,
@@ -39,6 +45,8 @@ pub static TABLE: &[(&str, &str)] = &[
         "69",
         "a dependency cannot become ready (hopeless, learned from an attempt), or `--once` found one not ready",
     ),
+    ("70", "an error inside afterall: please report it"),
+    ("74", "standard output cannot be written"),
     ("124", "not ready in time"),
     ("126, 127", "the command cannot be executed, does not exist"),
     ("128+n", "ended by signal n"),
@@ -56,6 +64,8 @@ mod tests {
             Exit::Ready,
             Exit::Usage,
             Exit::Hopeless,
+            Exit::Defect,
+            Exit::Output,
             Exit::TimedOut,
             Exit::NotExecutable,
             Exit::NotFound,

@@ -12,6 +12,7 @@
 //! [`kinds`] and two adjacent lines in its `mod.rs`; it uses [`spec`], [`probe`], [`connect`] and [`tls`].
 
 pub mod children;
+pub mod civil;
 pub mod cli;
 pub mod connect;
 pub mod exec;

@@ -1,6 +1,9 @@
-//! The table of contents: parse, plan, wait, report, become. The only place that ends the process.
+//! The table of contents: parse, plan, wait, report, become.
+#![no_main] // `start` is the entry point.
 
-use std::{ffi::OsString, io::Write, process::exit};
+mod start;
+
+use std::{ffi::OsString, io::Write};
 
 use afterall::{
     children,
@@ -11,26 +14,19 @@ use afterall::{
     connect::{MAX_CONNECTS, Net},
     exec::{Command, ExecError},
     exit::Exit,
+    os::describe,
     plan,
-    report::{Log, Report, ReportOptions, ReportedDependency, Verbosity, raw_line},
+    report::{Log, Report, ReportOptions, ReportedDependency, Verbosity},
     signals::{Signals, die_of},
     spec::{ConfigError, expand::Env},
     wait::{Dependency, WaitContext, event::End, wait},
 };
 
-#[allow(clippy::exit)] // Here and nowhere else; dropping the runtime would wait for a resolver that hangs.
-fn main() {
-    // A panic is a defect of ours. What it says may hold a secret, where it happened does not.
-    std::panic::set_hook(Box::new(|panic| {
-        let place = panic
-            .location()
-            .map(|at| format!(" at {}:{}", at.file(), at.line()))
-            .unwrap_or_default();
-        raw_line(&format!("a defect of afterall{place}: please report it"));
-    }));
+/// Runs, and reports why it stopped if that was an error.
+fn end_of(args: Vec<OsString>) -> Exit {
     let mut log = Log::new();
-    let exit_with = match run(&mut log) {
-        Ok(exit_with) => exit_with,
+    match run(args, &mut log) {
+        Ok(exit) => exit,
         Err(Stopped::Config(error)) => {
             log.error(Exit::Usage, &error.to_string());
             Exit::Usage
@@ -39,8 +35,7 @@ fn main() {
             log.error(error.exit, &error.message);
             error.exit
         }
-    };
-    exit(exit_with.code())
+    }
 }
 
 enum Stopped {
@@ -60,18 +55,17 @@ impl From<ExecError> for Stopped {
     }
 }
 
-fn run(log: &mut Log) -> Result<Exit, Stopped> {
-    let signals = Signals::hold().map_err(|e| ConfigError::at("cannot watch for signals", e))?;
-    let cli = match usage::parse(std::env::args_os())? {
+fn run(args: Vec<OsString>, log: &mut Log) -> Result<Exit, Stopped> {
+    let cli = match usage::parse(args)? {
         Asked::Wait(cli) => *cli,
-        Asked::Text(text) => return Ok(on_stdout(&text, signals)),
+        Asked::Text(text) => return Ok(on_stdout(&text, log)),
     };
     let env = Env::process();
     let mut options = Options::read(&cli, &env)?;
     log.set_format(options.format);
     let declarations = std::mem::take(&mut options.declarations);
     let mut plan = plan::plan(declarations, &options.defaults, &env)?;
-    let command = Command::new(cli.command);
+    let mut command = Command::new(cli.command);
     if cli.once {
         if command.is_some() {
             return Err(ConfigError::new("--once looks, and runs no COMMAND").into());
@@ -80,7 +74,7 @@ fn run(log: &mut Log) -> Result<Exit, Stopped> {
     } else {
         plan.notes.extend(plan::warnings(&plan.planned, options.deadline));
     }
-    look_up(command.as_ref(), &plan)?;
+    look_up(command.as_mut(), &plan)?;
     if options.verbosity > Verbosity::Quiet {
         plan.notes.iter().for_each(|remark| log.note(remark));
     }
@@ -93,7 +87,7 @@ fn run(log: &mut Log) -> Result<Exit, Stopped> {
         // Proving it right is half of what a printed plan is for.
         let (_, remarks) = plan::build(plan.planned)?;
         remark(log, &remarks, &options);
-        return Ok(on_stdout(&text, signals));
+        return Ok(on_stdout(&text, log));
     }
     let subjects: Vec<ReportedDependency> = plan
         .planned
@@ -113,7 +107,7 @@ fn run(log: &mut Log) -> Result<Exit, Stopped> {
     };
     if cli.once {
         let mut report = Report::of_look(log, subjects, report_options);
-        let end = waited(dependencies, &options, &signals, true, &mut report)?;
+        let (end, signals) = waited(dependencies, &options, true, &mut report)?;
         // The table may be more than a pipe takes, and nobody watches for signals any more.
         signals.release();
         report.end(end);
@@ -124,7 +118,7 @@ fn run(log: &mut Log) -> Result<Exit, Stopped> {
         };
     }
     let mut report = Report::of_wait(log, subjects, report_options);
-    let end = waited(dependencies, &options, &signals, false, &mut report)?;
+    let (end, signals) = waited(dependencies, &options, false, &mut report)?;
     report.end(end);
     match end {
         End::Ready => match command {
@@ -147,15 +141,20 @@ fn remark(log: &mut Log, remarks: &[String], options: &Options) {
     }
 }
 
-/// What was asked for instead of a wait. A reader that has gone away has seen enough.
-fn on_stdout(text: &str, signals: Signals) -> Exit {
-    signals.release();
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    Exit::Ready
+/// Prints what was asked for instead of a wait. A reader that has gone away has seen enough.
+fn on_stdout(text: &str, log: &mut Log) -> Exit {
+    let mut stdout = std::io::stdout();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            log.error(Exit::Output, &format!("cannot write to stdout: {}", describe(&error)));
+            Exit::Output
+        }
+        _ => Exit::Ready,
+    }
 }
 
 /// A command that is missing is said at once, not after a minute; unless a dependency waits for that very file.
-fn look_up(command: Option<&Command>, plan: &plan::Plan) -> Result<(), ExecError> {
+fn look_up(command: Option<&mut Command>, plan: &plan::Plan) -> Result<(), ExecError> {
     let Some(command) = command else { return Ok(()) };
     let path: Option<OsString> = std::env::var_os("PATH");
     let candidates = command.candidates(path.as_deref());
@@ -170,16 +169,16 @@ fn look_up(command: Option<&Command>, plan: &plan::Plan) -> Result<(), ExecError
 fn waited(
     dependencies: Vec<Dependency>,
     options: &Options,
-    signals: &Signals,
     ask_all: bool,
     report: &mut Report,
-) -> Result<End, ConfigError> {
+) -> Result<(End, Signals), ConfigError> {
     let open_attempts = open_attempts()?;
+    let signals = Signals::hold().map_err(|e| cannot_start(&e))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(8)
         .build()
-        .map_err(|e| ConfigError::at("cannot start", e))?;
+        .map_err(|e| cannot_start(&e))?;
     let world = WaitContext {
         net: Net::system(),
         open_attempts,
@@ -191,19 +190,37 @@ fn waited(
     let end = runtime.block_on(wait(dependencies, world, signals.next(), report));
     std::mem::forget(runtime);
     children::reap_all();
-    Ok(end)
+    Ok((end, signals))
 }
 
-/// As many attempts at once as `ulimit -n` allows, each with its connects, beside what we and our resolver hold ourselves.
+/// Descriptors that the wait itself needs: the signals, the runtime, the report, a lookup.
+const OWN_DESCRIPTORS: u64 = 16;
+
+/// As many attempts at once as `ulimit -n` allows, each with its connects, beside our own descriptors.
 fn open_attempts() -> Result<usize, ConfigError> {
-    const OURS: u64 = 16;
-    const ENOUGH: u64 = 1024;
-    let limit =
-        rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
-    match limit.checked_sub(OURS) {
-        Some(left) => Ok((left / MAX_CONNECTS as u64).clamp(1, ENOUGH) as usize),
+    const MAX_ATTEMPTS: u64 = 1024;
+    let limit = open_files();
+    match limit.checked_sub(OWN_DESCRIPTORS) {
+        Some(left) => Ok((left / MAX_CONNECTS as u64).clamp(1, MAX_ATTEMPTS) as usize),
         None => Err(ConfigError::new(format!(
-            "cannot start: a limit of {limit} open files is too low, {OURS} are needed"
+            "cannot start: a limit of {limit} open files is too low: must be at least \
+             {OWN_DESCRIPTORS} (ulimit -n)"
         ))),
     }
+}
+
+/// The limit of open files.
+fn open_files() -> u64 {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+fn cannot_start(error: &std::io::Error) -> ConfigError {
+    if error.raw_os_error() != Some(libc::EMFILE) {
+        return ConfigError::at("cannot start", describe(error));
+    }
+    ConfigError::new(format!(
+        "cannot start: too many open files: {} may be open (ulimit -n), and afterall needs about \
+         {OWN_DESCRIPTORS} beside those that it inherits",
+        open_files()
+    ))
 }

@@ -2,6 +2,8 @@
 
 use std::{fs::OpenOptions, io::Read, os::unix::fs::OpenOptionsExt};
 
+use crate::signals;
+
 /// The largest file that `${file:PATH}` reads, in bytes.
 pub const MAX_FILE: u64 = 64 * 1024;
 
@@ -19,6 +21,10 @@ pub fn read_small(path: &str) -> Result<String, String> {
 ///
 /// Opened without blocking, so that a FIFO cannot hold us up before it is refused.
 pub fn read_bytes(path: &str, max: u64) -> Result<Vec<u8>, String> {
+    signals::stoppable(|| read_regular(path, max))
+}
+
+fn read_regular(path: &str, max: u64) -> Result<Vec<u8>, String> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK)

@@ -1,9 +1,14 @@
-//! What ends the wait from outside, and the signal state that the command must find as if we had never been there.
+//! Signals that end the wait, and the signal state that the command must find as if `afterall` had
+//! never run.
 //!
-//! Every signal that would end us is blocked from the first line of `main` and read from a signalfd, so none can fall between
-//! a check and what follows it: one that arrives after the last look stays pending, and is delivered when the
-//! inherited mask is put back, an instant before exec. PID 1 is not ended by a signal's default action, so at that instant a handler
-//! does it; the handlers are reset by exec itself. What was ignored, or blocked, when we started is left alone.
+//! Before the wait, every signal has its default action: a start that hangs can be ended like any
+//! other program. From the start of the wait to the exec, the signals that end a process are
+//! blocked and read from a signalfd. No signal can fall between a check and what follows it: one
+//! that arrives after the last look stays pending, and the kernel delivers it when the inherited
+//! mask is restored, an instant before exec.
+//!
+//! Default actions do not end PID 1, so PID 1 has handlers from its first line on; exec resets them.
+//! Signals that were ignored or blocked at the start are left alone.
 #![allow(unsafe_code)] // Signal masks and dispositions have no safe interface that covers all of this.
 
 use std::{
@@ -14,151 +19,210 @@ use std::{
     },
     ptr,
     rc::Rc,
-    sync::{
-        OnceLock,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::OnceLock,
 };
 
 use tokio::io::unix::AsyncFd;
 
-/// Whether SIGPIPE was ignored when we started. Rust's runtime ignores it before `main`, whatever was inherited.
-static PIPE_IGNORED: AtomicBool = AtomicBool::new(false);
+use crate::children;
 
-/// The signal mask that we were started with, for the command and for the children of `exec:` probes.
+/// The signal mask that this process was started with: for the command, and for the children of
+/// `exec:` probes.
 static INHERITED: OnceLock<libc::sigset_t> = OnceLock::new();
 
-/// Runs before Rust's runtime, which would lose two things that the command is to inherit.
-extern "C" fn before_runtime() {
-    PIPE_IGNORED.store(disposition(libc::SIGPIPE) == libc::SIG_IGN, Relaxed);
-    for fd in 0..3 {
-        // The runtime opens /dev/null over closed standard descriptors, for good, and aborts where there is none. A directory
-        // that is closed by exec holds the place instead: reading and writing it fails, and the command finds it closed.
-        // SAFETY: plain system calls on constants; open takes the lowest free descriptor, which is `fd`.
-        unsafe {
-            if libc::fcntl(fd, libc::F_GETFD) < 0 {
-                libc::open(c"/".as_ptr(), libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC);
+/// Signals that our own writes raise, beside the error that the write returns: nobody reads the
+/// pipe, or the file may not grow (`ulimit -f`). Neither is a reason to end.
+const RAISED_BY_WRITES: [i32; 2] = [libc::SIGPIPE, libc::SIGXFSZ];
+
+/// Prepares the process: to be called first of all, before any thread is started.
+pub fn at_start() {
+    hold_descriptors();
+    let own = set_of(RAISED_BY_WRITES);
+    let mut inherited = set_of([]);
+    // SAFETY: both sets are initialised.
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &own, &mut inherited) };
+    let _ = INHERITED.set(inherited);
+    if is_pid_1() {
+        for signal in (1..=libc::SIGRTMAX()).filter(|&signal| ends_pid_1(signal)) {
+            if disposition(signal) != libc::SIG_IGN {
+                set_disposition(signal, die_in_handler as *const () as libc::sighandler_t);
             }
         }
     }
 }
 
-// SAFETY: the loader calls the functions of this section before main, once, with no other thread running.
-#[used]
-#[unsafe(link_section = ".init_array")]
-static BEFORE_RUNTIME: extern "C" fn() = before_runtime;
+/// Opens a directory in the place of each standard descriptor that is closed. Otherwise a file or a
+/// socket of ours would get its number, and our messages would go there.
+///
+/// Reading and writing a directory fails. Exec closes it, so the command finds the descriptor closed.
+fn hold_descriptors() {
+    let mut fds = [0, 1, 2].map(|fd| libc::pollfd { fd, events: 0, revents: 0 });
+    // SAFETY: plain system calls; the array has three entries. open takes the lowest free number.
+    unsafe {
+        if libc::poll(fds.as_mut_ptr(), 3, 0) <= 0 {
+            return;
+        }
+        for fd in fds.iter().filter(|fd| fd.revents & libc::POLLNVAL != 0) {
+            let held =
+                libc::open(c"/".as_ptr(), libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC);
+            debug_assert_eq!(held, fd.fd);
+        }
+    }
+}
 
 /// The signals that end the wait, held back.
 pub struct Signals {
-    inherited: libc::sigset_t,
-    /// SIGCHLD was ignored, so that the kernel would reap our probes' children before we can learn how they ended.
+    /// SIGCHLD was ignored. The kernel would then reap our children before we learn how they ended.
     child_ignored: bool,
-    held: Vec<i32>,
     pending: Rc<OwnedFd>,
 }
 
+/// What a pending signal means.
+enum Pending {
+    /// No signal is pending.
+    Nothing,
+    /// The signal is no reason to end.
+    Harmless,
+    /// The signal ends the wait.
+    Ends(i32),
+}
+
 impl Signals {
-    /// Holds back every signal that would end this process. To be called before any thread is started.
+    /// Holds back every signal that would end this process. To be called when the wait begins.
+    ///
+    /// Dispositions are not looked at here: the kernel keeps a blocked signal pending even if it is
+    /// ignored, so [`Signals::take`] looks when one arrives.
     ///
     /// # Errors
     /// Where no descriptor is left for the signalfd.
     pub fn hold() -> io::Result<Self> {
-        if !PIPE_IGNORED.load(Relaxed) {
-            set_disposition(libc::SIGPIPE, libc::SIG_DFL);
-        }
-        let mut inherited = set_of(&[]);
-        // SAFETY: with a null new mask this only reads.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, ptr::null(), &mut inherited) };
-        let held: Vec<i32> = (1..=libc::SIGRTMAX())
-            .filter(|&signal| ends_a_process(signal) || (signal == libc::SIGWINCH && is_first()))
-            .filter(|&signal| disposition(signal) != libc::SIG_IGN)
-            // SAFETY: reads a set that was initialised above.
-            .filter(|&signal| unsafe { libc::sigismember(&inherited, signal) } == 0)
-            .collect();
-        let _ = INHERITED.set(inherited);
+        let (inherited, is_pid_1) = (inherited(), is_pid_1());
+        let watched = (1..=libc::SIGRTMAX())
+            .filter(|&signal| ends_a_process(signal) || is_pid_1 && is_for_pid_1(signal))
+            // SAFETY: reads a set that is initialised.
+            .filter(|&signal| unsafe { libc::sigismember(inherited, signal) } == 0);
+        let watched = set_of(watched);
         let child_ignored = disposition(libc::SIGCHLD) == libc::SIG_IGN;
         if child_ignored {
             set_disposition(libc::SIGCHLD, libc::SIG_DFL);
         }
-        let set = set_of(&held);
         // SAFETY: the set is initialised; signalfd returns a new descriptor that nobody else owns.
         let pending = unsafe {
-            libc::pthread_sigmask(libc::SIG_BLOCK, &set, ptr::null_mut());
-            match libc::signalfd(-1, &set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) {
+            libc::pthread_sigmask(libc::SIG_BLOCK, &watched, ptr::null_mut());
+            match libc::signalfd(-1, &watched, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) {
                 -1 => return Err(io::Error::last_os_error()),
                 fd => Rc::new(OwnedFd::from_raw_fd(fd)),
             }
         };
-        Ok(Self { inherited, child_ignored, held, pending })
+        Ok(Self { child_ignored, pending })
     }
 
-    /// The next signal that is to end the wait.
+    /// The next signal that ends the wait.
     pub async fn next(&self) -> i32 {
-        // Without a place in epoll nothing could wake us; the runtime itself has not come up then, and says so first.
-        // SAFETY: the descriptor is owned by what is registered, which never exchanges it for another.
+        // Without a place in epoll nothing could wake us. The runtime has reported that already.
+        // SAFETY: the registered value owns the descriptor and never exchanges it for another.
         let registered = unsafe { AsyncFd::register(Rc::clone(&self.pending)) };
         let Ok(readable) = registered else { return std::future::pending().await };
         loop {
             let Ok(mut ready) = readable.readable().await else { continue };
-            while let Some(signal) = self.take() {
-                if let Some(signal) = signal {
-                    return signal;
-                }
+            match self.take() {
+                Pending::Ends(signal) => return signal,
+                Pending::Harmless => {}
+                Pending::Nothing => ready.clear_ready(),
             }
-            ready.clear_ready();
         }
     }
 
-    /// Takes one pending signal; `Some(None)` is one that does not count.
-    fn take(&self) -> Option<Option<i32>> {
-        // SAFETY: signalfd_siginfo is plain data, of the size that read is told.
-        let (read, info) = unsafe {
+    /// Takes one pending signal. As PID 1, reaps orphans when a child has ended.
+    fn take(&self) -> Pending {
+        // SAFETY: signalfd_siginfo is plain data, of the size that is passed to read.
+        let (is_read, info) = unsafe {
             let mut info: libc::signalfd_siginfo = mem::zeroed();
             let size = mem::size_of_val(&info);
-            (
-                libc::read(self.pending.as_raw_fd(), (&raw mut info).cast(), size) == size as isize,
-                info,
-            )
+            let read = libc::read(self.pending.as_raw_fd(), (&raw mut info).cast(), size);
+            (read == size as isize, info)
         };
-        if !read {
-            return None;
+        if !is_read {
+            return Pending::Nothing;
         }
-        // Our own write to a closed pipe raises SIGPIPE too; that is an error of the write, and no reason to end.
         let signal = info.ssi_signo as i32;
-        let own = signal == libc::SIGPIPE
+        let is_own = RAISED_BY_WRITES.contains(&signal)
             && info.ssi_pid == rustix::process::getpid().as_raw_nonzero().get() as u32;
-        Some((!own).then_some(signal))
+        if signal == libc::SIGCHLD {
+            children::reap_orphans();
+            Pending::Harmless
+        } else if is_own || disposition(signal) == libc::SIG_IGN {
+            Pending::Harmless
+        } else {
+            Pending::Ends(signal)
+        }
     }
 
-    /// Puts the inherited mask back. Every held signal that is pending, or comes before exec, ends this process here.
+    /// Restores the inherited mask. A held signal that is pending, or that arrives before exec, ends
+    /// this process.
     pub fn release(self) {
-        while let Some(signal) = self.take() {
-            if let Some(signal) = signal {
-                die_of(signal);
+        loop {
+            match self.take() {
+                Pending::Ends(signal) => die_of(signal),
+                Pending::Harmless => {}
+                Pending::Nothing => break,
             }
         }
         if self.child_ignored {
             set_disposition(libc::SIGCHLD, libc::SIG_IGN);
         }
-        if is_first() {
-            for &signal in &self.held {
-                set_disposition(signal, die_in_handler as *const () as libc::sighandler_t);
-            }
-        }
         // SAFETY: the mask is the one that was read at the start.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.inherited, ptr::null_mut()) };
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, inherited(), ptr::null_mut()) };
     }
 }
 
-/// Has a child start with the signal mask that we were started with, rather than with everything held back.
+/// The mask that this process was started with.
+fn inherited() -> &'static libc::sigset_t {
+    INHERITED.get_or_init(|| {
+        // Nobody has called `at_start`, so nobody has changed the mask.
+        let mut mask = set_of([]);
+        // SAFETY: with a null new mask this only reads.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, ptr::null(), &mut mask) };
+        mask
+    })
+}
+
+/// Blocks every signal in the calling thread, so that the kernel delivers them to the main thread.
+pub fn leave_to_main_thread() {
+    // SAFETY: sigfillset initialises the set before it is read.
+    unsafe {
+        let mut all = mem::zeroed();
+        libc::sigfillset(&mut all);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &all, ptr::null_mut());
+    }
+}
+
+/// Makes a call that a file system may hold up for ever, before the wait. A signal still ends this
+/// process.
+///
+/// The kernel lets a default action end a process in such a call, but does not let a handler of
+/// PID 1 run. So PID 1 makes the call on another thread.
+pub fn stoppable<T: Send>(call: impl FnOnce() -> T + Send) -> T {
+    if !is_pid_1() {
+        return call();
+    }
+    let call = || {
+        leave_to_main_thread();
+        call()
+    };
+    match std::thread::scope(|scope| scope.spawn(call).join()) {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+/// Makes a child start with the inherited signal mask, rather than with everything held back.
 pub fn as_inherited(command: &mut std::process::Command) {
-    let mask = INHERITED.get().copied();
+    let mask = *inherited();
     // SAFETY: pthread_sigmask is async-signal-safe, and the mask was copied before the fork.
     unsafe {
         command.pre_exec(move || {
-            if let Some(mask) = &mask {
-                libc::pthread_sigmask(libc::SIG_SETMASK, mask, ptr::null_mut());
-            }
+            libc::pthread_sigmask(libc::SIG_SETMASK, &mask, ptr::null_mut());
             Ok(())
         });
     }
@@ -168,36 +232,51 @@ extern "C" fn die_in_handler(signal: i32) {
     die_of(signal)
 }
 
-/// Ends this process by the signal's default action, or, where that does not end PID 1, with 128+n. Async-signal-safe.
+/// Ends this process by the signal's default action or, as PID 1, with 128+n. Async-signal-safe.
 pub fn die_of(signal: i32) -> ! {
-    // SAFETY: all of these are on POSIX's list of async-signal-safe functions.
+    // SAFETY: prctl is a plain system call; the others are on POSIX's list of async-signal-safe
+    // functions.
     unsafe {
-        // An operator's SIGQUIT is to end us, not to leave a core dump of what holds secrets.
-        libc::setrlimit(libc::RLIMIT_CORE, &libc::rlimit { rlim_cur: 0, rlim_max: 0 });
+        // SIGQUIT must not leave a core dump, because the memory holds secrets. A limit of 0 would
+        // not keep it from a handler (core(5): `|` in core_pattern).
+        libc::prctl(libc::PR_SET_DUMPABLE, 0);
         set_disposition(signal, libc::SIG_DFL);
-        libc::pthread_sigmask(libc::SIG_UNBLOCK, &set_of(&[signal]), ptr::null_mut());
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &set_of([signal]), ptr::null_mut());
         libc::kill(libc::getpid(), signal);
         libc::_exit(128 + signal)
     }
 }
 
-/// Whether we are PID 1, which default actions do not end.
-fn is_first() -> bool {
+/// Whether this process is PID 1, which default actions do not end.
+fn is_pid_1() -> bool {
     rustix::process::getpid().is_init()
 }
 
-/// From here on a write to a closed pipe is an error and nothing more.
-pub fn ignore_pipe() {
-    set_disposition(libc::SIGPIPE, libc::SIG_IGN);
+/// Makes our own writes to a closed pipe, or beyond `ulimit -f`, an error and nothing more.
+pub fn ignore_own_writes() {
+    for signal in RAISED_BY_WRITES {
+        set_disposition(signal, libc::SIG_IGN);
+    }
 }
 
-/// Whether the default action ends a process, and the signal can be held back (signal(7)).
+/// Whether the default action ends a process, and the signal can be blocked (signal(7)).
 fn ends_a_process(signal: i32) -> bool {
     const IGNORED: [i32; 4] = [libc::SIGCHLD, libc::SIGCONT, libc::SIGURG, libc::SIGWINCH];
     const STOPPING: [i32; 4] = [libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
-    // Between the standard and the real-time signals lie those that the C library keeps for itself.
+    // The C library keeps the signals between the standard and the real-time ones for itself.
     let exists = signal < 32 || signal >= libc::SIGRTMIN();
     exists && signal != libc::SIGKILL && !IGNORED.contains(&signal) && !STOPPING.contains(&signal)
+}
+
+/// Whether PID 1 watches a signal that ends no other process: images use SIGWINCH as STOPSIGNAL, and
+/// SIGCHLD announces an orphan that has ended.
+fn is_for_pid_1(signal: i32) -> bool {
+    [libc::SIGWINCH, libc::SIGCHLD].contains(&signal)
+}
+
+/// Whether a signal ends the wait of PID 1.
+fn ends_pid_1(signal: i32) -> bool {
+    ends_a_process(signal) || signal == libc::SIGWINCH
 }
 
 /// The name of a signal, e.g. `SIGTERM`.
@@ -213,12 +292,12 @@ pub fn name(signal: i32) -> String {
     }
 }
 
-fn set_of(signals: &[i32]) -> libc::sigset_t {
+fn set_of(signals: impl IntoIterator<Item = i32>) -> libc::sigset_t {
     // SAFETY: sigemptyset initialises the set before anything reads it.
     unsafe {
         let mut set = mem::zeroed();
         libc::sigemptyset(&mut set);
-        for &signal in signals {
+        for signal in signals {
             libc::sigaddset(&mut set, signal);
         }
         set

@@ -10,6 +10,12 @@ pub const MAX_FOREIGN: usize = 300;
 /// What a server says ends up on terminals and in log pipelines: it must neither start a line of its own nor
 /// speak to the terminal.
 pub fn one_line(text: &str, max: usize) -> String {
+    // The usual case: nothing is to be cut, trimmed or replaced.
+    let is_plain = |byte: &u8| (b' '..=b'~').contains(byte);
+    let is_padded = text.starts_with(' ') || text.ends_with(' ');
+    if text.len() <= max && !is_padded && text.as_bytes().iter().all(is_plain) {
+        return text.to_owned();
+    }
     let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     let mut out: String = line.chars().take(max).map(neutral).collect();
     if line.chars().nth(max).is_some() {
@@ -115,6 +121,8 @@ mod tests {
         assert_eq!(one_line("\u{1b}[31mred\u{7}\u{202e}", 300), "\u{fffd}[31mred\u{fffd}\u{fffd}");
         assert_eq!(one_line("abcdef", 3), "abc…");
         assert_eq!(one_line("", 3), "");
+        assert_eq!(one_line(" ~a b ", 3), "~a …");
+        assert_eq!(one_line(" a ", 3), "a");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::failure::Failure;
+use crate::signals;
 
 /// The stack of a thread, in bytes: enough for the C library's resolver and its plug-ins.
 const STACK: usize = 1 << 20;
@@ -74,6 +75,7 @@ pub fn on_thread(call: impl FnOnce() + Send + 'static) -> io::Result<()> {
     }
     let builder = thread::Builder::new().name("blocking".to_owned()).stack_size(STACK);
     builder.spawn(move || {
+        signals::leave_to_main_thread();
         call();
         let (own, calls) = mpsc::channel::<Call>();
         while wait_for_calls(&own) {

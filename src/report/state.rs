@@ -142,7 +142,7 @@ impl WaitState {
     fn blockers(&self, place: usize) -> impl Iterator<Item = &DependencyState> {
         let dependency = &self.dependencies[place];
         let after = if dependency.started.is_none() { dependency.after.as_slice() } else { &[] };
-        after.iter().map(|&first| &self.dependencies[first]).filter(|first| first.is_waiting())
+        after.iter().map(|&first| &self.dependencies[first]).filter(|first| !first.is_passed())
     }
 
     /// The names of the dependencies that one still waits for.
@@ -223,6 +223,12 @@ impl DependencyState {
         self.outcome.is_none()
     }
 
+    /// Whether it no longer holds up those behind it: ready, or proceeded past.
+    fn is_passed(&self) -> bool {
+        let what = self.outcome.as_ref().map(|event| &event.what);
+        matches!(what, Some(EventKind::Ready(_) | EventKind::Proceeded(_)))
+    }
+
     /// The newest failure, without when it happened.
     pub fn newest_failure(&self) -> Option<&Failure> {
         self.failure.as_ref().and_then(|event| event.what.failure())
@@ -268,6 +274,18 @@ mod tests {
         assert_eq!(state.note(&event(0, EventKind::NotYet(failure)), five), NONE);
         assert_eq!(state.due(0, five), Some(Line::Failure(Due::First)));
         assert_eq!(state.proceeded(), ["n"]);
+    }
+
+    #[test]
+    fn a_failed_wait_starts_no_clock() {
+        for what in [EventKind::TimedOut(None), EventKind::Hopeless(Failure::new(Class::Tls, "x"))]
+        {
+            let mut state =
+                WaitState::new(vec![dependency("db", &[]), dependency("n", &[0])], None);
+            let now = state.began;
+            assert_eq!(state.note(&event(0, what), now), NONE);
+            assert_eq!(state.blocked_by(1), ["db"]);
+        }
     }
 
     #[test]

@@ -140,7 +140,18 @@ fn the_version_is_the_packages() {
 #[test]
 fn help_and_version_survive_a_stdout_that_nobody_reads() {
     Afterall::new().arg("--help").under(["sh", "-c", "\"$@\" >&-", "sh"]).run().code(0);
-    Afterall::new().arg("--version").under(["sh", "-c", "\"$@\" >/dev/full", "sh"]).run().code(0);
+    // A reader that has gone away has seen enough.
+    let gone = "\"$@\" | true; exit ${PIPESTATUS[0]}";
+    Afterall::new().arg("--help").under(["bash", "-c", gone, "bash"]).run().code(0);
+}
+
+#[test]
+fn a_stdout_that_is_full_is_an_error() {
+    for args in [&["--help"][..], &["--version"], &["--print-plan", "file:/"]] {
+        let full = ["sh", "-c", "\"$@\" >/dev/full", "sh"];
+        let done = Afterall::new().args(args.iter().copied()).under(full).run().code(74);
+        done.stderr("afterall: cannot write to stdout: no space left on device\n");
+    }
 }
 
 #[test]

@@ -131,6 +131,58 @@ fn what_the_timeout_was_is_told() {
 }
 
 #[test]
+fn what_waits_behind_after_is_blocked_until_its_clock_starts() {
+    let port = Reserved::new();
+    let words = [
+        "schema=file:/#after=db,timeout=90s".to_owned(),
+        format!("db=tcp://{}#timeout=never", port.address()),
+    ];
+    let running = json(&words).spawn();
+    running.wait_for_stderr("\"change\"", secs(20));
+    let server = port.serve(|_, _| {});
+    let done = running.done().code(0);
+    let ends = objects(&done);
+    let want = [
+        ("blocked", "schema"),
+        ("start", "db"),
+        ("change", "db"),
+        ("ready", "db"),
+        ("start", "schema"),
+        ("ready", "schema"),
+        ("done", "-"),
+    ];
+    assert_eq!(told(&ends), want);
+    assert_eq!(ends[0]["after"], Value::from(vec!["db"]));
+    assert_eq!(ends[4]["timeout"], 90.0);
+    assert_eq!(ends[6]["last"], "schema");
+    assert!(ends[6]["waited"].as_f64() < ends[6]["elapsed"].as_f64());
+
+    drop(server);
+    let done = json(&words).args(["--deadline", "300ms"]).run().code(124);
+    let ends = objects(&done);
+    let last = ends.last().unwrap();
+    assert_eq!((&last["event"], &last["dependency"]), (&"waiting".into(), &"schema".into()));
+    assert_eq!(last["after"], Value::from(vec!["db"]));
+    assert!(!last.contains_key("elapsed"), "no clock runs: {last:?}");
+}
+
+#[test]
+fn errors_before_the_wait_are_objects_too() {
+    for (words, command, code, message) in [
+        ("potsgres://x", "/bin/true", 64, "potsgres"),
+        ("file:/#tiemout=1s", "/bin/true", 64, "tiemout"),
+        ("file:/", "/no/such/command", 127, "/no/such/command"),
+        ("file:/", "/etc/passwd", 126, "/etc/passwd"),
+    ] {
+        let done = json([words]).becoming([command]).run().code(code);
+        let objects = objects(&done);
+        let last = objects.last().unwrap();
+        assert_eq!((&last["event"], &last["exit"]), (&"error".into(), &code.into()));
+        assert!(last["message"].as_str().unwrap().contains(message), "{last:?}");
+    }
+}
+
+#[test]
 fn every_end_has_its_event() {
     let port = Reserved::new();
     let at = port.address();

@@ -1,6 +1,6 @@
 //! `--once`: one look, a table, an exit code.
 
-use crate::support::{Afterall, Nats, Postgres, Reserved, Scripted, ms, secs, sh};
+use crate::support::{Afterall, Nats, Postgres, Reserved, Scripted, Terminal, ms, secs, sh};
 use serde_json::Value;
 use std::io::Write;
 
@@ -48,6 +48,31 @@ fn all_ready_is_0_and_a_hint_is_shown_where_there_is_one() {
     done.stdout_has(
         "[class=auth] hint: wrong password, or the role or its password does not exist yet\n",
     );
+}
+
+#[test]
+fn a_terminal_gets_colours_and_wrapped_reasons() {
+    let port = Reserved::new();
+    for (variable, is_colored) in [("", true), ("NO_COLOR=1", false)] {
+        let terminal = Terminal::sh(60, 24);
+        let program = Afterall::program().display();
+        let words = format!("here=file:/ a-dependency-with-a-long-name=tcp://{}", port.address());
+        let line = format!("clear; {variable} {program} --once {words}; echo code $?\n");
+        terminal.dir().write("run", line);
+        terminal.enters(&format!(". {}", terminal.dir().text("run")));
+        terminal.wait_for("the table", |screen| screen.trim_end().ends_with("code 69\n$"));
+        let screen = terminal.screen();
+        assert!(screen.lines().all(|line| line.chars().count() <= 60), "{screen}");
+        let words: Vec<&str> = screen.split_whitespace().collect();
+        let text = words.join(" ");
+        let refused = format!("connection refused ({}) [class=connect]", port.address());
+        for wanted in ["✓ here ready ", "✗ a-depend", "…", &refused, " 1 of 2 ready "] {
+            assert!(text.contains(wanted), "no {wanted:?}:\n{screen}");
+        }
+        let escapes = terminal.history();
+        assert_eq!(escapes.contains("\u{1b}[32m✓ here"), is_colored, "{escapes:?}");
+        assert_eq!(escapes.contains("\u{1b}[31m✗ a-depend"), is_colored, "{escapes:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What is said during a wait: plain lines, on stderr, and no more of them than are of use.
 
 use crate::support::{Afterall, BlackHole, Dir, Reserved, Scripted, ms, secs, sh, wait_until};
+use std::io::Write;
 
 fn refusing(port: &Reserved) -> String {
     format!("db=tcp://{}", port.address())
@@ -187,6 +188,101 @@ fn a_line_now_and_then_while_nothing_changes() {
     // At once, after ten seconds, and at the end.
     assert_eq!(said.len(), 3, "{said:?}");
     assert!(done.stderr_text().contains(" elapsed=10."), "{}", done.stderr_text());
+}
+
+#[test]
+fn what_waits_behind_after_is_reported_as_waiting() {
+    let port = Reserved::new();
+    let done = Afterall::waiting_for([
+        format!("{}#timeout=1500ms", refusing(&port)),
+        "schema=file:/#after=db,timeout=1s".to_owned(),
+        "last=file:/#after=schema+db".to_owned(),
+    ]);
+    let done = done.run().code(124);
+    let said = shape(done.stderr_text());
+    assert_eq!(said.len(), 6, "{said:?}");
+    assert!(said[0].starts_with("afterall: db: waiting: "), "{said:?}");
+    assert_eq!(
+        said[1..3],
+        ["afterall: schema: waits for db", "afterall: last: waits for schema, db"]
+    );
+    assert!(said[3].starts_with("afterall: db: timed out: "), "{said:?}");
+    assert_eq!(
+        said[4..],
+        [
+            "afterall: schema: not ready: waits for db",
+            "afterall: last: not ready: waits for schema, db"
+        ]
+    );
+}
+
+#[test]
+fn the_last_line_names_the_last_dependency_and_what_it_waited() {
+    let port = Reserved::new();
+    let running = Afterall::waiting_for([
+        "schema=file:/#after=db".to_owned(),
+        refusing(&port),
+        "gone=file:/none#timeout=100ms,on-timeout=proceed".to_owned(),
+    ])
+    .spawn();
+    running.wait_for_stderr("going on without it", secs(20));
+    wait_until("the clocks differ", secs(20), || running.elapsed() > ms(600));
+    let _server = port.serve(|_, _| {});
+    let done = running.done().code(0);
+    let last = done.stderr_text().lines().last().unwrap_or_default();
+    assert!(last.starts_with("afterall: ready after "), "{last}");
+    assert!(last.ends_with("s without gone; schema was last (waited 0.0s)"), "{last}");
+}
+
+#[test]
+fn the_hint_is_part_of_the_first_and_the_last_line() {
+    let server = Scripted::new(|_, mut stream| {
+        let _ = stream.write_all(b"-ERR 'Authorization Violation'\r\n");
+    });
+    let run = Afterall::waiting_for([format!("bus=nats://{}", server.address())]);
+    let running = run.args(["-v", "-t", "3s", "--max-interval", "100ms"]).spawn();
+    running.wait_for_stderr(" attempt=3 ", secs(20));
+    let done = running.done().code(124);
+    let lines: Vec<&str> = done.stderr_text().lines().collect();
+    let hints: Vec<bool> = lines.iter().map(|line| line.contains(" hint: ")).collect();
+    assert!(hints.len() >= 4, "{lines:?}");
+    assert!(hints[0] && hints[hints.len() - 1], "{lines:?}");
+    assert!(hints[1..hints.len() - 1].iter().all(|hint| !hint), "{lines:?}");
+}
+
+#[test]
+fn on_github_a_failure_is_one_error_line() {
+    let port = Reserved::new();
+    let at = port.address();
+    let run = |words: &[&str], variable: &str| {
+        let run = Afterall::waiting_for(words).env("GITHUB_ACTIONS", variable);
+        let done = run.run();
+        let code = done.status().code();
+        let text = format!("{}{}", done.stdout_text(), done.stderr_text());
+        let errors: Vec<String> =
+            text.lines().filter(|line| line.starts_with("::")).map(str::to_owned).collect();
+        (code, errors)
+    };
+    let (db, cache) = (format!("db=tcp://{at}#timeout=300ms"), format!("cache=tcp://{at}"));
+    let missing = "f=file:/no%25such".to_owned();
+    let both = format!(
+        "::error::afterall: db: not ready: connection refused ({at})%0A\
+         cache: not ready: connection refused ({at})%0A\
+         f: not ready: no such file or directory (/no%2525such)"
+    );
+    assert_eq!(run(&[&db, &cache, &missing], "true"), (Some(124), vec![both.clone()]));
+    assert_eq!(run(&["--once", &db, &cache, &missing], "true"), (Some(69), vec![both]));
+    let (code, errors) = run(&["potsgres://x"], "true");
+    assert_eq!((code, errors.len()), (Some(64), 1), "{errors:?}");
+    assert!(errors[0].starts_with("::error::afterall: "), "{errors:?}");
+    let (code, errors) = run(&["file:/", "--", "/no/such/command"], "true");
+    assert_eq!((code, errors.len()), (Some(127), 1), "{errors:?}");
+    for (words, variable) in
+        [(&[db.as_str()][..], "false"), (&[&db], ""), (&["--format", "json", &db], "true")]
+    {
+        assert_eq!(run(words, variable), (Some(124), vec![]), "{words:?}");
+    }
+    assert_eq!(run(&["file:/"], "true"), (Some(0), vec![]));
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use crate::support::odd::{handler, inspect, odd};
 use crate::support::process::program;
 use crate::support::{
-    Address, Afterall, Counted, Dir, Done, Reserved, Running, Scripted, ms, secs, sh, wait_for,
-    wait_until,
+    Address, Afterall, Counted, Dir, Done, Reserved, Running, Scripted, SilentFiles, ms, secs, sh,
+    wait_for, wait_until,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
@@ -66,11 +66,85 @@ fn every_signal_that_ends_a_process_ends_the_wait_and_us_by_itself() {
         running.signal(number);
         let done = running.wait(secs(20)).signal(number);
         assert!(sent.elapsed() < AT_ONCE, "{number}: {:?}", sent.elapsed());
-        assert!(!done.status().core_dumped(), "{number}");
         done.stderr_has("afterall: ended by SIG")
             .stderr_has(&format!(" while waiting for tcp://{}\n", port.address()));
     }
     assert_eq!(command.runs(), 0);
+}
+
+#[test]
+fn no_core_dump_holds_a_secret() {
+    let (port, dir) = (Reserved::new(), Dir::new());
+    let with_cores = || waiting(&port).cwd(dir.path()).under(odd(["core=max"]));
+    for number in [3, 4, 5, 6, 7, 8, 11, 24, 25, 31] {
+        let running = with_cores().spawn();
+        running.wait_for_stderr("waiting:", secs(20));
+        running.signal(number);
+        let done = running.wait(secs(20)).signal(number).any_stderr();
+        assert!(!done.status().core_dumped(), "{number}");
+    }
+    assert_eq!(dir.path().read_dir().unwrap().count(), 0);
+}
+
+#[test]
+fn a_start_that_hangs_ends_by_a_signal() {
+    let dir = Dir::new();
+    let secret = dir.write("secret", "x");
+    let Some(_silent) = SilentFiles::new(&[&secret]) else { return };
+    let hanging = || {
+        let running = Afterall::waiting_for([format!("exec:true ${{file:{}}}", secret.display())]);
+        running.becoming(["/bin/echo", "started"])
+    };
+    let is_open = |running: &Running| running.proc("wchan").contains("fanotify");
+    for number in [15, 2, 1] {
+        let running = hanging().spawn();
+        wait_until("it opens the file", secs(20), || is_open(&running));
+        running.signal(number);
+        running.wait(secs(20)).signal(number);
+    }
+    let running = as_pid_1(hanging()).spawn();
+    let first = child_of(&running);
+    // PID 1 opens it on another thread: a handler could not run in a thread that is held up.
+    let status = format!("../{}/status", first.as_raw_pid());
+    wait_until("it opens the file", secs(20), || running.proc(&status).contains("Threads:\t2"));
+    send(first, 15);
+    running.wait(secs(20)).code(128 + 15);
+}
+
+#[test]
+fn as_pid_1_orphans_are_reaped_during_the_wait() {
+    let dir = Dir::new();
+    // The shell leaves a process behind, which ends later and whose parent is then PID 1.
+    let script = format!("(sleep 0.2; : > {}) & exit 1", dir.text("ended"));
+    let running = as_pid_1(Afterall::waiting_for([
+        format!("file:{}", dir.text("flag")),
+        format!("exec:setsid sh -c '{script}'#interval=1s"),
+    ]))
+    .spawn();
+    let first = child_of(&running);
+    wait_until("the orphan has ended", secs(20), || dir.join("ended").exists());
+    let children = || {
+        let pid = first.as_raw_pid();
+        let pids = running.proc(&format!("../{pid}/task/{pid}/children"));
+        let state = |pid: &str| running.proc(&format!("../{pid}/stat"));
+        pids.split_whitespace().map(state).filter(|state| state.contains(") Z ")).count()
+    };
+    wait_until("no zombie is left", secs(20), || children() == 0);
+    send(first, 15);
+    running.done().code(128 + 15).any_stderr();
+}
+
+#[test]
+fn a_file_that_may_not_grow_does_not_end_the_wait() {
+    let (port, dir) = (Reserved::new(), Dir::new());
+    let script = format!("ulimit -f 0; exec \"$@\" 2>{}", dir.text("log"));
+    let waiting = || waiting(&port).arg("-v").under(["sh", "-c", &script, "sh"]);
+    waiting().args(["-t", "200ms"]).run().code(124);
+    // The signal of somebody else counts.
+    let running = waiting().spawn();
+    running.wait_until_waiting();
+    running.signal(25);
+    running.done().signal(25);
 }
 
 #[test]

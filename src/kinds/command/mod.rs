@@ -97,7 +97,7 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
     spec.rest.secrets().for_each(|secret| drop(spec.secret(secret)));
     let path = spec.env.var("PATH").map_err(|what| spec.error(what))?;
     let path = path.as_deref().map(str::as_ref);
-    command.look_up(path).map_err(|e| spec.error(e.message))?;
+    command.look_up_unopened(path).map_err(|e| spec.error(e.message))?;
     let candidates = command.candidates(path);
     Ok(Box::new(Exec { words, candidates, lane: BlockingLane::default() }))
 }

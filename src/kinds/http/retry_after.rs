@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use hyper::header::{DATE, HeaderMap, RETRY_AFTER};
 
+use crate::civil::days_from_civil;
+
 /// How long the server asks us to stay away. Nothing, zero, the past and garbage are no hint.
 pub(super) fn of(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
@@ -39,15 +41,7 @@ fn seconds_of(date: &str) -> Option<i64> {
     let mut clock =
         time.split(':').map(|part| part.parse::<i64>().ok().filter(|n| (0..=60).contains(n)));
     let (hours, minutes, seconds) = (clock.next()??, clock.next()??, clock.next()??);
-    Some(days_since_1970(year, month, day) * 86_400 + hours * 3_600 + minutes * 60 + seconds)
-}
-
-/// Howard Hinnant's `days_from_civil` (howardhinnant.github.io/date_algorithms.html), for years after 0.
-fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let (era, year_of_era) = (year / 400, year % 400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+    Some(days_from_civil(year, month, day) * 86_400 + hours * 3_600 + minutes * 60 + seconds)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Whether what is recorded is what is wanted. Pure: rows, locks and the wish in, a decision out.
+//! Whether what is recorded is what is wanted. Pure: rows, locks and the condition in, a decision out.
 
 use super::{
     key::Order,
@@ -18,7 +18,7 @@ const NAMED: usize = 3;
 pub enum Condition<'a> {
     /// Every migration of a directory.
     Dir(&'a Wanted),
-    /// One migration, or at least it where one row is the whole record; with the graph that tells what a head stands for.
+    /// One migration, or at least it where one row stands for all before it. The graph tells what a head stands for.
     Version(&'a str, Option<&'a Wanted>),
     /// Something is applied, nothing has failed, nobody is at work.
     Clean,
@@ -30,31 +30,48 @@ pub struct Seen<'a> {
     pub tool: &'a Tool,
     /// The table, for people.
     pub table: String,
-    /// What it holds.
+    /// Its rows.
     pub rows: Vec<Row>,
-    /// It held something else a moment later.
+    /// The rows changed within the transaction.
     pub changing: bool,
-    /// What shows a migrator at work.
+    /// What shows that a migrator is at work.
     pub held: Vec<Held>,
-    /// A lock table that we may not read.
+    /// A lock table that the user may not read.
     pub blind: Option<String>,
-    /// The server is a standby: its rows may lag, and its primary's locks are not seen.
+    /// The server is a standby: its rows may lag, and its primary's locks are invisible.
     pub standby: bool,
 }
 
-/// What follows.
+/// What follows from what was seen.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// So it is.
+    /// The condition holds.
     Ready(String),
-    /// Not yet, and what that may mean.
-    NotYet(Class, String, Option<String>),
-    /// The question cannot be answered.
+    /// The condition does not hold yet.
+    NotYet {
+        /// The class of the failure.
+        class: Class,
+        /// What is missing, failed or in progress.
+        message: String,
+        /// What the state may mean.
+        hint: Option<String>,
+    },
+    /// Only an operator can decide, or the table is about to change.
     Wrong(String),
 }
 
+impl Decision {
+    fn absent(message: String) -> Self {
+        Self::not_yet(Class::Absent, message, None)
+    }
+
+    fn not_yet(class: Class, message: String, hint: Option<String>) -> Self {
+        Decision::NotYet { class, message, hint }
+    }
+}
+
 impl Seen<'_> {
-    /// Decides.
+    /// Decides whether the condition holds.
     pub fn decide(&self, condition: Condition) -> Decision {
         if self.tool.record == Record::Latest {
             if self.rows.len() > 1 {
@@ -64,7 +81,7 @@ impl Seen<'_> {
                     self.place()
                 ));
             }
-            // One row is the whole record: while that is in doubt, so is everything.
+            // One row is the whole record: while it is in doubt, every migration is.
             if let Some(row) = self.rows.iter().find(|row| row.state.is_failed()) {
                 return self.failed(&[&format!("{} is dirty", row.key)], "");
             }
@@ -77,13 +94,14 @@ impl Seen<'_> {
     }
 
     fn dir(&self, wanted: &Wanted) -> Decision {
-        let (rows, ahead) = match &wanted.graph {
-            Some(graph) => graph.expand(&self.rows),
-            None => (self.rows.clone(), None),
+        let expanded = wanted.graph.as_ref().map(|graph| graph.expand(&self.rows));
+        let (rows, ahead) = match &expanded {
+            Some((rows, ahead)) => (rows.as_slice(), ahead.as_deref()),
+            None => (self.rows.as_slice(), None),
         };
-        let records = Records::new(self.tool, &rows);
+        let records = Records::new(self.tool, rows);
         let fate = |want: &Want| match records.fate(want) {
-            // A head that this directory does not know comes from a later release: whatever it is, it comes after ours.
+            // A later release wrote a head that this directory does not know: it comes after all of ours.
             Fate::Missing if ahead.is_some() => Fate::Done,
             fate => fate,
         };
@@ -94,6 +112,13 @@ impl Seen<'_> {
             fates.iter().filter(|(_, of)| *of == fate).map(|(label, _)| *label).collect::<Vec<_>>()
         };
         let (failed, unfinished) = (of(Fate::Failed), of(Fate::Unfinished));
+        let total = format!("of {all} migrations");
+        if !failed.is_empty() {
+            return self.failed(&failed, &total);
+        }
+        if !unfinished.is_empty() {
+            return self.unfinished(&unfinished, &total);
+        }
         let missing: Vec<String> = fates
             .iter()
             .filter_map(|(label, fate)| match fate {
@@ -102,24 +127,15 @@ impl Seen<'_> {
                 _ => None,
             })
             .collect();
-        let total = format!("of {all} migrations");
-        if !failed.is_empty() {
-            return self.failed(&failed, &total);
-        }
-        if !unfinished.is_empty() {
-            return self.unfinished(&unfinished, &total);
-        }
         if !missing.is_empty() {
-            let names = some_of(&missing);
-            let what = format!(
-                "{} {total} missing: {names}{} {}",
-                missing.len(),
+            let (count, names) = (missing.len(), some_of(&missing));
+            return Decision::absent(format!(
+                "{count} {total} missing: {names}{} {}",
                 self.at_work(),
                 self.place()
-            );
-            return Decision::NotYet(Class::Absent, what, None);
+            ));
         }
-        let mut remarks = self.remarks(|row| !records.is_wanted(row, &wanted.list));
+        let mut remarks = self.remarks(&records, &wanted.list);
         if let Some(head) = ahead {
             remarks.push_str(&format!(
                 "; the database is at {head}, which this directory does not know: ahead of it"
@@ -134,31 +150,17 @@ impl Seen<'_> {
             None => self.rows.clone(),
         };
         let records = Records::new(self.tool, &rows);
-        let key = (self.tool.key)(version);
-        if self.tool.record == Record::Latest && !is_number(&key) {
-            return Decision::Wrong(format!("version: is a number {}", self.place()));
+        let is_minimum = self.tool.record.is_minimum();
+        let want = self.want_of(version);
+        if is_minimum && !want.keys.iter().any(|key| self.tool.order.has(key)) {
+            return Decision::Wrong(format!("version: must be a number, e.g. 42 {}", self.place()));
         }
-        let mut want = Want {
-            label: version.to_owned(),
-            keys: vec![version.to_owned(), key],
-            ..Want::default()
-        };
-        // `20240101120000_name` where the table has the number alone.
-        let digits = version.bytes().take_while(u8::is_ascii_digit).count();
-        if self.tool.order == Order::Number && version[digits..].starts_with(['_', '-']) {
-            want.keys.push((self.tool.key)(&version[..digits]));
-        }
-        let at_least = match self.tool.record {
-            Record::Latest => Some(format!(
-                "at {}, at least {version} is wanted",
-                records.latest().unwrap_or("nothing")
-            )),
-            Record::Each | Record::Heads => None,
-        };
+        let at_least = is_minimum.then(|| {
+            format!("at {}, at least {version} is wanted", records.latest().unwrap_or("nothing"))
+        });
         match records.fate(&want) {
             Fate::Done => {
-                let remarks =
-                    self.remarks(|row| !records.is_wanted(row, std::slice::from_ref(&want)));
+                let remarks = self.remarks(&records, std::slice::from_ref(&want));
                 let what = at_least.unwrap_or_else(|| format!("{version} is applied"));
                 Decision::Ready(format!("{what} {}{remarks}", self.place()))
             }
@@ -168,17 +170,25 @@ impl Seen<'_> {
                 let how =
                     if fate == Fate::RolledBack { "is rolled back" } else { "is not applied" };
                 let what = at_least.unwrap_or_else(|| format!("{version} {how}"));
-                let what = format!("{what}{} {}", self.at_work(), self.place());
-                let latest = records
-                    .latest()
-                    .map(|latest| format!("the latest that is recorded is {latest}"));
-                Decision::NotYet(
-                    Class::Absent,
-                    what,
-                    Some(latest.unwrap_or_else(|| "nothing is recorded".to_owned())),
-                )
+                let hint = match records.latest() {
+                    Some(latest) => format!("the latest that is recorded is {latest}"),
+                    None => "nothing is recorded".to_owned(),
+                };
+                let message = format!("{what}{} {}", self.at_work(), self.place());
+                Decision::not_yet(Class::Absent, message, Some(hint))
             }
         }
+    }
+
+    /// The migration that `version` names, by each of its spellings.
+    fn want_of(&self, version: &str) -> Want {
+        let mut keys = vec![version.to_owned(), (self.tool.key)(version)];
+        // `20240101120000_name` where the table has the number alone.
+        let digits = version.bytes().take_while(u8::is_ascii_digit).count();
+        if self.tool.order == Order::Number && version[digits..].starts_with(['_', '-']) {
+            keys.push((self.tool.key)(&version[..digits]));
+        }
+        Want { label: version.to_owned(), keys, ..Want::default() }
     }
 
     fn clean(&self) -> Decision {
@@ -191,12 +201,12 @@ impl Seen<'_> {
             return self.failed(&failed, "");
         }
         match self.held.first() {
-            Some(Held::Live(what)) => return self.in_progress(what),
             Some(Held::Row { holder, table, release }) => {
-                let what = format!("locked by {holder}, as {table} says {}", self.place());
+                let message = format!("locked by {holder}, as {table} says {}", self.place());
                 let hint = format!("a migrator is at work, or was killed; {release}");
-                return Decision::NotYet(Class::Absent, what, Some(hint));
+                return Decision::not_yet(Class::Absent, message, Some(hint));
             }
+            Some(live) => return self.in_progress(&live.to_string()),
             None => {}
         }
         let unfinished = of(|state| state == State::Unfinished);
@@ -211,14 +221,10 @@ impl Seen<'_> {
             .filter(|key| *key != "0" && !key.starts_with('-'))
             .count();
         if applied == 0 {
-            return Decision::NotYet(
-                Class::Absent,
-                format!("no migration is applied yet {}", self.place()),
-                None,
-            );
+            return Decision::absent(format!("no migration is applied yet {}", self.place()));
         }
         let what = match (self.tool.record, records.latest()) {
-            (Record::Latest, Some(latest)) => format!("at {latest}"),
+            (Record::Latest | Record::Highest, Some(latest)) => format!("at {latest}"),
             (Record::Heads, Some(_)) => format!("at {}", some_of(&of(State::is_done))),
             (_, Some(latest)) => format!("{applied} applied, the latest {latest}"),
             (_, None) => format!("{applied} applied"),
@@ -231,35 +237,33 @@ impl Seen<'_> {
     }
 
     fn failed(&self, names: &[&str], total: &str) -> Decision {
-        let live = self.held.iter().any(|held| matches!(held, Held::Live(_)));
         let counted =
             if total.is_empty() { String::new() } else { format!("{} {total} ", names.len()) };
         let names = some_of(names);
-        if live || self.changing {
+        if self.is_live() || self.changing {
             return self.in_progress(&format!("{names}, and a migrator is at work"));
         }
-        let what = format!("{counted}FAILED: {names} {}", self.place());
-        let hint = "no migrator is at work: somebody has to mend it, or to run it again";
-        Decision::NotYet(Class::Failed, what, Some(hint.to_owned()))
+        let message = format!("{counted}FAILED: {names} {}", self.place());
+        let hint = "no migrator is at work: repair the migration, or run it again";
+        Decision::not_yet(Class::Failed, message, Some(hint.to_owned()))
     }
 
     fn unfinished(&self, names: &[&str], total: &str) -> Decision {
         let counted =
             if total.is_empty() { String::new() } else { format!("{} {total} ", names.len()) };
-        let what = format!(
+        let message = format!(
             "in progress: {counted}begun and not finished: {}{} {}",
             some_of(names),
             self.at_work(),
             self.place()
         );
-        let live = self.held.iter().any(|held| matches!(held, Held::Live(_)));
-        let hint = (!live)
+        let hint = (!self.is_live())
             .then(|| "nobody holds the tool's lock: the migrator may have been killed".to_owned());
-        Decision::NotYet(Class::Absent, what, hint)
+        Decision::not_yet(Class::Absent, message, hint)
     }
 
     fn in_progress(&self, what: &str) -> Decision {
-        Decision::NotYet(Class::Absent, format!("in progress: {what} {}", self.place()), None)
+        Decision::absent(format!("in progress: {what} {}", self.place()))
     }
 
     /// `(rails, public.schema_migrations)`.
@@ -271,28 +275,26 @@ impl Seen<'_> {
     }
 
     fn at_work(&self) -> &'static str {
-        let live = self.held.iter().any(|held| matches!(held, Held::Live(_)));
-        if live || self.changing { ", a migrator is at work" } else { "" }
+        if self.is_live() || self.changing { ", a migrator is at work" } else { "" }
     }
 
-    /// What does not block, and yet should be known.
-    fn remarks(&self, unwanted: impl Fn(&Row) -> bool) -> String {
+    fn is_live(&self) -> bool {
+        self.held.iter().any(Held::is_live)
+    }
+
+    /// What does not block, but should be known.
+    fn remarks(&self, records: &Records, wanted: &[Want]) -> String {
         let mut remarks = String::new();
-        for (state, word) in [(State::Failed, "failed"), (State::Unfinished, "unfinished")] {
-            let keys: Vec<_> = self
-                .rows
-                .iter()
-                .filter(|row| row.state == state && unwanted(row))
-                .map(|row| &row.key)
-                .collect();
+        for state in [State::Failed, State::Unfinished] {
+            let keys = records.unwanted(&self.rows, state, wanted);
             if !keys.is_empty() {
-                remarks.push_str(&format!("; not wanted and {word}: {}", some_of(&keys)));
+                remarks.push_str(&format!("; not wanted and {}: {}", state.name(), some_of(&keys)));
             }
         }
         if let Some(held) = self.held.first() {
             remarks.push_str(&match held {
-                Held::Live(_) => "; a migrator is at work".to_owned(),
                 Held::Row { holder, table, .. } => format!("; locked by {holder}, as {table} says"),
+                _ => "; a migrator is at work".to_owned(),
             });
         }
         if let Some(table) = &self.blind {
@@ -318,10 +320,6 @@ fn some_of(names: &[impl AsRef<str>]) -> String {
         some.push(&more);
     }
     some.join(", ")
-}
-
-fn is_number(key: &str) -> bool {
-    !key.is_empty() && key.bytes().all(|b| b.is_ascii_digit())
 }
 
 #[cfg(test)]

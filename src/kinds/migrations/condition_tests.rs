@@ -24,23 +24,20 @@ fn seen(tool: &str, rows: &[&str]) -> Seen<'static> {
 }
 
 fn wanted(keys: &[&str]) -> Wanted {
-    Wanted {
-        list: keys.iter().map(|key| Want::new(format!("{key}_x"), *key)).collect(),
-        graph: None,
-    }
+    Wanted::list(keys.iter().map(|key| Want::new(format!("{key}_x"), *key)).collect())
 }
 
 /// The class and the message.
 fn said(decision: Decision) -> String {
     match decision {
         Decision::Ready(detail) => format!("ready: {detail}"),
-        Decision::NotYet(class, what, _) => format!("{class}: {what}"),
+        Decision::NotYet { class, message, .. } => format!("{class}: {message}"),
         Decision::Wrong(what) => format!("config: {what}"),
     }
 }
 
 fn live() -> Vec<Held> {
-    vec![Held::Live("its advisory lock is held".to_owned())]
+    vec![Held::Advisory { pid: None }]
 }
 
 #[test]
@@ -189,7 +186,12 @@ fn a_version_is_a_member_or_where_one_row_is_all_a_minimum() {
             "3",
             "absent: at nothing, at least 3 is wanted (golang-migrate, public.t)",
         ),
-        ("golang-migrate", &["2"], "x", "config: version: is a number (golang-migrate, public.t)"),
+        (
+            "golang-migrate",
+            &["2"],
+            "x",
+            "config: version: must be a number, e.g. 42 (golang-migrate, public.t)",
+        ),
         ("flyway", &["2|baseline"], "1.5", "ready: 1.5 is applied (flyway, public.t)"),
         ("flyway", &["1.0"], "1", "ready: 1 is applied (flyway, public.t)"),
         ("flyway", &["2"], "1.5", "absent: 1.5 is not applied (flyway, public.t)"),
@@ -270,10 +272,11 @@ fn clean_is_something_applied_nothing_failed_and_nobody_at_work() {
         release: "unlock",
     };
     let stale = Seen { held: vec![row], ..seen("liquibase", &["1"]) };
-    let Decision::NotYet(Class::Absent, what, hint) = stale.decide(Condition::Clean) else {
+    let Decision::NotYet { class: Class::Absent, message, hint } = stale.decide(Condition::Clean)
+    else {
         panic!("it blocks")
     };
-    assert_eq!(what, "locked by vm since 1, as public.l says (liquibase, public.t)");
+    assert_eq!(message, "locked by vm since 1, as public.l says (liquibase, public.t)");
     assert_eq!(hint.unwrap(), "a migrator is at work, or was killed; unlock");
 }
 
@@ -292,7 +295,8 @@ fn heads_stand_for_everything_that_they_come_after() {
         revision("b1", &["a"], &[]),
         revision("a1", &[], &["a"]),
     ]);
-    let order: Vec<_> = graph.in_order().into_iter().map(|revision| revision.id.clone()).collect();
+    let order: Vec<_> =
+        graph.in_order().into_iter().map(|(_, revision)| revision.id.clone()).collect();
     assert_eq!((order[0].as_str(), order[3].as_str()), ("a1", "m"));
     let list = order.iter().map(|id| Want::new(id, id)).collect();
     let wanted = Wanted { list, graph: Some(graph) };
@@ -323,13 +327,27 @@ fn heads_stand_for_everything_that_they_come_after() {
 
 #[test]
 fn a_squashed_migration_is_applied_when_all_that_it_replaces_are() {
-    let squashed =
-        Want { or_all: vec!["s.1".to_owned(), "s.2".to_owned()], ..Want::new("s.1_2", "s.1_2") };
-    let wanted = Wanted { list: vec![squashed], graph: None };
-    for (rows, ready) in
-        [(&["s.1", "s.2"][..], true), (&["s.1_2"], true), (&["s.1"], false), (&[], false)]
-    {
+    let replaces = vec!["s.1".to_owned(), "s.2".to_owned()];
+    let wanted = Wanted::list(vec![Want { replaces, ..Want::new("s.1_2", "s.1_2") }]);
+    for (rows, ready) in [
+        (&["s.1", "s.2"][..], true),
+        (&["s.1", "s.2", "s.1_2"], true),
+        // Django would run it again.
+        (&["s.1_2"], false),
+        (&["s.1", "s.1_2"], false),
+        (&["s.1"], false),
+        (&[], false),
+    ] {
         let decision = seen("django", rows).decide(Condition::Dir(&wanted));
         assert_eq!(matches!(decision, Decision::Ready(_)), ready, "{rows:?}");
+    }
+}
+
+#[test]
+fn a_version_below_zero_is_no_migration() {
+    let wanted = wanted(&["1"]);
+    for condition in [Condition::Dir(&wanted), Condition::Clean, Condition::Version("0", None)] {
+        let said = said(seen("golang-migrate", &["-1"]).decide(condition));
+        assert!(said.starts_with("absent: "), "{said}");
     }
 }

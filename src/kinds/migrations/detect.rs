@@ -1,115 +1,68 @@
-//! Which table is the tool's: found in the catalog, which every role may read, and known by its columns.
+//! Which table is the tool's: found in the catalog, identified by its columns. Pure: relations in, a finding out.
+//!
+//! ```text
+//! relations -> candidates (shape, place) -> whose files lie in dir -> choose (sibling, most specific shape)
+//! ```
+//!
+//! Where the shape of one table fits two tools equally well, the rows have to tell. `afterall` never guesses.
 
 use super::{
+    database::Relation,
     name::{TableName, shown},
-    tool::{Home, Lock, Tool},
+    tool::{Fit, Home, Lock, Tool},
     tools::TOOLS,
-    wanted::Wanted,
 };
-
-/// Every table called as `$1` has it, with what we may do and its columns; no right is needed to ask.
-///
-/// `information_schema` hides what a role may not read, and a schema without USAGE turns a table into 42P01: neither can
-/// tell "not yet" from "not for you".
-pub const RELATIONS: &str = "SELECT c.oid::text, n.nspname::text, c.relname::text, \
-    pg_catalog.has_schema_privilege(n.oid, 'USAGE')::text, pg_catalog.has_any_column_privilege(c.oid, 'SELECT')::text, \
-    pg_catalog.string_agg(a.attname::text || ':' || t.typname::text, pg_catalog.chr(10) ORDER BY a.attnum) \
-    FROM pg_catalog.pg_class c \
-    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-    JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
-    JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
-    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
-    AND c.relname = ANY ($1::text[]) GROUP BY n.nspname, c.relname, c.oid, n.oid ORDER BY n.nspname, c.relname";
-
-/// Where we are: search path, role, database, and whether the server is a standby.
-pub const SURROUNDINGS: &str = "SELECT pg_catalog.current_setting('search_path'), current_user::text, \
-    pg_catalog.current_database()::text, pg_catalog.pg_is_in_recovery()::text";
-
-/// A table of the catalog.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Relation {
-    /// Its OID.
-    pub oid: String,
-    /// Its schema.
-    pub schema: String,
-    /// Its name.
-    pub name: String,
-    /// We have USAGE on its schema.
-    pub reachable: bool,
-    /// We have SELECT on some of its columns.
-    pub readable: bool,
-    /// Names and types, in order.
-    pub columns: Vec<(String, String)>,
-}
-
-impl Relation {
-    /// Reads a row of [`RELATIONS`].
-    pub fn read(row: &[Option<String>]) -> Option<Self> {
-        let [Some(oid), Some(schema), Some(name), Some(usage), Some(select), Some(columns)] = row
-        else {
-            return None;
-        };
-        let column = |line: &str| {
-            line.rsplit_once(':').map(|(name, typname)| (name.to_owned(), typname.to_owned()))
-        };
-        Some(Self {
-            oid: oid.clone(),
-            schema: schema.clone(),
-            name: name.clone(),
-            reachable: usage == "true",
-            readable: select == "true",
-            columns: columns.split('\n').filter_map(column).collect(),
-        })
-    }
-
-    /// `schema.table`, for people.
-    pub fn full_name(&self) -> String {
-        format!("{}.{}", shown(&self.schema), shown(&self.name))
-    }
-
-    fn columns_shown(&self) -> String {
-        let column = |(name, typname): &(String, String)| format!("{} {typname}", shown(name));
-        self.columns.iter().take(8).map(column).collect::<Vec<_>>().join(", ")
-    }
-}
-
-/// A tool that may be meant, with what its reading of the directory wants.
-pub struct Entry {
-    /// The tool.
-    pub tool: Tool,
-    /// What the directory wants, if there is one.
-    pub wanted: Option<Wanted>,
-}
 
 /// What is looked for.
 pub struct Search {
     /// The tools that may be meant, in order.
-    pub entries: Vec<Entry>,
+    pub tools: Vec<Tool>,
     /// The operator's own table.
     pub table: Option<TableName>,
     /// The operator's own column.
     pub column: Option<String>,
+    /// Whether a directory is given, whose files tell more.
+    pub has_dir: bool,
+}
+
+/// A table that may be one of the tool's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate<'a> {
+    /// The tool's place among those that may be meant.
+    pub place: usize,
+    /// The table.
+    pub table: &'a Relation,
+    /// How well the table's columns fit the tool.
+    fit: Fit,
 }
 
 /// What was found.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found<'a> {
-    /// The table, by the places of tool and table.
-    Table(usize, &'a Relation),
-    /// None yet. The second text names tables that are there and cannot be it.
-    None(String, Option<String>),
-    /// Something that only an operator can decide, unless it is gone a moment later.
+    /// The table of one tool.
+    Table(Candidate<'a>),
+    /// One table that several tools write alike: its rows have to tell.
+    Alike(Vec<Candidate<'a>>),
+    /// No table yet.
+    Nothing {
+        /// Where a table was looked for.
+        looked_for: String,
+        /// Tables that are there and are not what is asked for.
+        hint: Option<String>,
+    },
+    /// Something that only an operator can decide, unless it changes a moment later.
     Unclear(String),
 }
 
 impl Search {
-    /// The names to look for: of every table that may be it, of those beside it, and of those that would be mistaken for it.
+    /// The names to look for: of every table that may be meant, of those beside it, and of those that may be mistaken
+    /// for it.
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
         if let Some(table) = &self.table {
             names.push(table.table.clone());
         }
-        for tool in self.entries.iter().map(|entry| &entry.tool).chain(TOOLS) {
+        for tool in self.tools.iter().chain(TOOLS) {
             let table = self.table.as_ref().map_or(tool.table, |table| table.table.as_str());
             names.push(tool.table.to_owned());
             names.extend(
@@ -123,250 +76,322 @@ impl Search {
         names
     }
 
-    /// Decides. `path` is the search path.
-    pub fn find<'a>(&self, relations: &'a [Relation], path: &[String]) -> Found<'a> {
-        let mut candidates: Vec<(usize, &Relation)> = Vec::new();
-        let mut strange: Vec<&Relation> = Vec::new();
-        for relation in relations {
-            match self.entry_of(relation, relations, path) {
-                Some(place) => candidates.push((place, relation)),
-                None if self.is_strange(relation, path) => strange.push(relation),
-                None => {}
+    /// Every table that has the place and the shape of some tool that may be meant.
+    pub fn candidates<'a>(&self, relations: &'a [Relation], path: &[String]) -> Vec<Candidate<'a>> {
+        let mut candidates = Vec::new();
+        for table in relations {
+            let first = candidates.len();
+            for (place, tool) in self.tools.iter().enumerate() {
+                if let Some(fit) = self.fit(tool, table, path) {
+                    candidates.push(Candidate { place, table, fit });
+                }
+            }
+            // The tool that usually calls its table so is meant, rather than others that could.
+            let is_usual = |candidate: &Candidate| self.tool(candidate).table == table.name;
+            if candidates[first..].iter().any(is_usual) {
+                let mut place = 0;
+                candidates.retain(|candidate| {
+                    place += 1;
+                    place <= first || is_usual(candidate)
+                });
+            }
+        }
+        candidates
+    }
+
+    fn fit(&self, tool: &Tool, table: &Relation, path: &[String]) -> Option<Fit> {
+        if !self.is_place_of(tool, table, path) {
+            return None;
+        }
+        match &self.column {
+            Some(column) => table.has_column(column).then_some((1, false)),
+            None => tool.shape.fit(&table.columns, tool.table == table.name),
+        }
+    }
+
+    fn tool(&self, candidate: &Candidate) -> &Tool {
+        &self.tools[candidate.place]
+    }
+
+    /// Decides between candidates whose files, where there is a directory, lie in it. `None`: there is no candidate.
+    pub fn choose<'a>(
+        &self,
+        candidates: &[Candidate<'a>],
+        relations: &[Relation],
+    ) -> Option<Found<'a>> {
+        let mut remaining: Vec<Candidate> = Vec::new();
+        for candidate in candidates {
+            let same: Vec<_> =
+                candidates.iter().filter(|other| other.table == candidate.table).copied().collect();
+            if self.best(same, relations).contains(candidate) {
+                remaining.push(*candidate);
             }
         }
         // A tool that changed its table leaves the old one behind.
-        let superseded = |(place, relation): &(usize, &Relation)| {
-            candidates.iter().any(|(other, beside)| {
-                other < place
-                    && self.name(*other) == self.name(*place)
-                    && beside.schema == relation.schema
+        let is_superseded = |candidate: &Candidate| {
+            remaining.iter().any(|other| {
+                other.place < candidate.place
+                    && self.tool(other).name == self.tool(candidate).name
+                    && other.table != candidate.table
+                    && other.table.schema == candidate.table.schema
             })
         };
         let remaining: Vec<_> =
-            candidates.iter().filter(|candidate| !superseded(candidate)).copied().collect();
-        match (remaining.as_slice(), strange.first()) {
-            ([(place, relation)], _) => match self.entries[*place].tool.refused {
-                None => Found::Table(*place, relation),
-                Some(why) => Found::Unclear(format!(
-                    "{} is {}'s: {why}; use postgres: with a query instead",
-                    relation.full_name(),
-                    self.name(*place)
-                )),
-            },
-            ([], None) => Found::None(self.looked_for(path), self.others(relations, path)),
-            ([], Some(relation)) => Found::Unclear(self.mistake(relation, path)),
-            (several, _) => {
-                let names: Vec<_> = several
-                    .iter()
-                    .map(|(place, relation)| {
-                        format!("{} ({})", relation.full_name(), self.name(*place))
-                    })
-                    .collect();
-                Found::Unclear(format!(
-                    "several migration tables: {}; say which by tool= or table=",
-                    names.join(", ")
-                ))
+            remaining.iter().filter(|candidate| !is_superseded(candidate)).copied().collect();
+        let first = remaining.first()?;
+        if remaining.iter().any(|other| other.table != first.table) {
+            let names: Vec<_> = remaining.iter().map(|candidate| self.shown(candidate)).collect();
+            return Some(Found::Unclear(format!(
+                "several migration tables: {}; say which by tool= or table=",
+                names.join(", ")
+            )));
+        }
+        let is_one_tool =
+            remaining.iter().all(|other| self.tool(other).name == self.tool(first).name);
+        Some(match self.tool(first).refused {
+            Some(why) => Found::Unclear(format!(
+                "{} is {}'s: {why}; use postgres: with a query instead",
+                first.table.full_name(),
+                self.tool(first).name
+            )),
+            None if is_one_tool => Found::Table(*first),
+            None => Found::Alike(remaining),
+        })
+    }
+
+    /// Of the candidates for one table, those that fit it best.
+    fn best<'a>(&self, mut same: Vec<Candidate<'a>>, relations: &[Relation]) -> Vec<Candidate<'a>> {
+        let has_sibling = |candidate: &Candidate| {
+            self.tool(candidate).sibling.map(|sibling| {
+                let schema = &candidate.table.schema;
+                relations.iter().any(|other| other.schema == *schema && other.name == sibling)
+            })
+        };
+        if same.iter().any(|candidate| has_sibling(candidate) == Some(true)) {
+            same.retain(|candidate| has_sibling(candidate) == Some(true));
+        }
+        let best = same.iter().map(|candidate| candidate.fit).max();
+        same.retain(|candidate| Some(candidate.fit) == best);
+        // Without files, tools whose tables are alike differ in nothing that counts; a missing sibling decides.
+        let decided = self.has_dir || same.iter().all(|other| !self.tool(other).mark.is_empty());
+        if !decided {
+            same.sort_by_key(|candidate| has_sibling(candidate) == Some(false));
+            same.truncate(1);
+        }
+        same
+    }
+
+    fn shown(&self, candidate: &Candidate) -> String {
+        format!("{} ({})", candidate.table.full_name(), self.tool(candidate).name)
+    }
+
+    /// The message where rows do not tell which tool wrote a table.
+    pub fn alike(&self, candidates: &[Candidate]) -> String {
+        let names: Vec<_> = candidates.iter().map(|candidate| self.tool(candidate).name).collect();
+        let table = candidates.first().map(|of| of.table.full_name()).unwrap_or_default();
+        match names.as_slice() {
+            [only] => format!(
+                "{table} has the columns of {only}'s table, but rows that {only} does not write: say which by tool= and table="
+            ),
+            names => {
+                format!("{table} may be the table of {}: say which by tool=", names.join(" or "))
             }
         }
     }
 
-    fn name(&self, place: usize) -> &'static str {
-        self.entries[place].tool.name
-    }
-
-    /// The entry whose table this is.
-    fn entry_of(
+    /// What to report where there is no candidate. `meant` tells for each tool whether its files lie in the directory.
+    pub fn nothing<'a>(
         &self,
-        relation: &Relation,
-        relations: &[Relation],
+        relations: &'a [Relation],
         path: &[String],
-    ) -> Option<usize> {
-        if let Some(column) = &self.column {
-            let has = relation.columns.iter().any(|(name, _)| name == column);
-            return (self.is_named(relation, path) && has).then_some(0);
+        meant: &[bool],
+    ) -> Found<'a> {
+        let meant: Vec<&Tool> = self
+            .tools
+            .iter()
+            .zip(meant)
+            .filter(|(_, meant)| **meant)
+            .map(|(tool, _)| tool)
+            .collect();
+        let strange = relations.iter().find(|table| self.is_strange(&meant, table, path));
+        match strange {
+            Some(table) => Found::Unclear(self.mistake(&meant, table, path)),
+            None => Found::Nothing {
+                looked_for: self.looked_for(&meant, path),
+                hint: self.others(&meant, relations, path),
+            },
         }
-        let fits = |place: &usize| {
-            let tool = &self.entries[*place].tool;
-            tool.shape.fits(&relation.columns) && self.is_place_of(tool, relation, path)
-        };
-        let mut fitting: Vec<usize> = (0..self.entries.len()).filter(fits).collect();
-        if self.table.is_some()
-            && fitting.iter().any(|place| self.entries[*place].tool.table == relation.name)
-        {
-            fitting.retain(|place| self.entries[*place].tool.table == relation.name);
-        }
-        let has_sibling = |place: &usize| match self.entries[*place].tool.sibling {
-            Some(sibling) => relations
-                .iter()
-                .any(|other| other.schema == relation.schema && other.name == sibling),
-            None => true,
-        };
-        fitting.iter().find(|place| has_sibling(place)).or(fitting.first()).copied()
     }
 
-    /// Whether the table stands where the operator, or else this tool, has put it.
-    fn is_place_of(&self, tool: &Tool, relation: &Relation, path: &[String]) -> bool {
+    /// Tools that are not meant, but whose tables are there.
+    pub fn theirs<'a>(
+        &self,
+        relations: &'a [Relation],
+        path: &'a [String],
+    ) -> impl Iterator<Item = (&'static Tool, &'a Relation)> {
+        let fits = |table: &Relation, tool: &&Tool| {
+            tool.table == table.name
+                && tool.home.has(&table.schema, path)
+                && tool.shape.fit(&table.columns, true).is_some()
+        };
+        let none = self.table.is_some();
+        let tables = relations.iter().filter(move |_| !none);
+        tables.filter_map(move |table| Some((TOOLS.iter().find(|tool| fits(table, tool))?, table)))
+    }
+
+    /// Whether the table is where the operator, or else this tool, has put it.
+    fn is_place_of(&self, tool: &Tool, table: &Relation, path: &[String]) -> bool {
         match &self.table {
-            Some(TableName { schema: Some(schema), table }) => {
-                // A name that says too little counts elsewhere only for a tool that was asked for.
+            Some(TableName { schema: Some(schema), table: name }) => {
+                // A name that is too common counts elsewhere only for a tool that was asked for.
                 let may_be_there = match tool.home {
-                    Home::Only(own) => relation.schema == own || self.tools() == 1,
+                    Home::Only(own) => table.schema == own || count(&self.tools) == 1,
                     Home::SearchPath | Home::Also(_) => true,
                 };
-                relation.schema == *schema && relation.name == *table && may_be_there
+                table.schema == *schema && table.name == *name && may_be_there
             }
-            Some(TableName { schema: None, table }) => {
-                relation.name == *table
-                    && (tool.home.has(&relation.schema, path)
-                        || Home::SearchPath.has(&relation.schema, path))
+            Some(TableName { schema: None, table: name }) => {
+                table.name == *name
+                    && (tool.home.has(&table.schema, path)
+                        || Home::SearchPath.has(&table.schema, path))
             }
-            None => relation.name == tool.table && tool.home.has(&relation.schema, path),
+            None => table.name == tool.table && tool.home.has(&table.schema, path),
         }
     }
 
-    /// Whether some tool that is meant would have its table just here.
-    fn is_named(&self, relation: &Relation, path: &[String]) -> bool {
-        match self.entries.is_empty() {
-            true => false,
-            false => self.entries.iter().any(|entry| self.is_place_of(&entry.tool, relation, path)),
-        }
-    }
-
-    /// Whether a table has the name of one that is meant, and is none.
+    /// Whether a table has the name of one that is meant, and other columns.
     ///
-    /// Another tool's is a mistake only where no other table can be meant: it may serve somebody else.
-    fn is_strange(&self, relation: &Relation, path: &[String]) -> bool {
+    /// Another tool's is a mistake only where no other table can be meant: it may serve another service.
+    fn is_strange(&self, meant: &[&Tool], table: &Relation, path: &[String]) -> bool {
         let is_theirs = TOOLS
             .iter()
-            .any(|tool| tool.table == relation.name && tool.shape.fits(&relation.columns));
-        match is_theirs && self.column.is_none() {
-            true => {
-                !self.entries.is_empty()
-                    && self
-                        .entries
-                        .iter()
-                        .all(|entry| self.is_place_of(&entry.tool, relation, path))
-            }
-            false => self.is_named(relation, path),
+            .any(|tool| tool.table == table.name && tool.shape.fit(&table.columns, true).is_some());
+        let mut here = meant.iter().map(|tool| self.is_place_of(tool, table, path));
+        if is_theirs && self.column.is_none() {
+            !meant.is_empty() && here.all(|here| here)
+        } else {
+            here.any(|here| here)
         }
     }
 
     /// What is wrong with a table that has the right name.
-    fn mistake(&self, relation: &Relation, path: &[String]) -> String {
-        let table = relation.full_name();
+    fn mistake(&self, meant: &[&Tool], table: &Relation, path: &[String]) -> String {
+        let name = table.full_name();
         if let Some(column) = &self.column {
             return format!(
-                "{table} has no column {} (it has {})",
+                "{name} has no column {} (it has {})",
                 shown(column),
-                relation.columns_shown()
+                table.columns_shown()
             );
         }
-        let meant: Vec<&Entry> = self
-            .entries
-            .iter()
-            .filter(|entry| self.is_place_of(&entry.tool, relation, path))
-            .take(2)
-            .collect();
-        let theirs = TOOLS
-            .iter()
-            .find(|tool| tool.table == relation.name && tool.shape.fits(&relation.columns));
-        match (theirs, meant.as_slice()) {
-            (Some(theirs), [entry]) => {
-                let ours = &entry.tool;
-                let why = match entry.wanted {
-                    Some(_) => {
-                        format!("the files in dir are {}'s (such as {})", ours.name, ours.example)
-                    }
-                    None => format!("tool={} is wanted", ours.name),
+        let here: Vec<&&Tool> =
+            meant.iter().filter(|tool| self.is_place_of(tool, table, path)).collect();
+        let theirs = TOOLS.iter().find(|tool| {
+            tool.table == table.name && tool.shape.fit(&table.columns, true).is_some()
+        });
+        match (theirs, here.as_slice()) {
+            (Some(theirs), [ours]) => {
+                let why = if self.has_dir {
+                    format!("the files in dir are {}'s (such as {})", ours.name, ours.example)
+                } else {
+                    format!("tool={} is wanted", ours.name)
                 };
-                format!("{table} is {}'s, but {why}", theirs.name)
+                format!("{name} is {}'s, but {why}", theirs.name)
             }
-            (Some(theirs), [_, _, ..]) => {
-                format!(
-                    "{table} is {}'s, but none of the files in dir is (such as {})",
-                    theirs.name, theirs.example
-                )
-            }
-            _ => format!(
-                "{table} has columns that no {} has ({}): name the tool's own by table=, or this one's column by column=",
-                meant
-                    .first()
-                    .filter(|_| meant.len() == 1)
-                    .map_or("known tool's", |entry| entry.tool.name),
-                relation.columns_shown()
+            (Some(theirs), [_, _, ..]) => format!(
+                "{name} is {}'s, but none of the files in dir is (such as {})",
+                theirs.name, theirs.example
+            ),
+            (_, here) => format!(
+                "{name} has columns that no {} has ({}): name the tool's own by table=, or this one's column by column=",
+                if let [only] = here { only.name } else { "known tool's" },
+                table.columns_shown()
             ),
         }
     }
 
-    fn looked_for(&self, path: &[String]) -> String {
+    fn looked_for(&self, meant: &[&Tool], path: &[String]) -> String {
         let tables = match &self.table {
             Some(TableName { schema: Some(schema), table }) => {
                 return format!("{}.{}", shown(schema), shown(table));
             }
             Some(TableName { schema: None, table }) => shown(table),
             None => {
-                let mut tables: Vec<_> =
-                    self.entries.iter().map(|entry| shown(entry.tool.table)).collect();
+                let mut tables: Vec<_> = meant.iter().map(|tool| shown(tool.table)).collect();
                 tables.dedup();
                 match tables.len() {
                     0..=4 => tables.join(", "),
-                    _ => format!("the tables of {} tools", self.tools()),
+                    _ => format!("the tables of {} tools", count(meant.iter().copied())),
                 }
             }
         };
-        let fixed = self.entries.iter().filter_map(|entry| match entry.tool.home {
+        let fixed = meant.iter().filter_map(|tool| match tool.home {
             Home::Only(schema) | Home::Also(schema) => Some(schema.to_owned()),
             Home::SearchPath => None,
         });
-        let on_path = self.entries.iter().any(|entry| !matches!(entry.tool.home, Home::Only(_)));
+        let on_path = meant.iter().any(|tool| !matches!(tool.home, Home::Only(_)));
         let mut schemas: Vec<_> = path.iter().filter(|_| on_path).cloned().collect();
-        if self.tools() == 1 {
+        if count(meant.iter().copied()) == 1 {
             schemas.extend(fixed);
         }
         schemas.dedup();
-        match schemas.is_empty() {
-            true => tables,
-            false => format!("{tables} in {}", schemas.join(", ")),
-        }
+        if schemas.is_empty() { tables } else { format!("{tables} in {}", schemas.join(", ")) }
     }
 
-    fn tools(&self) -> usize {
-        let mut names: Vec<_> = self.entries.iter().map(|entry| entry.tool.name).collect();
-        names.sort_unstable();
-        names.dedup();
-        names.len()
+    /// A hint that names tables of tools that are not meant, or tables off the search path.
+    fn others(&self, meant: &[&Tool], relations: &[Relation], path: &[String]) -> Option<String> {
+        if let Some(hint) = self.off_path(meant, relations, path) {
+            return Some(hint);
+        }
+        let others: Vec<_> = self.theirs(relations, path).take(3).collect();
+        let (first, _) = others.first()?;
+        let names: Vec<_> = others
+            .iter()
+            .map(|(tool, table)| format!("{} ({})", table.full_name(), tool.name))
+            .collect();
+        let why = match (self.has_dir, others.len(), first.example) {
+            (true, 1, example) if !example.is_empty() => {
+                format!("dir holds no files of {}'s (such as {example})", first.name)
+            }
+            (true, ..) => "dir holds no files of theirs".to_owned(),
+            (false, ..) => "which is not what is asked for".to_owned(),
+        };
+        Some(match self.has_dir {
+            true => format!("there is {}, but {why}", names.join(", ")),
+            false => format!("there is {}, {why}", names.join(", ")),
+        })
     }
 
-    /// Tables of tools that are not meant.
-    fn others(&self, relations: &[Relation], path: &[String]) -> Option<String> {
-        if self.table.is_some() {
-            return None;
-        }
-        let theirs = |relation: &Relation| {
-            let fits = |tool: &&Tool| {
-                tool.table == relation.name
-                    && tool.home.has(&relation.schema, path)
-                    && tool.shape.fits(&relation.columns)
+    /// A hint that names a fitting table off the search path: a migrator may have a search path of its own.
+    pub fn off_path(
+        &self,
+        meant: &[&Tool],
+        relations: &[Relation],
+        path: &[String],
+    ) -> Option<String> {
+        let is_off_path = |table: &&Relation| {
+            let fits = |tool: &&&Tool| {
+                let is_elsewhere = !tool.home.has(&table.schema, path);
+                tool.table == table.name
+                    && is_elsewhere
+                    && tool.shape.fit(&table.columns, true).is_some()
             };
-            let tool = TOOLS.iter().find(fits)?;
-            Some(format!("{} ({})", relation.full_name(), tool.name))
+            !path.contains(&table.schema) && meant.iter().any(|tool| fits(&tool))
         };
-        // Where a migrator has a search path of its own, ours does not lead to its table.
-        let off_path = |relation: &&Relation| {
-            let ours =
-                |tool: &Tool| tool.table == relation.name && tool.shape.fits(&relation.columns);
-            !path.contains(&relation.schema) && self.entries.iter().any(|entry| ours(&entry.tool))
-        };
-        if let Some(relation) = relations.iter().find(off_path) {
-            let table = relation.full_name();
-            return Some(format!(
-                "there is {table}, which is not on the search path: if it is the one, say table={table}"
-            ));
-        }
-        let others: Vec<_> = relations.iter().filter_map(theirs).take(3).collect();
-        (!others.is_empty())
-            .then(|| format!("there is {}, which is not what is asked for", others.join(", ")))
+        let table =
+            relations.iter().find(is_off_path).filter(|_| self.table.is_none())?.full_name();
+        Some(format!(
+            "there is {table}, which is not on the search path: if it is the one, say table={table}"
+        ))
     }
+}
+
+/// How many tools there are; several entries may have one name.
+fn count<'a>(tools: impl IntoIterator<Item = &'a Tool>) -> usize {
+    let mut names: Vec<_> = tools.into_iter().map(|tool| tool.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.len()
 }
 
 /// The table of a lock that is a row, beside the history table `table`.

@@ -7,7 +7,7 @@ fn relation(full_name: &str, columns: &str) -> Relation {
         text.split_once(' ').map(|(name, typname)| (name.to_owned(), typname.to_owned())).unwrap()
     };
     Relation {
-        oid: "1".to_owned(),
+        id: "1".to_owned(),
         schema: schema.to_owned(),
         name: name.to_owned(),
         reachable: true,
@@ -17,22 +17,28 @@ fn relation(full_name: &str, columns: &str) -> Relation {
 }
 
 fn search<'a>(tools: impl IntoIterator<Item = &'a Tool>, table: Option<&str>) -> Search {
-    let entries = tools.into_iter().map(|tool| Entry { tool: *tool, wanted: None }).collect();
-    Search { entries, table: table.map(|table| TableName::read(table).unwrap()), column: None }
+    let table = table.map(|table| TableName::read(table).unwrap());
+    Search { tools: tools.into_iter().copied().collect(), table, column: None, has_dir: false }
 }
 
 fn path() -> Vec<String> {
     vec!["app".to_owned(), "public".to_owned()]
 }
 
-/// `TOOL SCHEMA.TABLE`, or what is said instead.
+/// `TOOL SCHEMA.TABLE`, or what is reported instead.
 fn found(search: &Search, relations: &[Relation]) -> String {
-    match search.find(relations, &path()) {
-        Found::Table(place, relation) => {
-            format!("{} {}", search.entries[place].tool.name, relation.full_name())
+    let candidates = search.candidates(relations, &path());
+    let meant = vec![true; search.tools.len()];
+    let found = search
+        .choose(&candidates, relations)
+        .unwrap_or_else(|| search.nothing(relations, &path(), &meant));
+    match found {
+        Found::Table(of) => {
+            format!("{} {}", search.tools[of.place].name, of.table.full_name())
         }
-        Found::None(looked_for, others) => {
-            format!("none: {looked_for}; {}", others.unwrap_or_default())
+        Found::Alike(alike) => search.alike(&alike),
+        Found::Nothing { looked_for, hint } => {
+            format!("none: {looked_for}; {}", hint.unwrap_or_default())
         }
         Found::Unclear(what) => what,
     }
@@ -57,11 +63,35 @@ fn a_crowded_name_is_told_apart_by_its_columns() {
     for (columns, want) in [
         ("id int4, timestamp int8, name varchar", "typeorm"),
         ("id int4, migration varchar, batch int4", "laravel"),
-        ("id int4, name varchar, run_on timestamp", "db-migrate"),
     ] {
         let relations = [relation("public.migrations", columns)];
         assert_eq!(found(&search(TOOLS, None), &relations), format!("{want} public.migrations"));
     }
+}
+
+#[test]
+fn the_most_specific_shape_wins() {
+    for (columns, want) in [
+        ("name varchar, timestamp varchar", "kysely public.own"),
+        ("id int4, name varchar, executed_at timestamptz", "mikro-orm public.own"),
+        ("name varchar", "sequelize public.own"),
+        ("name varchar, createdAt timestamptz, updatedAt timestamptz", "sequelize public.own"),
+        ("id int4, name varchar, batch int4, migration_time timestamptz", "knex public.own"),
+        ("id int4, timestamp int8, name varchar", "typeorm public.own"),
+        (
+            "id int4, name varchar, run_on timestamp",
+            "public.own may be the table of db-migrate or node-pg-migrate: say which by tool=",
+        ),
+    ] {
+        let relations = [relation("public.own", columns)];
+        assert_eq!(found(&search(TOOLS, Some("own")), &relations), want);
+        // Nobody else's name and more columns than it has: no known tool's.
+        let strange = [relation("public.own", "name varchar, hash text, bird text")];
+        let said = found(&search(TOOLS, Some("own")), &strange);
+        assert!(said.contains("no known tool's has"), "{said}");
+    }
+    let relations = [relation("public.pgmigrations", "id int4, name varchar, run_on timestamp")];
+    assert_eq!(found(&search(TOOLS, None), &relations), "node-pg-migrate public.pgmigrations");
 }
 
 #[test]
@@ -149,8 +179,7 @@ fn a_mistake_is_named_as_what_it_is() {
         found(&search(named_tool("ecto"), None), &golang),
         "public.schema_migrations is golang-migrate's, but tool=ecto is wanted"
     );
-    let mut files = search(named_tool("ecto"), None);
-    files.entries[0].wanted = Some(Wanted::default());
+    let files = Search { has_dir: true, ..search(named_tool("ecto"), None) };
     assert_eq!(
         found(&files, &golang),
         "public.schema_migrations is golang-migrate's, but the files in dir are ecto's (such as 20240101120000_name.exs)"

@@ -1,51 +1,117 @@
-//! The directory of migrations: found by a glob of our own, since there is no shell, and listed once.
+//! The files of one or several directories of migrations, listed once.
 
 use std::{
     collections::HashSet,
-    fs, io,
+    fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
+use super::glob;
 use crate::os::{describe, read_bytes};
 
-/// More files than this are no directory of migrations.
+/// The most files that a listing holds.
 const MAX_FILES: usize = 50_000;
-/// Deeper than this nobody keeps migrations.
+/// How many directories deep a listing goes.
 const MAX_DEPTH: usize = 12;
-/// The largest file that is read, in bytes: revisions, journals and plans.
+/// The largest file that is read, in bytes: revisions, journals, plans, lists of names.
 const MAX_READ: u64 = 4 * 1024 * 1024;
-/// Matches of a glob that an error names.
-const NAMED: usize = 5;
 
-/// The files of a directory, by their paths below it, in order.
-#[derive(Debug, Default)]
+/// The files of a declaration's `dir`, in order.
+#[derive(Clone, Debug, Default)]
 pub struct Listing {
-    /// The directory itself, absolute if that could be found out.
-    pub root: PathBuf,
-    /// With `/` between components.
-    pub files: Vec<String>,
+    /// The directories, absolute where possible. None: the names come from a file.
+    roots: Vec<PathBuf>,
+    /// Every file, by root and then by path.
+    pub files: Vec<File>,
+    /// The applications that the operator names. Empty: all.
+    pub apps: Vec<String>,
+}
+
+/// One file of a listing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct File {
+    root: usize,
+    /// Below its root, with `/` between components.
+    pub path: String,
+}
+
+impl File {
+    /// The last component of the path.
+    pub fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or(&self.path)
+    }
+
+    /// Whether it lies in the directory itself.
+    pub fn is_flat(&self) -> bool {
+        !self.path.contains('/')
+    }
+
+    /// The directory that holds it, by root and path.
+    pub fn dir(&self) -> (usize, &str) {
+        (self.root, self.path.rsplit_once('/').map_or("", |(dir, _)| dir))
+    }
+
+    /// The file `path` below the same root.
+    pub fn beside(&self, path: impl Into<String>) -> File {
+        File { root: self.root, path: path.into() }
+    }
 }
 
 impl Listing {
-    /// Lists the one directory that `pattern` names.
+    /// Lists what `patterns` name: directories, or one file that lists names.
     ///
     /// # Errors
-    /// No match, several matches (named), no directory, unreadable.
-    pub fn read(pattern: &str) -> Result<Self, String> {
-        let dir = find(pattern)?;
-        let mut listing =
-            Self { root: fs::canonicalize(&dir).unwrap_or(dir.clone()), files: Vec::new() };
-        listing
-            .walk(&dir, "", 0, &mut HashSet::new())
-            .map_err(|what| format!("{}: {what}", dir.display()))?;
+    /// No match, too many matches, an unreadable directory, too many files.
+    pub fn read(patterns: &[String]) -> Result<Self, String> {
+        let mut paths = Vec::new();
+        for pattern in patterns {
+            paths.extend(glob::resolve(pattern)?);
+        }
+        if let [path] = paths.as_slice()
+            && path.is_file()
+        {
+            return Self::from_names(path);
+        }
+        let mut listing = Self::default();
+        let mut seen = HashSet::new();
+        for (root, dir) in paths.iter().enumerate() {
+            listing.roots.push(fs::canonicalize(dir).unwrap_or(dir.clone()));
+            listing
+                .walk(root, dir, "", 0, &mut seen)
+                .map_err(|what| format!("{}: {what}", dir.display()))?;
+        }
         listing.files.sort();
         Ok(listing)
     }
 
-    /// `seen` holds the directories by device and inode, so that a link to one of them is not gone into again.
+    /// A file with one path per line, as `ls` or `find . -type f` writes them.
+    fn from_names(file: &Path) -> Result<Self, String> {
+        let shown = file.display();
+        let bytes = file
+            .to_str()
+            .ok_or_else(|| "its path is not UTF-8".to_owned())
+            .and_then(|path| read_bytes(path, MAX_READ))
+            .map_err(|what| format!("{shown}: {what}"))?;
+        let text = String::from_utf8(bytes)
+            .ok()
+            .filter(|text| !text.contains('\0'))
+            .ok_or_else(|| format!("{shown}: must be a directory, or a text file of names"))?;
+        let path = |line: &str| line.trim().trim_start_matches("./").to_owned();
+        let mut paths: Vec<_> = text.lines().map(path).filter(|path| !path.is_empty()).collect();
+        paths.sort();
+        paths.dedup();
+        if paths.len() > MAX_FILES {
+            return Err(format!("{shown}: must list at most {MAX_FILES} files"));
+        }
+        let files = paths.into_iter().map(|path| File { root: 0, path }).collect();
+        Ok(Self { files, ..Self::default() })
+    }
+
+    /// `seen` holds directories by device and inode: a link to one of them, or a second mention, adds nothing.
     fn walk(
         &mut self,
+        root: usize,
         dir: &Path,
         prefix: &str,
         depth: usize,
@@ -53,7 +119,7 @@ impl Listing {
     ) -> Result<(), String> {
         let metadata = fs::metadata(dir).map_err(|e| describe(&e))?;
         if !metadata.is_dir() {
-            return Err("is not a directory".to_owned());
+            return Err("must be a directory".to_owned());
         }
         if depth > MAX_DEPTH || !seen.insert((metadata.dev(), metadata.ino())) {
             return Ok(());
@@ -61,219 +127,119 @@ impl Listing {
         for entry in fs::read_dir(dir).map_err(|e| describe(&e))? {
             let entry = entry.map_err(|e| describe(&e))?;
             let name = entry.file_name();
-            let Some(name) = name.to_str() else { continue };
-            // Among the hidden ones are the directories behind a Kubernetes volume, whose files are linked to beside them.
+            let name = name.to_string_lossy();
+            // Hidden directories hold the files of a Kubernetes volume, which are linked to beside them.
             if name.starts_with('.') || name == "node_modules" || name == "__pycache__" {
                 continue;
             }
             let path = format!("{prefix}{name}");
-            match fs::metadata(entry.path()) {
-                Ok(metadata) if metadata.is_dir() => {
-                    // One that may not be read holds none that the service could read.
-                    let _ = self.walk(&entry.path(), &format!("{path}/"), depth + 1, seen);
-                }
-                Ok(metadata) if metadata.is_file() => self.files.push(path),
-                _ => {}
+            let kind = entry.file_type().map_err(|e| describe(&e))?;
+            // Only a link costs a second look at the file system.
+            let (is_dir, is_file) = match kind.is_symlink() {
+                true => fs::metadata(entry.path())
+                    .map_or((false, false), |target| (target.is_dir(), target.is_file())),
+                false => (kind.is_dir(), kind.is_file()),
+            };
+            if is_dir {
+                // The service cannot read it either.
+                let _ = self.walk(root, &entry.path(), &format!("{path}/"), depth + 1, seen);
+            } else if is_file {
+                self.files.push(File { root, path });
             }
             if self.files.len() > MAX_FILES {
-                return Err(format!(
-                    "holds more than {MAX_FILES} files, which no directory of migrations does"
-                ));
+                return Err(format!("must hold at most {MAX_FILES} files"));
             }
         }
         Ok(())
     }
 
-    /// The names of the files of the directory itself.
-    pub fn flat(&self) -> impl Iterator<Item = &str> {
-        self.files.iter().map(String::as_str).filter(|path| !path.contains('/'))
+    /// Whether only names are known, and no file can be opened.
+    pub fn is_names_only(&self) -> bool {
+        self.roots.is_empty()
+    }
+
+    /// The files of the directories themselves.
+    pub fn flat(&self) -> impl Iterator<Item = &File> {
+        self.files.iter().filter(|file| file.is_flat())
+    }
+
+    /// Whether a file is there.
+    pub fn holds(&self, file: &File) -> bool {
+        self.files.binary_search(file).is_ok()
+    }
+
+    /// The content of one file.
+    ///
+    /// # Errors
+    /// Unreadable, larger than 4 MiB.
+    pub fn bytes(&self, file: &File) -> Result<Vec<u8>, String> {
+        let path = &file.path;
+        let root = self
+            .roots
+            .get(file.root)
+            .ok_or_else(|| format!("{path}: cannot be opened, because dir lists names alone"))?;
+        let full = root.join(path);
+        let bytes = match full.to_str() {
+            Some(full) => read_bytes(full, MAX_READ),
+            None => Err("its path is not UTF-8".to_owned()),
+        };
+        bytes.map_err(|what| format!("{path}: {what}"))
     }
 
     /// The text of one file.
     ///
     /// # Errors
-    /// Unreadable, larger than 4 MiB, not UTF-8.
-    pub fn text(&self, path: &str) -> Result<String, String> {
-        let full = self.root.join(path);
-        let bytes = match full.to_str() {
-            Some(full) => read_bytes(full, MAX_READ),
-            None => Err("its path is not UTF-8".to_owned()),
-        };
-        String::from_utf8(bytes.map_err(|what| format!("{path}: {what}"))?)
-            .map_err(|_| format!("{path}: not UTF-8"))
+    /// As [`bytes`](Self::bytes), and where the file is not UTF-8. A byte order mark is removed.
+    pub fn text(&self, file: &File) -> Result<String, String> {
+        let text = String::from_utf8(self.bytes(file)?)
+            .map_err(|_| format!("{}: must be UTF-8", file.path))?;
+        Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
     }
 
-    /// The name of the directory that holds `path`, `above` levels higher; beyond our own directory too.
-    pub fn dir_name(&self, path: &str, above: usize) -> Option<String> {
-        let full = self.root.join(path);
+    /// The name of the directory that holds `file`, `above` levels higher; beyond our own directory too.
+    pub fn dir_name(&self, file: &File, above: usize) -> Option<String> {
+        let root = self.roots.get(file.root).cloned().unwrap_or_default();
+        let full = root.join(&file.path);
         let name = full.ancestors().nth(above + 1)?.file_name()?;
         name.to_str().map(str::to_owned)
     }
-}
 
-/// The directory that a path with `*`, `?` and `[...]` in its components names.
-fn find(pattern: &str) -> Result<PathBuf, String> {
-    let literal = Path::new(pattern);
-    if pattern.is_empty() {
-        return Err("is empty".to_owned());
-    }
-    if !is_glob(pattern) || literal.is_dir() {
-        return match fs::metadata(literal) {
-            Ok(_) => Ok(literal.to_owned()),
-            Err(e) => Err(format!("{pattern}: {}", describe(&e))),
-        };
-    }
-    let mut found = vec![PathBuf::from(if pattern.starts_with('/') { "/" } else { "" })];
-    for component in pattern.split('/').filter(|component| !component.is_empty()) {
-        found = found.iter().flat_map(|dir| matches(dir, component)).collect();
-    }
-    found.retain(|path| path.is_dir());
-    match found.as_slice() {
-        [] => Err(format!("{pattern}: matches no directory")),
-        [only] => Ok(only.clone()),
-        several => {
-            let mut names: Vec<_> =
-                several.iter().take(NAMED).map(|path| path.display().to_string()).collect();
-            if several.len() > NAMED {
-                names.push(format!("{} more", several.len() - NAMED));
+    /// The directories one level below, each as a listing of its own.
+    pub fn below(&self) -> Vec<(String, Listing)> {
+        let mut found: Vec<(String, Listing)> = Vec::new();
+        for file in &self.files {
+            let Some((dir, rest)) = file.path.split_once('/') else { continue };
+            let is_same = |(name, listing): &(String, Listing)| {
+                name == dir && listing.files.last().is_some_and(|last| last.root == file.root)
+            };
+            if !found.last().is_some_and(is_same) {
+                let roots = self.roots.iter().map(|root| root.join(dir)).collect();
+                let listing = Listing { roots, files: Vec::new(), apps: self.apps.clone() };
+                found.push((dir.to_owned(), listing));
             }
-            Err(format!(
-                "{pattern}: matches {} directories, and one is wanted: {}",
-                several.len(),
-                names.join(", ")
-            ))
-        }
-    }
-}
-
-fn is_glob(text: &str) -> bool {
-    text.contains(['*', '?', '['])
-}
-
-fn matches(dir: &Path, component: &str) -> Vec<PathBuf> {
-    if !is_glob(component) {
-        let path = dir.join(component);
-        return if path.exists() { vec![path] } else { Vec::new() };
-    }
-    let place = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
-    let entries: io::Result<Vec<_>> = fs::read_dir(place).and_then(Iterator::collect);
-    let mut paths: Vec<PathBuf> = entries
-        .unwrap_or_default()
-        .iter()
-        .filter_map(|entry| entry.file_name().to_str().map(str::to_owned))
-        // As in a shell, a hidden name is matched by a pattern that begins with a dot.
-        .filter(|name| name.starts_with('.') == component.starts_with('.') && fits(component, name))
-        .map(|name| dir.join(name))
-        .collect();
-    paths.sort();
-    paths
-}
-
-/// Whether a name fits a pattern of `*`, `?`, `[a-z]` and `[!a-z]`.
-fn fits(pattern: &str, name: &str) -> bool {
-    let pattern: Vec<char> = pattern.chars().collect();
-    let name: Vec<char> = name.chars().collect();
-    let (mut p, mut n) = (0, 0);
-    // Where the last star stood, and how much of the name it has taken so far.
-    let mut star: Option<(usize, usize)> = None;
-    while n < name.len() {
-        let step = match pattern.get(p) {
-            Some('*') => {
-                star = Some((p, n));
-                p += 1;
-                continue;
+            if let Some((_, listing)) = found.last_mut() {
+                listing.files.push(file.beside(rest));
             }
-            Some('?') => Some(p + 1),
-            Some('[') => set(&pattern, p, name[n]),
-            Some(c) if *c == name[n] => Some(p + 1),
-            _ => None,
-        };
-        match (step, star) {
-            (Some(next), _) => (p, n) = (next, n + 1),
-            (None, Some((at, taken))) => {
-                star = Some((at, taken + 1));
-                (p, n) = (at + 1, taken + 1);
-            }
-            (None, None) => return false,
         }
+        found
     }
-    pattern[p..].iter().all(|c| *c == '*')
-}
 
-/// Where the pattern goes on behind the `[...]` at `p`, if `c` is in it. One that is not closed is a plain `[`.
-fn set(pattern: &[char], p: usize, c: char) -> Option<usize> {
-    let negated = matches!(pattern.get(p + 1), Some('!' | '^'));
-    let start = p + 1 + usize::from(negated);
-    let Some(end) = (start + 1..pattern.len()).find(|at| pattern[*at] == ']') else {
-        return (c == '[').then_some(p + 1);
-    };
-    let (mut at, mut found) = (start, false);
-    while at < end {
-        if at + 2 < end && pattern[at + 1] == '-' {
-            found |= (pattern[at]..=pattern[at + 2]).contains(&c);
-            at += 3;
-        } else {
-            found |= pattern[at] == c;
-            at += 1;
-        }
+    /// The directory above the only root, if it can be listed.
+    pub fn above(&self) -> Option<Listing> {
+        let [root] = self.roots.as_slice() else { return None };
+        let parent = root.parent().filter(|parent| parent.parent().is_some())?.to_str()?.to_owned();
+        Listing::read(&[parent]).ok()
     }
-    (found != negated).then_some(end + 1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_glob_fits_as_in_a_shell() {
-        for (pattern, name, want) in [
-            ("bosh-director-*", "bosh-director-1.2", true),
-            ("*", "x", true),
-            ("a*b*c", "aXbYbc", true),
-            ("a*b*c", "aXbYb", false),
-            ("3.?.0", "3.2.0", true),
-            ("3.[0-9].[!1]", "3.2.0", true),
-            ("3.[0-9].[!1]", "3.2.1", false),
-            ("[", "[", true),
-            ("[]a]", "]", true),
-            ("", "", true),
-            ("*", "", true),
-        ] {
-            assert_eq!(fits(pattern, name), want, "{pattern} {name}");
-        }
-    }
-
-    #[test]
-    fn one_directory_is_found_and_several_are_named() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = dir.path().to_str().unwrap().to_owned();
-        for path in [
-            "ruby/3.2.0/gems/director-1/db/migrations",
-            "ruby/3.2.0/gems/agent-1/db/migrations",
-            "[odd]/x",
-        ] {
-            fs::create_dir_all(dir.path().join(path)).unwrap();
-        }
-        fs::write(dir.path().join("ruby/3.2.0/gems/director-1/db/migrations/1_a.rb"), "").unwrap();
-        let read = |pattern: &str| {
-            Listing::read(&format!("{root}/{pattern}")).map(|listing| listing.files)
-        };
-        assert_eq!(read("ruby/*/gems/director-*/db/migrations").unwrap(), ["1_a.rb"]);
-        assert_eq!(read("[odd]").unwrap(), Vec::<String>::new());
-        let several = read("ruby/*/gems/*/db/migrations").unwrap_err();
-        assert!(several.contains("matches 2 directories, and one is wanted: "), "{several}");
-        assert!(
-            several.contains("agent-1/db/migrations, ")
-                && several.contains("director-1/db/migrations"),
-            "{several}"
-        );
-        assert!(read("ruby/*/none").unwrap_err().ends_with("matches no directory"));
-        assert!(read("none").unwrap_err().ends_with("none: no such file or directory"));
-        assert!(
-            read("ruby/3.2.0/gems/director-1/db/migrations/1_a.rb")
-                .unwrap_err()
-                .ends_with("is not a directory")
-        );
+    fn list(dir: &tempfile::TempDir, below: &[&str]) -> Result<Vec<String>, String> {
+        let path = |path: &&str| dir.path().join(path).to_str().unwrap().to_owned();
+        let listing = Listing::read(&below.iter().map(path).collect::<Vec<_>>())?;
+        Ok(listing.files.into_iter().map(|file| file.path).collect())
     }
 
     #[test]
@@ -285,10 +251,34 @@ mod tests {
         fs::write(dir.path().join("sub/2_b.sql"), "").unwrap();
         std::os::unix::fs::symlink("..data/1_a.sql", dir.path().join("1_a.sql")).unwrap();
         std::os::unix::fs::symlink("..", dir.path().join("sub/loop")).unwrap();
-        let listing = Listing::read(dir.path().to_str().unwrap()).unwrap();
-        assert_eq!(listing.flat().collect::<Vec<_>>(), ["1_a.sql"]);
-        assert!(listing.files.contains(&"sub/2_b.sql".to_owned()));
-        assert_eq!(listing.text("1_a.sql").unwrap(), "hello");
-        assert_eq!(listing.dir_name("sub/2_b.sql", 0).as_deref(), Some("sub"));
+        let listing = Listing::read(&[dir.path().to_str().unwrap().to_owned()]).unwrap();
+        assert_eq!(listing.flat().map(File::name).collect::<Vec<_>>(), ["1_a.sql"]);
+        let nested = listing.files.iter().find(|file| file.path == "sub/2_b.sql").unwrap();
+        assert_eq!(listing.text(&listing.files[0]).unwrap(), "hello");
+        assert_eq!(listing.dir_name(nested, 0).as_deref(), Some("sub"));
+        assert_eq!(listing.below()[0].0, "sub");
+    }
+
+    #[test]
+    fn several_directories_are_one_listing() {
+        let dir = tempfile::tempdir().unwrap();
+        for path in ["a/sub", "b"] {
+            fs::create_dir_all(dir.path().join(path)).unwrap();
+            fs::write(dir.path().join(path).join("1.sql"), "").unwrap();
+        }
+        assert_eq!(list(&dir, &["a", "b"]).unwrap(), ["sub/1.sql", "1.sql"]);
+        assert_eq!(list(&dir, &["b", "b"]).unwrap(), ["1.sql"], "a second mention adds nothing");
+        let one = list(&dir, &["b/1.sql", "a"]).unwrap_err();
+        assert!(one.ends_with("b/1.sql: must be a directory"), "{one}");
+    }
+
+    #[test]
+    fn a_file_may_list_the_names() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("list"), "./2_b.sql\r\n\n1_a.sql\nsub/3.sql\n").unwrap();
+        assert_eq!(list(&dir, &["list"]).unwrap(), ["1_a.sql", "2_b.sql", "sub/3.sql"]);
+        fs::write(dir.path().join("binary"), b"\xff").unwrap();
+        let binary = list(&dir, &["binary"]).unwrap_err();
+        assert!(binary.ends_with("must be a directory, or a text file of names"), "{binary}");
     }
 }

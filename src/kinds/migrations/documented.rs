@@ -1,23 +1,24 @@
-//! The tools as documentation shows them; read from the table itself, so that it cannot go stale.
+//! The tools as documentation shows them, read from the table of tools.
 
 use super::{
+    row::State,
     tool::{Files, Home, Lock, Tool},
     tools::{TOOLS, names},
 };
 
 /// One tool, a row of the documentation.
 pub struct Documented {
-    /// As `tool=` has it.
+    /// Its name for `tool=`.
     pub name: &'static str,
-    /// Its tables, with the schema where that is its own.
+    /// Its tables, with the schema where the tool has one of its own.
     pub tables: Vec<String>,
-    /// What its files are called; none where a directory cannot be compared.
+    /// Examples of its files. None: its directory cannot be compared.
     pub files: Vec<&'static str>,
-    /// The states of a migration that it records, beside applied.
+    /// The states that it records beside applied.
     pub states: Vec<&'static str>,
-    /// What shows a migrator at work.
+    /// What shows that a migrator is at work.
     pub at_work: Vec<String>,
-    /// What cannot be known; or why the tool is refused.
+    /// What cannot be known, or why the tool is refused.
     pub unknown: Vec<String>,
 }
 
@@ -40,10 +41,11 @@ fn of(name: &'static str) -> Documented {
         if !matches!(entry.files, Files::Undefined(_)) && !entry.example.is_empty() {
             add(&mut tool.files, entry.example);
         }
-        for state in ["failed", "dirty", "unfinished", "reverted", "rolled back", "baseline"] {
-            if entry.rows.contains(&format!("'{state}'")) {
-                add(&mut tool.states, state);
-            }
+        let mut states: Vec<State> =
+            entry.states.iter().copied().filter(|state| *state != State::Marker).collect();
+        states.sort_by_key(|state| std::cmp::Reverse(*state));
+        for state in states {
+            add(&mut tool.states, state.name());
         }
         for lock in entry.locks {
             add(&mut tool.at_work, shown(lock, entry.table));
@@ -57,7 +59,7 @@ fn of(name: &'static str) -> Documented {
             add(&mut tool.at_work, "locks on the table".to_owned());
         }
     }
-    // The tools' own signs come first.
+    // The tool's own signs come first.
     tool.at_work.sort_by_key(|sign| sign.starts_with("locks"));
     tool
 }

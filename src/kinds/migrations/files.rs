@@ -1,101 +1,234 @@
 //! How a directory becomes the list of migrations that it asks for.
 
+use std::{
+    cmp::Ordering,
+    collections::{HashMap, hash_map::Entry},
+};
+
 use regex_lite::Regex;
 
 use super::{
-    dir::Listing,
-    key::{self, Order},
+    dir::{File, Listing},
+    key::{self, COMPILED, Order},
     tool::{Files, Scope, Tool},
     wanted::{Want, Wanted},
 };
 
+/// Whether some file looks like a migration of `tool`, by its name alone.
+pub fn recognises(tool: &Tool, listing: &Listing) -> bool {
+    match &tool.files {
+        Files::Named { scope, pattern, except } => Pattern::new(*scope, pattern, except)
+            .is_ok_and(|pattern| listing.files.iter().any(|file| pattern.key(file).is_some())),
+        Files::Read(reader) => {
+            (reader.recognises)(listing) && !(reader.opens_files && listing.is_names_only())
+        }
+        Files::Undefined(_) => false,
+    }
+}
+
 impl Wanted {
-    /// Reads a directory as `tool` does. An empty list: none of the files is of this tool.
+    /// Reads a directory as `tool` does. An empty list: none of the files is a migration of this tool.
     ///
     /// # Errors
-    /// A file of the tool's that cannot be read or understood, or that the condition cannot be defined.
+    /// A file of the tool's that cannot be read or understood; two files that one row would count for; a tool whose
+    /// migrations cannot be listed.
     pub fn of(tool: &Tool, listing: &Listing) -> Result<Self, String> {
         match &tool.files {
             Files::Named { scope, pattern, except } => {
-                let except = match *except {
-                    "" => None,
-                    except => Some(compile(except)?),
-                };
-                let list = named(listing, *scope, &compile(pattern)?, except.as_ref(), tool.key);
-                Ok(Self { list: sorted(list, tool.order), graph: None })
+                let pattern = Pattern::new(*scope, pattern, except)?;
+                let list = named(listing, &pattern, tool.key)?;
+                Self::list(sorted(list, tool.order)).checked(tool.name)
             }
-            Files::Read(read) => read(listing),
+            Files::Read(reader) if reader.opens_files && listing.is_names_only() => Err(format!(
+                "must be the directory itself with tool={}: names alone do not list its migrations",
+                tool.name
+            )),
+            Files::Read(reader) => (reader.read)(listing)?.checked(tool.name),
             Files::Undefined(_) => Ok(Self::default()),
         }
     }
 
-    /// Reads a directory by the operator's own pattern.
-    pub fn by_pattern(listing: &Listing, pattern: &Regex, key: fn(&str) -> String) -> Self {
-        Self { list: named(listing, Scope::Deep, pattern, None, key), graph: None }
+    /// Reads a directory by the operator's own pattern, which is matched with a file's path where it holds a `/`, and
+    /// else with the file's name.
+    ///
+    /// Where two directories have files of one name, the rows can only hold paths: there the path is the key.
+    ///
+    /// # Errors
+    /// Two files with one key.
+    pub fn by_pattern(
+        listing: &Listing,
+        pattern: &str,
+        regex: &Regex,
+        key: fn(&str) -> String,
+    ) -> Result<Self, String> {
+        let capture = |text: &str| Some(key(regex.captures(text)?.get(1)?.as_str()));
+        let of_path = pattern.contains('/');
+        let mut by_name: HashMap<String, Vec<&File>> = HashMap::new();
+        let mut found = Vec::new();
+        for file in &listing.files {
+            let subject = if of_path { &file.path } else { file.name() };
+            if let Some(key) = capture(subject) {
+                by_name.entry(key.clone()).or_default().push(file);
+                found.push((file, key));
+            }
+        }
+        let mut list: Vec<Want> = Vec::new();
+        for (file, key) in found {
+            let others = by_name.get(&key).map_or(&[][..], Vec::as_slice);
+            let apart = others.iter().any(|other| other.dir() != file.dir());
+            let label = if apart || of_path { &file.path } else { stem(file.name()) };
+            let by_path = capture(&file.path).filter(|path| *path != key && !of_path);
+            let keys = match (apart, by_path) {
+                (true, Some(path)) => vec![path],
+                (false, Some(path)) => vec![key, path],
+                (_, None) => vec![key],
+            };
+            // `.up.sql` and `.down.sql` of one migration, or its variant for one database, lie beside each other.
+            let first = others.first() == Some(&file);
+            if first || apart || !others.iter().all(|other| is_variant(others[0], other)) {
+                list.push(Want { keys, ..Want::new(label, "") });
+            }
+        }
+        Self::list(list).checked("key-pattern")
     }
 
-    /// Reads a directory of which nothing is known: a migration is recorded by its file's name, with the extension or without.
-    pub fn by_file_name(listing: &Listing) -> Self {
-        let list = listing.flat().map(|name| Want {
-            keys: vec![name.to_owned(), stem(name).to_owned()],
-            ..Want::new(stem(name), "")
+    /// Reads a directory of which nothing is known: a row holds a file's name, with its extension or without.
+    ///
+    /// Where the directory itself holds no file, a row holds the path below it.
+    ///
+    /// # Errors
+    /// Two files with one key.
+    pub fn by_file_name(listing: &Listing) -> Result<Self, String> {
+        let flat: Vec<&File> = listing.flat().collect();
+        let files = if flat.is_empty() { listing.files.iter().collect() } else { flat };
+        let mut stems: HashMap<&str, usize> = HashMap::new();
+        for file in &files {
+            *stems.entry(stem(&file.path)).or_default() += 1;
+        }
+        let list = files.iter().map(|file| {
+            let stem = stem(&file.path);
+            let mut keys = vec![file.path.clone()];
+            // A stem that two files share is the name of neither.
+            if stems.get(stem) == Some(&1) && stem != file.path {
+                keys.push(stem.to_owned());
+            }
+            Want { keys, ..Want::new(stem, "") }
         });
-        Self { list: list.collect(), graph: None }
+        Self::list(list.collect()).checked("table")
+    }
+
+    /// The list itself, unless one row would count for two different migrations in it.
+    fn checked(self, tool: &str) -> Result<Self, String> {
+        match self.shared_key() {
+            None => Ok(self),
+            Some((one, other, key)) => Err(format!(
+                "{} and {} have the same key {key}: with {tool} every migration must have its own",
+                one.label, other.label
+            )),
+        }
     }
 }
 
-fn compile(pattern: &str) -> Result<Regex, String> {
-    Regex::new(pattern).map_err(|e| e.to_string())
+/// Which files are migrations of a tool, and with which key.
+struct Pattern {
+    scope: Scope,
+    pattern: Regex,
+    except: Option<Regex>,
+}
+
+impl Pattern {
+    fn new(scope: Scope, pattern: &str, except: &str) -> Result<Self, String> {
+        let compile = |text: &str| Regex::new(text).map_err(|e| e.to_string());
+        let except = if except.is_empty() { None } else { Some(compile(except)?) };
+        Ok(Self { scope, pattern: compile(pattern)?, except })
+    }
+
+    /// What the pattern captures of a file's path.
+    fn key<'a>(&self, file: &'a File) -> Option<&'a str> {
+        let subject = match self.scope {
+            Scope::Flat if !file.is_flat() => return None,
+            Scope::Flat | Scope::Deep => file.name(),
+            Scope::Path => &file.path,
+        };
+        if self.except.as_ref().is_some_and(|except| except.is_match(subject)) {
+            return None;
+        }
+        Some(self.pattern.captures(subject)?.get(1)?.as_str())
+    }
 }
 
 fn named(
     listing: &Listing,
-    scope: Scope,
-    pattern: &Regex,
-    except: Option<&Regex>,
+    pattern: &Pattern,
     key: fn(&str) -> String,
-) -> Vec<Want> {
+) -> Result<Vec<Want>, String> {
+    let mut files: HashMap<String, &File> = HashMap::new();
     let mut list: Vec<Want> = Vec::new();
-    for path in &listing.files {
-        let name = path.rsplit('/').next().unwrap_or(path);
-        let subject = match scope {
-            Scope::Flat if path.contains('/') => continue,
-            Scope::Flat | Scope::Deep => name,
-            Scope::Path => path,
+    for file in &listing.files {
+        let Some(found) = pattern.key(file) else { continue };
+        let key = key(found);
+        let label = match pattern.scope {
+            Scope::Path => file.path.split('/').next().unwrap_or(&file.path),
+            Scope::Flat | Scope::Deep => stem(file.name()),
         };
-        if except.is_some_and(|except| except.is_match(subject)) {
-            continue;
-        }
-        let Some(found) = pattern.captures(subject).and_then(|captures| captures.get(1)) else {
-            continue;
-        };
-        let label = match scope {
-            Scope::Path => path.split('/').next().unwrap_or(path),
-            Scope::Flat | Scope::Deep => stem(name),
-        };
-        let want = Want::new(label, key(found.as_str()));
-        // `.up.sql` and `.down.sql`, `.js` and `.ts` of one migration.
-        if !list.iter().any(|other| other.keys == want.keys) {
-            list.push(want);
+        match files.entry(key.clone()) {
+            Entry::Occupied(other) if same_migration(&[*other.get(), file]) => {}
+            Entry::Occupied(other) => {
+                return Err(format!(
+                    "{} and {} have the same key {key}: every migration must have its own",
+                    other.get().path,
+                    file.path
+                ));
+            }
+            Entry::Vacant(place) => {
+                place.insert(file);
+                list.push(Want::new(label, key));
+            }
         }
     }
-    list
+    Ok(list)
+}
+
+/// Whether files are of one migration: both directions of it, or a script and what it was compiled to.
+fn same_migration(files: &[&File]) -> bool {
+    let extension =
+        |file: &File| file.name().rsplit_once('.').map(|(_, extension)| extension.to_owned());
+    let script = |extension: &Option<String>| {
+        extension.as_ref().is_some_and(|extension| COMPILED.contains(&extension.as_str()))
+    };
+    files.windows(2).all(|pair| {
+        let (one, other) = (extension(pair[0]), extension(pair[1]));
+        pair[0].dir() == pair[1].dir()
+            && stem(pair[0].name()) == stem(pair[1].name())
+            && (one == other || script(&one) && script(&other))
+    })
+}
+
+/// Whether two files are of one migration: their names differ in a direction, or one has a word more before its
+/// extension, e.g. `1_a.up.sql` and `1_a.postgres.up.sql`.
+fn is_variant(one: &File, other: &File) -> bool {
+    let (one_stem, other_stem) = (stem(one.name()), stem(other.name()));
+    let extends = |long: &str, short: &str| {
+        long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    one.dir() == other.dir() && (extends(one_stem, other_stem) || extends(other_stem, one_stem))
 }
 
 /// A file's name without its extension, and without the direction before that.
 pub fn stem(name: &str) -> &str {
     let stem = match name.rsplit_once('.') {
-        Some((stem, _)) if !stem.is_empty() => stem,
+        Some((stem, extension)) if !stem.is_empty() && !extension.contains('/') => stem,
         _ => name,
     };
     stem.strip_suffix(".up").or_else(|| stem.strip_suffix(".down")).unwrap_or(stem)
 }
 
-/// In the tool's order; the listing is by name already.
+/// In the tool's order. Keys that have none stay in the order of their names.
 pub fn sorted(mut list: Vec<Want>, order: Order) -> Vec<Want> {
-    let first = |want: &Want| want.keys.first().cloned().unwrap_or_default();
     list.sort_by(|a, b| {
-        key::compare(order, &first(a), &first(b)).unwrap_or(std::cmp::Ordering::Equal)
+        let (Some(a), Some(b)) = (a.keys.first(), b.keys.first()) else { return Ordering::Equal };
+        let without_order = order.has(b).cmp(&order.has(a));
+        key::compare(order, a, b).unwrap_or(without_order)
     });
     list
 }

@@ -1,4 +1,4 @@
-//! A graph of revisions, for a table that holds heads alone: what a head stands for is everything that it comes after.
+//! A graph of revisions, for a table that holds heads alone: a head stands for every revision that it comes after.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,7 +7,7 @@ use super::row::{Row, State};
 /// A revision and what it comes after.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Revision {
-    /// As the table has it.
+    /// Its name in the table.
     pub id: String,
     /// What messages call it.
     pub label: String,
@@ -26,7 +26,8 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Ties revisions together. A parent that is not among them is passed over: it was pruned.
+    /// Ties revisions together. A parent that is not among them was pruned, and is skipped. Of two revisions with one
+    /// id, the later one counts.
     pub fn new(revisions: Vec<Revision>) -> Self {
         let mut places = HashMap::new();
         for (place, revision) in revisions.iter().enumerate() {
@@ -40,15 +41,15 @@ impl Graph {
         Self { revisions, places }
     }
 
-    /// The revisions, each behind what it comes after.
-    pub fn in_order(&self) -> Vec<&Revision> {
+    /// The revisions with their places, each behind what it comes after.
+    pub fn in_order(&self) -> Vec<(usize, &Revision)> {
         let (mut order, mut seen) = (Vec::new(), HashSet::new());
         for start in 0..self.revisions.len() {
-            // A revision is left for good when it is met for the second time, its parents being done.
+            // A revision is in order when it is met for the second time: then its parents are.
             let mut stack = vec![(start, false)];
             while let Some((place, parents_done)) = stack.pop() {
                 if parents_done {
-                    order.push(&self.revisions[place]);
+                    order.push((place, &self.revisions[place]));
                 } else if seen.insert(place) {
                     stack.push((place, true));
                     stack.extend(self.parents(place).map(|parent| (parent, false)));
@@ -58,10 +59,11 @@ impl Graph {
         order
     }
 
-    /// The rows that there would be if the table held every revision that its heads stand for, and a head that this
+    /// The rows that the table would hold if it had one for every revision that its heads stand for, and a head that this
     /// directory does not know, if there is one.
     pub fn expand(&self, heads: &[Row]) -> (Vec<Row>, Option<String>) {
         let mut unknown = None;
+        let named: HashSet<&str> = heads.iter().map(|head| head.key.as_str()).collect();
         let mut reached = HashSet::new();
         let mut next = Vec::new();
         for head in heads {
@@ -78,11 +80,29 @@ impl Graph {
         let mut rows: Vec<_> = heads.to_vec();
         for place in reached {
             let key = &self.revisions[place].id;
-            if !heads.iter().any(|head| head.key == *key) {
+            if !named.contains(key.as_str()) {
                 rows.push(Row { key: key.clone(), state: State::Applied, aliases: Vec::new() });
             }
         }
         (rows, unknown)
+    }
+
+    /// The places of all revisions that a chain ties to one of `start`, whichever way it runs.
+    pub fn tied_to(&self, start: impl Iterator<Item = usize>) -> HashSet<usize> {
+        let mut beside = vec![Vec::new(); self.revisions.len()];
+        for place in 0..self.revisions.len() {
+            for parent in self.parents(place) {
+                beside[place].push(parent);
+                beside[parent].push(place);
+            }
+        }
+        let (mut tied, mut next) = (HashSet::new(), start.collect::<Vec<_>>());
+        while let Some(place) = next.pop() {
+            if tied.insert(place) {
+                next.extend(&beside[place]);
+            }
+        }
+        tied
     }
 
     fn parents(&self, place: usize) -> impl Iterator<Item = usize> {

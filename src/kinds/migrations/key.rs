@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-/// How keys follow each other, for the latest one, for baselines, and for tools that keep one row alone.
+/// How keys follow each other: for the latest one, for baselines, and for tools that record the latest alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// As integers.
@@ -15,17 +15,35 @@ pub enum Order {
     None,
 }
 
-/// As it stands.
+impl Order {
+    /// Whether a key can be compared in this order.
+    pub fn has(self, key: &str) -> bool {
+        match self {
+            Order::Number => is_number(key),
+            Order::Dotted => is_dotted(key),
+            Order::Text => true,
+            Order::None => false,
+        }
+    }
+}
+
+/// Whether a key is an integer without a sign.
+pub fn is_number(key: &str) -> bool {
+    !key.is_empty() && key.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Extensions of languages that are compiled to JavaScript, and of the result: one migration may have several of them.
+pub const COMPILED: [&str; 12] =
+    ["js", "ts", "cjs", "mjs", "cts", "mts", "co", "coffee", "ls", "iced", "eg", "litcoffee"];
+
+/// The key itself.
 pub fn exact(key: &str) -> String {
     key.to_owned()
 }
 
-/// An integer without leading zeros; anything else as it stands.
+/// An integer without leading zeros; anything else unchanged.
 pub fn number(key: &str) -> String {
-    match !key.is_empty() && key.bytes().all(|b| b.is_ascii_digit()) {
-        true => significant(key).to_owned(),
-        false => key.to_owned(),
-    }
+    if is_number(key) { significant(key).to_owned() } else { key.to_owned() }
 }
 
 /// In lower case.
@@ -33,23 +51,10 @@ pub fn lower(key: &str) -> String {
     key.to_lowercase()
 }
 
-/// Without the extension of a script, since a database that recorded `.ts` and an image that holds `.js` mean the same.
+/// Without the extension of a script: a database that recorded `.ts` and an image that holds `.js` mean one migration.
 pub fn script(key: &str) -> String {
-    const SCRIPTS: [&str; 12] = [
-        ".js",
-        ".ts",
-        ".cjs",
-        ".mjs",
-        ".cts",
-        ".mts",
-        ".sql",
-        ".coffee",
-        ".ls",
-        ".iced",
-        ".eg",
-        ".litcoffee",
-    ];
-    SCRIPTS.iter().find_map(|extension| key.strip_suffix(extension)).unwrap_or(key).to_owned()
+    let without = |extension: &&str| key.strip_suffix(*extension)?.strip_suffix('.');
+    COMPILED.iter().chain(&["sql"]).find_map(without).unwrap_or(key).to_owned()
 }
 
 /// The digits that a name begins with, or all of it.
@@ -61,18 +66,16 @@ pub fn leading_number(key: &str) -> String {
 /// Flyway's version: `_` is a dot, and a missing part is 0.
 pub fn dotted(key: &str) -> String {
     let version = key.replace('_', ".");
-    match is_dotted(&version) {
-        true => {
-            let parts: Vec<_> = version.split('.').map(significant).collect();
-            let end = parts.iter().rposition(|part| *part != "0").unwrap_or(0);
-            parts[..=end].join(".")
-        }
-        false => key.to_owned(),
+    if !is_dotted(&version) {
+        return key.to_owned();
     }
+    let parts: Vec<_> = version.split('.').map(significant).collect();
+    let end = parts.iter().rposition(|part| *part != "0").unwrap_or(0);
+    parts[..=end].join(".")
 }
 
 fn is_dotted(version: &str) -> bool {
-    version.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
+    version.split('.').all(is_number)
 }
 
 fn significant(digits: &str) -> &str {
@@ -82,13 +85,12 @@ fn significant(digits: &str) -> &str {
     }
 }
 
-/// Compares two keys; `None` where at least one of them is none of this order.
+/// Compares two keys. `None`: at least one of them cannot be compared in this order.
 pub fn compare(order: Order, a: &str, b: &str) -> Option<Ordering> {
     let integer = |a: &str, b: &str| {
         let (a, b) = (significant(a), significant(b));
         a.len().cmp(&b.len()).then_with(|| a.cmp(b))
     };
-    let is_number = |key: &str| !key.is_empty() && key.bytes().all(|b| b.is_ascii_digit());
     match order {
         Order::Number => (is_number(a) && is_number(b)).then(|| integer(a, b)),
         Order::Text => Some(a.cmp(b)),

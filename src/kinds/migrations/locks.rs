@@ -1,23 +1,25 @@
-//! What shows that a migrator is at work: advisory keys, locks on the table, rows in a lock table.
+//! What shows that a migrator is at work: its advisory lock, a lock on the table, a row in a lock table.
 
-use super::tool::{Lock, Tool};
-
-/// Every granted lock that another session holds on this database's advisory keys, and on the tables `$1`.
-///
-/// Readable by every role, other users' locks included. A 64-bit advisory key stands in two halves (manual, section 54.13).
-pub const HELD: &str = "SELECT l.locktype, ((l.classid::bigint << 32) | l.objid::bigint)::text, l.mode, l.pid::text \
-    FROM pg_catalog.pg_locks l WHERE l.granted AND l.pid <> pg_catalog.pg_backend_pid() \
-    AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()) \
-    AND ((l.locktype = 'advisory' AND l.objsubid = 1) OR (l.locktype = 'relation' AND l.relation = ANY ($1::oid[])))";
+use std::fmt;
 
 /// A sign of a migrator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Held {
-    /// A lock that ends with its session: somebody is at work now.
-    Live(String),
-    /// A row that somebody wrote, and may have left behind: who, in which table, and how it is taken away.
+    /// The tool's own advisory lock. It ends with its session: somebody is at work now.
+    Advisory {
+        /// The server process that holds it.
+        pid: Option<String>,
+    },
+    /// A lock on the table by a session that writes, or is about to. It ends with its transaction.
+    Table {
+        /// The mode, as the server calls it.
+        mode: String,
+        /// The server process that holds it.
+        pid: Option<String>,
+    },
+    /// A row that somebody wrote, and may have left behind.
     Row {
-        /// The tool's own words for the holder.
+        /// The holder, in the tool's own words.
         holder: String,
         /// The lock table.
         table: String,
@@ -26,40 +28,35 @@ pub enum Held {
     },
 }
 
-/// The advisory keys of a tool for this table.
-pub fn advisory_keys(tool: &Tool, schema: &str, table: &str, database: &str) -> Vec<i64> {
-    let keys = |lock: &Lock| match lock {
-        Lock::Advisory(keys) => keys(schema, table, database),
-        Lock::Row { .. } => Vec::new(),
-    };
-    tool.locks.iter().flat_map(keys).collect()
-}
-
-/// What the answer to [`HELD`] shows of a migrator with these keys.
-pub fn live(rows: &[Vec<Option<String>>], keys: &[i64]) -> Vec<Held> {
-    let mut held = Vec::new();
-    for row in rows {
-        let [Some(kind), key, Some(mode), pid] = row.as_slice() else { continue };
-        let who = pid.as_deref().map(|pid| format!(" (server process {pid})")).unwrap_or_default();
-        let key = key.as_ref().and_then(|key| key.parse::<i64>().ok());
-        let what = match kind.as_str() {
-            "advisory" if key.is_some_and(|key| keys.contains(&key)) => {
-                format!("its advisory lock is held{who}")
-            }
-            // Whoever only reads holds less. Autovacuum holds one of these too, and cannot be told apart without a right to:
-            // it is done soon.
-            "relation" if writes(mode) => format!("the table is locked in mode {mode}{who}"),
-            _ => continue,
-        };
-        held.push((kind != "advisory", Held::Live(what)));
+impl Held {
+    /// Whether the holder is alive: its lock ends with it.
+    pub fn is_live(&self) -> bool {
+        !matches!(self, Held::Row { .. })
     }
-    // The tool's own lock says more than that somebody writes.
-    held.sort_by_key(|(other, _)| *other);
-    held.into_iter().map(|(_, held)| held).collect()
+
+    /// Whether a SELECT would wait for the holder's end.
+    pub fn blocks_reads(&self) -> bool {
+        matches!(self, Held::Table { mode, .. } if mode == "AccessExclusiveLock")
+    }
 }
 
-fn writes(mode: &str) -> bool {
-    !matches!(mode, "AccessShareLock" | "RowShareLock" | "SIReadLock")
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pid = match self {
+            Held::Advisory { pid } => {
+                f.write_str("its advisory lock is held")?;
+                pid
+            }
+            Held::Table { mode, pid } => {
+                write!(f, "the table is locked in mode {mode}")?;
+                pid
+            }
+            Held::Row { holder, table, .. } => {
+                return write!(f, "{table} says that {holder} holds the lock");
+            }
+        };
+        pid.as_ref().map_or(Ok(()), |pid| write!(f, " (server process {pid})"))
+    }
 }
 
 /// Rails: `2053462845 * crc32(database)` (activerecord `migration.rb`, `generate_migrator_advisory_lock_id`).
@@ -111,28 +108,6 @@ mod tests {
         assert_eq!(
             golang_migrate("public", "schema_migrations", "gm"),
             [1_418_081_039, 3_596_941_855]
-        );
-    }
-
-    #[test]
-    fn a_reader_is_no_migrator() {
-        let row = |values: [&str; 4]| values.map(|value| Some(value.to_owned())).to_vec();
-        let rows = [
-            row(["advisory", "7", "ExclusiveLock", "1"]),
-            row(["relation", "0", "AccessShareLock", "3"]),
-            row(["relation", "0", "ShareUpdateExclusiveLock", "4"]),
-            row(["advisory", "8", "ExclusiveLock", "2"]),
-        ];
-        let held = live(&rows, &[8]);
-        assert_eq!(
-            held,
-            [
-                Held::Live("its advisory lock is held (server process 2)".to_owned()),
-                Held::Live(
-                    "the table is locked in mode ShareUpdateExclusiveLock (server process 4)"
-                        .to_owned()
-                ),
-            ]
         );
     }
 }

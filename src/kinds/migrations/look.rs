@@ -1,26 +1,29 @@
 //! One look at the database, in one read-only transaction: find the table, read rows and locks, decide.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
 use super::{
     condition::{Condition, Decision, Seen},
-    detect::{Found, RELATIONS, Relation, SURROUNDINGS, Search, lock_table},
-    locks::{HELD, Held, advisory_keys, live},
-    name::{quoted, search_path, shown},
+    database::{Database, Relation, Surroundings, TextRow, lock_keys},
+    detect::{Candidate, Found, Search, lock_table},
+    folder::{Folder, wrong},
+    locks::Held,
+    name::shown,
+    postgres::Postgres,
     row::{Row, State},
     tool::{Lock, Tool},
+    wanted::Wanted,
 };
 use crate::{
-    kinds::postgres::{Error, Phase, Question, Session},
-    probe::{Attempt, AttemptFuture, Class, Cost, Failure, Verdict},
+    kinds::postgres::{Question, Session},
+    probe::{Attempt, AttemptFuture, Class, Failure, Verdict},
     text::{MAX_FOREIGN, one_line},
 };
 
-/// What only an operator can decide is looked at once more after this: a migrator may be in the midst of it.
-const ONE_MORE_LOOK: Duration = Duration::from_secs(1);
+/// A finding that only an operator can mend is checked once more after this time: a migrator may be changing it.
+const SECOND_LOOK: Duration = Duration::from_secs(1);
 
 /// What is wanted of the table.
 pub enum Wish {
@@ -32,32 +35,48 @@ pub enum Wish {
     Clean,
 }
 
-/// What is asked of a server.
+/// What every attempt asks a server.
 pub struct Look {
-    search: Search,
-    /// The tables to look for, as an array that the server reads.
-    names: String,
-    wish: Wish,
+    /// What is looked for.
+    pub search: Search,
+    /// What is wanted of it.
+    pub wish: Wish,
+    /// The directory, where one is given.
+    pub folder: Option<Folder>,
     /// The schema that the URL itself names, in place of the search path.
-    schema: Option<String>,
+    pub schema: Option<String>,
+    /// The operator's condition on the rows of a table of their own.
+    pub condition: Option<String>,
     /// What was found unclear, and when for the first time.
-    unclear: Mutex<Option<(Instant, String)>>,
+    pub unclear: Option<(Instant, String)>,
 }
 
-/// Where we are.
-struct Surroundings {
-    path: Vec<String>,
-    user: String,
-    database: String,
-    standby: bool,
+/// The table that an attempt found, and its tool.
+struct Target<'a> {
+    tool: &'a Tool,
+    table: &'a Relation,
+    wanted: Option<Arc<Wanted>>,
 }
 
-/// One attempt's transaction.
-struct Looking<'a> {
-    session: &'a mut Session,
-    /// What is being read, for messages.
-    table: String,
-    user: String,
+/// What keeps an attempt from a verdict.
+enum Stop {
+    /// The failure is the attempt's.
+    Failed(Failure),
+    /// Only an operator can decide, unless it changes a moment later.
+    Unclear(String),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Stop::Failed(failure)
+    }
+}
+
+/// What the rows and the locks show.
+struct Reading {
+    rows: Vec<Row>,
+    changing: bool,
+    held: Vec<Held>,
 }
 
 impl Question for Look {
@@ -67,327 +86,439 @@ impl Question for Look {
         session: &'a mut Session,
     ) -> AttemptFuture<'a> {
         Box::pin(async move {
-            match self.look(attempt, session).await {
-                // Names and keys are the other side's words.
-                Ok(detail) => Verdict::Ready(one_line(&detail, MAX_FOREIGN)),
-                Err(failure) => Failure {
-                    hint: failure.hint.map(|hint| one_line(&hint, MAX_FOREIGN)),
-                    ..failure
-                }
-                .verdict(),
+            let declared = self.condition.is_some() || self.search.column.is_some();
+            match Postgres::begin(attempt, session, declared).await {
+                Ok(mut database) => self.verdict(attempt, &mut database).await,
+                Err(failure) => failure.verdict(),
             }
         })
     }
 }
 
 impl Look {
-    /// A look for the table that `search` describes.
-    pub fn new(search: Search, wish: Wish, schema: Option<String>) -> Self {
-        let escaped =
-            |name: &String| format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""));
-        let names = search.names().iter().map(escaped).collect::<Vec<_>>().join(",");
-        Self { search, names: format!("{{{names}}}"), wish, schema, unclear: Mutex::new(None) }
+    /// One look through a session in a read-only transaction.
+    pub async fn verdict(&mut self, attempt: &Attempt<'_>, database: &mut dyn Database) -> Verdict {
+        let found = self.look(attempt, database).await;
+        if !matches!(found, Err(Stop::Unclear(_))) {
+            self.unclear = None;
+        }
+        let failure = match found {
+            // Names and keys are the other side's words.
+            Ok(detail) => return Verdict::Ready(one_line(&detail, MAX_FOREIGN)),
+            Err(Stop::Failed(failure)) => failure,
+            Err(Stop::Unclear(what)) => self.unclear(what).cost(database.cost()),
+        };
+        let hint = failure.hint.map(|hint| one_line(&hint, MAX_FOREIGN));
+        Failure { hint, ..failure }.verdict()
     }
 
-    async fn look(&self, attempt: &Attempt<'_>, session: &mut Session) -> Result<String, Failure> {
-        // Rows that a policy hides would look like migrations that are missing: with this, the server refuses instead.
-        let begun = session.read_only(attempt, &["SET LOCAL row_security = off"]).await;
-        begun.map_err(|error| session.failure(error, Phase::Command))?;
-        attempt
-            .stage(format!("logged in to {}, but no answer about its tables", session.endpoint()));
-        let mut looking = Looking { session, table: String::new(), user: String::new() };
-        let here = self.surroundings(&mut looking).await?;
-        looking.user.clone_from(&here.user);
-        let relations = looking.relations(&self.names).await?;
-        let (place, relation) = match self.search.find(&relations, &here.path) {
-            Found::Table(place, relation) => (place, relation),
-            Found::Unclear(what) => return Err(self.unclear(looking.session, what)),
-            Found::None(looked_for, others) => {
-                let failure = looking.failure(
-                    Class::Absent,
-                    format!("no migration table yet (looked for {looked_for})"),
-                );
-                return Err(match others {
-                    Some(others) => failure.hint(others),
-                    None => failure,
-                });
-            }
-        };
-        let entry = &self.search.entries[place];
-        looking.table = relation.full_name();
-        let lock_tables = lock_tables(&entry.tool, relation, &relations);
-        let mut needed: Vec<&Relation> = vec![relation];
-        needed.extend(beside(relation, &relations, |name| entry.tool.reads.contains(&name)));
-        let blind = lock_tables
-            .iter()
-            .find(|(_, table)| !table.readable)
-            .map(|(_, table)| table.full_name());
+    async fn look(
+        &self,
+        attempt: &Attempt<'_>,
+        database: &mut dyn Database,
+    ) -> Result<String, Stop> {
+        let endpoint = database.endpoint();
+        attempt.stage(format!("logged in to {endpoint}, but no answer about its tables"));
+        let mut here = database.surroundings().await?;
+        if let Some(schema) = &self.schema {
+            here.path = vec![schema.clone()];
+        }
+        let relations = database.relations(&self.search.names()).await?;
+        let target = self.target(attempt, database, &relations, &here).await?;
+        let name = target.table.full_name();
+        let lock_tables = lock_tables(target.tool, target.table, &relations);
+        let mut needed: Vec<&Relation> = vec![target.table];
+        needed.extend(beside(target.table, &relations, |name| target.tool.reads.contains(&name)));
         if matches!(self.wish, Wish::Clean) {
             needed.extend(lock_tables.iter().map(|(_, table)| *table));
         }
-        looking.check_rights(&needed)?;
-        attempt.stage(format!(
-            "logged in to {}, but no answer about {}",
-            looking.session.endpoint(),
-            looking.table
-        ));
-        let seen = self.read(&mut looking, &entry.tool, relation, &lock_tables, &here).await?;
-        let seen = Seen { blind, standby: here.standby, ..seen };
-        let condition = match (&self.wish, &entry.wanted) {
+        check_rights(database, &here.user, &name, &needed)?;
+        attempt.stage(format!("logged in to {endpoint}, but no answer about {name}"));
+        let reading = self.read(database, &target, &lock_tables, &here).await?;
+        let blind = lock_tables.iter().find(|(_, table)| !table.readable);
+        let seen = Seen {
+            tool: target.tool,
+            table: name.clone(),
+            rows: reading.rows,
+            changing: reading.changing,
+            held: reading.held,
+            blind: blind.map(|(_, table)| table.full_name()),
+            standby: here.standby,
+        };
+        let condition = match (&self.wish, &target.wanted) {
             (Wish::Dir, Some(wanted)) => Condition::Dir(wanted),
-            (Wish::Version(version), wanted) => Condition::Version(version, wanted.as_ref()),
+            (Wish::Version(version), wanted) => Condition::Version(version, wanted.as_deref()),
             (Wish::Clean | Wish::Dir, _) => Condition::Clean,
         };
-        let decision = seen.decide(condition);
-        if let Decision::Wrong(what) = decision {
-            return Err(self.unclear(looking.session, format!("{}: {what}", looking.table)));
-        }
-        *self.unclear.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        match decision {
+        match seen.decide(condition) {
             Decision::Ready(detail) => Ok(detail),
-            Decision::NotYet(class, what, hint) => {
-                let failure = looking.failure(class, what);
-                Err(match hint {
-                    Some(hint) => failure.hint(hint),
-                    None => failure,
-                })
+            Decision::NotYet { class, message, hint } => {
+                let failure = database.failure(class, &message);
+                let off_path = || self.search.off_path(&[target.tool], &relations, &here.path);
+                let hint = hint.or_else(|| off_path().filter(|_| class == Class::Absent));
+                Err(Stop::Failed(Failure { hint, ..failure }))
             }
-            Decision::Wrong(what) => Err(looking.failure(Class::Config, what)),
+            Decision::Wrong(what) => Err(Stop::Unclear(format!("{name}: {what}"))),
         }
     }
 
-    async fn surroundings(&self, looking: &mut Looking<'_>) -> Result<Surroundings, Failure> {
-        let rows = looking.rows(SURROUNDINGS, &[]).await?;
-        let mut values = rows.into_iter().flatten().map(Option::unwrap_or_default);
-        let mut next = || values.next().unwrap_or_default();
-        let (path, user, database, standby) = (next(), next(), next(), next() == "true");
-        let path = match &self.schema {
-            Some(schema) => vec![schema.clone()],
-            None => search_path(&path, &user),
+    /// Finds the table and its tool, and reads the directory as that tool does.
+    async fn target<'a>(
+        &'a self,
+        attempt: &Attempt<'_>,
+        database: &mut dyn Database,
+        relations: &'a [Relation],
+        here: &'a Surroundings,
+    ) -> Result<Target<'a>, Stop> {
+        let path = &here.path;
+        let mut candidates = self.search.candidates(relations, path);
+        if let Some(folder) = &self.folder {
+            attempt.stage(format!("{} is not read", folder.shown()));
+            let places = candidates.iter().map(|candidate| candidate.place).collect();
+            let mut has_files = folder.recognised(places).await?.into_iter();
+            candidates.retain(|_| has_files.next() == Some(true));
+        }
+        loop {
+            let chosen = match self.search.choose(&candidates, relations) {
+                None => return Err(self.no_table(database, relations, path).await?),
+                Some(Found::Table(chosen)) => vec![chosen],
+                Some(Found::Alike(chosen)) => chosen,
+                // Some of these tables may be those of tools that have no files in the directory after all.
+                Some(Found::Unclear(_)) if self.folder.is_some() => candidates.clone(),
+                Some(Found::Unclear(what)) => return Err(Stop::Unclear(what)),
+                Some(Found::Nothing { looked_for, .. }) => return Err(Stop::Unclear(looked_for)),
+            };
+            let mut readings = Vec::new();
+            for candidate in &chosen {
+                let reading = match &self.folder {
+                    Some(folder) => Some(folder.reading(candidate.place).await?),
+                    None => None,
+                };
+                readings.push(reading);
+            }
+            let is_empty = |place: usize| matches!(&readings[place], Some(Ok(wanted)) if wanted.list.is_empty());
+            if let Some(empty) = (0..chosen.len()).find(|place| is_empty(*place)) {
+                let place = chosen[empty].place;
+                candidates.retain(|candidate| candidate.place != place);
+                continue;
+            }
+            let place = match self.search.choose(&candidates, relations) {
+                // A table may have the name and the columns of one tool, and the rows of another.
+                Some(Found::Table(only)) if self.is_detected(&only) => {
+                    self.by_rows(database, &[only], &here.user).await?
+                }
+                Some(Found::Table(_)) => 0,
+                Some(Found::Alike(alike)) => self.by_rows(database, &alike, &here.user).await?,
+                Some(Found::Unclear(what)) => return Err(Stop::Unclear(what)),
+                Some(Found::Nothing { .. }) | None => continue,
+            };
+            let (tool, table) = (&self.search.tools[chosen[place].place], chosen[place].table);
+            self.check_own_table(table)?;
+            return match readings.swap_remove(place) {
+                None => Ok(Target { tool, table, wanted: None }),
+                Some(Ok(wanted)) => Ok(Target { tool, table, wanted: Some(wanted) }),
+                Some(Err(what)) => Err(wrong(&what).cost(database.cost()).into()),
+            };
+        }
+    }
+
+    /// Whether the tool of a candidate was detected rather than declared, and its rows can be told from others'.
+    fn is_detected(&self, candidate: &Candidate<'_>) -> bool {
+        let tool = &self.search.tools[candidate.place];
+        !tool.mark.is_empty() && self.search.tools.iter().any(|other| other.name != tool.name)
+    }
+
+    /// Which of these tools wrote a table, by its rows.
+    async fn by_rows(
+        &self,
+        database: &mut dyn Database,
+        alike: &[Candidate<'_>],
+        user: &str,
+    ) -> Result<usize, Stop> {
+        let Some(table) = alike.first().map(|candidate| candidate.table) else {
+            return Ok(0);
         };
-        Ok(Surroundings { path, user, database, standby })
+        let unclear = || Stop::Unclear(self.search.alike(alike));
+        check_rights(database, user, &table.full_name(), &[table])?;
+        let (mut fitting, mut is_empty) = (Vec::new(), false);
+        for (place, candidate) in alike.iter().enumerate() {
+            let mark = self.search.tools[candidate.place].mark;
+            if mark.is_empty() {
+                return Err(unclear());
+            }
+            let sql = format!(
+                "SELECT count(*), sum(CASE WHEN {mark} THEN 1 ELSE 0 END) FROM {} t",
+                database.quoted_table(table)
+            );
+            let rows = database.rows(&sql, table).await?;
+            let counts: Vec<u64> = rows
+                .into_iter()
+                .flatten()
+                .map(|count| count.and_then(|count| count.parse().ok()).unwrap_or(0))
+                .collect();
+            is_empty |= counts.first() == Some(&0);
+            if counts.first() == counts.get(1) {
+                fitting.push(place);
+            }
+        }
+        match fitting.as_slice() {
+            _ if is_empty && alike.len() == 1 => Ok(0),
+            _ if is_empty => {
+                let message = format!("no migration is applied yet ({})", table.full_name());
+                let failure = database.failure(Class::Absent, &message);
+                Err(Stop::Failed(failure.hint(self.search.alike(alike))))
+            }
+            [only] => Ok(*only),
+            _ => Err(unclear()),
+        }
     }
 
-    /// Locks, rows, and where more than that is to be known, locks and rows again.
-    ///
-    /// A look at the locks comes first, since a table that a migrator has locked whole would hold us up, and leave a line in
-    /// the server's log. What is clean in the midst of a run is so for an instant only, and what looks failed may just have
-    /// been mended: there, rows before and after the locks have to agree.
-    async fn read<'s>(
-        &'s self,
-        looking: &mut Looking<'_>,
-        tool: &'s Tool,
-        relation: &Relation,
-        lock_tables: &[(&'static Lock, &Relation)],
-        here: &Surroundings,
-    ) -> Result<Seen<'s>, Failure> {
-        let keys = advisory_keys(tool, &relation.schema, &relation.name, &here.database);
-        let mut oids = vec![relation.oid.as_str()];
-        oids.extend(lock_tables.iter().map(|(_, table)| table.oid.as_str()));
-        let oids = format!("{{{}}}", oids.join(","));
-        let rows_of = rows_of(tool, relation, self.search.column.as_deref());
-        let mut held = looking.held(&oids, &keys).await?;
-        if held
-            .iter()
-            .any(|held| matches!(held, Held::Live(what) if what.contains("AccessExclusiveLock")))
-        {
-            let what = format!(
-                "in progress: the table is locked as a whole ({}, {})",
-                tool.name, looking.table
-            );
-            return Err(looking.failure(Class::Absent, what));
+    /// A table of the operator's own may say in a column that a migration failed: only `where` tells what that means.
+    fn check_own_table(&self, table: &Relation) -> Result<(), Stop> {
+        const TELLING: [&str; 10] = [
+            "status",
+            "state",
+            "success",
+            "successful",
+            "failed",
+            "dirty",
+            "error",
+            "is_applied",
+            "applied",
+            "rolled_back_at",
+        ];
+        if self.search.column.is_none() || self.condition.is_some() {
+            return Ok(());
         }
-        let rows = looking.history(&rows_of).await?;
-        let doubtful =
-            rows.iter().any(|row| row.state.is_failed() || row.state == State::Unfinished);
-        let mut changing = false;
-        if matches!(self.wish, Wish::Clean) || doubtful {
-            held.extend(looking.held(&oids, &keys).await?);
-            held.dedup();
-            held.extend(looking.lock_rows(lock_tables).await?);
-            changing = looking.history(&rows_of).await? != rows;
-        } else {
-            held.extend(looking.lock_rows(lock_tables).await?);
+        let own = self.search.column.as_deref();
+        let telling = table.columns.iter().map(|(name, _)| name).find(|name| {
+            TELLING.contains(&name.to_ascii_lowercase().as_str()) && own != Some(name.as_str())
+        });
+        match telling {
+            None => Ok(()),
+            Some(column) => Err(Stop::Unclear(format!(
+                "{} has a column {}, which may tell that a migration failed: where= must say which rows are applied, e.g. \
+                 where={} or where=true for all",
+                table.full_name(),
+                shown(column),
+                example(column)
+            ))),
         }
-        Ok(Seen {
-            tool,
-            table: looking.table.clone(),
-            rows,
-            changing,
-            held,
-            blind: None,
-            standby: false,
+    }
+
+    /// What to report while there is no table.
+    async fn no_table(
+        &self,
+        database: &mut dyn Database,
+        relations: &[Relation],
+        path: &[String],
+    ) -> Result<Stop, Failure> {
+        let mut meant = vec![true; self.search.tools.len()];
+        if let Some(folder) = &self.folder {
+            meant = folder.recognised((0..meant.len()).collect()).await?;
+            for (tool, table) in self.search.theirs(relations, path) {
+                if let Some(place) = folder.one_level_off(tool).await? {
+                    return Ok(Stop::Unclear(format!(
+                        "dir: {} is {}'s, and {place}",
+                        table.full_name(),
+                        tool.name
+                    )));
+                }
+            }
+        }
+        Ok(match self.search.nothing(relations, path, &meant) {
+            Found::Nothing { looked_for, hint } => {
+                let message = format!("no migration table yet (looked for {looked_for})");
+                let failure = database.failure(Class::Absent, &message);
+                Stop::Failed(Failure { hint, ..failure })
+            }
+            Found::Unclear(what) => Stop::Unclear(what),
+            Found::Table(_) | Found::Alike(_) => {
+                Stop::Unclear("the table was just made".to_owned())
+            }
         })
     }
 
+    /// Locks, rows, and where these may be changing, locks and rows again.
+    ///
+    /// The locks come first: a table that a migrator has locked whole would block the SELECT, and leave a line in the
+    /// server's log. A clean state in the middle of a run lasts an instant, and a failed row may just have been repaired:
+    /// there, the rows before and after the locks must agree.
+    async fn read(
+        &self,
+        database: &mut dyn Database,
+        target: &Target<'_>,
+        lock_tables: &[(&'static Lock, &Relation)],
+        here: &Surroundings,
+    ) -> Result<Reading, Failure> {
+        let Target { tool, table, .. } = target;
+        let keys = lock_keys(tool, table, &here.database);
+        let mut tables = vec![*table];
+        tables.extend(lock_tables.iter().map(|(_, table)| *table));
+        let sql = self.rows_of(database, tool, table);
+        let mut held = database.locks(&tables, &keys).await?;
+        if held.iter().any(Held::blocks_reads) {
+            let (tool, table) = (tool.name, table.full_name());
+            let what = format!("in progress: the table is locked as a whole ({tool}, {table})");
+            return Err(database.failure(Class::Absent, &what));
+        }
+        let rows = history(database, tool, table, &sql).await?;
+        let is_doubtful =
+            rows.iter().any(|row| row.state.is_failed() || row.state == State::Unfinished);
+        let mut changing = false;
+        if matches!(self.wish, Wish::Clean) || is_doubtful {
+            held.extend(database.locks(&tables, &keys).await?);
+            held.dedup();
+            held.extend(lock_rows(database, lock_tables).await?);
+            changing = history(database, tool, table, &sql).await? != rows;
+        } else {
+            held.extend(lock_rows(database, lock_tables).await?);
+        }
+        Ok(Reading { rows, changing, held })
+    }
+
+    /// The tool's SELECT with its names in place; every name is quoted.
+    fn rows_of(&self, database: &dyn Database, tool: &Tool, table: &Relation) -> String {
+        let column = self.search.column.as_deref().unwrap_or_default();
+        // One pass: a name may itself contain what looks like a placeholder.
+        let mut sql = String::new();
+        let mut rest = tool.rows;
+        while let Some(at) = rest.find('{') {
+            sql.push_str(&rest[..at]);
+            match rest.get(at..at + 3) {
+                Some("{t}") => sql.push_str(&database.quoted_table(table)),
+                Some("{s}") => sql.push_str(&database.quoted(&table.schema)),
+                Some("{c}") => sql.push_str(&database.quoted(column)),
+                Some("{w}") => sql.push_str(self.condition.as_deref().unwrap_or("true")),
+                other => sql.push_str(other.unwrap_or_default()),
+            }
+            rest = rest.get(at + 3..).unwrap_or_default();
+        }
+        sql + rest
+    }
+
     /// A config error, once it was seen twice.
-    fn unclear(&self, session: &Session, what: String) -> Failure {
+    fn unclear(&mut self, what: String) -> Failure {
         let now = Instant::now();
-        let mut unclear = self.unclear.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = match unclear.take() {
+        let since = match self.unclear.take() {
             Some((since, before)) if before == what => since,
             _ => now,
         };
-        let left = (since + ONE_MORE_LOOK).saturating_duration_since(now);
-        *unclear = Some((since, what.clone()));
-        let mut failure = match left.is_zero() && since != now {
-            true => Failure::new(Class::Config, format!("{what} (after one more look)")),
-            false => Failure::new(Class::Absent, what)
-                .hint("to be looked at once more, in case a migrator is changing it"),
-        };
-        failure.retry_after = (failure.class != Class::Config).then_some(left);
-        failure.cost(session.cost())
+        let left = (since + SECOND_LOOK).saturating_duration_since(now);
+        self.unclear = Some((since, what.clone()));
+        if left.is_zero() && since != now {
+            return Failure::new(Class::Config, format!("{what} (after one more look)"));
+        }
+        let mut failure = Failure::new(Class::Absent, what)
+            .hint("to be looked at once more, in case a migrator is changing it");
+        failure.retry_after = Some(left);
+        failure
     }
 }
 
-impl Looking<'_> {
-    fn failure(&self, class: Class, what: impl AsRef<str>) -> Failure {
-        Failure::new(class, what).cost(self.session.cost())
+/// An example of a condition on a column.
+fn example(column: &str) -> String {
+    match column.to_ascii_lowercase().as_str() {
+        "failed" | "dirty" => format!("not {column}"),
+        "success" | "successful" | "is_applied" | "applied" => column.to_owned(),
+        "error" | "rolled_back_at" => format!("{column} is null"),
+        _ => format!("{column} = 'done'"),
     }
+}
 
-    async fn rows(
-        &mut self,
-        sql: &str,
-        params: &[Option<&str>],
-    ) -> Result<Vec<Vec<Option<String>>>, Failure> {
-        match self.session.rows(sql, params).await {
-            Ok(rows) => Ok(rows),
-            Err(error) => Err(self.refused(error)),
+/// The rows of a history table.
+async fn history(
+    database: &mut dyn Database,
+    tool: &Tool,
+    table: &Relation,
+    sql: &str,
+) -> Result<Vec<Row>, Failure> {
+    let mut rows = Vec::new();
+    for row in database.rows(sql, table).await? {
+        let row = read_row(row).map_err(|state| {
+            let what = format!(
+                "{}: the SELECT for {} returned the state {state:?}, which is none of the known ones",
+                table.full_name(),
+                tool.name
+            );
+            database.failure(Class::Protocol, &what)
+        })?;
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+/// Key, state, and further names. The error is a state that does not exist.
+fn read_row(row: TextRow) -> Result<Row, String> {
+    let mut values = row.into_iter();
+    // A row whose key is NULL names no migration, but its state counts.
+    let key = values.next().flatten().unwrap_or_else(|| "NULL".to_owned());
+    let word = values.next().flatten().unwrap_or_default();
+    let state = State::read(&word).ok_or(word)?;
+    // Several names in one column are on lines of their own.
+    let names = |names: String| names.lines().map(str::to_owned).collect::<Vec<_>>();
+    Ok(Row { key, state, aliases: values.flatten().flat_map(names).collect() })
+}
+
+/// The rows of the tool's lock tables.
+async fn lock_rows(
+    database: &mut dyn Database,
+    tables: &[(&'static Lock, &Relation)],
+) -> Result<Vec<Held>, Failure> {
+    let mut held = Vec::new();
+    for (lock, table) in tables.iter().filter(|(_, table)| table.readable && table.reachable) {
+        let Lock::Row { holders, release, .. } = *lock else { continue };
+        let sql = holders.replace("{l}", &database.quoted_table(table));
+        for holder in database.rows(&sql, table).await?.into_iter().flatten().flatten() {
+            held.push(Held::Row { holder, table: table.full_name(), release });
         }
     }
+    Ok(held)
+}
 
-    /// What a refusal means while the table is being read.
-    fn refused(&self, error: Error) -> Failure {
-        let Error::Server(refusal) = &error else {
-            return self.session.failure(error, Phase::Command);
-        };
-        let (table, user) = (&self.table, shown(&self.user));
-        let logged = |class, what: String| Failure::new(class, what).cost(Cost::Logged);
-        match refusal.code.as_str() {
-            "55P03" => logged(
-                Class::Absent,
-                format!("in progress: {table} is locked by a migrator ({refusal})"),
-            ),
-            // It was there a moment ago.
-            "42P01" | "3F000" | "42703" => {
-                logged(Class::Absent, format!("{table} changed while it was read ({refusal})"))
-            }
-            "42501" if refusal.message.contains("row-level security") => {
-                let hint = format!(
-                    "policies hide rows of {table} from {user}: read it as its owner, or ALTER ROLE {user} BYPASSRLS"
-                );
-                self.session.failure(error, Phase::Command).hint(hint)
-            }
-            "42501" => {
-                let hint = format!("GRANT SELECT ON {table} TO {user};");
-                self.session.failure(error, Phase::Command).hint(hint)
-            }
-            _ => self.session.failure(error, Phase::Command),
+/// Fails with the statements that give the missing rights.
+fn check_rights(
+    database: &dyn Database,
+    user: &str,
+    table: &str,
+    tables: &[&Relation],
+) -> Result<(), Failure> {
+    let user = shown(user);
+    let mut grants: Vec<String> = Vec::new();
+    for table in tables {
+        if !table.reachable {
+            grants.push(format!("GRANT USAGE ON SCHEMA {} TO {user};", shown(&table.schema)));
+        }
+        if !table.readable {
+            grants.push(format!("GRANT SELECT ON {} TO {user};", table.full_name()));
         }
     }
-
-    async fn relations(&mut self, names: &str) -> Result<Vec<Relation>, Failure> {
-        let rows = self.rows(RELATIONS, &[Some(names)]).await?;
-        Ok(rows.iter().filter_map(|row| Relation::read(row)).collect())
+    grants.dedup();
+    if grants.is_empty() {
+        return Ok(());
     }
-
-    /// Whether everything that has to be read may be.
-    fn check_rights(&self, tables: &[&Relation]) -> Result<(), Failure> {
-        let user = shown(&self.user);
-        let mut grants: Vec<String> = Vec::new();
-        for table in tables {
-            if !table.reachable {
-                grants.push(format!("GRANT USAGE ON SCHEMA {} TO {user};", shown(&table.schema)));
-            }
-            if !table.readable {
-                grants.push(format!("GRANT SELECT ON {} TO {user};", table.full_name()));
-            }
-        }
-        grants.dedup();
-        match grants.is_empty() {
-            true => Ok(()),
-            false => Err(self.failure(
-                Class::Auth,
-                format!("{user} may not read {}: {}", self.table, grants.join(" ")),
-            )),
-        }
-    }
-
-    async fn history(&mut self, sql: &str) -> Result<Vec<Row>, Failure> {
-        let rows = self.rows(sql, &[]).await?;
-        let read = |row: Vec<Option<String>>| {
-            let mut values = row.into_iter();
-            let (key, state) = (values.next()??, values.next()??);
-            // Several names in one column stand on lines of their own.
-            let aliases = values
-                .flatten()
-                .flat_map(|names| names.lines().map(str::to_owned).collect::<Vec<_>>())
-                .collect();
-            Some(Row { key, state: State::read(&state)?, aliases })
-        };
-        Ok(rows.into_iter().filter_map(read).collect())
-    }
-
-    async fn held(&mut self, oids: &str, keys: &[i64]) -> Result<Vec<Held>, Failure> {
-        Ok(live(&self.rows(HELD, &[Some(oids)]).await?, keys))
-    }
-
-    async fn lock_rows(
-        &mut self,
-        tables: &[(&'static Lock, &Relation)],
-    ) -> Result<Vec<Held>, Failure> {
-        let mut held = Vec::new();
-        for (lock, table) in tables.iter().filter(|(_, table)| table.readable && table.reachable) {
-            let Lock::Row { holders, release, .. } = *lock else { continue };
-            let sql = holders.replace("{l}", &quoted_name(table));
-            for holder in self.rows(&sql, &[]).await?.into_iter().flatten().flatten() {
-                held.push(Held::Row { holder, table: table.full_name(), release });
-            }
-        }
-        Ok(held)
-    }
+    let what = format!("{user} may not read {table}: {}", grants.join(" "));
+    Err(database.failure(Class::Auth, &what))
 }
 
 fn beside<'a>(
-    relation: &Relation,
+    table: &Relation,
     relations: &'a [Relation],
     wanted: impl Fn(&str) -> bool,
 ) -> impl Iterator<Item = &'a Relation> {
-    relations.iter().filter(move |other| other.schema == relation.schema && wanted(&other.name))
+    relations.iter().filter(move |other| other.schema == table.schema && wanted(&other.name))
 }
 
 /// The tool's lock tables that are there.
 fn lock_tables<'a>(
     tool: &Tool,
-    relation: &Relation,
+    table: &Relation,
     relations: &'a [Relation],
 ) -> Vec<(&'static Lock, &'a Relation)> {
     let find = |lock: &'static Lock| {
-        let name = lock_table(lock, &relation.name)?;
-        let table = beside(relation, relations, |other| other == name).next()?;
-        Some((lock, table))
+        let name = lock_table(lock, &table.name)?;
+        let found = beside(table, relations, |other| other == name).next()?;
+        Some((lock, found))
     };
     tool.locks.iter().filter_map(find).collect()
-}
-
-fn quoted_name(relation: &Relation) -> String {
-    format!("{}.{}", quoted(&relation.schema), quoted(&relation.name))
-}
-
-/// The tool's SELECT with its names in place; every name is quoted.
-fn rows_of(tool: &Tool, relation: &Relation, column: Option<&str>) -> String {
-    // One pass: a name may itself hold what looks like a place.
-    let mut sql = String::new();
-    let mut rest = tool.rows;
-    while let Some(at) = rest.find('{') {
-        sql.push_str(&rest[..at]);
-        match rest.get(at..at + 3) {
-            Some("{t}") => sql.push_str(&quoted_name(relation)),
-            Some("{s}") => sql.push_str(&quoted(&relation.schema)),
-            Some("{c}") => sql.push_str(&quoted(column.unwrap_or_default())),
-            other => sql.push_str(other.unwrap_or_default()),
-        }
-        rest = rest.get(at + 3..).unwrap_or_default();
-    }
-    sql + rest
 }

@@ -15,7 +15,7 @@ impl TableName {
     /// # Errors
     /// An empty part, more than two parts, a quote that is not closed.
     pub fn read(text: &str) -> Result<Self, String> {
-        const SHAPE: &str = "is TABLE or SCHEMA.TABLE";
+        const SHAPE: &str = "must be TABLE or SCHEMA.TABLE, e.g. app.schema_migrations";
         let mut parts = split(text, '.').ok_or(SHAPE)?;
         let table = parts.pop().map(|(name, _)| name);
         let schema = parts.pop().map(|(name, _)| name);

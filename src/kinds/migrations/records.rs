@@ -1,40 +1,44 @@
-//! The rows of a table, asked by migration: what became of each one that is wanted.
+//! The rows of a table by migration: what became of each one that is wanted.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, collections::HashSet};
 
 use super::{
     key::compare,
     row::{Row, State},
-    tool::{Record, Tool},
+    tool::Tool,
     wanted::Want,
 };
 
 /// What became of one wanted migration.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// Recorded as applied, or stood for by what is.
+    /// Recorded as applied, or included in a migration that is.
     Done,
     /// Not recorded.
     Missing,
-    /// Taken back.
+    /// Recorded as undone.
     RolledBack,
-    /// Begun.
+    /// Recorded as begun.
     Unfinished,
-    /// Failed.
+    /// Recorded as failed.
     Failed,
 }
 
 /// The rows, with their keys in the tool's writing.
 pub struct Records<'a> {
     tool: &'a Tool,
-    /// Every name that a row goes by, and its state.
+    /// Every name of every row, and the row's state.
     names: Vec<(String, State)>,
-    /// The keys alone, of what is done, and whether it stands for what comes before.
+    /// The keys of applied rows. A baseline stands for what comes before it.
     done: Vec<(String, State)>,
+    /// The highest of those keys, where the tool's keys have an order.
+    highest: Option<usize>,
+    /// The highest of the baselines.
+    baseline: Option<usize>,
 }
 
 impl<'a> Records<'a> {
-    /// Puts them together.
+    /// Reads the rows of one table.
     pub fn new(tool: &'a Tool, rows: &[Row]) -> Self {
         let mut names = Vec::new();
         let mut done = Vec::new();
@@ -48,10 +52,26 @@ impl<'a> Records<'a> {
             names.push((key, row.state));
         }
         names.sort();
-        Self { tool, names, done }
+        let highest = |of: fn(State) -> bool| {
+            let mut highest: Option<usize> = None;
+            let all = done.iter().enumerate();
+            for (place, (key, _)) in
+                all.filter(|(_, (key, state))| of(*state) && tool.order.has(key))
+            {
+                let is_higher = highest.is_none_or(|at| {
+                    compare(tool.order, key, &done[at].0) == Some(Ordering::Greater)
+                });
+                if is_higher {
+                    highest = Some(place);
+                }
+            }
+            highest
+        };
+        let (highest, baseline) = (highest(|_| true), highest(|state| state == State::Baseline));
+        Self { tool, names, done, highest, baseline }
     }
 
-    /// What is recorded of any of these names; the worst of it, where there are several rows.
+    /// What is recorded under this name; the most serious state, where there are several rows.
     fn state(&self, key: &str) -> Option<State> {
         let start = self.names.partition_point(|(name, _)| name.as_str() < key);
         self.names[start..]
@@ -61,34 +81,42 @@ impl<'a> Records<'a> {
             .max()
     }
 
+    fn is_done(&self, key: &str) -> bool {
+        self.state(key).is_some_and(State::is_done)
+    }
+
     /// What became of a wanted migration.
     pub fn fate(&self, want: &Want) -> Fate {
-        if self.tool.record == Record::Latest {
-            let reached =
-                want.keys.iter().any(|key| self.done.iter().any(|(at, _)| self.at_least(at, key)));
+        if self.tool.record.is_minimum() {
+            let reached = want.keys.iter().any(|key| self.reaches(self.highest, key));
             return if reached { Fate::Done } else { Fate::Missing };
         }
         let recorded = want.keys.iter().filter_map(|key| self.state(key)).max();
         match recorded {
-            Some(state) if state.is_done() => return Fate::Done,
             Some(State::Failed | State::Dirty) => return Fate::Failed,
             Some(State::Unfinished) => return Fate::Unfinished,
             _ => {}
         }
-        let covers = |(at, state): &(String, State)| {
-            let stands_for_earlier = want.or_later || *state == State::Baseline;
-            stands_for_earlier && want.keys.iter().any(|key| self.at_least(at, key))
+        let is_done = match want.replaces.as_slice() {
+            [] => recorded.is_some_and(State::is_done) || self.is_included(want),
+            replaced => replaced.iter().all(|key| self.is_done(key)),
         };
-        let is_done = |key: &String| self.state(key).is_some_and(State::is_done);
-        if self.done.iter().any(covers)
-            || (!want.or_all.is_empty() && want.or_all.iter().all(is_done))
-        {
-            return Fate::Done;
-        }
         match recorded {
+            _ if is_done => Fate::Done,
             Some(State::RolledBack | State::Reverted) => Fate::RolledBack,
             _ => Fate::Missing,
         }
+    }
+
+    /// Whether a row for another migration counts for this one.
+    fn is_included(&self, want: &Want) -> bool {
+        let at = if want.or_later { self.highest } else { self.baseline };
+        want.included_in.iter().any(|key| self.is_done(key))
+            || want.keys.iter().any(|key| self.reaches(at, key))
+    }
+
+    fn reaches(&self, at: Option<usize>, key: &str) -> bool {
+        at.is_some_and(|at| self.at_least(&self.done[at].0, key))
     }
 
     fn at_least(&self, at: &str, key: &str) -> bool {
@@ -97,20 +125,23 @@ impl<'a> Records<'a> {
 
     /// The latest by the tool's order, or, where keys do not show one, by the order of the rows.
     pub fn latest(&self) -> Option<&str> {
-        let mut latest: Option<&str> = None;
-        for (key, _) in &self.done {
-            let later = latest
-                .is_none_or(|latest| compare(self.tool.order, key, latest) != Some(Ordering::Less));
-            if later {
-                latest = Some(key);
-            }
-        }
-        latest
+        let last = || self.done.last().map(|(key, _)| key.as_str());
+        self.highest.map(|at| self.done[at].0.as_str()).or_else(last)
     }
 
-    /// Whether a row is one of these.
-    pub fn is_wanted(&self, row: &Row, list: &[Want]) -> bool {
-        let key = (self.tool.key)(&row.key);
-        list.iter().any(|want| want.keys.iter().any(|wanted| *wanted == key || *wanted == row.key))
+    /// The keys of rows in this state that belong to none of these migrations.
+    pub fn unwanted<'r>(&self, rows: &'r [Row], state: State, list: &[Want]) -> Vec<&'r str> {
+        let mut found = rows.iter().filter(|row| row.state == state).peekable();
+        if found.peek().is_none() {
+            return Vec::new();
+        }
+        let keys: HashSet<&str> =
+            list.iter().flat_map(|want| &want.keys).map(String::as_str).collect();
+        let is_wanted = |row: &Row| {
+            keys.contains(row.key.as_str())
+                || keys.contains((self.tool.key)(&row.key).as_str())
+                || row.aliases.iter().any(|alias| keys.contains(alias.as_str()))
+        };
+        found.filter(|row| !is_wanted(row)).map(|row| row.key.as_str()).collect()
     }
 }

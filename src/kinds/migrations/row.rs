@@ -11,49 +11,65 @@ pub struct Row {
     pub aliases: Vec<String>,
 }
 
-/// What a row says of its migration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What a row says about its migration, from the least to the most serious.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
-    /// Nothing about a migration: a mark of the tool's.
+    /// A mark of the tool's own that is about no migration.
     Marker,
-    /// Taken back.
+    /// Applied once, and undone.
     Reverted,
     /// Declared as rolled back after a failure.
     RolledBack,
-    /// Done, and with it all that come before.
+    /// Applied, together with every migration before it.
     Baseline,
-    /// Done.
+    /// Applied.
     Applied,
-    /// Begun; whether anybody still works on it, locks tell.
+    /// Begun. Locks tell whether a migrator still works on it.
     Unfinished,
-    /// Begun, and either still running or failed: locks tell which.
+    /// Begun, and either still running or failed. Locks tell which.
     Dirty,
     /// Failed.
     Failed,
 }
 
 impl State {
-    /// The state that a SELECT's second column names.
-    pub fn read(word: &str) -> Option<Self> {
-        Some(match word {
-            "applied" => State::Applied,
-            "baseline" => State::Baseline,
-            "failed" => State::Failed,
-            "dirty" => State::Dirty,
-            "unfinished" => State::Unfinished,
-            "reverted" => State::Reverted,
-            "rolled back" => State::RolledBack,
-            "marker" => State::Marker,
-            _ => return None,
-        })
+    /// Every state.
+    pub const ALL: [State; 8] = [
+        State::Marker,
+        State::Reverted,
+        State::RolledBack,
+        State::Baseline,
+        State::Applied,
+        State::Unfinished,
+        State::Dirty,
+        State::Failed,
+    ];
+
+    /// The word that a SELECT's second column has for it, and that documentation shows.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Marker => "marker",
+            State::Reverted => "reverted",
+            State::RolledBack => "rolled back",
+            State::Baseline => "baseline",
+            State::Applied => "applied",
+            State::Unfinished => "unfinished",
+            State::Dirty => "dirty",
+            State::Failed => "failed",
+        }
     }
 
-    /// Whether the migration's changes are there.
+    /// The state that a SELECT's second column names.
+    pub fn read(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == word)
+    }
+
+    /// Whether the migration's changes are in the database.
     pub fn is_done(self) -> bool {
         matches!(self, State::Applied | State::Baseline)
     }
 
-    /// Whether it is recorded as failed; of a dirty one, as long as no migrator is at work.
+    /// Whether the migration is recorded as failed. A dirty one is, unless a migrator is at work.
     pub fn is_failed(self) -> bool {
         matches!(self, State::Failed | State::Dirty)
     }

@@ -1,7 +1,16 @@
 use std::collections::HashSet;
 
-use super::*;
-use crate::kinds::migrations::tool::Lock;
+use regex_lite::Regex;
+
+use super::{
+    dir::Listing,
+    readers,
+    row::State,
+    tool::{Files, Lock, Tool},
+    tools::{TOOLS, named_tool, names},
+    wanted::{Want, Wanted},
+    *,
+};
 
 #[test]
 fn every_tool_is_well_formed() {
@@ -14,7 +23,11 @@ fn every_tool_is_well_formed() {
             continue;
         }
         assert!(tool.rows.contains("{t}"), "{}: its SELECT names the table", tool.name);
-        assert!(tool.rows.contains("'applied'"), "{}: its SELECT knows what is applied", tool.name);
+        let states = states_in(tool.rows);
+        assert!(states.contains(&State::Applied), "{}: its SELECT has no applied", tool.name);
+        let others: HashSet<_> =
+            states.into_iter().filter(|state| *state != State::Applied).collect();
+        assert_eq!(others, tool.states.iter().copied().collect(), "{}: its states", tool.name);
         for lock in tool.locks {
             if let Lock::Row { holders, .. } = lock {
                 assert!(holders.contains("{l}"), "{}", tool.name);
@@ -33,6 +46,29 @@ fn every_tool_is_well_formed() {
         }
     }
     assert_eq!(seen.len(), names().len());
+}
+
+/// The states that a SELECT returns: its literals behind THEN and ELSE, and the one that is its second column.
+fn states_in(sql: &str) -> HashSet<State> {
+    let literal = |text: &str| {
+        let word = text.trim_start().strip_prefix('\'')?.split('\'').next()?;
+        Some(State::read(word).unwrap_or_else(|| panic!("{word} is no state: {sql}")))
+    };
+    // A CASE makes the second column; elsewhere the second column is a literal.
+    let behind = |mark: &str| sql.split(mark).skip(1).filter_map(literal).collect::<Vec<_>>();
+    let cases = [behind("THEN "), behind("ELSE ")].concat();
+    let columns = sql.split(", '").skip(1).filter_map(|text| {
+        let (word, after) = text.split_once('\'')?;
+        let is_column = after.starts_with(" FROM") || after.starts_with(", ");
+        (is_column && !word.starts_with(['/', '^'])).then(|| literal(&format!("'{word}'")))?
+    });
+    cases.into_iter().chain(columns).collect()
+}
+
+#[test]
+fn a_misspelt_state_fails_the_check_of_the_tools() {
+    let sql = "SELECT t.version, CASE WHEN t.success THEN 'applied' ELSE 'faild' END FROM {t} t";
+    assert!(std::panic::catch_unwind(|| states_in(sql)).is_err());
 }
 
 #[test]
@@ -56,7 +92,7 @@ fn built(keys: &[(&str, &str)]) -> Result<Box<dyn Probe>, String> {
         .map(|(name, value)| crate::spec::KeyValue {
             name: (*name).to_owned(),
             value: (*value).to_owned(),
-            items: vec![(*value).to_owned()],
+            items: value.split('+').map(str::to_owned).collect(),
             at: None,
         })
         .collect();
@@ -75,6 +111,7 @@ fn a_wrong_declaration_is_told_what_would_be_right() {
     std::fs::create_dir_all(&sql).unwrap();
     std::fs::write(sql.join("20240101_a.sql"), "").unwrap();
     let (empty, sql) = (empty.to_str().unwrap(), sql.to_str().unwrap());
+    let above = dir.path().to_str().unwrap();
     for (keys, want) in [
         (vec![("tool", "rials")], "schema: tool: unknown tool, did you mean rails?".to_owned()),
         (
@@ -88,10 +125,10 @@ fn a_wrong_declaration_is_told_what_would_be_right() {
             "schema: dir and version exclude each other: dir wants every migration in it, version one".to_owned(),
         ),
         (vec![("column", "x")], "schema: column: needs table=, whose column it is".to_owned()),
-        (vec![("table", "a.b.c")], "schema: table: is TABLE or SCHEMA.TABLE".to_owned()),
+        (vec![("table", "a.b.c")], "schema: table: must be TABLE or SCHEMA.TABLE, e.g. app.schema_migrations".to_owned()),
         (vec![("key-pattern", "(x)")], "schema: key-pattern: needs dir=, whose files it reads".to_owned()),
-        (vec![("version", " ")], "schema: version: is the key of a migration as the table has it".to_owned()),
-        (vec![("version", "x"), ("tool", "tern")], "schema: version: is a number with tool=tern".to_owned()),
+        (vec![("version", " ")], "schema: version: must be a migration's key in the table".to_owned()),
+        (vec![("version", "x"), ("tool", "tern")], "schema: version: must be a number with tool=tern, e.g. 42".to_owned()),
         (
             vec![("dir", empty)],
             format!("schema: dir: {empty} holds no migration of any known tool (for others: table=, column= and key-pattern=)"),
@@ -102,11 +139,30 @@ fn a_wrong_declaration_is_told_what_would_be_right() {
         ),
         (
             vec![("dir", sql), ("table", "t"), ("column", "c"), ("key-pattern", "x")],
-            "schema: dir: key-pattern needs exactly one (...), around what stands in the table".to_owned(),
+            "schema: key-pattern: must have exactly one (...), around the key, e.g. ^V([0-9]+)__".to_owned(),
         ),
         (
             vec![("dir", sql), ("key-pattern", "(x)")],
-            "schema: dir: key-pattern needs tool=, or table= and column=: it does not say where to look".to_owned(),
+            "schema: key-pattern: needs tool=, or table= and column=: it does not name a table".to_owned(),
+        ),
+        (vec![("where", "true")], "schema: where: needs table= and column=, whose rows it selects".to_owned()),
+        (vec![("table", "t"), ("column", "c"), ("where", " ")], "schema: where: must be a condition, e.g. status = 'done'".to_owned()),
+        (vec![("table", "t"), ("column", "c"), ("order", "up")], "schema: order: must be number, dotted or text".to_owned()),
+        (
+            vec![("table", "t"), ("column", "c"), ("order", "dotted"), ("version", "v1")],
+            "schema: version: must be numbers between dots with order=dotted, e.g. 1.18".to_owned(),
+        ),
+        (vec![("dir", sql), ("tool", "rails"), ("apps", "shop")], "schema: apps: needs tool=django or tool=aerich".to_owned()),
+        (
+            vec![("dir", above), ("tool", "dbmate")],
+            format!(
+                "schema: dir: {above} holds no migration of dbmate's (such as 20240101120000_name.sql): \
+                 files of dbmate's lie one level below, in sql/"
+            ),
+        ),
+        (
+            vec![("dir", empty), ("tool", "dbmate")],
+            format!("schema: dir: {empty} holds no migration of dbmate's (such as 20240101120000_name.sql)"),
         ),
         (vec![("dir", sql), ("tool", "liquibase")], format!("schema: dir: {}", readers::liquibase::INSTEAD)),
     ] {
@@ -122,20 +178,42 @@ fn a_wrong_declaration_is_told_what_would_be_right() {
     }
 }
 
-/// The files in `files`, read as `tool` does: labels and keys.
-fn read(tool: &str, files: &[(&str, &str)]) -> Vec<String> {
+/// A directory with these files, listed.
+fn listing(files: &[(&str, &str)]) -> (tempfile::TempDir, Listing) {
     let dir = tempfile::tempdir().unwrap();
     for (path, text) in files {
         let path = dir.path().join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     }
-    let listing = Listing::read(dir.path().to_str().unwrap()).unwrap();
-    let entries = named_tool(tool)
+    let listing = Listing::read(&[dir.path().to_str().unwrap().to_owned()]).unwrap();
+    (dir, listing)
+}
+
+fn shown(wanted: Wanted) -> Vec<String> {
+    let shown = |want: &Want| {
+        let mut text = format!("{} = {}", want.label, want.keys.join(" | "));
+        for other in &want.included_in {
+            text.push_str(&format!(" or {other}"));
+        }
+        text
+    };
+    wanted.list.iter().map(shown).collect()
+}
+
+/// The files in `files`, read as `tool` does: labels and keys.
+fn read(tool: &str, files: &[(&str, &str)]) -> Vec<String> {
+    let (_dir, listing) = listing(files);
+    let wanted = named_tool(tool)
         .map(|tool| Wanted::of(tool, &listing).unwrap())
         .find(|wanted| !wanted.list.is_empty());
-    let shown = |want: &wanted::Want| format!("{} = {}", want.label, want.keys.join(" | "));
-    entries.unwrap_or_default().list.iter().map(shown).collect()
+    shown(wanted.unwrap_or_default())
+}
+
+fn read_error(tool: &str, files: &[(&str, &str)]) -> String {
+    let (_dir, listing) = listing(files);
+    let tool: &Tool = named_tool(tool).next().unwrap();
+    Wanted::of(tool, &listing).unwrap_err()
 }
 
 #[test]
@@ -235,7 +313,7 @@ fn a_directory_is_read_as_its_tool_reads_it() {
         (
             "drizzle",
             &["20240101120000_a/migration.sql"],
-            &["20240101120000_a = 20240101120000_a | 1704110400000"],
+            &["20240101120000_a = 1704110400000 | 20240101120000_a"],
         ),
     ] {
         let files: Vec<_> = files.iter().map(|path| (*path, NO_TEXT)).collect();
@@ -244,26 +322,162 @@ fn a_directory_is_read_as_its_tool_reads_it() {
 }
 
 #[test]
-fn files_that_say_more_than_their_names_are_read() {
+fn files_whose_contents_count_are_opened() {
     let alembic = [
         ("a_x.py", "revision = 'a'\ndown_revision = None\n"),
-        ("b_y.py", "revision: str = 'b'\ndown_revision: Union[str, None] = ('a',)\n"),
-        ("env.py", "import alembic\n"),
+        ("b_y.py", "revision: str = u'b'\ndown_revision: Union[str, None] = ('a',)\n"),
+        ("env.py", "import alembic\n# down_revision\n"),
+        ("old/z.py", "revision = 'z'\ndown_revision = None\n"),
+        ("y2025/c.py", "\"\"\"doc\nrevision = 'no'\n\"\"\"\nrevision = 'c'; down_revision = 'b'"),
     ];
-    assert_eq!(read("alembic", &alembic), ["a_x = a", "b_y = b"]);
-    let django = [
-        ("shop/migrations/0001_initial.py", "class Migration(migrations.Migration): pass"),
-        ("shop/migrations/__init__.py", ""),
-        ("shop/models.py", "class Migration: pass"),
+    assert_eq!(read("alembic", &alembic), ["a_x = a", "b_y = b", "c = c"]);
+    let nested = [
+        ("versions/2024/a.py", "revision = 'a'"),
+        ("versions/2025/b.py", "revision = 'b'\ndown_revision = 'a'"),
     ];
-    assert_eq!(read("django", &django), ["shop.0001_initial = shop.0001_initial"]);
+    assert_eq!(read("alembic", &nested), ["a = a", "b = b"]);
     let atlas = [
         ("1_a.sql", "create table a();"),
         ("2_all.sql", "-- atlas:checkpoint\n\ncreate table a();"),
         ("3_b.sql", "create table b();"),
         ("atlas.sum", "h1:"),
     ];
-    assert_eq!(read("atlas", &atlas), ["1_a = 1 | 2", "3_b = 3"]);
+    assert_eq!(read("atlas", &atlas), ["1_a = 1 or 2", "3_b = 3"]);
     let plan = [("sqitch.plan", "%project=p\n\na 2024 t <t@x>\n"), ("deploy/a.sql", "")];
     assert_eq!(read("sqitch", &plan), ["a = p:a"]);
+    let doctrine = [
+        ("a/Version1.php", "<?php\nnamespace A;\nclass Version1 {}"),
+        ("b/Version1.php", "<?php\nnamespace B;\nclass Version1 {}"),
+    ];
+    assert_eq!(read("doctrine", &doctrine), ["Version1 = A\\Version1", "Version1 = B\\Version1"]);
+    let efcore = [
+        ("20240101000000_A.cs", "partial class A : Migration {}"),
+        ("20240101000000_A.Designer.cs", "[Migration(\"20240101000000_Old\")]"),
+        ("20240102000000_B.cs", "partial class B : Migration {}"),
+    ];
+    assert_eq!(read("efcore", &efcore), ["20240101000000_Old = 20240101000000_old"]);
+    let typeorm = [
+        ("1700000000000-A.ts", "export class A1700000000001 {}"),
+        ("1700000000000-A.js", "class A1700000000001 {}"),
+        ("1700000000000-B.ts", "class B1700000000001 { name = 'C1700000000001' }"),
+        ("index.ts", "export * from './1700000000000-A'"),
+    ];
+    assert_eq!(
+        read("typeorm", &typeorm),
+        ["1700000000000-A = A1700000000001", "1700000000000-B = C1700000000001"]
+    );
+    let journal = |second: u32| {
+        format!(
+            "{{\"entries\":[{{\"when\":1,\"tag\":\"a\"}},{{\"when\":{second},\"tag\":\"b\"}}]}}"
+        )
+    };
+    let drizzle = |journal: &str| {
+        read("drizzle", &[("meta/_journal.json", journal), ("a.sql", ""), ("b.sql", "x")])
+    };
+    assert_eq!(drizzle(&journal(2)), ["a = 1 | a", "b = 2 | b"]);
+    let hashes = drizzle(&journal(1));
+    assert!(hashes[0].starts_with("a = e3b0c442") && hashes[1].starts_with("b = 2d711642"));
+}
+
+#[test]
+fn django_is_read_as_its_loader_reads_it() {
+    const CLASS: &str = "class Migration(migrations.Migration):\n    pass";
+    let files = [
+        ("shop/migrations/0001_initial.py", CLASS),
+        ("shop/migrations/__init__.py", ""),
+        ("shop/migrations/helper.py", "from x import Migration\nM = Migration(1)"),
+        ("shop/models.py", CLASS),
+        ("core/apps.py", "class C(AppConfig):\n    name = 'acme.core'\n    label = 'acme_core'"),
+        ("core/migrations/0001_initial.py", CLASS),
+        ("shop/tests/dummy/migrations/0001_initial.py", CLASS),
+        ("venv/pyvenv.cfg", ""),
+        ("venv/lib/auth/migrations/0001_initial.py", CLASS),
+    ];
+    let labels = |apps: &[&str]| {
+        let (_dir, mut listing) = listing(&files);
+        listing.apps = apps.iter().map(|app| (*app).to_owned()).collect();
+        readers::django::read(&listing)
+            .map(|wanted| wanted.list.into_iter().map(|want| want.label).collect::<Vec<_>>())
+    };
+    assert_eq!(labels(&[]).unwrap(), ["acme_core.0001_initial", "shop.0001_initial"]);
+    assert_eq!(labels(&["dummy"]).unwrap(), ["dummy.0001_initial"]);
+    assert_eq!(
+        labels(&["shop", "shpo"]).unwrap_err(),
+        "holds no migration of the application shpo, which apps= names"
+    );
+    let squash = "class Migration(m.Migration):\n    replaces = [('s', 'a'), ('s', 'b')]\n";
+    let (_dir, listing) = listing(&[("s/migrations/0001_squashed.py", squash)]);
+    assert_eq!(readers::django::read(&listing).unwrap().list[0].replaces, ["s.a", "s.b"]);
+}
+
+#[test]
+fn two_migrations_never_become_one() {
+    const ALEMBIC: &str = "revision = 'a'\ndown_revision = None";
+    for (tool, files) in [
+        ("rails", &[("1_a.rb", ""), ("1_b.rb", "")][..]),
+        ("rails", &[("a/1_a.rb", ""), ("b/1_a.rb", "")]),
+        ("golang-migrate", &[("1_a.up.sql", ""), ("01_b.up.sql", "")]),
+        ("sqlx", &[("1_a.sql", ""), ("1_b.sql", "")]),
+        ("sequel", &[("20240101_a.rb", ""), ("20240101_A.RB", "")]),
+        ("flyway", &[("V1__a.sql", ""), ("V1.0__b.sql", "")]),
+        ("node-pg-migrate", &[("1_a.js", ""), ("1_a.sql", "")]),
+        ("pgroll", &[("a.json", ""), ("a.yaml", "")]),
+        ("alembic", &[("a.py", ALEMBIC), ("b.py", ALEMBIC)]),
+        ("typeorm", &[("a.ts", "class A1700000000000 {}"), ("b.ts", "class A1700000000000 {}")]),
+        ("typeorm", &[("a.ts", "class A1700000000000 {}"), ("1700000000000-b.ts", "")]),
+        ("efcore", &[("a.cs", "[Migration(\"1\")]"), ("b.cs", "[Migration(\"1\")]")]),
+        ("graphile-migrate", &[("000001.sql", ""), ("000001-a.sql", "")]),
+        ("atlas", &[("1_a.sql", ""), ("1_b.sql", "")]),
+    ] {
+        let said = read_error(tool, files);
+        assert!(
+            said.contains("the same key") || said.contains("that number too"),
+            "{tool}: {said}"
+        );
+    }
+    // Files of one migration are one: both directions, a script and what it was compiled to.
+    assert_eq!(read("knex", &[("1_a.js", ""), ("1_a.ts", "")]), ["1_a = 1_a"]);
+    assert_eq!(read("sqlx", &[("1_a.up.sql", ""), ("1_a.down.sql", "")]), ["1_a = 1"]);
+}
+
+#[test]
+fn an_own_pattern_tells_directories_apart() {
+    let pattern = |pattern: &str, files: &[&str]| {
+        let files: Vec<_> = files.iter().map(|file| (*file, "")).collect();
+        let (_dir, listing) = listing(&files);
+        Wanted::by_pattern(&listing, pattern, &Regex::new(pattern).unwrap(), key::exact).map(shown)
+    };
+    assert_eq!(
+        pattern(r"^(.+\.sql)$", &["1/a.sql", "2/a.sql", "2/b.sql"]).unwrap(),
+        ["1/a.sql = 1/a.sql", "2/a.sql = 2/a.sql", "b = b.sql | 2/b.sql"]
+    );
+    assert_eq!(pattern(r"^[0-9]+/(.+)\.sql$", &["1/a.sql", "b.sql"]).unwrap(), ["1/a.sql = a"]);
+    assert_eq!(
+        pattern(r"^([0-9]+)_", &["1_a.up.sql", "1_a.down.sql", "1_a.postgres.up.sql"]).unwrap(),
+        ["1_a = 1"]
+    );
+    assert!(
+        pattern(r"^([0-9]+)_", &["1_a.sql", "1_b.sql"]).unwrap_err().contains("the same key 1")
+    );
+    assert!(pattern(r"^x/([0-9]+)_", &["x/1_a.sql", "x/1_b.sql"]).is_err());
+    let by_name = |files: &[&str]| {
+        let files: Vec<_> = files.iter().map(|file| (*file, "")).collect();
+        Wanted::by_file_name(&listing(&files).1).map(shown).unwrap()
+    };
+    assert_eq!(by_name(&["a.sql", "b.js", "b.sql"]), ["a = a.sql | a", "b = b.js", "b = b.sql"]);
+    assert_eq!(by_name(&["1/a.sql", "2/a.sql"]), ["1/a = 1/a.sql | 1/a", "2/a = 2/a.sql | 2/a"]);
+}
+
+#[test]
+fn names_alone_suffice_for_most_tools() {
+    let dir = tempfile::tempdir().unwrap();
+    let list = dir.path().join("migrations.txt");
+    std::fs::write(&list, "1_a.sql\n2_b.sql\n").unwrap();
+    let listing = Listing::read(&[list.to_str().unwrap().to_owned()]).unwrap();
+    let read = |tool: &str| Wanted::of(named_tool(tool).next().unwrap(), &listing).map(shown);
+    assert_eq!(read("sqlx").unwrap(), ["1_a = 1", "2_b = 2"]);
+    assert_eq!(
+        read("alembic").unwrap_err(),
+        "must be the directory itself with tool=alembic: names alone do not list its migrations"
+    );
 }

@@ -1,51 +1,59 @@
-//! What a migration tool is to us: data. Its table, how the table is told from others, one SELECT, its locks, its files.
+//! A migration tool as data: its table, the columns that identify the table, one SELECT, its locks, its files.
 
-use super::{dir::Listing, key::Order, wanted::Wanted};
+use super::{dir::Listing, key::Order, row::State, wanted::Wanted};
 
 /// One tool and one of the tables that it may write. A tool that has had several tables has several entries of one name.
 #[derive(Clone, Copy)]
 pub struct Tool {
-    /// As `tool=` and messages have it.
+    /// The name for `tool=` and messages.
     pub name: &'static str,
     /// The table, unless the operator names another.
     pub table: &'static str,
     /// Where the tool puts it.
     pub home: Home,
-    /// The columns by which the table is known.
+    /// The columns that identify the table.
     pub shape: Shape,
-    /// A table of the same schema that tells the tool from another one whose table is the same.
+    /// A table of the same schema that tells the tool from another one with the same table.
     pub sibling: Option<&'static str>,
+    /// A condition on `t` that every row of this tool fulfils, and no row of another tool with the same columns.
+    /// Empty: rows do not tell.
+    pub mark: &'static str,
     /// Tables of the same schema that `rows` reads too.
     pub reads: &'static [&'static str],
-    /// One SELECT: key, state, and further names by which the migration is known. `{t}` is the quoted table, `{s}` its quoted schema.
+    /// One SELECT: key, state (a [`State`]'s name), and further names of the migration. `{t}` is the quoted table, `{s}`
+    /// its quoted schema, `{c}` the operator's column, `{w}` the operator's condition.
     pub rows: &'static str,
+    /// The states beside applied that the SELECT tells apart.
+    pub states: &'static [State],
     /// How a key is written so that table, file name and `version` agree.
     pub key: fn(&str) -> String,
     /// How keys follow each other.
     pub order: Order,
-    /// What the rows are.
+    /// What one row stands for.
     pub record: Record,
-    /// What shows a migrator at work.
+    /// What shows that a migrator is at work.
     pub locks: &'static [Lock],
     /// How a directory is read.
     pub files: Files,
-    /// What a file of this tool is called, for messages and documentation.
+    /// An example of a file's name, for messages and documentation.
     pub example: &'static str,
-    /// Why the tool's table proves nothing, if it does not.
+    /// Why the tool is refused, where its table proves nothing.
     pub refused: Option<&'static str>,
     /// What neither rows nor locks can tell, for documentation.
     pub unknown: &'static str,
 }
 
-/// The usual: a row for each migration, under its own name.
+/// The most frequent values: one row for each migration, under its own name.
 pub const EACH: Tool = Tool {
     name: "",
     table: "",
     home: Home::SearchPath,
     shape: Shape::AtLeast(&[]),
     sibling: None,
+    mark: "",
     reads: &[],
     rows: "",
+    states: &[],
     key: super::key::exact,
     order: Order::Text,
     record: Record::Each,
@@ -59,11 +67,11 @@ pub const EACH: Tool = Tool {
 /// Where a tool puts its table.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Home {
-    /// In the first schema of the search path in which it may.
+    /// In the first writable schema of the search path.
     SearchPath,
-    /// There, or in this schema.
+    /// On the search path, or in this schema.
     Also(&'static str),
-    /// In this schema: the table's name alone says too little.
+    /// In this schema alone, because the table's name is too common elsewhere.
     Only(&'static str),
 }
 
@@ -79,13 +87,19 @@ impl Home {
     }
 }
 
-/// The columns by which a table is known, by name and family of types.
+/// A column: its name and its family of types.
+pub type Column = (&'static str, Family);
+
+/// The columns that identify a table.
 #[derive(Clone, Copy)]
 pub enum Shape {
-    /// These and no others: for names that several tools use.
-    Exactly(&'static [(&'static str, Family)]),
+    /// These and no others: for names of tables that several tools use.
+    Exactly(&'static [Column]),
     /// These among others.
-    AtLeast(&'static [(&'static str, Family)]),
+    AtLeast(&'static [Column]),
+    /// The first, and at most the second beside them. They identify little, so that others are tolerated only where the
+    /// table has the tool's own name.
+    Little(&'static [Column], &'static [Column]),
 }
 
 /// Types that tools exchange freely between their versions.
@@ -106,7 +120,7 @@ pub enum Family {
 }
 
 impl Family {
-    /// Whether a type, by its name in pg_type, is of this family.
+    /// Whether a type of PostgreSQL, by its name in pg_type, is of this family.
     pub fn has(self, typname: &str) -> bool {
         match self {
             Family::Int => matches!(typname, "int2" | "int4" | "int8"),
@@ -119,43 +133,66 @@ impl Family {
     }
 }
 
+/// How well a shape fits a table. More columns are more specific, and an exact fit is more specific than a partial one.
+pub type Fit = (usize, bool);
+
 impl Shape {
-    /// Whether a table with these columns, each a name and a type, has this shape.
-    pub fn fits(&self, columns: &[(String, String)]) -> bool {
-        let (wanted, others) = match self {
-            Shape::Exactly(wanted) => (wanted, false),
-            Shape::AtLeast(wanted) => (wanted, true),
+    /// How well a table with these columns, each a name and a type, fits. `None`: it does not. `own_name`: the table is
+    /// called as the tool calls it.
+    pub fn fit(&self, columns: &[(String, String)], own_name: bool) -> Option<Fit> {
+        let (wanted, optional): (&[Column], &[Column]) = match self {
+            Shape::Exactly(wanted) | Shape::AtLeast(wanted) => (wanted, &[]),
+            Shape::Little(wanted, optional) => (wanted, optional),
         };
-        let has = |(name, family): &(&str, Family)| {
+        let has = |(name, family): &&Column| {
             columns.iter().any(|(column, typname)| column == name && family.has(typname))
         };
-        wanted.iter().all(has) && (others || columns.len() == wanted.len())
+        let found = wanted.len() + optional.iter().filter(has).count();
+        let whole = found == columns.len();
+        let tolerant = match self {
+            Shape::Exactly(_) => false,
+            Shape::AtLeast(_) => true,
+            Shape::Little(..) => own_name,
+        };
+        (wanted.iter().all(|column| has(&column)) && (whole || tolerant)).then_some((found, whole))
     }
 }
 
-/// What the rows of a table are.
+/// What one row of a table stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Record {
-    /// One for each migration.
+    /// One migration.
     Each,
-    /// One alone, with the latest version.
+    /// The latest migration, and all before it. There is one row alone.
     Latest,
-    /// One for each head of a graph of revisions.
+    /// Where its key is the highest: that migration, and all before it.
+    Highest,
+    /// One head of a graph of revisions, and all that it comes after.
     Heads,
 }
 
-/// What shows a migrator at work.
+impl Record {
+    /// Whether one row stands for all migrations before it.
+    pub fn is_minimum(self) -> bool {
+        matches!(self, Record::Latest | Record::Highest)
+    }
+}
+
+/// The key of an advisory lock.
+pub type LockKey = i64;
+
+/// What shows that a migrator is at work.
 #[derive(Clone, Copy)]
 pub enum Lock {
     /// Session or transaction advisory locks with these keys, from schema, table and database.
-    Advisory(fn(&str, &str, &str) -> Vec<i64>),
+    Advisory(fn(&str, &str, &str) -> Vec<LockKey>),
     /// A row in a table of the same schema. Such a row outlives a migrator that was killed.
     Row {
         /// The table; `{}` is the history table's own name.
         table: &'static str,
         /// One SELECT with a row for each holder, in one column. `{l}` is the quoted lock table.
         holders: &'static str,
-        /// How an operator takes a stale one away.
+        /// How an operator removes a stale one.
         release: &'static str,
     },
 }
@@ -169,13 +206,24 @@ pub enum Files {
         scope: Scope,
         /// A regular expression with one capture.
         pattern: &'static str,
-        /// What is left out, if anything.
+        /// A regular expression for files that are left out, or nothing.
         except: &'static str,
     },
-    /// By a reader of the tool's own. An empty list: these are not its files.
-    Read(fn(&Listing) -> Result<Wanted, String>),
-    /// Not at all, and why, and what to use.
+    /// By code of the tool's own.
+    Read(Reader),
+    /// Not at all. The text is the reason and what to use instead.
     Undefined(&'static str),
+}
+
+/// How a tool's own code reads a directory.
+#[derive(Clone, Copy)]
+pub struct Reader {
+    /// Whether some of the files look like the tool's, by their names alone.
+    pub recognises: fn(&Listing) -> bool,
+    /// Reads them. An empty list: none of the files is a migration of this tool.
+    pub read: fn(&Listing) -> Result<Wanted, String>,
+    /// Whether the files have to be opened. If so, a list of names is not enough.
+    pub opens_files: bool,
 }
 
 /// Which part of a path a file pattern is matched with.
@@ -185,6 +233,6 @@ pub enum Scope {
     Flat,
     /// The names of files at any depth.
     Deep,
-    /// Whole paths below the directory; the first component is what the migration is called.
+    /// Whole paths below the directory. The first component is the migration's name.
     Path,
 }

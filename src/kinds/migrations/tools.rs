@@ -1,36 +1,58 @@
 //! The tools. Adding one is one entry here, and its fixture under tests/fixtures/migrations.
 //!
-//! Where several entries have the same table, the first whose columns fit is the one. Facts about each tool were read from
-//! its source or seen with the real one; the README's section on migration tools says which, and what each cannot tell.
+//! Where several entries fit a table, the one whose shape names more of its columns is the table's; see `detect`. The
+//! facts come from each tool's source, or were seen with the real tool.
 
 use super::{
+    dir::Listing,
     key::{Order, dotted, exact, leading_number, lower, number, script},
     locks,
-    readers::{alembic, atlas, django, drizzle, flyway, liquibase, sequel, sqitch},
+    readers::{
+        alembic, atlas, django, doctrine, drizzle, efcore, flyway, graphile, liquibase, sequel,
+        sqitch, typeorm,
+    },
+    row::State,
     tool::{
         EACH,
         Family::*,
-        Files, Home, Lock, Record, Scope,
-        Shape::{AtLeast, Exactly},
+        Files, Home, Lock, Reader, Record, Scope,
+        Shape::{AtLeast, Exactly, Little},
         Tool,
     },
+    wanted::Wanted,
 };
 
 const DECLARATIONS: &str = r"\.d\.[cm]?ts$";
 const SCRIPTS: &str = r"^(.+)\.[cm]?[jt]s$";
-const VERSION: &str = "SELECT t.version::text, 'applied' FROM {t} t";
+const VERSION: &str = "SELECT t.version, 'applied' FROM {t} t";
 const NAME: &str = "SELECT t.name, 'applied' FROM {t} t";
 const FLYWAY: &str = "SELECT DISTINCT ON (coalesce(t.version, 'R:' || t.script)) coalesce(t.version, 'R:' || t.script), \
     CASE WHEN NOT t.success THEN 'failed' WHEN t.type ~ '^UNDO' OR t.type = 'DELETE' THEN 'reverted' \
     WHEN t.type = 'SCHEMA' THEN 'marker' WHEN t.type ~ 'BASELINE$' THEN 'baseline' ELSE 'applied' END, t.script \
     FROM {t} t ORDER BY coalesce(t.version, 'R:' || t.script), t.installed_rank DESC";
 
+/// By a reader that has the names alone to read.
+const fn by_names(
+    recognises: fn(&Listing) -> bool,
+    read: fn(&Listing) -> Result<Wanted, String>,
+) -> Files {
+    Files::Read(Reader { recognises, read, opens_files: false })
+}
+
+/// By a reader that opens files.
+const fn by_contents(
+    recognises: fn(&Listing) -> bool,
+    read: fn(&Listing) -> Result<Wanted, String>,
+) -> Files {
+    Files::Read(Reader { recognises, read, opens_files: true })
+}
+
 /// A file name's capture is the key.
 const fn named(scope: Scope, pattern: &'static str) -> Files {
     Files::Named { scope, pattern, except: "" }
 }
 
-/// The same, without some.
+/// A file name's capture is the key, unless the name matches `except`.
 const fn named_but(scope: Scope, pattern: &'static str, except: &'static str) -> Files {
     Files::Named { scope, pattern, except }
 }
@@ -41,7 +63,8 @@ pub static TOOLS: &[Tool] = &[
         name: "golang-migrate",
         table: "schema_migrations",
         shape: Exactly(&[("version", Int), ("dirty", Bool)]),
-        rows: "SELECT t.version::text, CASE WHEN t.dirty THEN 'dirty' ELSE 'applied' END FROM {t} t",
+        rows: "SELECT t.version, CASE WHEN t.dirty THEN 'dirty' ELSE 'applied' END FROM {t} t",
+        states: &[State::Dirty],
         key: number,
         order: Order::Number,
         record: Record::Latest,
@@ -70,20 +93,21 @@ pub static TOOLS: &[Tool] = &[
         rows: "SELECT t.filename, 'applied', substring(t.filename from '^[0-9]+'), regexp_replace(t.filename, '[.]rb$', '') FROM {t} t",
         key: lower,
         locks: &[Lock::Advisory(|_, _, _| vec![4_966_325_471_869_609_408])],
-        files: Files::Read(sequel::timestamps),
+        files: by_names(sequel::recognises_timestamps, sequel::timestamps),
         example: "20240101120000_name.rb",
         ..EACH
     },
     Tool {
         name: "sequel",
         table: "schema_info",
-        shape: AtLeast(&[("version", Int)]),
+        // Sequel's plug-ins may add columns.
+        shape: Little(&[("version", Int)], &[]),
         rows: VERSION,
         key: number,
         order: Order::Number,
         record: Record::Latest,
         locks: &[Lock::Advisory(|_, _, _| vec![4_966_325_471_869_609_408])],
-        files: Files::Read(sequel::integers),
+        files: by_names(sequel::recognises_integers, sequel::integers),
         example: "001_name.rb",
         unknown: "whether every migration below the number was applied: one row is the whole record",
         ..EACH
@@ -127,10 +151,10 @@ pub static TOOLS: &[Tool] = &[
         name: "typeorm",
         table: "migrations",
         shape: Exactly(&[("id", Int), ("timestamp", Int), ("name", Str)]),
-        rows: r#"SELECT t."timestamp"::text, 'applied', t.name FROM {t} t"#,
+        rows: r#"SELECT t."timestamp", 'applied', t.name FROM {t} t"#,
         key: number,
         order: Order::Number,
-        files: named_but(Scope::Deep, r"^([0-9]{13})-.*\.[cm]?[jt]s$", DECLARATIONS),
+        files: by_contents(typeorm::recognises, typeorm::read),
         example: "1700000000000-Name.js",
         ..EACH
     },
@@ -147,6 +171,7 @@ pub static TOOLS: &[Tool] = &[
         name: "db-migrate",
         table: "migrations",
         shape: Exactly(&[("id", Int), ("name", Str), ("run_on", Time)]),
+        mark: "t.name LIKE '/%'",
         rows: "SELECT ltrim(t.name, '/'), 'applied' FROM {t} t",
         key: script,
         files: named_but(Scope::Flat, r"^(.+)\.(?:[cm]?[jt]s|coffee)$", DECLARATIONS),
@@ -171,7 +196,7 @@ pub static TOOLS: &[Tool] = &[
         rows: "SELECT t.filename, 'applied' FROM {t} t",
         key: script,
         locks: &[Lock::Advisory(|_, _, _| vec![4_727_445_306_447_283])],
-        files: named(Scope::Deep, r"^([0-9]+)(?:-.*)?\.sql$"),
+        files: by_names(graphile::recognises, graphile::read),
         example: "committed/000001-name.sql",
         ..EACH
     },
@@ -185,6 +210,7 @@ pub static TOOLS: &[Tool] = &[
         rows: "SELECT t.name, CASE WHEN t.done OR EXISTS (SELECT FROM pg_catalog.pg_namespace n \
             WHERE n.nspname = t.schema || '_' || t.name) THEN 'applied' ELSE 'unfinished' END \
             FROM {t} t WHERE t.schema = coalesce(pg_catalog.current_schema(), 'public')",
+        states: &[State::Unfinished],
         files: named(Scope::Flat, r"^(.+)\.(?:json|ya?ml)$"),
         example: "01_name.yaml",
         unknown: "whether a started migration is complete: it counts once the schema of its version is there, since the new release needs no more",
@@ -215,10 +241,11 @@ pub static TOOLS: &[Tool] = &[
             ("success", Bool),
         ]),
         rows: FLYWAY,
+        states: &[State::Failed, State::Reverted, State::Marker, State::Baseline],
         key: dotted,
         order: Order::Dotted,
         locks: &[Lock::Advisory(locks::flyway)],
-        files: Files::Read(flyway::read),
+        files: by_names(flyway::recognises, flyway::read),
         example: "V1_2__name.sql",
         unknown: "migrations in Java, or under other prefixes than the default ones; whether a repeatable one ran in its latest form; a migrator between two migrations",
         ..EACH
@@ -233,10 +260,11 @@ pub static TOOLS: &[Tool] = &[
             ("success", Bool),
         ]),
         rows: FLYWAY,
+        states: &[State::Failed, State::Reverted, State::Marker, State::Baseline],
         key: dotted,
         order: Order::Dotted,
         locks: &[Lock::Advisory(locks::flyway)],
-        files: Files::Read(flyway::read),
+        files: by_names(flyway::recognises, flyway::read),
         example: "V1_2__name.sql",
         unknown: "migrations in Java, or under other prefixes than the default ones; whether a repeatable one ran in its latest form; a migrator between two migrations",
         ..EACH
@@ -250,7 +278,8 @@ pub static TOOLS: &[Tool] = &[
             ("checksum", Any),
             ("execution_time", Int),
         ]),
-        rows: "SELECT t.version::text, CASE WHEN t.success THEN 'applied' ELSE 'failed' END FROM {t} t",
+        rows: "SELECT t.version, CASE WHEN t.success THEN 'applied' ELSE 'failed' END FROM {t} t",
+        states: &[State::Failed],
         key: number,
         order: Order::Number,
         locks: &[Lock::Advisory(locks::sqlx)],
@@ -300,6 +329,7 @@ pub static TOOLS: &[Tool] = &[
         ]),
         rows: "SELECT t.migration_name, CASE WHEN t.rolled_back_at IS NOT NULL THEN 'rolled back' \
             WHEN t.finished_at IS NOT NULL THEN 'applied' WHEN coalesce(t.logs, '') <> '' THEN 'failed' ELSE 'unfinished' END FROM {t} t",
+        states: &[State::RolledBack, State::Failed, State::Unfinished],
         locks: &[Lock::Advisory(|_, _, _| vec![72_707_369])],
         files: named(Scope::Path, r"^([^/]+)/migration\.sql$"),
         example: "20240101120000_name/migration.sql",
@@ -311,9 +341,9 @@ pub static TOOLS: &[Tool] = &[
         table: "__drizzle_migrations",
         home: Home::Also("drizzle"),
         shape: AtLeast(&[("hash", Str), ("created_at", Int), ("name", Str)]),
-        rows: "SELECT t.created_at::text, 'applied', t.name, t.hash FROM {t} t",
+        rows: "SELECT t.created_at, 'applied', t.name, t.hash FROM {t} t",
         order: Order::Number,
-        files: Files::Read(drizzle::read),
+        files: by_contents(drizzle::recognises, drizzle::read),
         example: "20240101120000_name/migration.sql",
         unknown: "whether a file was changed after it was applied; all that is pending runs in one transaction, unseen",
         ..EACH
@@ -323,9 +353,9 @@ pub static TOOLS: &[Tool] = &[
         table: "__drizzle_migrations",
         home: Home::Also("drizzle"),
         shape: AtLeast(&[("hash", Str), ("created_at", Int)]),
-        rows: "SELECT t.created_at::text, 'applied', t.hash FROM {t} t",
+        rows: "SELECT t.created_at, 'applied', t.hash FROM {t} t",
         order: Order::Number,
-        files: Files::Read(drizzle::read),
+        files: by_contents(drizzle::recognises, drizzle::read),
         example: "meta/_journal.json",
         unknown: "whether a file was changed after it was applied; all that is pending runs in one transaction, unseen",
         ..EACH
@@ -334,8 +364,9 @@ pub static TOOLS: &[Tool] = &[
         name: "goose",
         table: "goose_db_version",
         shape: AtLeast(&[("id", Int), ("version_id", Int), ("is_applied", Bool)]),
-        rows: "SELECT DISTINCT ON (t.version_id) t.version_id::text, CASE WHEN t.is_applied THEN 'applied' ELSE 'reverted' END \
+        rows: "SELECT DISTINCT ON (t.version_id) t.version_id, CASE WHEN t.is_applied THEN 'applied' ELSE 'reverted' END \
             FROM {t} t WHERE t.version_id > 0 ORDER BY t.version_id, t.id DESC",
+        states: &[State::Reverted],
         key: number,
         order: Order::Number,
         locks: &[
@@ -359,7 +390,7 @@ pub static TOOLS: &[Tool] = &[
         rows: "SELECT t.version_num, 'applied' FROM {t} t",
         order: Order::None,
         record: Record::Heads,
-        files: Files::Read(alembic::read),
+        files: by_contents(alembic::recognises, alembic::read),
         example: "versions/1975ea83b712_name.py",
         unknown: "what a head that `dir` does not know comes after: it is taken to be later; a migrator at work",
         ..EACH
@@ -370,7 +401,7 @@ pub static TOOLS: &[Tool] = &[
         shape: AtLeast(&[("app", Str), ("name", Str), ("applied", Time)]),
         rows: "SELECT t.app || '.' || t.name, 'applied' FROM {t} t ORDER BY t.applied",
         order: Order::None,
-        files: Files::Read(django::read),
+        files: by_contents(django::recognises, django::read),
         example: "shop/migrations/0001_initial.py",
         unknown: "applications whose label is not their directory's name; a migrator at work, a migration that has failed",
         ..EACH
@@ -381,7 +412,7 @@ pub static TOOLS: &[Tool] = &[
         shape: AtLeast(&[("version", Str), ("app", Str), ("content", Json)]),
         rows: "SELECT t.app || '.' || t.version, 'applied', t.app || '.' || regexp_replace(t.version, '[.]py$', '') FROM {t} t ORDER BY t.id",
         order: Order::None,
-        files: Files::Read(django::read_aerich),
+        files: by_names(django::recognises_aerich, django::read_aerich),
         example: "models/0_20240101120000_init.py",
         ..EACH
     },
@@ -423,7 +454,7 @@ pub static TOOLS: &[Tool] = &[
     Tool {
         name: "sequelize",
         table: "SequelizeMeta",
-        shape: AtLeast(&[("name", Str)]),
+        shape: Little(&[("name", Str)], &[("createdAt", Time), ("updatedAt", Time)]),
         rows: NAME,
         key: script,
         files: named_but(Scope::Flat, SCRIPTS, DECLARATIONS),
@@ -455,7 +486,8 @@ pub static TOOLS: &[Tool] = &[
     Tool {
         name: "node-pg-migrate",
         table: "pgmigrations",
-        shape: AtLeast(&[("name", Str), ("run_on", Time)]),
+        shape: Exactly(&[("id", Int), ("name", Str), ("run_on", Time)]),
+        mark: "t.name NOT LIKE '/%'",
         rows: NAME,
         key: script,
         locks: &[Lock::Advisory(|_, _, _| vec![7_241_865_325_823_964])],
@@ -471,7 +503,7 @@ pub static TOOLS: &[Tool] = &[
         name: "postgrator",
         table: "schemaversion",
         shape: AtLeast(&[("version", Int), ("name", Str), ("md5", Str)]),
-        rows: "SELECT t.version::text, 'applied' FROM {t} t WHERE t.version > 0",
+        rows: "SELECT t.version, 'applied' FROM {t} t WHERE t.version > 0",
         key: number,
         order: Order::Number,
         files: named(Scope::Flat, r"^([0-9]+)\.do(?:\..*)?\.(?:sql|[cm]?[jt]s)$"),
@@ -489,14 +521,15 @@ pub static TOOLS: &[Tool] = &[
             ("orderexecuted", Int),
         ]),
         rows: "SELECT t.id || '::' || t.author || '::' || t.filename, CASE WHEN t.exectype = 'FAILED' THEN 'failed' ELSE 'applied' END, \
-            t.id || '::' || t.author, t.tag FROM {t} t ORDER BY t.orderexecuted",
+            t.id || '::' || t.author, t.filename || '::' || t.id || '::' || t.author, t.tag FROM {t} t ORDER BY t.orderexecuted",
+        states: &[State::Failed],
         order: Order::None,
         locks: &[Lock::Row {
             table: "databasechangeloglock",
-            holders: "SELECT concat_ws(' since ', coalesce(nullif(l.lockedby, ''), 'somebody'), l.lockgranted::text) FROM {l} l WHERE l.locked",
+            holders: "SELECT concat_ws(' since ', coalesce(nullif(l.lockedby, ''), 'somebody'), l.lockgranted) FROM {l} l WHERE l.locked",
             release: "liquibase release-locks takes a stale one away",
         }],
-        files: Files::Read(liquibase::read),
+        files: by_contents(liquibase::recognises, liquibase::read),
         unknown: "which changesets there should be: a changelog is a program, so there is no `dir`; a changeset that has failed has no row",
         ..EACH
     },
@@ -506,7 +539,7 @@ pub static TOOLS: &[Tool] = &[
         shape: AtLeast(&[("MigrationId", Str), ("ProductVersion", Str)]),
         rows: r#"SELECT t."MigrationId", 'applied' FROM {t} t"#,
         key: lower,
-        files: EFCORE_FILES,
+        files: by_contents(efcore::recognises, efcore::read),
         example: "20240101120000_Name.cs",
         unknown: "before 9, a migrator at work; a migration that has failed: it has no row",
         ..EACH
@@ -517,7 +550,7 @@ pub static TOOLS: &[Tool] = &[
         shape: AtLeast(&[("migration_id", Str), ("product_version", Str)]),
         rows: "SELECT t.migration_id, 'applied' FROM {t} t",
         key: lower,
-        files: EFCORE_FILES,
+        files: by_contents(efcore::recognises, efcore::read),
         example: "20240101120000_Name.cs",
         unknown: "before 9, a migrator at work; a migration that has failed: it has no row",
         ..EACH
@@ -537,8 +570,9 @@ pub static TOOLS: &[Tool] = &[
         rows: "SELECT t.version, CASE WHEN t.type & 4 <> 0 THEN 'applied' WHEN coalesce(t.error, '') <> '' THEN 'failed' \
             WHEN t.applied < t.total THEN 'unfinished' WHEN t.type & 1 <> 0 THEN 'baseline' ELSE 'applied' END \
             FROM {t} t WHERE left(t.version, 1) <> '.'",
+        states: &[State::Failed, State::Unfinished, State::Baseline],
         locks: &[Lock::Advisory(|_, _, _| vec![2_686_470_616])],
-        files: Files::Read(atlas::read),
+        files: by_names(atlas::recognises, atlas::read),
         example: "20240101120000_name.sql",
         unknown: "what runs in a transaction, unseen until it is committed",
         ..EACH
@@ -554,15 +588,16 @@ pub static TOOLS: &[Tool] = &[
             ("committed_at", Time),
         ]),
         reads: &["events", "tags"],
-        rows: "SELECT c.project || ':' || c.change || CASE WHEN c.n > 1 THEN '#' || c.n ELSE '' END, 'applied', c.change, \
+        rows: "SELECT c.project || ':' || c.change || coalesce('#' || nullif(c.n, 1), ''), 'applied', c.change, \
             (SELECT string_agg(g.tag, chr(10)) FROM {s}.tags g WHERE g.change_id = c.change_id) \
             FROM (SELECT t.*, row_number() OVER (PARTITION BY t.project, t.change ORDER BY t.committed_at) AS n FROM {t} t) c \
             UNION ALL SELECT e.project || ':' || e.change, 'failed', e.change, NULL FROM (SELECT DISTINCT ON (v.change_id) v.* \
             FROM {s}.events v ORDER BY v.change_id, v.committed_at DESC) e \
             WHERE e.event = 'fail' AND NOT EXISTS (SELECT FROM {t} t WHERE t.change_id = e.change_id)",
+        states: &[State::Failed],
         order: Order::None,
         locks: &[Lock::Advisory(|_, _, _| vec![75_474_063])],
-        files: Files::Read(sqitch::read),
+        files: by_contents(sqitch::recognises, sqitch::read),
         example: "sqitch.plan",
         unknown: "whether a deployed change was verified",
         ..EACH
@@ -583,18 +618,18 @@ pub static TOOLS: &[Tool] = &[
         table: "doctrine_migration_versions",
         shape: AtLeast(&[("version", Str), ("executed_at", Time)]),
         rows: VERSION,
-        key: doctrine_class,
-        files: named(Scope::Deep, r"^(Version.*)\.php$"),
+        key: doctrine::number,
+        files: by_names(doctrine::recognises, doctrine::read),
         example: "Version20240101120000.php",
         ..EACH
     },
     Tool {
         name: "doctrine",
         table: "migration_versions",
-        shape: AtLeast(&[("version", Str)]),
+        shape: Little(&[("version", Str)], &[]),
         rows: VERSION,
-        key: doctrine_class,
-        files: named(Scope::Deep, r"^(Version.*)\.php$"),
+        key: doctrine::number,
+        files: by_names(doctrine::recognises, doctrine::read_numbers),
         example: "Version20240101120000.php",
         ..EACH
     },
@@ -618,18 +653,9 @@ pub static TOOLS: &[Tool] = &[
     },
 ];
 
-const EFCORE_FILES: Files =
-    named_but(Scope::Deep, r"^([0-9]{14}_.+)\.cs$", r"\.Designer\.cs$|ModelSnapshot\.cs$");
-
-/// The class without its namespace; what older releases recorded is its number.
-fn doctrine_class(key: &str) -> String {
-    let class = key.rsplit('\\').next().unwrap_or(key);
-    class.strip_prefix("Version").unwrap_or(class).to_owned()
-}
-
-/// A table that no known tool writes, as `table` and `column` describe it.
+/// A table that no known tool writes, as `table`, `column` and `where` describe it.
 pub static UNKNOWN: Tool =
-    Tool { name: "", rows: "SELECT t.{c}::text, 'applied' FROM {t} t", key: exact, ..EACH };
+    Tool { name: "", rows: "SELECT t.{c}, 'applied' FROM {t} t WHERE ({w}\n)", key: exact, ..EACH };
 
 /// The entries of one tool.
 pub fn named_tool(name: &str) -> impl Iterator<Item = &'static Tool> {

@@ -1,5 +1,7 @@
 //! What a directory asks for: a list of migrations, and for some tools the graph that ties them together.
 
+use std::collections::HashMap;
+
 use super::graph::Graph;
 
 /// One migration that has to be recorded.
@@ -7,12 +9,14 @@ use super::graph::Graph;
 pub struct Want {
     /// What messages call it.
     pub label: String,
-    /// Any of these names, in the tool's writing, is this migration.
+    /// Its own names, in the tool's writing: a row with any of them is this migration, and no other one.
     pub keys: Vec<String>,
-    /// A later one that is recorded will do.
+    /// Names of other migrations that include this one: a row with any of them counts too.
+    pub included_in: Vec<String>,
+    /// A later one that is recorded counts too.
     pub or_later: bool,
-    /// All of these together will do: what a squashed migration replaces.
-    pub or_all: Vec<String>,
+    /// The migrations that a squashed one replaces. Where there are any, they alone decide: all of them are recorded.
+    pub replaces: Vec<String>,
 }
 
 impl Want {
@@ -29,4 +33,25 @@ pub struct Wanted {
     pub list: Vec<Want>,
     /// Where the table holds heads alone.
     pub graph: Option<Graph>,
+}
+
+impl Wanted {
+    /// A list without a graph.
+    pub fn list(list: Vec<Want>) -> Self {
+        Self { list, graph: None }
+    }
+
+    /// Two migrations that one row would count for, and the key that they share.
+    pub fn shared_key(&self) -> Option<(&Want, &Want, &str)> {
+        let mut of: HashMap<&str, &Want> = HashMap::new();
+        for want in &self.list {
+            for key in &want.keys {
+                match of.insert(key, want) {
+                    Some(other) if !std::ptr::eq(other, want) => return Some((other, want, key)),
+                    _ => {}
+                }
+            }
+        }
+        None
+    }
 }

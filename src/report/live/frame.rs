@@ -295,6 +295,6 @@ mod tests {
         let mut wait = three(refused());
         wait.dependencies[1].name = "postgres://primary.example:5432/app".to_owned();
         let line = drawn(&wait, 12, 120, 24).remove(1);
-        assert_eq!(line, "⠋ postgres://p…e:5432/app   12.0s     no limit  first attempt");
+        assert_eq!(line, "⠋ postgres://p…le:5432/app   12.0s     no limit  first attempt");
     }
 }

@@ -1,6 +1,7 @@
 //! `migrations+postgres:` against a real PostgreSQL: tables that real tools wrote, and real tools at work.
 
 mod fixtures;
+mod layouts;
 mod live;
 mod locks;
 mod tables;

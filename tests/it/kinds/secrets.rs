@@ -39,8 +39,8 @@ fn hear_nothing(places: &[Place]) {
     let modes: [&[&str]; 5] = [
         &["-v", "-t", "300ms"],
         &["-v", "-t", "300ms", "--format", "json"],
-        &["--once", "--attempt-timeout", "2s"],
-        &["--once", "--attempt-timeout", "2s", "--format", "json"],
+        &["--once", "--attempt-timeout", "10s"],
+        &["--once", "--attempt-timeout", "10s", "--format", "json"],
         &["--print-plan", "-v"],
     ];
     // Nearly all of the time is waiting.
@@ -69,7 +69,9 @@ fn hear_nothing_in(mode: &[&str], place: &Place) {
     assert!(matches!(done.status().code(), Some(0 | 64 | 69 | 124)), "{said}");
     assert!(!said.replace(&place.declared, "").contains(CANARY), "{said}");
     assert!(!said.contains(IN_BASE64), "{said}");
-    if place.echoed && done.status().code() != Some(0) {
+    // A short timeout may cut the attempt before the server has echoed anything.
+    let is_whole = mode.contains(&"--once");
+    if place.echoed && is_whole && done.status().code() != Some(0) {
         assert!(said.contains("***"), "nothing was repeated: {said}");
     }
 }

@@ -165,7 +165,7 @@ static void one(const char *op) {
         int which = name[0] == 'n' ? RLIMIT_NOFILE : name[0] == 'c' ? RLIMIT_CORE : RLIMIT_STACK;
         struct rlimit limit;
         getrlimit(which, &limit);
-        limit.rlim_cur = n;
+        limit.rlim_cur = strcmp(value + 1, "max") ? (rlim_t)n : limit.rlim_max;
         if (setrlimit(which, &limit)) fail("setrlimit");
     } else if (!strcmp(name, "nice")) {
         if (setpriority(PRIO_PROCESS, 0, n)) fail("nice");

@@ -1,53 +1,74 @@
 //! Alembic: revisions in Python files, tied together by `down_revision` and `depends_on`; the table holds heads alone.
 
-use super::python::strings;
+use super::python::{Module, Value};
 use crate::kinds::migrations::{
-    dir::Listing,
+    dir::{File, Listing},
     files::stem,
     graph::{Graph, Revision},
     wanted::{Want, Wanted},
 };
 
+/// Whether Python files lie here or below.
+pub fn recognises(listing: &Listing) -> bool {
+    // The content tells them from other Python files, but only once an Alembic table is there.
+    listing.files.iter().any(is_candidate)
+}
+
+fn is_candidate(file: &File) -> bool {
+    file.path.ends_with(".py") && file.name() != "__init__.py"
+}
+
 /// Reads a versions directory, or the one above it.
+///
+/// A revision in a directory below is wanted where a chain ties it to one of the directory itself, or where the
+/// directory itself holds none: with `recursive_version_locations` Alembic reads them too. Others, such as an archive,
+/// are known but not wanted.
 pub fn read(listing: &Listing) -> Result<Wanted, String> {
-    let in_versions = listing
-        .files
-        .iter()
-        .filter_map(|path| path.strip_prefix("versions/").map(|_| path.as_str()));
-    let mut revisions = revisions(listing, listing.flat())?;
-    if revisions.is_empty() {
-        revisions = self::revisions(listing, in_versions)?;
+    let mut revisions: Vec<(&File, Revision)> = Vec::new();
+    for file in listing.files.iter().filter(|file| is_candidate(file)) {
+        if let Some(revision) = revision(listing, file)? {
+            revisions.push((file, revision));
+        }
     }
-    let graph = Graph::new(revisions);
+    let base = ["", "versions"]
+        .into_iter()
+        .find(|base| revisions.iter().any(|(file, _)| file.dir().1 == *base));
+    let is_base = |file: &File| base.is_none_or(|base| file.dir().1 == base);
+    // Where an archive holds a copy, the one in the directory itself counts.
+    revisions.sort_by_key(|(file, _)| is_base(file));
+    let bases: Vec<usize> =
+        (0..revisions.len()).filter(|place| is_base(revisions[*place].0)).collect();
+    let graph = Graph::new(revisions.iter().map(|(_, revision)| revision.clone()).collect());
+    let wanted = graph.tied_to(bases.into_iter());
     let list = graph
         .in_order()
         .into_iter()
-        .map(|revision| Want::new(&revision.label, &revision.id))
+        .filter(|(place, _)| wanted.contains(place))
+        .map(|(_, revision)| Want::new(&revision.label, &revision.id))
         .collect();
     Ok(Wanted { list, graph: Some(graph) })
 }
 
-fn revisions<'a>(
-    listing: &Listing,
-    files: impl Iterator<Item = &'a str>,
-) -> Result<Vec<Revision>, String> {
-    let mut revisions = Vec::new();
-    for path in files.filter(|path| path.ends_with(".py") && !path.ends_with("__init__.py")) {
-        let text = listing.text(path)?;
-        // Every revision says what it follows, be it None; other Python files do not.
-        if !text.contains("down_revision") {
-            continue;
-        }
-        let Some(id) = strings(&text, "revision").and_then(|ids| ids.into_iter().next()) else {
-            return Err(format!("{path}: its revision is no plain string"));
-        };
-        let of = |name: &str| strings(&text, name).unwrap_or_default();
-        let Some(mut parents) = strings(&text, "down_revision") else {
-            return Err(format!("{path}: its down_revision is neither None nor plain strings"));
-        };
-        parents.extend(of("depends_on"));
-        let label = stem(path.rsplit('/').next().unwrap_or(path)).to_owned();
-        revisions.push(Revision { id, label, parents, labels: of("branch_labels") });
+/// The revision that a module is. None: it assigns none, and is some other Python file.
+fn revision(listing: &Listing, file: &File) -> Result<Option<Revision>, String> {
+    let bytes = listing.bytes(file)?;
+    if !bytes.windows(b"revision".len()).any(|window| window == b"revision") {
+        return Ok(None);
     }
-    Ok(revisions)
+    let module = Module::read(&bytes).map_err(|what| format!("{}: {what}", file.path))?;
+    let (Some(id), down) = (module.scope.get("revision"), module.scope.get("down_revision")) else {
+        return Ok(None);
+    };
+    let must_be = |name: &str, what: &str| format!("{}: {name} must be {what}", file.path);
+    let id = id.text().ok_or_else(|| must_be("revision", "a plain string, e.g. 'ae1027a6acf0'"))?;
+    let of = |name: &str, value: Option<&Value>| match value {
+        None => Ok(Vec::new()),
+        Some(value) => {
+            value.strings().ok_or_else(|| must_be(name, "None, a plain string or several"))
+        }
+    };
+    let mut parents = of("down_revision", down)?;
+    parents.extend(of("depends_on", module.scope.get("depends_on"))?);
+    let labels = of("branch_labels", module.scope.get("branch_labels")).unwrap_or_default();
+    Ok(Some(Revision { id, label: stem(file.name()).to_owned(), parents, labels }))
 }

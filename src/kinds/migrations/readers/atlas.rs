@@ -1,24 +1,23 @@
-//! Atlas: files by version, and checkpoints that stand for everything before them where a database is new.
+//! Atlas: files by version, and checkpoints that include everything before them where a database is new.
 
 use crate::kinds::migrations::{
-    dir::Listing,
+    dir::{File, Listing},
     files::stem,
     wanted::{Want, Wanted},
 };
 
+/// Whether SQL files lie here.
+pub fn recognises(listing: &Listing) -> bool {
+    listing.flat().any(|file| file.path.ends_with(".sql"))
+}
+
 /// Reads a migration directory. The version is what stands before the first `_`.
 pub fn read(listing: &Listing) -> Result<Wanted, String> {
     let mut files = Vec::new();
-    for name in listing.flat().filter(|name| name.ends_with(".sql")) {
-        let stem = stem(name);
+    for file in listing.flat().filter(|file| file.path.ends_with(".sql")) {
+        let stem = stem(file.name());
         let version = stem.split('_').next().unwrap_or(stem).to_owned();
-        // One that cannot be read as text is at any rate no checkpoint.
-        let text = listing.text(name).unwrap_or_default();
-        let checkpoint = text
-            .lines()
-            .take_while(|line| line.starts_with("--"))
-            .any(|line| line.contains("atlas:checkpoint"));
-        files.push((version, stem, checkpoint));
+        files.push((version, stem, is_checkpoint(listing, file)));
     }
     let checkpoints: Vec<String> =
         files.iter().filter(|file| file.2).map(|file| file.0.clone()).collect();
@@ -28,9 +27,20 @@ pub fn read(listing: &Listing) -> Result<Wanted, String> {
             // A database that went through the files before it never runs it.
             continue;
         }
-        let mut want = Want { or_later: *checkpoint, ..Want::new(*stem, version) };
-        want.keys.extend(checkpoints.iter().filter(|checkpoint| *checkpoint > version).cloned());
-        list.push(want);
+        let later = checkpoints.iter().filter(|checkpoint| *checkpoint > version).cloned();
+        list.push(Want {
+            or_later: *checkpoint,
+            included_in: later.collect(),
+            ..Want::new(*stem, version)
+        });
     }
-    Ok(Wanted { list, graph: None })
+    Ok(Wanted::list(list))
+}
+
+fn is_checkpoint(listing: &Listing, file: &File) -> bool {
+    // A file that is not text is no checkpoint. Of a list of names every file is wanted.
+    let text = listing.text(file).unwrap_or_default();
+    text.lines()
+        .take_while(|line| line.starts_with("--"))
+        .any(|line| line.contains("atlas:checkpoint"))
 }

@@ -1,38 +1,60 @@
 //! Flyway: versioned, repeatable and baseline migrations, by the default prefixes and separator.
 
 use crate::kinds::migrations::{
-    dir::Listing,
-    files::{sorted, stem},
+    dir::{File, Listing},
+    files::sorted,
     key::{self, Order},
     wanted::{Want, Wanted},
 };
 
-/// Reads a location: `V1_2__name.sql`, `R__name.sql`, `B5__name.sql`; undo migrations are not wanted.
+/// What a file is to Flyway.
+enum Script {
+    Versioned(String),
+    Baseline(String),
+    Repeatable,
+}
+
+/// `V1_2__name.sql`, `R__name.sql`, `B5__name.sql`. An undo migration is never wanted.
+fn script(file: &File) -> Option<Script> {
+    let (head, _) = file.name().strip_suffix(".sql")?.split_once("__")?;
+    let version = || {
+        let version = key::dotted(head.get(1..)?);
+        version.starts_with(|c: char| c.is_ascii_digit()).then_some(version)
+    };
+    match head.get(..1)? {
+        "V" => version().map(Script::Versioned),
+        "B" => version().map(Script::Baseline),
+        "R" if head == "R" => Some(Script::Repeatable),
+        _ => None,
+    }
+}
+
+/// Whether some file has one of the default prefixes.
+pub fn recognises(listing: &Listing) -> bool {
+    listing.files.iter().any(|file| script(file).is_some())
+}
+
+/// Reads a location.
 pub fn read(listing: &Listing) -> Result<Wanted, String> {
     let (mut versions, mut repeatable, mut baselines) = (Vec::new(), Vec::new(), Vec::new());
-    for path in &listing.files {
-        let Some(script) = path.strip_suffix(".sql") else { continue };
-        let name = script.rsplit('/').next().unwrap_or(script);
-        let Some((head, _)) = name.split_once("__") else { continue };
-        let version = head
-            .get(1..)
-            .map(key::dotted)
-            .filter(|version| version.starts_with(|c: char| c.is_ascii_digit()));
-        match (head.get(..1), version) {
-            (Some("V"), Some(version)) => versions.push(Want::new(stem(name), version)),
-            // Run only where nothing is yet: where something is, what comes later shows that its content is there.
-            (Some("B"), Some(version)) => {
-                baselines.push(Want { or_later: true, ..Want::new(stem(name), version) })
+    for file in &listing.files {
+        // Dots belong to a version, so that only the extension is cut.
+        let label = file.name().strip_suffix(".sql").unwrap_or_default();
+        match script(file) {
+            Some(Script::Versioned(version)) => versions.push(Want::new(label, version)),
+            // Flyway runs one on an empty database alone. Elsewhere a later row shows that its content is there.
+            Some(Script::Baseline(version)) => {
+                baselines.push(Want { or_later: true, ..Want::new(label, version) });
             }
-            (Some("R"), None) if head == "R" => {
-                repeatable.push(Want::new(stem(name), format!("R:{path}")))
+            Some(Script::Repeatable) => {
+                repeatable.push(Want::new(label, format!("R:{}", file.path)));
             }
-            _ => {}
+            None => {}
         }
     }
     baselines.retain(|baseline| !versions.iter().any(|version| version.keys == baseline.keys));
     versions.extend(baselines);
     let mut list = sorted(versions, Order::Dotted);
     list.extend(repeatable);
-    Ok(Wanted { list, graph: None })
+    Ok(Wanted::list(list))
 }

@@ -1,24 +1,36 @@
-//! Liquibase: a changelog is a program, so a directory of them says nothing about what must be recorded.
+//! Liquibase: a changelog is a program, so its files do not list what must be recorded.
 
-use crate::kinds::migrations::{dir::Listing, wanted::Wanted};
+use crate::kinds::migrations::{
+    dir::{File, Listing},
+    wanted::Wanted,
+};
 
 /// Why `dir` cannot be used, and what can.
 pub const INSTEAD: &str = "liquibase's changelogs are programs, whose changesets cannot be listed from their files: \
     use version=ID::AUTHOR or version=TAG of the last changeset, or neither";
 
-/// Knows a changelog when it sees one, and refuses it.
+/// How many files are opened to find a changelog.
+const MAX_OPENED: usize = 1000;
+
+fn is_candidate(file: &&File) -> bool {
+    let extension = file.name().rsplit('.').next().unwrap_or_default();
+    matches!(extension, "sql" | "xml" | "yaml" | "yml" | "json")
+}
+
+/// Whether files lie here that could be changelogs.
+pub fn recognises(listing: &Listing) -> bool {
+    listing.files.iter().any(|file| is_candidate(&file))
+}
+
+/// Recognises a changelog, and refuses it.
 pub fn read(listing: &Listing) -> Result<Wanted, String> {
-    let changelog = listing.files.iter().take(1000).filter(|path| {
-        let extension = path.rsplit('.').next().unwrap_or_default();
-        matches!(extension, "sql" | "xml" | "yaml" | "yml" | "json")
-    });
-    for path in changelog {
-        let text = listing.text(path).unwrap_or_default();
+    for file in listing.files.iter().filter(is_candidate).take(MAX_OPENED) {
+        let text = listing.text(file).unwrap_or_default();
         let head: String = text.chars().take(2000).collect();
         if head.contains("databaseChangeLog")
             || head.to_lowercase().trim_start().starts_with("--liquibase formatted sql")
         {
-            return Err(format!("{path}: {INSTEAD}"));
+            return Err(format!("{}: {INSTEAD}", file.path));
         }
     }
     Ok(Wanted::default())

@@ -3,9 +3,14 @@
 pub mod alembic;
 pub mod atlas;
 pub mod django;
+pub mod doctrine;
 pub mod drizzle;
+pub mod efcore;
 pub mod flyway;
+pub mod graphile;
 pub mod liquibase;
 pub mod python;
 pub mod sequel;
+pub mod source;
 pub mod sqitch;
+pub mod typeorm;

@@ -1,7 +1,9 @@
 //! Sequel: a directory is numbered or timestamped, and each has a table of its own.
 
+use std::cmp::Ordering;
+
 use crate::kinds::migrations::{
-    dir::Listing,
+    dir::{File, Listing},
     files::{sorted, stem},
     key::{self, Order},
     wanted::{Want, Wanted},
@@ -10,43 +12,49 @@ use crate::kinds::migrations::{
 /// A version above this is a time (Sequel's `MINIMUM_TIMESTAMP`).
 const FIRST_TIMESTAMP: &str = "20000101";
 
-/// A timestamped directory: recorded are file names, in lower case.
+/// Whether the directory is timestamped.
+pub fn recognises_timestamps(listing: &Listing) -> bool {
+    files(listing).iter().any(|(version, _)| is_time(version))
+}
+
+/// Whether the directory is numbered.
+pub fn recognises_integers(listing: &Listing) -> bool {
+    let files = files(listing);
+    !files.is_empty() && !files.iter().any(|(version, _)| is_time(version))
+}
+
+/// A timestamped directory: the rows are file names in lower case.
 pub fn timestamps(listing: &Listing) -> Result<Wanted, String> {
-    let files = files(listing);
-    let list = match is_timestamped(&files) {
-        true => {
-            files.into_iter().map(|(_, name)| Want::new(stem(name), name.to_lowercase())).collect()
-        }
-        false => Vec::new(),
-    };
-    Ok(Wanted { list, graph: None })
+    if !recognises_timestamps(listing) {
+        return Ok(Wanted::default());
+    }
+    let want =
+        |(_, file): (String, &File)| Want::new(stem(file.name()), file.name().to_lowercase());
+    Ok(Wanted::list(files(listing).into_iter().map(want).collect()))
 }
 
-/// A numbered directory: recorded is the last number.
+/// A numbered directory: the row is the last number.
 pub fn integers(listing: &Listing) -> Result<Wanted, String> {
-    let files = files(listing);
-    let list = match is_timestamped(&files) {
-        true => Vec::new(),
-        false => files.into_iter().map(|(number, name)| Want::new(stem(name), number)).collect(),
-    };
-    Ok(Wanted { list: sorted(list, Order::Number), graph: None })
+    if !recognises_integers(listing) {
+        return Ok(Wanted::default());
+    }
+    let want = |(number, file): (String, &File)| Want::new(stem(file.name()), number);
+    Ok(Wanted::list(sorted(files(listing).into_iter().map(want).collect(), Order::Number)))
 }
 
-/// `NUMBER_NAME.rb` in either case, as numbers and names.
-fn files(listing: &Listing) -> Vec<(String, &str)> {
-    let named = |name: &&str| {
+/// `NUMBER_NAME.rb` in either case, with their numbers.
+fn files(listing: &Listing) -> Vec<(String, &File)> {
+    let named = |file: &&File| {
+        let name = file.name();
         let digits = name.bytes().take_while(u8::is_ascii_digit).count();
         digits > 0
             && name[digits..].starts_with('_')
             && name.len() > digits + 4
             && name.to_lowercase().ends_with(".rb")
     };
-    listing.flat().filter(named).map(|name| (key::leading_number(name), name)).collect()
+    listing.flat().filter(named).map(|file| (key::leading_number(file.name()), file)).collect()
 }
 
-fn is_timestamped(files: &[(String, &str)]) -> bool {
-    let above = |version: &str| {
-        key::compare(Order::Number, version, FIRST_TIMESTAMP) == Some(std::cmp::Ordering::Greater)
-    };
-    files.iter().any(|(version, _)| above(version))
+fn is_time(version: &str) -> bool {
+    key::compare(Order::Number, version, FIRST_TIMESTAMP) == Some(Ordering::Greater)
 }

@@ -1,4 +1,4 @@
-//! Sqitch: the plan lists the changes in order; a name that comes again is a rework.
+//! Sqitch: the plan lists the changes in order; a name that is listed again is a rework.
 
 use std::collections::HashMap;
 
@@ -7,13 +7,20 @@ use crate::kinds::migrations::{
     wanted::{Want, Wanted},
 };
 
+const PLAN: &str = "sqitch.plan";
+
+/// Whether a plan lies here.
+pub fn recognises(listing: &Listing) -> bool {
+    listing.flat().any(|file| file.path == PLAN)
+}
+
 /// Reads `sqitch.plan` in the project's directory.
 pub fn read(listing: &Listing) -> Result<Wanted, String> {
-    const PLAN: &str = "sqitch.plan";
-    match listing.files.iter().any(|path| path == PLAN) {
-        true => Ok(Wanted { list: plan(&listing.text(PLAN)?)?, graph: None }),
-        false => Ok(Wanted::default()),
+    let mut list = Vec::new();
+    for file in listing.flat().filter(|file| file.path == PLAN) {
+        list.extend(plan(&listing.text(file)?)?);
     }
+    Ok(Wanted::list(list))
 }
 
 /// `%pragma=value`, `@tag ...`, `[+]change [dependencies] time planner # note`.
@@ -25,7 +32,7 @@ fn plan(text: &str) -> Result<Vec<Want>, String> {
     };
     let project = lines()
         .find_map(|line| line.strip_prefix("%project="))
-        .ok_or("sqitch.plan: names no project")?;
+        .ok_or("sqitch.plan: must name its project, e.g. %project=flipr")?;
     let mut times: HashMap<&str, usize> = HashMap::new();
     let mut list = Vec::new();
     for line in lines().filter(|line| !line.starts_with(['%', '@'])) {
@@ -55,6 +62,9 @@ mod tests {
             @v1 2026 t <t@x> # t\na [a@v1] 2026 t <t@x> # again\n";
         let keys: Vec<_> = plan(text).unwrap().into_iter().flat_map(|want| want.keys).collect();
         assert_eq!(keys, ["flipr:a", "flipr:b", "flipr:a#2"]);
-        assert_eq!(plan("a 2026 t").unwrap_err(), "sqitch.plan: names no project");
+        assert_eq!(
+            plan("a 2026 t").unwrap_err(),
+            "sqitch.plan: must name its project, e.g. %project=flipr"
+        );
     }
 }

@@ -234,10 +234,11 @@ fn a_table_that_no_known_tool_writes_is_described_by_the_operator() {
 fn liquibase_has_no_directory_that_could_be_compared() {
     let server = server();
     let liquibase = load(&server, "liquibase");
-    for tool in ["", ",tool=liquibase"] {
-        let done = once(&server, &liquibase, &format!("dir={}{tool}", files("liquibase"))).code(64);
-        done.stderr_has("use version=ID::AUTHOR or version=TAG of the last changeset");
-    }
+    const INSTEAD: &str = "use version=ID::AUTHOR or version=TAG of the last changeset";
+    let dir = files("liquibase");
+    once(&server, &liquibase, &format!("dir={dir},tool=liquibase")).code(64).stderr_has(INSTEAD);
+    // The files may be those of another tool, until the table is there.
+    once(&server, &liquibase, &format!("dir={dir}")).code(69).stdout_has(INSTEAD);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A primary and its streaming standby, as failover leaves them: ready exactly where psql gets in.
 
 use crate::support::postgres::libpq;
-use crate::support::{Afterall, LONG, Postgres, Shutdown, secs, wait_until};
+use crate::support::{Afterall, Dir, LONG, Postgres, Shutdown, ms, secs, wait_until};
 
 struct Pair {
     a: Postgres,
@@ -91,4 +91,34 @@ fn a_promoted_standby_is_found_during_a_smart_shutdown() {
     waiting.done().code(0).any_stderr();
     pair.agrees_with_psql("the standby is promoted during the shutdown");
     drop(session);
+}
+
+#[test]
+fn a_primary_that_crashes_while_another_dependency_is_awaited_is_lost() {
+    let (pair, dir) = (Pair::new(), Dir::new());
+    let gate = format!("gate=file:{}", dir.text("gate"));
+    let waiting = Afterall::waiting_for([pair.url("read-write"), gate]).spawn();
+    waiting.wait_for_stderr("db: ready: PostgreSQL ", secs(20));
+    let ready = waiting.elapsed();
+    pair.a.stop(Shutdown::Immediate);
+    wait_until("the success is older than a second", LONG, || waiting.elapsed() > ready + secs(1));
+    dir.write("gate", "");
+    waiting.wait_for_stderr("db: waiting: ", secs(20));
+    pair.b.promote();
+    waiting.done().code(0).any_stderr();
+}
+
+#[test]
+fn a_promoted_standby_is_found_beside_a_frozen_primary() {
+    let pair = Pair::new();
+    pair.a.pause();
+    let waiting = pair.waits_for_the_primary();
+    pair.b.promote();
+    let promoted = waiting.elapsed();
+    let done = waiting.done().code(0).any_stderr();
+    // Half of an attempt of 5 s is the frozen server's share, and a loaded machine has as much again.
+    let late = done.elapsed() - promoted;
+    assert!(late < ms(5_000), "found {late:?} after the promotion: {}", done.stderr_text());
+    assert_eq!(pair.psql("read-write"), Ok(()));
+    pair.a.resume();
 }

@@ -1,0 +1,301 @@
+//! Whether the kernel can execute a file, found out before the wait rather than after it.
+
+use std::{
+    ffi::{CString, OsStr},
+    fs::File,
+    io,
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{FileExt, OpenOptionsExt},
+    },
+    path::Path,
+    ptr,
+};
+
+use super::candidates;
+use crate::{
+    os::describe,
+    text::{MAX_FOREIGN, one_line},
+};
+
+/// Why execvp(3) cannot execute a file.
+#[derive(Debug)]
+pub(super) enum Unfit {
+    /// Nothing is at this path. execvp goes on to the next directory of PATH.
+    Absent,
+    /// The file may not be executed. execvp goes on, and remembers it.
+    Denied(String),
+    /// The file's interpreter or loader does not exist. execvp goes on as if the file did not.
+    NoInterpreter(String),
+    /// No kernel of this machine knows the format. execvp would let /bin/sh read the program.
+    Foreign(String),
+}
+
+/// The kernel reads this much of a script's first line (BINPRM_BUF_SIZE in linux/binfmts.h).
+const FIRST_LINE: usize = 256;
+
+/// The kernel follows an interpreter that is a script itself this often (exec_binprm in fs/exec.c).
+const MAX_INTERPRETERS: usize = 5;
+
+/// Checks that there is a file at `path` that may be executed. Does not open it.
+pub(super) fn may_execute(path: &Path) -> Result<(), Unfit> {
+    let denied = |error: &io::Error| match error.kind() {
+        io::ErrorKind::PermissionDenied => Unfit::Denied(describe(error)),
+        _ => Unfit::Absent,
+    };
+    let metadata = std::fs::metadata(path).map_err(|error| denied(&error))?;
+    if metadata.is_dir() {
+        return Err(Unfit::Denied("is a directory".to_owned()));
+    }
+    rustix::fs::access(path, rustix::fs::Access::EXEC_OK).map_err(|error| denied(&error.into()))
+}
+
+/// Checks what execve(2) would find at `path`. `search` is PATH.
+pub(super) fn check(path: &Path, search: &OsStr) -> Result<(), Unfit> {
+    check_nested(path, search, 0)
+}
+
+fn check_nested(path: &Path, search: &OsStr, depth: usize) -> Result<(), Unfit> {
+    may_execute(path)?;
+    // A program that may be executed and not read is rare, and left to the kernel.
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    let mut start = [0; 1024];
+    let Ok((file, length)) = file.and_then(|file| {
+        let length = file.read_at(&mut start, 0)?;
+        Ok((file, length))
+    }) else {
+        return Ok(());
+    };
+    let start = &start[..length];
+    if let Some(line) = start.strip_prefix(b"#!") {
+        check_script(line, search, depth)
+    } else if start.starts_with(b"\x7fELF") {
+        check_elf(path, &file, start)
+    } else if start.split(|&byte| byte == b'\n').next().is_some_and(|line| line.contains(&0)) {
+        // Text would be a script without a first line of its own, for which execvp starts /bin/sh.
+        check_format(path, foreign_system(start))
+    } else {
+        Ok(())
+    }
+}
+
+/// Checks the interpreter that a script's first line names, as the kernel reads the line.
+fn check_script(line: &[u8], search: &OsStr, depth: usize) -> Result<(), Unfit> {
+    let line = &line[..line.len().min(FIRST_LINE - 2)];
+    let line = line.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let is_blank = |byte: &u8| *byte == b' ' || *byte == b'\t';
+    let mut words = line.split(is_blank).filter(|word| !word.is_empty());
+    let Some(interpreter) = words.next() else { return Ok(()) };
+    if depth < MAX_INTERPRETERS {
+        let path = Path::new(OsStr::from_bytes(interpreter));
+        check_nested(path, search, depth + 1)
+            .map_err(|unfit| of_interpreter(interpreter, unfit))?;
+    }
+    // `env NAME` is the one interpreter that names another one.
+    let is_env = Path::new(OsStr::from_bytes(interpreter)).file_name() == Some(OsStr::new("env"));
+    match words.next() {
+        Some(name) if is_env && !name.starts_with(b"-") && !name.contains(&b'=') => {
+            let name = OsStr::from_bytes(name);
+            let is_there = candidates(name, Some(search)).iter().any(|path| path.exists());
+            if is_there { Ok(()) } else { Err(of_interpreter(name.as_bytes(), Unfit::Absent)) }
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What is wrong with a script, given what is wrong with its interpreter.
+fn of_interpreter(interpreter: &[u8], unfit: Unfit) -> Unfit {
+    let name = String::from_utf8_lossy(interpreter);
+    let shown = one_line(&name.escape_debug().to_string(), MAX_FOREIGN);
+    match unfit {
+        Unfit::Absent if name.ends_with('\r') => Unfit::NoInterpreter(format!(
+            "its interpreter {shown} does not exist: the first line must end in LF, not in CR LF"
+        )),
+        Unfit::Absent => Unfit::NoInterpreter(format!("its interpreter {shown} does not exist")),
+        Unfit::Denied(why) => Unfit::Denied(format!("its interpreter {shown}: {why}")),
+        Unfit::NoInterpreter(why) => {
+            Unfit::NoInterpreter(format!("its interpreter {shown}: {why}"))
+        }
+        Unfit::Foreign(why) => Unfit::Foreign(format!("its interpreter {shown}: {why}")),
+    }
+}
+
+/// Checks an ELF file's machine and its loader (elf(5)).
+fn check_elf(path: &Path, file: &File, start: &[u8]) -> Result<(), Unfit> {
+    let Some(elf) = Elf::read(start) else {
+        return check_format(path, "the file is cut short".to_owned());
+    };
+    if elf.machine != OWN_MACHINE || elf.is_64_bit != cfg!(target_pointer_width = "64") {
+        let why = format!(
+            "it is built for {}, and this machine is {}",
+            machine_name(elf.machine),
+            machine_name(OWN_MACHINE)
+        );
+        return check_format(path, why);
+    }
+    match elf.loader(file) {
+        Some(loader) if !Path::new(OsStr::from_bytes(&loader)).exists() => {
+            let loader = one_line(&String::from_utf8_lossy(&loader), MAX_FOREIGN);
+            Err(Unfit::NoInterpreter(format!(
+                "its loader {loader} does not exist: is it built for another C library (glibc, musl)?"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The fields of an ELF header that matter here.
+struct Elf {
+    machine: u16,
+    is_64_bit: bool,
+    is_little_endian: bool,
+    /// Where the program headers are in the file, how long each is, and how many there are.
+    headers: (u64, u64, u64),
+}
+
+impl Elf {
+    fn read(start: &[u8]) -> Option<Self> {
+        let is_64_bit = *start.get(4)? == 2;
+        let is_little_endian = *start.get(5)? == 1;
+        let number = |at, size| number(start, at, size, is_little_endian);
+        let headers = if is_64_bit {
+            (number(32, 8)?, number(54, 2)?, number(56, 2)?)
+        } else {
+            (number(28, 4)?, number(42, 2)?, number(44, 2)?)
+        };
+        Some(Self { machine: number(18, 2)? as u16, is_64_bit, is_little_endian, headers })
+    }
+
+    /// The path of the dynamic loader; `None` for a static program.
+    fn loader(&self, file: &File) -> Option<Vec<u8>> {
+        const PT_INTERP: u64 = 3;
+        const MAX_HEADERS: u64 = 64;
+        let (offset, size, count) = self.headers;
+        for n in 0..count.min(MAX_HEADERS) {
+            let mut header = [0; 56];
+            let header = &mut header[..if self.is_64_bit { 56 } else { 32 }];
+            file.read_exact_at(header, offset.checked_add(n * size)?).ok()?;
+            let number = |at, size| number(header, at, size, self.is_little_endian);
+            if number(0, 4)? == PT_INTERP {
+                let (at, length) = if self.is_64_bit {
+                    (number(8, 8)?, number(32, 8)?)
+                } else {
+                    (number(4, 4)?, number(16, 4)?)
+                };
+                let mut path = vec![0; usize::try_from(length).ok()?.min(libc::PATH_MAX as usize)];
+                file.read_exact_at(&mut path, at).ok()?;
+                path.truncate(path.iter().position(|&byte| byte == 0)?);
+                return Some(path);
+            }
+        }
+        None
+    }
+}
+
+fn number(bytes: &[u8], at: usize, size: usize, is_little_endian: bool) -> Option<u64> {
+    let bytes = bytes.get(at..at + size)?;
+    let add = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
+    Some(if is_little_endian { bytes.iter().rev().fold(0, add) } else { bytes.iter().fold(0, add) })
+}
+
+/// Machines by their number in an ELF header (EM_* in elf.h).
+const MACHINES: [(u16, &str); 10] = [
+    (3, "x86 (32 bits)"),
+    (8, "MIPS"),
+    (20, "PowerPC"),
+    (21, "PowerPC (64 bits)"),
+    (22, "S/390"),
+    (40, "ARM (32 bits)"),
+    (62, "x86-64 (amd64)"),
+    (183, "AArch64 (arm64)"),
+    (243, "RISC-V"),
+    (258, "LoongArch"),
+];
+
+/// The machine that this program is built for.
+const OWN_MACHINE: u16 = if cfg!(target_arch = "x86_64") {
+    62
+} else if cfg!(target_arch = "aarch64") {
+    183
+} else if cfg!(target_arch = "x86") {
+    3
+} else if cfg!(target_arch = "arm") {
+    40
+} else if cfg!(target_arch = "powerpc64") {
+    21
+} else if cfg!(target_arch = "s390x") {
+    22
+} else if cfg!(any(target_arch = "riscv64", target_arch = "riscv32")) {
+    243
+} else if cfg!(target_arch = "loongarch64") {
+    258
+} else {
+    0
+};
+
+fn machine_name(number: u16) -> String {
+    let known = MACHINES.iter().find(|(machine, _)| *machine == number);
+    known.map_or_else(|| format!("machine {number}"), |(_, name)| (*name).to_owned())
+}
+
+/// The system that a binary of another format is built for.
+fn foreign_system(start: &[u8]) -> String {
+    const MACH_O: [&[u8]; 3] =
+        [b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe\0\0\0\x02"];
+    if MACH_O.iter().any(|magic| start.starts_with(magic)) {
+        "it is built for macOS".to_owned()
+    } else if start.starts_with(b"MZ") {
+        "it is built for Windows".to_owned()
+    } else {
+        "it is neither a script nor a program of this system".to_owned()
+    }
+}
+
+/// `Foreign(why)`, unless the kernel knows the format all the same.
+///
+/// An x86-64 kernel may execute 32-bit programs, and binfmt_misc may know an emulator, which a
+/// container cannot see. So the kernel is asked. A child executes the file under ptrace(2), which
+/// stops it before its first instruction, and is killed there.
+fn check_format(path: &Path, why: String) -> Result<(), Unfit> {
+    match try_exec(path) {
+        Ok(Some(libc::ENOEXEC)) => Err(Unfit::Foreign(why)),
+        // Whatever else it is, or where ptrace is forbidden: execvp will tell.
+        _ => Ok(()),
+    }
+}
+
+/// The error with which execve(2) rejects the file; `None` if it accepts the file.
+fn try_exec(path: &Path) -> io::Result<Option<i32>> {
+    const NO_PTRACE: i32 = 255;
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let argv = [path.as_ptr(), ptr::null()];
+    let envp = [ptr::null()];
+    // SAFETY: between fork and exec the child calls only async-signal-safe functions, and all it
+    // reads was made before.
+    let child = unsafe { libc::fork() };
+    match child {
+        -1 => Err(io::Error::last_os_error()),
+        // SAFETY: as above.
+        0 => unsafe {
+            if libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) < 0 {
+                libc::_exit(NO_PTRACE);
+            }
+            libc::execve(path.as_ptr(), argv.as_ptr(), envp.as_ptr());
+            libc::_exit(*libc::__errno_location());
+        },
+        child => {
+            let mut status = 0;
+            // SAFETY: the child is ours and not reaped yet.
+            unsafe {
+                libc::waitpid(child, &mut status, 0);
+                if libc::WIFSTOPPED(status) {
+                    libc::kill(child, libc::SIGKILL);
+                    libc::waitpid(child, &mut status, 0);
+                    return Ok(None);
+                }
+            }
+            let error = libc::WEXITSTATUS(status);
+            Ok((libc::WIFEXITED(status) && error != NO_PTRACE).then_some(error))
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! The operator's directory: listed and read on threads, each file once, and only when its tool's table is known.
+//!
+//! A file system that does not answer holds up neither the start nor a deadline. What the start does not see in time is
+//! reported by the attempts.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use regex_lite::Regex;
+
+use super::{
+    dir::Listing,
+    files::recognises,
+    job::Job,
+    readers::liquibase,
+    tool::{Files, Tool},
+    wanted::Wanted,
+};
+use crate::probe::Failure;
+
+/// How long all declarations together may hold up the start with their directories.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How much of that is used up.
+static USED: Mutex<Duration> = Mutex::new(Duration::ZERO);
+
+/// What listing returns: the files, or what is wrong with `dir`.
+type Listed = Result<Arc<Listing>, String>;
+
+/// What reading returns: the migrations, or what is wrong with `dir`.
+pub type Reading = Result<Arc<Wanted>, String>;
+
+/// How the declaration says that a directory is to be read.
+#[derive(Default)]
+pub struct Request {
+    /// The paths of `dir`.
+    pub paths: Vec<String>,
+    /// The applications of `apps`.
+    pub apps: Vec<String>,
+    /// `key-pattern` and its compiled form.
+    pub pattern: Option<(String, Regex)>,
+}
+
+impl Request {
+    /// `dir`, for messages.
+    pub fn shown(&self) -> String {
+        self.paths.join("+")
+    }
+
+    fn list(&self) -> Listed {
+        let mut listing = Listing::read(&self.paths)?;
+        listing.apps.clone_from(&self.apps);
+        Ok(Arc::new(listing))
+    }
+
+    fn recognises(&self, tool: &Tool, listing: &Listing) -> bool {
+        self.pattern.is_some() || tool.name.is_empty() || recognises(tool, listing)
+    }
+
+    fn read(&self, tool: &Tool, listing: &Listing) -> Reading {
+        let wanted = match &self.pattern {
+            Some((pattern, regex)) => Wanted::by_pattern(listing, pattern, regex, tool.key),
+            None if tool.name.is_empty() => Wanted::by_file_name(listing),
+            None => Wanted::of(tool, listing),
+        };
+        wanted.map(Arc::new)
+    }
+}
+
+/// A directory of migrations, and what has been read of it.
+pub struct Folder {
+    request: Arc<Request>,
+    tools: Arc<[Tool]>,
+    listing: Mutex<Option<Job<Listed>>>,
+    recognised: Mutex<HashMap<Vec<usize>, Job<Vec<bool>>>>,
+    readings: Mutex<HashMap<usize, Job<Reading>>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits for a job as long as the start's patience lasts.
+fn patiently<T: Clone + Send + 'static>(job: &Job<T>) -> Option<T> {
+    let mut used = lock(&USED);
+    let begun = Instant::now();
+    let result = job.wait_for(PATIENCE.saturating_sub(*used));
+    *used += begun.elapsed();
+    result
+}
+
+impl Folder {
+    /// A directory that will be read as these tools read it.
+    pub fn new(request: Request, tools: &[Tool]) -> Self {
+        Self {
+            request: Arc::new(request),
+            tools: tools.into(),
+            listing: Mutex::default(),
+            recognised: Mutex::default(),
+            readings: Mutex::default(),
+        }
+    }
+
+    /// Finds what is wrong with the directory before the first attempt, as far as the file system answers in time.
+    ///
+    /// # Errors
+    /// It cannot be listed, or holds no migration of these tools. One tool's files are read too.
+    pub fn check(&self, is_one_tool: bool) -> Result<(), String> {
+        let (request, tools) = (Arc::clone(&self.request), Arc::clone(&self.tools));
+        let Ok(listing) = self.start_listing() else { return Ok(()) };
+        let Some(listing) = patiently(&listing) else { return Ok(()) };
+        let listing = listing?;
+        let checked = Job::start(move || {
+            let by_name = |tool: &&Tool| request.recognises(tool, &listing);
+            let opens =
+                |tool: &&Tool| matches!(tool.files, Files::Read(reader) if reader.opens_files);
+            // Names tell enough of some tools. Of the others a file has to be opened, if nobody else wants it.
+            if !is_one_tool && tools.iter().filter(|tool| !opens(tool)).any(|tool| by_name(&tool)) {
+                return Ok(Vec::new());
+            }
+            let mut readings = Vec::new();
+            for (place, tool) in tools.iter().enumerate() {
+                if is_one_tool || by_name(&tool) {
+                    readings.push((place, request.read(tool, &listing)?));
+                }
+            }
+            match readings.iter().all(|(_, wanted)| wanted.list.is_empty()) {
+                true => Err(nothing_in(&request, &tools, &listing, is_one_tool)),
+                false => Ok(readings),
+            }
+        });
+        let Ok(checked) = checked else { return Ok(()) };
+        for (place, wanted) in patiently(&checked).unwrap_or(Ok(Vec::new()))? {
+            if let Ok(job) = Job::start(move || Ok(wanted)) {
+                lock(&self.readings).insert(place, job);
+            }
+        }
+        Ok(())
+    }
+
+    fn start_listing(&self) -> std::io::Result<Job<Listed>> {
+        let mut listing = lock(&self.listing);
+        if let Some(job) = listing.as_ref() {
+            return Ok(job.clone());
+        }
+        let request = Arc::clone(&self.request);
+        let job = Job::start(move || request.list())?;
+        Ok(listing.insert(job).clone())
+    }
+
+    /// `dir`, for messages.
+    pub fn shown(&self) -> String {
+        self.request.shown()
+    }
+
+    /// The files.
+    ///
+    /// # Errors
+    /// A limit of this process, or what is wrong with `dir`.
+    pub async fn listing(&self) -> Result<Arc<Listing>, Failure> {
+        let job = self.start_listing().map_err(no_thread)?;
+        job.result().await.map_err(|what| wrong(&what))
+    }
+
+    /// For each of these tools, whether some file is called like one of its migrations.
+    ///
+    /// # Errors
+    /// As [`listing`](Self::listing).
+    pub async fn recognised(&self, places: Vec<usize>) -> Result<Vec<bool>, Failure> {
+        let listing = self.listing().await?;
+        let job = lock(&self.recognised).get(&places).cloned();
+        let job = match job {
+            Some(job) => job,
+            None => {
+                let (request, tools) = (Arc::clone(&self.request), Arc::clone(&self.tools));
+                let own = places.clone();
+                let job = Job::start(move || {
+                    own.iter().map(|place| request.recognises(&tools[*place], &listing)).collect()
+                });
+                lock(&self.recognised).entry(places).or_insert(job.map_err(no_thread)?).clone()
+            }
+        };
+        Ok(job.result().await)
+    }
+
+    /// The migrations that the directory holds, as one tool reads it.
+    ///
+    /// # Errors
+    /// As [`listing`](Self::listing). What is wrong with the tool's files is a [`Reading`].
+    pub async fn reading(&self, place: usize) -> Result<Reading, Failure> {
+        let listing = self.listing().await?;
+        let job = lock(&self.readings).get(&place).cloned();
+        let job = match job {
+            Some(job) => job,
+            None => {
+                let (request, tool) = (Arc::clone(&self.request), self.tools[place]);
+                let job = Job::start(move || request.read(&tool, &listing)).map_err(no_thread)?;
+                lock(&self.readings).entry(place).or_insert(job).clone()
+            }
+        };
+        Ok(job.result().await)
+    }
+
+    /// Where the files of another tool lie, if that is one level above or below.
+    ///
+    /// # Errors
+    /// As [`listing`](Self::listing).
+    pub async fn one_level_off(&self, tool: &'static Tool) -> Result<Option<String>, Failure> {
+        let listing = self.listing().await?;
+        let job = Job::start(move || one_level_off(&[*tool], &listing)).map_err(no_thread)?;
+        Ok(job.result().await)
+    }
+}
+
+/// What is wrong with `dir`, as a failure that no retry repairs.
+pub fn wrong(what: &str) -> Failure {
+    Failure::new(crate::probe::Class::Config, format!("dir: {what}"))
+}
+
+fn no_thread(error: std::io::Error) -> Failure {
+    Failure::local(&error, "starting a thread")
+}
+
+/// The message for a directory without migrations.
+fn nothing_in(request: &Request, tools: &[Tool], listing: &Listing, is_one_tool: bool) -> String {
+    let dir = request.shown();
+    let Some(first) = tools.first().filter(|_| is_one_tool && request.pattern.is_none()) else {
+        return match &request.pattern {
+            Some(_) => format!("{dir} holds no file that key-pattern matches"),
+            None => with_hint(
+                format!(
+                    "{dir} holds no migration of any known tool (for others: table=, column= and key-pattern=)"
+                ),
+                tools,
+                listing,
+            ),
+        };
+    };
+    let mut examples: Vec<_> =
+        tools.iter().map(|tool| tool.example).filter(|example| !example.is_empty()).collect();
+    examples.dedup();
+    match (first.name, first.files) {
+        ("", _) => format!("{dir} holds no file"),
+        ("liquibase", _) => liquibase::INSTEAD.to_owned(),
+        (name, Files::Undefined(why)) => format!("{name}: {why}; use version="),
+        (name, _) => with_hint(
+            format!("{dir} holds no migration of {name}'s (such as {})", examples.join(" or ")),
+            tools,
+            listing,
+        ),
+    }
+}
+
+fn with_hint(what: String, tools: &[Tool], listing: &Listing) -> String {
+    match one_level_off(tools, listing) {
+        Some(place) => format!("{what}: {place}"),
+        None => what,
+    }
+}
+
+/// Where files of one of these tools lie, one level below or above.
+fn one_level_off(tools: &[Tool], listing: &Listing) -> Option<String> {
+    // Of a tool whose files have to be opened, the names tell too little.
+    let by_name = |tool: &&Tool| match tool.files {
+        Files::Named { .. } => true,
+        Files::Read(reader) => !reader.opens_files,
+        Files::Undefined(_) => false,
+    };
+    let tool_of = |listing: &Listing| {
+        tools.iter().filter(by_name).find(|tool| recognises(tool, listing)).map(|tool| tool.name)
+    };
+    let below: Vec<_> = listing
+        .below()
+        .into_iter()
+        .filter_map(|(dir, listing)| Some((dir, tool_of(&listing)?)))
+        .take(3)
+        .collect();
+    if let Some((_, tool)) = below.first() {
+        let dirs: Vec<_> = below.iter().map(|(dir, _)| format!("{dir}/")).collect();
+        return Some(format!("files of {tool}'s lie one level below, in {}", dirs.join(", ")));
+    }
+    let tool = tool_of(&listing.above()?)?;
+    Some(format!("files of {tool}'s lie one level above"))
+}

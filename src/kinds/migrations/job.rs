@@ -1,0 +1,98 @@
+//! Work on a thread whose result is kept: an attempt that is cut does not lose it, and the next one finds it.
+
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::Notify;
+
+use crate::probe::blocking::on_thread;
+
+/// One piece of work and its result.
+pub struct Job<T>(Arc<Shared<T>>);
+
+struct Shared<T> {
+    /// `Some(None)`: the work panicked.
+    result: Mutex<Option<Option<T>>>,
+    done: Condvar,
+    notify: Notify,
+}
+
+impl<T> Clone for Job<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Shared<T> {
+    fn lock(&self) -> MutexGuard<'_, Option<Option<T>>> {
+        self.result.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Clone + Send + 'static> Job<T> {
+    /// Starts the work.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub fn start(work: impl FnOnce() -> T + Send + 'static) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            result: Mutex::new(None),
+            done: Condvar::new(),
+            notify: Notify::new(),
+        });
+        let own = Arc::clone(&shared);
+        on_thread(move || {
+            let result = catch_unwind(AssertUnwindSafe(work)).ok();
+            *own.lock() = Some(result);
+            own.done.notify_all();
+            own.notify.notify_waiters();
+        })?;
+        Ok(Self(shared))
+    }
+
+    /// The result, if it is there within `bound`. Blocks.
+    pub fn wait_for(&self, bound: Duration) -> Option<T> {
+        let waiting =
+            self.0.done.wait_timeout_while(self.0.lock(), bound, |result| result.is_none());
+        let (result, _) = waiting.unwrap_or_else(PoisonError::into_inner);
+        result.clone().flatten()
+    }
+
+    /// The result, once it is there.
+    pub async fn result(&self) -> T {
+        loop {
+            // Registered before the look, so that an end in between is not missed.
+            let notified = self.0.notify.notified();
+            let result = self.0.lock().clone();
+            match result {
+                Some(Some(result)) => return result,
+                // The engine reports a panic of an attempt, and this work is part of one.
+                Some(None) => resume_unwind(Box::new("reading the directory of migrations")),
+                None => notified.await,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_result_outlives_the_attempt_that_asked_for_it() {
+        let (release, held) = mpsc::channel::<()>();
+        let job = Job::start(move || held.recv().map_or(7, |()| 8)).unwrap();
+        let cut = tokio::time::timeout(Duration::from_millis(1), job.result()).await;
+        assert!(cut.is_err());
+        assert_eq!(job.wait_for(Duration::from_millis(1)), None);
+        drop(release);
+        assert_eq!(job.result().await, 7);
+        assert_eq!(job.wait_for(Duration::ZERO), Some(7));
+    }
+}

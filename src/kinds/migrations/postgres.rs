@@ -1,0 +1,232 @@
+//! PostgreSQL as a look sees it: its catalogs, its advisory locks, and what its refusals mean.
+
+use super::{
+    database::{Answer, Database, Relation, Surroundings, TextRow},
+    locks::Held,
+    name::{quoted, search_path, shown},
+    tool::LockKey,
+};
+use crate::{
+    kinds::postgres::{Error, Phase, Session},
+    probe::{Attempt, Class, Cost, Failure},
+};
+
+/// Every table called as `$1` has it, with what the role may do and its columns. Asking needs no right.
+///
+/// `information_schema` hides what a role may not read, and a schema without USAGE turns a table into 42P01: neither can
+/// tell "not yet" from "not for this role".
+const RELATIONS: &str = "SELECT c.oid::text, n.nspname::text, c.relname::text, \
+    pg_catalog.has_schema_privilege(n.oid, 'USAGE')::text, pg_catalog.has_any_column_privilege(c.oid, 'SELECT')::text, \
+    pg_catalog.string_agg(a.attname::text || ':' || t.typname::text, pg_catalog.chr(10) ORDER BY a.attnum) \
+    FROM pg_catalog.pg_class c \
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
+    JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
+    AND c.relname = ANY ($1::text[]) GROUP BY n.nspname, c.relname, c.oid, n.oid ORDER BY n.nspname, c.relname";
+
+/// Search path, role, database, and whether the server is a standby.
+const SURROUNDINGS: &str = "SELECT pg_catalog.current_setting('search_path'), current_user::text, \
+    pg_catalog.current_database()::text, pg_catalog.pg_is_in_recovery()::text";
+
+/// Every granted lock that another session holds on this database's advisory keys, and on the tables `$1`.
+///
+/// Every role may read them, other users' locks included. A 64-bit advisory key stands in two halves (manual, 54.13).
+const LOCKS: &str = "SELECT l.locktype, ((l.classid::bigint << 32) | l.objid::bigint)::text, l.mode, l.pid::text \
+    FROM pg_catalog.pg_locks l WHERE l.granted AND l.pid <> pg_catalog.pg_backend_pid() \
+    AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()) \
+    AND ((l.locktype = 'advisory' AND l.objsubid = 1) OR (l.locktype = 'relation' AND l.relation = ANY ($1::oid[])))";
+
+/// A session in one read-only transaction.
+pub struct Postgres<'a> {
+    session: &'a mut Session,
+    user: String,
+    /// A column or condition of the operator's own is in the SELECT: an error in it is the declaration's.
+    declared_sql: bool,
+}
+
+impl<'a> Postgres<'a> {
+    /// Begins the transaction.
+    ///
+    /// Rows that a policy hides would look like missing migrations. With `row_security` off the server refuses instead.
+    pub async fn begin(
+        attempt: &Attempt<'_>,
+        session: &'a mut Session,
+        declared_sql: bool,
+    ) -> Result<Self, Failure> {
+        let begun = session.read_only(attempt, &["SET LOCAL row_security = off"]).await;
+        begun.map_err(|error| session.failure(error, Phase::Command))?;
+        Ok(Self { session, user: String::new(), declared_sql })
+    }
+
+    async fn query(
+        &mut self,
+        sql: &str,
+        params: &[Option<&str>],
+        table: &str,
+    ) -> Result<Vec<TextRow>, Failure> {
+        match self.session.rows(sql, params).await {
+            Ok(rows) => Ok(rows),
+            Err(error) => Err(self.refused(error, table)),
+        }
+    }
+
+    /// The failure that a refusal means while `table` is being read.
+    fn refused(&self, error: Error, table: &str) -> Failure {
+        let Error::Server(refusal) = &error else {
+            return self.session.failure(error, Phase::Command);
+        };
+        let user = shown(&self.user);
+        let logged = |class, what: String| Failure::new(class, what).cost(Cost::Logged);
+        match refusal.code.as_str() {
+            "55P03" => logged(
+                Class::Absent,
+                format!("in progress: {table} is locked by a migrator ({refusal})"),
+            ),
+            "42601" | "42703" | "42804" | "42883" | "21000" | "42803" if self.declared_sql => {
+                logged(
+                    Class::Config,
+                    format!("{table}: where= must be a condition on its columns ({refusal})"),
+                )
+            }
+            // The table was there a moment ago.
+            "42P01" | "3F000" | "42703" => {
+                logged(Class::Absent, format!("{table} changed while it was read ({refusal})"))
+            }
+            "42501" if refusal.message.contains("row-level security") => {
+                let hint = format!(
+                    "policies hide rows of {table} from {user}: read it as its owner, or ALTER ROLE {user} BYPASSRLS"
+                );
+                self.session.failure(error, Phase::Command).hint(hint)
+            }
+            "42501" => {
+                let hint = format!("GRANT SELECT ON {table} TO {user};");
+                self.session.failure(error, Phase::Command).hint(hint)
+            }
+            _ => self.session.failure(error, Phase::Command),
+        }
+    }
+}
+
+impl Database for Postgres<'_> {
+    fn endpoint(&self) -> String {
+        self.session.endpoint().to_string()
+    }
+
+    fn cost(&self) -> Cost {
+        self.session.cost()
+    }
+
+    fn surroundings(&mut self) -> Answer<'_, Surroundings> {
+        Box::pin(async move {
+            let rows = self.query(SURROUNDINGS, &[], "").await?;
+            let mut values = rows.into_iter().flatten().map(Option::unwrap_or_default);
+            let mut next = || values.next().unwrap_or_default();
+            let (path, user, database, standby) = (next(), next(), next(), next() == "true");
+            self.user.clone_from(&user);
+            Ok(Surroundings { path: search_path(&path, &user), user, database, standby })
+        })
+    }
+
+    fn relations<'a>(&'a mut self, names: &'a [String]) -> Answer<'a, Vec<Relation>> {
+        Box::pin(async move {
+            let rows = self.query(RELATIONS, &[Some(&array(names))], "").await?;
+            Ok(rows.iter().filter_map(|row| relation(row)).collect())
+        })
+    }
+
+    fn rows<'a>(&'a mut self, sql: &'a str, table: &'a Relation) -> Answer<'a, Vec<TextRow>> {
+        Box::pin(async move { self.query(sql, &[], &table.full_name()).await })
+    }
+
+    fn locks<'a>(
+        &'a mut self,
+        tables: &'a [&'a Relation],
+        keys: &'a [LockKey],
+    ) -> Answer<'a, Vec<Held>> {
+        Box::pin(async move {
+            let ids: Vec<&str> = tables.iter().map(|table| table.id.as_str()).collect();
+            let ids = format!("{{{}}}", ids.join(","));
+            Ok(held(&self.query(LOCKS, &[Some(&ids)], "").await?, keys))
+        })
+    }
+
+    fn quoted(&self, name: &str) -> String {
+        quoted(name)
+    }
+}
+
+/// Names as an array that the server reads.
+fn array(names: &[String]) -> String {
+    let escaped =
+        |name: &String| format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""));
+    format!("{{{}}}", names.iter().map(escaped).collect::<Vec<_>>().join(","))
+}
+
+/// Reads a row of [`RELATIONS`].
+fn relation(row: &[Option<String>]) -> Option<Relation> {
+    let [Some(id), Some(schema), Some(name), Some(usage), Some(select), Some(columns)] = row else {
+        return None;
+    };
+    let column = |line: &str| {
+        line.rsplit_once(':').map(|(name, typname)| (name.to_owned(), typname.to_owned()))
+    };
+    Some(Relation {
+        id: id.clone(),
+        schema: schema.clone(),
+        name: name.clone(),
+        reachable: usage == "true",
+        readable: select == "true",
+        columns: columns.split('\n').filter_map(column).collect(),
+    })
+}
+
+/// What the answer to [`LOCKS`] shows of a migrator with these keys.
+fn held(rows: &[TextRow], keys: &[LockKey]) -> Vec<Held> {
+    let mut held = Vec::new();
+    for row in rows {
+        let [Some(kind), key, Some(mode), pid] = row.as_slice() else { continue };
+        let key = key.as_ref().and_then(|key| key.parse::<LockKey>().ok());
+        match kind.as_str() {
+            "advisory" if key.is_some_and(|key| keys.contains(&key)) => {
+                held.push(Held::Advisory { pid: pid.clone() });
+            }
+            // Autovacuum holds such a lock too, and only a superuser could tell it apart. It is done soon.
+            "relation" if writes(mode) => {
+                held.push(Held::Table { mode: mode.clone(), pid: pid.clone() });
+            }
+            _ => {}
+        }
+    }
+    // The tool's own lock proves more than a write does.
+    held.sort_by_key(|held| !matches!(held, Held::Advisory { .. }));
+    held
+}
+
+fn writes(mode: &str) -> bool {
+    !matches!(mode, "AccessShareLock" | "RowShareLock" | "SIReadLock")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_is_no_migrator() {
+        let row = |values: [&str; 4]| values.map(|value| Some(value.to_owned())).to_vec();
+        let rows = [
+            row(["advisory", "7", "ExclusiveLock", "1"]),
+            row(["relation", "0", "AccessShareLock", "3"]),
+            row(["relation", "0", "ShareUpdateExclusiveLock", "4"]),
+            row(["advisory", "8", "ExclusiveLock", "2"]),
+        ];
+        let held: Vec<_> = held(&rows, &[8]).iter().map(Held::to_string).collect();
+        assert_eq!(
+            held,
+            [
+                "its advisory lock is held (server process 2)",
+                "the table is locked in mode ShareUpdateExclusiveLock (server process 4)",
+            ]
+        );
+    }
+}

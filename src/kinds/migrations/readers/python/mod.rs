@@ -1,0 +1,11 @@
+//! The assignments that a migration written in Python makes, read without running it.
+//!
+//! ```text
+//! bytes -> source (encoding) -> tokens -> module (statements, assignments, classes)
+//! ```
+
+mod module;
+mod source;
+mod tokens;
+
+pub use module::{Class, Module, Value};

@@ -1,0 +1,236 @@
+//! TypeORM: a row holds a class's name, or the class's property `name`. The file's name decides nothing.
+
+use std::{collections::HashMap, ops::Range};
+
+use super::source::{Token, tokens};
+use crate::kinds::migrations::{
+    dir::{File, Listing},
+    files::stem,
+    key::is_number,
+    wanted::{Want, Wanted},
+};
+
+/// The digits at the end of a migration's name: its time in milliseconds.
+const DIGITS: usize = 13;
+
+fn is_script(file: &File) -> bool {
+    const EXTENSIONS: [&str; 6] = [".js", ".ts", ".cjs", ".mjs", ".cts", ".mts"];
+    const DECLARATIONS: [&str; 3] = [".d.ts", ".d.cts", ".d.mts"];
+    let ends = |extension: &&str| file.path.ends_with(*extension);
+    EXTENSIONS.iter().any(ends) && !DECLARATIONS.iter().any(ends)
+}
+
+/// Whether scripts lie here or below. Their classes tell more, but only once TypeORM's table is there.
+pub fn recognises(listing: &Listing) -> bool {
+    listing.files.iter().any(is_script)
+}
+
+/// Reads a directory of migrations, in TypeScript or compiled.
+///
+/// A file that is called `1700000000000-Name.js` and has no such class, e.g. an empty one, counts by its number.
+pub fn read(listing: &Listing) -> Result<Wanted, String> {
+    let mut files: HashMap<String, &File> = HashMap::new();
+    let (mut list, mut unnamed) = (Vec::new(), Vec::new());
+    for file in listing.files.iter().filter(|file| is_script(file)) {
+        let bytes = listing.bytes(file)?;
+        let names = names(&String::from_utf8_lossy(&bytes))
+            .map_err(|what| format!("{}: {what}", file.path))?;
+        if names.is_empty() {
+            unnamed.extend(file_number(file).map(|number| (file, number)));
+        }
+        let alone = names.len() == 1;
+        for name in names {
+            let compiled =
+                |other: &File| other.dir() == file.dir() && stem(other.name()) == stem(file.name());
+            match files.get(&name) {
+                Some(other) if compiled(other) => continue,
+                _ => drop(files.insert(name.clone(), file)),
+            }
+            let label = if alone { stem(file.name()).to_owned() } else { name.clone() };
+            list.push((time(&name).to_owned(), Want::new(label, name)));
+        }
+    }
+    for (file, number) in unnamed {
+        if list.iter().any(|(time, _)| time == number) {
+            return Err(format!(
+                "{}: must hold a class whose name ends in {number}, because another migration has that number too",
+                file.path
+            ));
+        }
+        list.push((number.to_owned(), Want::new(stem(file.name()), number)));
+    }
+    list.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(Wanted::list(list.into_iter().map(|(_, want)| want).collect()))
+}
+
+/// The number that a file's name begins with.
+fn file_number(file: &File) -> Option<&str> {
+    let number = file.name().get(..DIGITS).filter(|number| is_number(number))?;
+    file.name()[DIGITS..].starts_with('-').then_some(number)
+}
+
+/// The number that a migration's name ends in; nothing where it ends otherwise.
+fn time(name: &str) -> &str {
+    let start = name.len().checked_sub(DIGITS);
+    start.and_then(|start| name.get(start..)).filter(|digits| is_number(digits)).unwrap_or("")
+}
+
+/// The names of the migrations that a file declares, as TypeORM records them.
+fn names(text: &str) -> Result<Vec<String>, String> {
+    let tokens = tokens(text);
+    let mut names = Vec::new();
+    let mut start = 0;
+    while start < tokens.len() {
+        let Some((class, body)) = class_at(&tokens, start) else {
+            start += 1;
+            continue;
+        };
+        // What is declared in a migration's body is no migration.
+        start = body.end + 1;
+        let body = &tokens[body];
+        let name = match property(body) {
+            Some(Some(name)) => name,
+            Some(None) if !time(class).is_empty() => {
+                return Err(format!("the name of {class} must be a plain string"));
+            }
+            _ => class.to_owned(),
+        };
+        if !time(&name).is_empty() && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// Tokens between the name of a class and its body, at most: bases with type parameters.
+const MAX_HEAD: usize = 200;
+
+/// The name of the class that begins here, and the place of its body: `class A {`, or, compiled for old engines,
+/// `function A() {`. A body without an end goes to the end of the file.
+fn class_at(tokens: &[Token], start: usize) -> Option<(&str, Range<usize>)> {
+    let is_member = start > 0 && tokens[start - 1] == Token::Other('.');
+    let is_class = tokens[start].is_word("class");
+    if is_member || !is_class && !tokens[start].is_word("function") {
+        return None;
+    }
+    let name = match tokens.get(start + 1)? {
+        Token::Word(name) if name != "extends" && name != "implements" => name.as_str(),
+        _ if is_class => "",
+        _ => return None,
+    };
+    // Other functions are many, and none is a migration.
+    if !is_class && time(name).is_empty() {
+        return None;
+    }
+    let mut head = tokens[start..].iter().take(MAX_HEAD);
+    let open = start + head.position(|token| *token == Token::Other('{'))?;
+    let mut depth = 0_usize;
+    let is_end = |token: &Token| {
+        match token {
+            Token::Other('{') => depth += 1,
+            Token::Other('}') => depth -= 1,
+            _ => {}
+        }
+        depth == 0
+    };
+    let end = tokens[open..].iter().position(is_end).map_or(tokens.len(), |len| open + len);
+    Some((name, open + 1..end))
+}
+
+/// The value that a class gives its property `name`. `Some(None)`: it is not plain.
+fn property(body: &[Token]) -> Option<Option<String>> {
+    let mut depth = 0_usize;
+    for (place, token) in body.iter().enumerate() {
+        match token {
+            Token::Other('{' | '(' | '[') => depth += 1,
+            Token::Other('}' | ')' | ']') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        let before = |back: usize| place.checked_sub(back).and_then(|place| body.get(place));
+        let after = &body[place + 1..];
+        let is_dotted = before(1) == Some(&Token::Other('.'));
+        let of_this = is_dotted && before(2).is_some_and(|token| token.is_word("this"));
+        let value = match (token, after) {
+            // `name = '...'` in the class, `this.name = '...'` in its constructor.
+            (Token::Word(name), [Token::Other('='), value @ ..])
+                if name == "name" && (of_this || depth == 0 && !is_dotted) =>
+            {
+                value
+            }
+            (
+                Token::Word(name),
+                [Token::Other(':'), Token::Word(_), Token::Other('='), value @ ..],
+            ) if name == "name" && depth == 0 => value,
+            // `get name() { return '...' }`
+            (Token::Word(name), [Token::Other('('), Token::Other(')'), rest @ ..])
+                if name == "name" && before(1).is_some_and(|token| token.is_word("get")) =>
+            {
+                let place = rest.iter().position(|token| token.is_word("return"));
+                place.map_or(&[][..], |place| &rest[place + 1..])
+            }
+            // `_defineProperty(this, "name", '...')`
+            (Token::Text(name), [Token::Other(','), value @ ..])
+                if name == "name" && before(2).is_some_and(|token| token.is_word("this")) =>
+            {
+                value
+            }
+            _ => continue,
+        };
+        return Some(match value {
+            [Token::Text(_), Token::Other('+' | '.' | '['), ..] => None,
+            [Token::Text(value), ..] => Some(value.clone()),
+            // `name == ...` compares.
+            [Token::Other('='), ..] => continue,
+            _ => None,
+        });
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_migration_is_called_as_its_class_or_its_property_says() {
+        let own = "AddA1690000000030";
+        for (text, want) in [
+            (
+                "export class AddA1690000000030 implements MigrationInterface {\n async up() {} }",
+                &[own][..],
+            ),
+            ("class X1690000000031 { name = 'AddA1690000000030' }", &[own]),
+            (
+                "class X { readonly name: string = \"AddA1690000000030\"; up() { name = 'b' } }",
+                &[own],
+            ),
+            ("class X1690000000031 { constructor() { this.name = 'AddA1690000000030'; } }", &[own]),
+            (
+                "class X { constructor() { _defineProperty(this, \"name\", 'AddA1690000000030'); } }",
+                &[own],
+            ),
+            ("class X { get name() { return `AddA1690000000030`; } }", &[own]),
+            ("module.exports = class { name = 'AddA1690000000030' }", &[own]),
+            (
+                "var AddA1690000000030 = /** @class */ (function () { function AddA1690000000030() { \
+                 this.name = 'AddA1690000000030'; } return AddA1690000000030; }());",
+                &[own],
+            ),
+            (
+                "class AddA1690000000030 { up() { q(`insert into t(name) values ('${x}')`) } }",
+                &[own],
+            ),
+            ("class AddA1690000000030 { up(q) { q.name = 'no' } }", &[own]),
+            ("class AddA1690000000030 {} class B1690000000031 {}", &[own, "B1690000000031"]),
+            ("// class AddA1690000000030 {}\nclass Helper {}", &[]),
+            ("function AddA() {} const s = 'class B1690000000031 {}'", &[]),
+            ("", &[]),
+        ] {
+            assert_eq!(names(text).unwrap(), want, "{text}");
+        }
+        assert_eq!(
+            names("class AddA1690000000030 { name = PREFIX + '1690000000030' }").unwrap_err(),
+            "the name of AddA1690000000030 must be a plain string"
+        );
+    }
+}
