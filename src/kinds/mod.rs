@@ -11,7 +11,7 @@ mod list {
         #[cfg(feature = "postgres")]
         &super::postgres::KIND,
         #[cfg(feature = "postgres")]
-        &super::migrations::KIND,
+        &super::migrations::ON_POSTGRES,
         #[cfg(feature = "nats")]
         &super::nats::KIND,
         #[cfg(feature = "http")]
@@ -20,6 +20,8 @@ mod list {
         &super::redis::KIND,
         #[cfg(feature = "mysql")]
         &super::mysql::KIND,
+        #[cfg(feature = "mysql")]
+        &super::migrations::ON_MYSQL,
         #[cfg(feature = "grpc")]
         &super::grpc::KIND,
         #[cfg(feature = "amqp")]
@@ -52,7 +54,7 @@ pub mod http;
 mod listed;
 #[cfg(feature = "memcached")]
 pub mod memcached;
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 pub mod migrations;
 #[cfg(feature = "mysql")]
 pub mod mysql;

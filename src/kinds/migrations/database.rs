@@ -110,7 +110,13 @@ impl Relation {
 /// The keys of the locks that a tool takes while it migrates this table.
 pub fn lock_keys(tool: &Tool, table: &Relation, database: &str) -> Vec<LockKey> {
     let keys = |lock: &super::tool::Lock| match lock {
-        super::tool::Lock::Advisory(keys) => keys(&table.schema, &table.name, database),
+        super::tool::Lock::Advisory(keys) => {
+            let keys = keys(&table.schema, &table.name, database);
+            keys.into_iter().map(LockKey::Number).collect()
+        }
+        super::tool::Lock::Named(name) => {
+            vec![LockKey::Name(name(&table.schema, &table.name, database))]
+        }
         super::tool::Lock::Row { .. } => Vec::new(),
     };
     tool.locks.iter().flat_map(keys).collect()

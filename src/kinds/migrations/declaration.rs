@@ -12,7 +12,6 @@ use super::{
     tools::{TOOLS, UNKNOWN, named_tool, names},
 };
 use crate::{
-    kinds::postgres::Target,
     spec::{ConfigError, Spec},
     text::nearest,
 };
@@ -23,11 +22,23 @@ const AUTO: &str = "auto";
 /// The tool whose URL may name its table.
 const GOLANG_MIGRATE: &str = "golang-migrate";
 
-/// What a declaration asks of its target.
+/// What the connection string itself says about the history table.
+pub struct Origin {
+    /// golang-migrate's `x-migrations-table`.
+    pub table: Option<TableName>,
+    /// The schema of the application's tables.
+    pub schema: Option<String>,
+}
+
+/// What a declaration asks of its target. `dialect` is a tool as it is on this database, none where it is not there.
 ///
 /// # Errors
 /// Keys that are unknown to a tool, contradict each other or name an unusable directory.
-pub fn read(spec: &Spec, target: &Target) -> Result<Look, ConfigError> {
+pub fn read(
+    spec: &Spec,
+    origin: Origin,
+    dialect: fn(&Tool) -> Option<Tool>,
+) -> Result<Look, ConfigError> {
     let mut tool = match spec.key("tool").filter(|name| *name != AUTO) {
         Some(name) => Some(known(name).map_err(|what| spec.key_error("tool", what))?),
         None => None,
@@ -41,7 +52,7 @@ pub fn read(spec: &Spec, target: &Target) -> Result<Look, ConfigError> {
     let condition = plain(spec, "where", "must be a condition, e.g. status = 'done'")?;
     check_pairs(spec)?;
     // golang-migrate alone has this parameter.
-    if let Some(named) = target.migrations_table().filter(|_| table.is_none()) {
+    if let Some(named) = origin.table.filter(|_| table.is_none()) {
         if tool.is_some_and(|tool| tool != GOLANG_MIGRATE) {
             return Err(spec.key_error(
                 "tool",
@@ -49,7 +60,7 @@ pub fn read(spec: &Spec, target: &Target) -> Result<Look, ConfigError> {
             ));
         }
         tool = Some(GOLANG_MIGRATE);
-        table = Some(TableName { schema: named.schema.clone(), table: named.table.clone() });
+        table = Some(named);
     }
     let (dir, version) = (spec.list("dir"), spec.key("version"));
     // A head of Alembic's says nothing about what comes before it without the files: there, dir explains version.
@@ -58,7 +69,11 @@ pub fn read(spec: &Spec, target: &Target) -> Result<Look, ConfigError> {
             "dir and version exclude each other: dir wants every migration in it, version one",
         ));
     }
-    let mut tools: Vec<Tool> = meant(tool, column.is_some()).collect();
+    let mut tools: Vec<Tool> =
+        meant(tool, column.is_some()).filter_map(|tool| dialect(&tool)).collect();
+    if tools.is_empty() {
+        return Err(spec.key_error("tool", "must be one that keeps its table in this database"));
+    }
     if let Some(order) = order(spec)? {
         for tool in &mut tools {
             (tool.order, tool.record) = (order, Record::Highest);
@@ -85,9 +100,8 @@ pub fn read(spec: &Spec, target: &Target) -> Result<Look, ConfigError> {
         (None, Some(_)) => Wish::Dir,
         (None, None) => Wish::Clean,
     };
-    let schema = target.schema().map(str::to_owned);
     let search = Search { tools, table, column, has_dir: folder.is_some() };
-    Ok(Look { search, wish, folder, schema, condition, unclear: None })
+    Ok(Look { search, wish, folder, schema: origin.schema, condition, unclear: None })
 }
 
 /// The text of a key that must not be empty.

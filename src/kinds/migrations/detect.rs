@@ -398,7 +398,7 @@ fn count<'a>(tools: impl IntoIterator<Item = &'a Tool>) -> usize {
 pub fn lock_table(lock: &Lock, table: &str) -> Option<String> {
     match lock {
         Lock::Row { table: pattern, .. } => Some(pattern.replace("{}", table)),
-        Lock::Advisory(_) => None,
+        Lock::Advisory(_) | Lock::Named(_) => None,
     }
 }
 

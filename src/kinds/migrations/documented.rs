@@ -79,7 +79,7 @@ fn table(entry: &Tool) -> String {
 
 fn shown(lock: &Lock, table: &str) -> String {
     match lock {
-        Lock::Advisory(_) => "advisory lock".to_owned(),
+        Lock::Advisory(_) | Lock::Named(_) => "advisory lock".to_owned(),
         Lock::Row { table: pattern, .. } => format!("row in `{}`", pattern.replace("{}", table)),
     }
 }

@@ -87,7 +87,7 @@ pub fn flyway(schema: &str, table: &str, _: &str) -> Vec<i64> {
 }
 
 /// CRC-32 as in zlib and Ethernet.
-fn crc32(text: &str) -> u32 {
+pub(super) fn crc32(text: &str) -> u32 {
     !text.bytes().fold(u32::MAX, |crc, byte| {
         (0..8).fold(crc ^ u32::from(byte), |crc, _| {
             if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 }

@@ -11,14 +11,12 @@ use super::{
     folder::{Folder, wrong},
     locks::Held,
     name::shown,
-    postgres::Postgres,
     row::{Row, State},
     tool::{Lock, Tool},
     wanted::Wanted,
 };
 use crate::{
-    kinds::postgres::{Question, Session},
-    probe::{Attempt, AttemptFuture, Class, Failure, Verdict},
+    probe::{Attempt, Class, Failure, Verdict},
     text::{MAX_FOREIGN, one_line},
 };
 
@@ -79,23 +77,22 @@ struct Reading {
     held: Vec<Held>,
 }
 
-impl Question for Look {
-    fn ask<'a>(
-        &'a mut self,
-        attempt: &'a Attempt<'a>,
-        session: &'a mut Session,
-    ) -> AttemptFuture<'a> {
-        Box::pin(async move {
-            let declared = self.condition.is_some() || self.search.column.is_some();
-            match Postgres::begin(attempt, session, declared).await {
-                Ok(mut database) => self.verdict(attempt, &mut database).await,
-                Err(failure) => failure.verdict(),
-            }
-        })
-    }
-}
-
 impl Look {
+    /// Whether a column or condition of the operator's own stands in the SELECT.
+    pub fn has_declared_sql(&self) -> bool {
+        self.condition.is_some() || self.search.column.is_some()
+    }
+
+    /// Lists the directory, so that no session waits for the file system.
+    ///
+    /// # Errors
+    /// The directory cannot be listed, or holds what no tool understands.
+    pub async fn list(&self, attempt: &Attempt<'_>) -> Result<(), Failure> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        attempt.stage(format!("{} is not listed", folder.shown()));
+        folder.listing().await.map(drop)
+    }
+
     /// One look through a session in a read-only transaction.
     pub async fn verdict(&mut self, attempt: &Attempt<'_>, database: &mut dyn Database) -> Verdict {
         let found = self.look(attempt, database).await;

@@ -1,4 +1,4 @@
-//! `migrations+postgres:` — every wanted migration is recorded as applied by the tool that runs them.
+//! `migrations+postgres:`, `migrations+mysql:` — every wanted migration is recorded as applied by the tool that runs them.
 //!
 //! ```text
 //! declaration -> look: one attempt
@@ -27,7 +27,12 @@ mod job;
 mod key;
 mod locks;
 mod look;
+#[cfg(feature = "mysql")]
+mod mysql;
+#[cfg(feature = "mysql")]
+mod mysql_tools;
 mod name;
+#[cfg(feature = "postgres")]
 mod postgres;
 mod readers;
 mod records;
@@ -38,28 +43,12 @@ mod wanted;
 
 pub use documented::{Documented, documented};
 
-use look::Look;
+#[cfg(feature = "mysql")]
+pub use mysql::KIND as ON_MYSQL;
+#[cfg(feature = "postgres")]
+pub use postgres::KIND as ON_POSTGRES;
 
-use super::postgres::{DIALECTS, LOGIN_KEYS, Target};
-use crate::{
-    probe::{Attempt, AttemptFuture, Probe, Verdict},
-    spec::{ConfigError, Key, Kind, Spec},
-    tls,
-};
-
-/// The kind.
-pub static KIND: Kind = Kind {
-    name: "migrations",
-    schemes: &["migrations+postgres", "migrations+postgresql"],
-    dialects: &[DIALECTS],
-    has_drivers: true,
-    prefix: "migrations+",
-    usage: "migrations+postgres://[USER[:PASSWORD]@]HOST[:PORT][,...][/DATABASE][?...]",
-    summary: "every wanted migration is recorded as applied",
-    keys: &[KEYS, LOGIN_KEYS, tls::KEYS],
-    build,
-    ..Kind::DEFAULT
-};
+use crate::spec::Key;
 
 static KEYS: &[Key] = &[
     Key {
@@ -108,36 +97,6 @@ static KEYS: &[Key] = &[
         help: "the part of a file's name (with a /: of its path) that is the key in the table: a regex with one capture",
     },
 ];
-
-struct Migrations {
-    target: Target,
-    look: Look,
-}
-
-impl Probe for Migrations {
-    fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> AttemptFuture<'a> {
-        Box::pin(async move {
-            if let Some(folder) = &self.look.folder {
-                attempt.stage(format!("{} is not listed", folder.shown()));
-                // No session waits for the file system.
-                if let Err(failure) = folder.listing().await {
-                    return Verdict::from(failure);
-                }
-            }
-            self.target.ask(attempt, &mut self.look).await
-        })
-    }
-
-    fn is_local(&self) -> bool {
-        self.target.is_local()
-    }
-}
-
-fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
-    let target = Target::from_spec(spec)?;
-    let look = declaration::read(spec, &target)?;
-    Ok(Box::new(Migrations { target, look }))
-}
 
 #[cfg(test)]
 mod tests;

@@ -1,15 +1,82 @@
 //! PostgreSQL as a look sees it: its catalogs, its advisory locks, and what its refusals mean.
 
 use super::{
+    KEYS,
+    declaration::{self, Origin},
+    look::Look,
+    name::TableName,
+};
+use super::{
     database::{Answer, Database, Relation, Surroundings, TextRow},
     locks::Held,
     name::{quoted, search_path, shown},
     tool::LockKey,
 };
 use crate::{
-    kinds::postgres::{Error, Phase, Session},
-    probe::{Attempt, Class, Cost, Failure},
+    kinds::postgres::{DIALECTS, Error, LOGIN_KEYS, Phase, Question, Session, Target},
+    probe::{Attempt, AttemptFuture, Class, Cost, Failure, Probe, Verdict},
+    spec::{ConfigError, Kind, Spec},
+    tls,
 };
+
+/// The kind.
+pub static KIND: Kind = Kind {
+    name: "migrations",
+    schemes: &["migrations+postgres", "migrations+postgresql"],
+    dialects: &[DIALECTS],
+    has_drivers: true,
+    prefix: "migrations+",
+    usage: "migrations+postgres://[USER[:PASSWORD]@]HOST[:PORT][,...][/DATABASE][?...]",
+    summary: "every wanted migration is recorded as applied",
+    keys: &[KEYS, LOGIN_KEYS, tls::KEYS],
+    build,
+    ..Kind::DEFAULT
+};
+
+struct Migrations {
+    target: Target,
+    look: Look,
+}
+
+fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
+    let target = Target::from_spec(spec)?;
+    let named = target.migrations_table();
+    let table =
+        named.map(|named| TableName { schema: named.schema.clone(), table: named.table.clone() });
+    let origin = Origin { table, schema: target.schema().map(str::to_owned) };
+    let look = declaration::read(spec, origin, |tool| Some(*tool))?;
+    Ok(Box::new(Migrations { target, look }))
+}
+
+impl Probe for Migrations {
+    fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> AttemptFuture<'a> {
+        Box::pin(async move {
+            match self.look.list(attempt).await {
+                Ok(()) => self.target.ask(attempt, &mut self.look).await,
+                Err(failure) => Verdict::from(failure),
+            }
+        })
+    }
+
+    fn is_local(&self) -> bool {
+        self.target.is_local()
+    }
+}
+
+impl Question for Look {
+    fn ask<'a>(
+        &'a mut self,
+        attempt: &'a Attempt<'a>,
+        session: &'a mut Session,
+    ) -> AttemptFuture<'a> {
+        Box::pin(async move {
+            match Postgres::begin(attempt, session, self.has_declared_sql()).await {
+                Ok(mut database) => self.verdict(attempt, &mut database).await,
+                Err(failure) => failure.verdict(),
+            }
+        })
+    }
+}
 
 /// Every table called as `$1` has it, with what the role may do and its columns. Asking needs no right.
 ///
@@ -186,7 +253,7 @@ fn held(rows: &[TextRow], keys: &[LockKey]) -> Vec<Held> {
     let mut held = Vec::new();
     for row in rows {
         let [Some(kind), key, Some(mode), pid] = row.as_slice() else { continue };
-        let key = key.as_ref().and_then(|key| key.parse::<LockKey>().ok());
+        let key = key.as_ref().and_then(|key| key.parse().ok()).map(LockKey::Number);
         match kind.as_str() {
             "advisory" if key.is_some_and(|key| keys.contains(&key)) => {
                 held.push(Held::Advisory { pid: pid.clone() });
@@ -220,7 +287,7 @@ mod tests {
             row(["relation", "0", "ShareUpdateExclusiveLock", "4"]),
             row(["advisory", "8", "ExclusiveLock", "2"]),
         ];
-        let held: Vec<_> = held(&rows, &[8]).iter().map(Held::to_string).collect();
+        let held: Vec<_> = held(&rows, &[LockKey::Number(8)]).iter().map(Held::to_string).collect();
         assert_eq!(
             held,
             [

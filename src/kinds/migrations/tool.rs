@@ -178,14 +178,22 @@ impl Record {
     }
 }
 
-/// The key of an advisory lock.
-pub type LockKey = i64;
+/// The key of a lock that ends with its session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LockKey {
+    /// Of an advisory lock of PostgreSQL.
+    Number(i64),
+    /// Of a named lock of MySQL (`GET_LOCK`).
+    Name(String),
+}
 
 /// What shows that a migrator is at work.
 #[derive(Clone, Copy)]
 pub enum Lock {
     /// Session or transaction advisory locks with these keys, from schema, table and database.
-    Advisory(fn(&str, &str, &str) -> Vec<LockKey>),
+    Advisory(fn(&str, &str, &str) -> Vec<i64>),
+    /// A named lock of MySQL, from schema, table and database.
+    Named(fn(&str, &str, &str) -> String),
     /// A row in a table of the same schema. Such a row outlives a migrator that was killed.
     Row {
         /// The table; `{}` is the history table's own name.

@@ -15,9 +15,13 @@ use crate::{
 };
 
 /// What is to be known of a server once a session is open.
-pub trait Question: Send + Sync {
+pub trait Question: Send {
     /// Asks it. The session is closed afterwards, whatever the answer.
-    fn ask<'a>(&'a self, attempt: &'a Attempt<'a>, session: &'a mut Session) -> AttemptFuture<'a>;
+    fn ask<'a>(
+        &'a mut self,
+        attempt: &'a Attempt<'a>,
+        session: &'a mut Session,
+    ) -> AttemptFuture<'a>;
 
     /// Whether a server that takes no writes will do.
     fn is_content_with_read_only(&self) -> bool {
@@ -25,11 +29,12 @@ pub trait Question: Send + Sync {
     }
 }
 
-/// One server of the list, and what it is asked.
+/// One server of the list, and the session on it if it serves.
 struct Candidate<'a> {
     target: &'a Target,
     server: &'a Server,
-    question: &'a dyn Question,
+    read_only_will_do: bool,
+    session: Option<Session>,
 }
 
 /// One attempt: a session on the first server that serves, then the question.
@@ -37,32 +42,47 @@ pub async fn ask(
     target: &Target,
     order: &mut Order,
     attempt: &Attempt<'_>,
-    question: &dyn Question,
+    question: &mut dyn Question,
 ) -> Verdict {
-    let candidate = |server| Candidate { target, server, question };
+    let read_only_will_do = question.is_content_with_read_only();
+    let candidate = |server| Candidate { target, server, read_only_will_do, session: None };
     let mut candidates: Vec<_> = target.servers.iter().map(candidate).collect();
-    try_servers(attempt, &mut candidates, order).await.verdict()
+    let turn = try_servers(attempt, &mut candidates, order).await;
+    let session = candidates.into_iter().find_map(|candidate| candidate.session);
+    match (turn, session) {
+        (Turn::Decides(Verdict::Ready(_)), Some(mut session)) => {
+            let verdict = question.ask(attempt, &mut session).await;
+            session.quit(attempt).await;
+            verdict
+        }
+        (turn, _) => turn.verdict(),
+    }
 }
 
 impl ListedServer for Candidate<'_> {
     fn ask<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> TurnFuture<'a> {
-        Box::pin(async { Turn::from(self.put(attempt).await) })
+        Box::pin(async { Turn::from(self.open(attempt).await) })
     }
 }
 
 impl Candidate<'_> {
-    async fn put(&self, attempt: &Attempt<'_>) -> Verdict {
+    async fn open(&mut self, attempt: &Attempt<'_>) -> Verdict {
         let mut session = match log_in(attempt, self.target, self.server).await {
             Ok(session) => session,
             Err(failure) => return failure.verdict(),
         };
         attempt.stage(format!("logged in to {}, but no answer", self.server.endpoint));
-        let verdict = match self.serves(&mut session).await {
-            Ok(()) => self.question.ask(attempt, &mut session).await,
-            Err(failure) => failure.verdict(),
-        };
-        session.quit(attempt).await;
-        verdict
+        match self.serves(&mut session).await {
+            Ok(()) => {
+                let ready = Verdict::Ready(session.product().to_owned());
+                self.session = Some(session);
+                ready
+            }
+            Err(failure) => {
+                session.quit(attempt).await;
+                failure.verdict()
+            }
+        }
     }
 
     /// Whether the server serves everybody, which a login alone does not show.
@@ -77,7 +97,7 @@ impl Candidate<'_> {
                 .not_yet(Class::Busy, "the server has no network yet (skip_networking)")
                 .hint("the image's temporary server, which runs the scripts of the first start"));
         }
-        if is_on("read_only") && !self.question.is_content_with_read_only() {
+        if is_on("read_only") && !self.read_only_will_do {
             return Err(session.not_yet(Class::Absent, "the server takes no writes (read_only)"));
         }
         // MariaDB has the row wsrep_ready on every server.

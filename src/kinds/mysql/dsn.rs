@@ -42,7 +42,7 @@ fn body(rest: &Text) -> Text {
 }
 
 /// Proves the shape, and returns what the dependency is called: host and database, never a login.
-pub(super) fn shown(rest: &Text) -> Result<String, String> {
+pub fn shown(rest: &Text) -> Result<String, String> {
     let rest = body(rest);
     match Form::of(rest.raw()) {
         Form::Url => crate::spec::read_servers(&rest),

@@ -18,6 +18,7 @@ mod session;
 mod target;
 
 pub use ask::{Question, ask};
+pub use dsn::shown;
 pub use failure::{Error, Phase, ServerError};
 pub use session::{Prepared, Row, Session};
 pub use target::{KEYS as LOGIN_KEYS, Target};
@@ -79,7 +80,7 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
 
 impl Probe for Mysql {
     fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> AttemptFuture<'a> {
-        Box::pin(ask(&self.target, &mut self.order, attempt, &self.check))
+        Box::pin(ask(&self.target, &mut self.order, attempt, &mut self.check))
     }
 
     fn is_local(&self) -> bool {

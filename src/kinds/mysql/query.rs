@@ -14,7 +14,11 @@ pub(super) struct Check {
 }
 
 impl Question for Check {
-    fn ask<'a>(&'a self, attempt: &'a Attempt<'a>, session: &'a mut Session) -> AttemptFuture<'a> {
+    fn ask<'a>(
+        &'a mut self,
+        attempt: &'a Attempt<'a>,
+        session: &'a mut Session,
+    ) -> AttemptFuture<'a> {
         Box::pin(async move {
             let ready = Verdict::Ready(session.product().to_owned());
             let Some(query) = &self.query else { return ready };

@@ -1,0 +1,298 @@
+//! MySQL and MariaDB as a look sees them: information_schema, named locks, and what their refusals mean.
+
+use super::{
+    KEYS,
+    database::{Answer, Database, Relation, Surroundings, TextRow},
+    declaration::{self, Origin},
+    locks::Held,
+    look::Look,
+    mysql_tools::on_mysql,
+    name::{TableName, quoted, shown},
+    tool::LockKey,
+};
+use crate::{
+    kinds::mysql::{
+        DIALECTS, Error, LOGIN_KEYS, Phase, Question, Session, Target, ask, shown as shown_target,
+    },
+    probe::{Attempt, AttemptFuture, Class, Cost, Failure, Order, Probe, Start, Verdict},
+    spec::{ConfigError, Grammar, Kind, Spec},
+    tls,
+};
+
+/// The kind.
+pub static KIND: Kind = Kind {
+    name: "migrations-mysql",
+    schemes: &["migrations+mysql", "migrations+mariadb"],
+    dialects: &[DIALECTS],
+    has_drivers: true,
+    prefix: "migrations+",
+    grammar: Grammar::Own(shown_target),
+    usage: "migrations+mysql://USER[:PASSWORD]@HOST[:PORT][,...]/DATABASE[?...]",
+    summary: "every wanted migration is recorded as applied",
+    keys: &[KEYS, LOGIN_KEYS, tls::KEYS],
+    build,
+    ..Kind::DEFAULT
+};
+
+struct Migrations {
+    target: Target,
+    order: Order,
+    look: Look,
+}
+
+fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
+    let target = Target::from_spec(spec)?;
+    if target.database().is_none() {
+        return Err(spec.error("needs a database, e.g. migrations+mysql://app@db/app"));
+    }
+    let table = target.migrations_table().map(TableName::read).transpose();
+    let table = table.map_err(|what| spec.error(format_args!("x-migrations-table: {what}")))?;
+    let look = declaration::read(spec, Origin { table, schema: None }, on_mysql)?;
+    Ok(Box::new(Migrations { target, order: Order::new(Start::First), look }))
+}
+
+impl Probe for Migrations {
+    fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> AttemptFuture<'a> {
+        Box::pin(async move {
+            match self.look.list(attempt).await {
+                Ok(()) => ask(&self.target, &mut self.order, attempt, &mut self.look).await,
+                Err(failure) => Verdict::from(failure),
+            }
+        })
+    }
+
+    fn is_local(&self) -> bool {
+        self.target.is_local()
+    }
+}
+
+impl Question for Look {
+    fn ask<'a>(
+        &'a mut self,
+        attempt: &'a Attempt<'a>,
+        session: &'a mut Session,
+    ) -> AttemptFuture<'a> {
+        Box::pin(async move {
+            match Mysql::begin(attempt, session, self.has_declared_sql()).await {
+                Ok(mut database) => self.verdict(attempt, &mut database).await,
+                Err(failure) => failure.verdict(),
+            }
+        })
+    }
+}
+
+/// Names in double quotes and `||`, as the table of tools has them.
+const STANDARD_SQL: &str = "SET SESSION sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT'";
+
+/// Every column of the tables called as the list has it, in lower case. A user sees those alone to which it has a right.
+const RELATIONS: &str = "SELECT table_schema, table_name, column_name, column_type \
+    FROM information_schema.columns WHERE table_schema NOT IN \
+    ('mysql', 'information_schema', 'performance_schema', 'sys') AND lower(table_name) IN ";
+
+/// Database, user, and whether the server takes no writes, as replicas do.
+const SURROUNDINGS: &str =
+    "SELECT database(), substring_index(current_user(), '@', 1), @@global.read_only";
+
+/// The error numbers of a lock that is waited for in vain, a table or column that went, and a missing right.
+const LOCKED: [u16; 2] = [1205, 3572];
+const GONE: [u16; 2] = [1146, 1054];
+const DENIED: [u16; 2] = [1142, 1143];
+/// What a condition of the operator's own may be wrong with.
+const WRONG_CONDITION: [u16; 4] = [1054, 1064, 1305, 1630];
+
+/// A read-only session.
+pub struct Mysql<'a> {
+    session: &'a mut Session,
+    user: String,
+    /// A column or condition of the operator's own is in the SELECT: an error in it is the declaration's.
+    declared_sql: bool,
+}
+
+impl<'a> Mysql<'a> {
+    /// Makes the session read-only, and its SQL that of the standard.
+    ///
+    /// No transaction is begun: it would keep a lock on the table, and the migrator's ALTER would wait for it.
+    pub async fn begin(
+        attempt: &Attempt<'_>,
+        session: &'a mut Session,
+        declared_sql: bool,
+    ) -> Result<Self, Failure> {
+        let begun = match session.read_only(attempt).await {
+            Ok(()) => session.query(STANDARD_SQL).await.map(drop),
+            Err(error) => Err(error),
+        };
+        begun.map_err(|error| session.failure(error, Phase::Command))?;
+        Ok(Self { session, user: String::new(), declared_sql })
+    }
+
+    async fn query(&mut self, sql: &str, table: &str) -> Result<Vec<TextRow>, Failure> {
+        match self.session.query(sql).await {
+            Ok(rows) => Ok(rows),
+            Err(error) => Err(self.refused(error, table)),
+        }
+    }
+
+    /// The failure that a refusal means while `table` is being read.
+    fn refused(&self, error: Error, table: &str) -> Failure {
+        let Error::Server(refusal) = &error else {
+            return self.session.failure(error, Phase::Command);
+        };
+        let words = format!("{}: {}", refusal.code, refusal.message);
+        let failure = |class, what: String| Failure::new(class, what).cost(Cost::Login);
+        match refusal.code {
+            code if LOCKED.contains(&code) => failure(
+                Class::Absent,
+                format!("in progress: {table} is locked by a migrator ({words})"),
+            ),
+            code if self.declared_sql && WRONG_CONDITION.contains(&code) => failure(
+                Class::Config,
+                format!("{table}: where= must be a condition on its columns ({words})"),
+            ),
+            // The table was there a moment ago.
+            code if GONE.contains(&code) => {
+                failure(Class::Absent, format!("{table} changed while it was read ({words})"))
+            }
+            code if DENIED.contains(&code) => {
+                let hint = format!("GRANT SELECT ON {table} TO {};", shown(&self.user));
+                self.session.failure(error, Phase::Command).hint(hint)
+            }
+            _ => self.session.failure(error, Phase::Command),
+        }
+    }
+}
+
+impl Database for Mysql<'_> {
+    fn endpoint(&self) -> String {
+        self.session.endpoint().to_string()
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::Login
+    }
+
+    fn surroundings(&mut self) -> Answer<'_, Surroundings> {
+        Box::pin(async move {
+            let rows = self.query(SURROUNDINGS, "").await?;
+            let mut values = rows.into_iter().flatten().map(Option::unwrap_or_default);
+            let mut next = || values.next().unwrap_or_default();
+            let (database, user, standby) = (next(), next(), next() == "1");
+            self.user.clone_from(&user);
+            Ok(Surroundings { path: vec![database.clone()], user, database, standby })
+        })
+    }
+
+    fn relations<'a>(&'a mut self, names: &'a [String]) -> Answer<'a, Vec<Relation>> {
+        Box::pin(async move {
+            let list: Vec<_> = names.iter().map(|name| literal(&name.to_lowercase())).collect();
+            let order = "ORDER BY table_schema, table_name, ordinal_position";
+            let sql = format!("{RELATIONS} ({}) {order}", list.join(", "));
+            Ok(relations(&self.query(&sql, "").await?))
+        })
+    }
+
+    fn rows<'a>(&'a mut self, sql: &'a str, table: &'a Relation) -> Answer<'a, Vec<TextRow>> {
+        Box::pin(async move { self.query(sql, &table.full_name()).await })
+    }
+
+    /// Named locks alone: who else works on a table is shown to an administrator only. A SELECT that waits for an ALTER
+    /// is refused after a second, which means the same.
+    fn locks<'a>(
+        &'a mut self,
+        _tables: &'a [&'a Relation],
+        keys: &'a [LockKey],
+    ) -> Answer<'a, Vec<Held>> {
+        Box::pin(async move {
+            let name = |key: &'a LockKey| match key {
+                LockKey::Name(name) => Some(name),
+                LockKey::Number(_) => None,
+            };
+            let names: Vec<&String> = keys.iter().filter_map(name).collect();
+            if names.is_empty() {
+                return Ok(Vec::new());
+            }
+            let uses: Vec<_> =
+                names.iter().map(|name| format!("IS_USED_LOCK({})", literal(name))).collect();
+            let rows = self.query(&format!("SELECT {}", uses.join(", ")), "").await?;
+            let pids = rows.into_iter().flatten().flatten();
+            Ok(pids.map(|pid| Held::Advisory { pid: Some(pid) }).collect())
+        })
+    }
+
+    fn quoted(&self, name: &str) -> String {
+        quoted(name)
+    }
+}
+
+/// A text as a statement has it, with backslashes as an escape.
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+/// Reads the rows of [`RELATIONS`], one for each column.
+fn relations(rows: &[TextRow]) -> Vec<Relation> {
+    let mut relations: Vec<Relation> = Vec::new();
+    for row in rows {
+        let [Some(schema), Some(name), Some(column), Some(column_type)] = row.as_slice() else {
+            continue;
+        };
+        let column = (column.clone(), family(column_type).to_owned());
+        match relations.last_mut() {
+            Some(last) if (&last.schema, &last.name) == (schema, name) => last.columns.push(column),
+            _ => relations.push(Relation {
+                id: name.clone(),
+                schema: schema.clone(),
+                name: name.clone(),
+                // Without a right, no row of it would be here.
+                reachable: true,
+                readable: true,
+                columns: vec![column],
+            }),
+        }
+    }
+    relations
+}
+
+/// A type of MySQL by the name that the table of tools knows its family by.
+fn family(column_type: &str) -> &str {
+    let word = column_type.split(['(', ' ']).next().unwrap_or(column_type);
+    match word {
+        "tinyint" if column_type.starts_with("tinyint(1)") => "bool",
+        "tinyint" | "smallint" | "mediumint" | "int" | "bigint" => "int8",
+        "varchar" | "char" | "tinytext" | "text" | "mediumtext" | "longtext" => "text",
+        "datetime" | "timestamp" => "timestamp",
+        word => word,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_gathered_by_table_and_typed_by_family() {
+        let row = |values: [&str; 4]| values.map(|value| Some(value.to_owned())).to_vec();
+        let rows = [
+            row(["app", "m", "id", "int(10) unsigned"]),
+            row(["app", "m", "done", "tinyint(1)"]),
+            row(["app", "m", "at", "datetime(6)"]),
+            row(["app", "n", "name", "varchar(255)"]),
+        ];
+        let found: Vec<_> = relations(&rows)
+            .into_iter()
+            .map(|relation| {
+                (relation.name, relation.columns.into_iter().map(|(_, t)| t).collect::<Vec<_>>())
+            })
+            .collect();
+        assert_eq!(
+            found,
+            [
+                (
+                    "m".to_owned(),
+                    vec!["int8".to_owned(), "bool".to_owned(), "timestamp".to_owned()]
+                ),
+                ("n".to_owned(), vec!["text".to_owned()]),
+            ]
+        );
+        assert_eq!(literal(r"a'b\"), r"'a''b\\'");
+    }
+}
