@@ -99,7 +99,7 @@ fn built(keys: &[(&str, &str)]) -> Result<Box<dyn Probe>, String> {
     let rest = crate::spec::expand::Text::literal("//app@127.0.0.1:5432/app");
     let env = crate::spec::expand::Env::new(|_| None);
     let spec = Spec::new("schema".to_owned(), "migrations+postgres".to_owned(), rest, keys, env);
-    build(&spec).map_err(|error| error.to_string())
+    (super::postgres::KIND.build)(&spec).map_err(|error| error.to_string())
 }
 
 #[test]
