@@ -23,6 +23,7 @@ pub static KIND: Kind = Kind {
     keys: &[&[Key { name: "tag", value: "TEXT", help: "may be given several times" }]],
     repeats: &["tag"],
     awaited_file: Some(|_| PathBuf::from("/fake")),
+    harmed_by_connects: None,
     build,
 };
 

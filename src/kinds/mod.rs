@@ -111,9 +111,6 @@ fn unknown(scheme: &str) -> String {
         "amqps",
         "memcached",
     ];
-    /// Kinds that exist, and that a build may leave out.
-    const LEFT_OUT: [&str; 8] =
-        ["postgres", "postgresql", "nats", "http", "https", "redis", "rediss", "valkey"];
     let plain = KINDS.iter().filter(|kind| !kind.prefix.is_empty());
     let plain = plain.filter_map(|kind| scheme.strip_prefix(kind.prefix)).next().unwrap_or(scheme);
     if LEFT_OUT.contains(&plain) {

@@ -183,7 +183,8 @@ fn of_error(error: &h2::Error, first: &FirstBytes, endpoint: &Endpoint) -> Failu
         return tls_stream_failure(error, endpoint);
     }
     if error.is_go_away() || error.is_reset() {
-        let reason = error.reason().map(|reason| reason.description()).unwrap_or_default();
+        let reason =
+            error.reason().map(|reason| reason.description().to_owned()).unwrap_or_default();
         return Failure::new(
             Class::Busy,
             format!("the server ends the connection: {reason} ({endpoint})"),

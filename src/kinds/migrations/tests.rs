@@ -2,6 +2,7 @@ use std::collections::HashSet;
 
 use regex_lite::Regex;
 
+use super::key;
 use super::{
     dir::Listing,
     readers,
@@ -9,8 +10,8 @@ use super::{
     tool::{Files, Lock, Tool},
     tools::{TOOLS, named_tool, names},
     wanted::{Want, Wanted},
-    *,
 };
+use crate::{probe::Probe, spec::Spec};
 
 #[test]
 fn every_tool_is_well_formed() {

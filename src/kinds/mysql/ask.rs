@@ -86,7 +86,7 @@ impl Candidate<'_> {
     }
 
     /// Whether the server serves everybody, which a login alone does not show.
-    async fn serves(&self, session: &mut Session) -> Result<(), Failure> {
+    async fn serves(&mut self, session: &mut Session) -> Result<(), Failure> {
         const VARIABLES: &str = "SHOW VARIABLES WHERE Variable_name IN \
             ('wsrep_on', 'skip_networking', 'read_only', 'super_read_only', 'offline_mode')";
         let rows = session.query(VARIABLES).await;

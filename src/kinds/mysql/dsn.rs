@@ -2,7 +2,7 @@
 
 use super::target::{Mode, Params};
 use crate::{
-    kinds::query::{pairs, truth},
+    kinds::options::{pairs, truth},
     spec::{ConfigError, Spec, expand::Text},
     text::nearest,
 };

@@ -156,8 +156,8 @@ impl Target {
             return Err(spec.error("a Unix socket needs no TLS: the TLS keys must go"));
         }
         let encrypted = scheme.encrypted || options.encrypted || wants_tls(spec);
-        let key = spec.key("cert").and(spec.key("key"));
-        let tls = encrypted.then(|| options.tls.read(spec, key)).transpose()?;
+        let private = spec.key("cert").and(spec.key("key"));
+        let tls = encrypted.then(|| options.tls.read(spec, private)).transpose()?;
         Ok(Self {
             servers,
             login,
