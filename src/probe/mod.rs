@@ -2,6 +2,7 @@
 
 pub mod blocking;
 pub mod failure;
+pub mod json;
 pub mod pattern;
 pub mod servers;
 pub mod stage;

@@ -5,7 +5,7 @@ use super::{
     expand::{Env, Text},
     url::{
         check_authority, is_bare_ipv6, is_host_port, is_scheme, needs_brackets, servers_of,
-        split_authority, without_userinfo,
+        split_authority, tidy_list, without_userinfo,
     },
 };
 use crate::text::one_line;
@@ -123,21 +123,21 @@ impl Declaration {
     /// # Errors
     /// What is wrong with the servers. Neither the text nor a value is shown.
     pub fn read_as(&mut self, kind: &Kind) -> Result<String, ConfigError> {
-        let shown = self.read_rest(kind.grammar).map_err(|message| self.error(message))?;
+        let shown = self.read_rest(kind).map_err(|message| self.error(message))?;
         let named = one_line(&format!("{}{shown}", self.scheme), 120);
         Ok(self.variable.clone().unwrap_or(named))
     }
 
     /// Proves the rest well formed, and returns how it is shown behind the scheme.
-    fn read_rest(&mut self, grammar: Grammar) -> Result<String, String> {
+    fn read_rest(&mut self, kind: &Kind) -> Result<String, String> {
+        let grammar = kind.grammar;
         match grammar {
             Grammar::AsWritten => return Ok(format!(":{}", self.rest.display_redacted())),
             Grammar::Own(read) => return read(&self.rest).map(|shown| format!(":{shown}")),
             Grammar::Servers | Grammar::ServersWithLogins | Grammar::Url => {}
         }
-        if matches!(grammar, Grammar::ServersWithLogins) {
-            let again = format!(",{}://", self.scheme);
-            self.rest = self.rest.part(&self.rest.raw().replace(&again, ","));
+        if matches!(grammar, Grammar::ServersWithLogins) && self.rest.raw().starts_with("//") {
+            (self.scheme, self.rest) = tidy_list(kind.schemes, &self.scheme, &self.rest);
         }
         match self.rest.strip_prefix("//") {
             Some(rest) => {

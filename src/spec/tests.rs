@@ -35,6 +35,27 @@ fn seen(text: &str) -> (String, String, String, Vec<(String, String)>) {
 }
 
 #[test]
+fn server_lists_are_read_as_nats_clients_read_them() {
+    for (text, scheme, rest) in [
+        ("nats://a:1, nats://b:2", "nats", "//a:1,b:2"),
+        ("nats://a:1,nats://b:2,", "nats", "//a:1,b:2"),
+        ("nats://a:1/,nats://b:2/", "nats", "//a:1,b:2"),
+        ("nats://a:1 , b:2", "nats", "//a:1,b:2"),
+        ("nats://a,,b", "nats", "//a,b"),
+        ("nats://u:p@a,NATS://v:q@b/", "nats", "//u:p@a,v:q@b"),
+        ("nats://a,tls://b", "tls", "//a,b"),
+        ("tls://a,nats://b,c", "tls", "//a,b,c"),
+        ("nats://[::1]:4222/,[::2]", "nats", "//[::1]:4222,[::2]"),
+    ] {
+        let (_, seen_scheme, seen_rest, _) = seen(text);
+        assert_eq!((seen_scheme.as_str(), seen_rest.as_str()), (scheme, rest), "{text}");
+    }
+    for text in ["nats://a b", "nats://a/x@b"] {
+        assert!(parse(text).is_err(), "{text}");
+    }
+}
+
+#[test]
 fn declarations_are_split_as_people_write_them() {
     let none: &[(&str, &str)] = &[];
     for (text, name, scheme, rest, keys) in [

@@ -64,6 +64,31 @@ pub(super) fn check_authority(grammar: Grammar, rest: &Text) -> Result<(), Strin
     Ok(())
 }
 
+/// Reads a list as NATS clients do (`processUrlString` of nats.go), and returns its scheme and the tidy list.
+///
+/// Blanks, one slash at the end of a server and empty entries are dropped. A server may repeat the scheme, or have another
+/// one of `schemes`: the whole list then has the later one of the two, e.g. `tls` beside `nats`.
+pub(super) fn tidy_list(schemes: &[&str], scheme: &str, rest: &Text) -> (String, Text) {
+    let rank = |scheme: &str| schemes.iter().position(|known| known.eq_ignore_ascii_case(scheme));
+    let mut highest = rank(scheme);
+    let mut servers = Vec::new();
+    for server in rest.raw().strip_prefix("//").unwrap_or_default().split(',') {
+        let mut server = server.trim_matches(' ');
+        if let Some((own, bare)) = server.split_once("://")
+            && rank(own).is_some()
+        {
+            highest = highest.max(rank(own));
+            server = bare;
+        }
+        server = server.strip_suffix('/').unwrap_or(server);
+        if !server.is_empty() {
+            servers.push(server);
+        }
+    }
+    let scheme = highest.map_or(scheme, |index| schemes[index]);
+    (scheme.to_owned(), rest.part(&format!("//{}", servers.join(","))))
+}
+
 const ENCODE: &str =
     "(a / ? # or @ in a password must be percent-encoded, or come from a variable)";
 

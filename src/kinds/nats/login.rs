@@ -50,10 +50,8 @@ impl Login {
             });
         }
         if let Some(path) = spec.key("nkey") {
-            let nkey = read_small(path).and_then(|text| {
-                let seed = block(&text, "SU").unwrap_or(text.trim()).to_owned();
-                Nkey::from_seed(spec.secret(seed).reveal())
-            });
+            let nkey = read_small(path)
+                .and_then(|text| Nkey::from_seed(spec.secret(seed_of(&text)?).reveal()));
             return nkey.map(|nkey| Some(Login::Nkey(nkey))).map_err(|what| {
                 spec.key_error("nkey", format_args!("{}: {what}", path_shown(path)))
             });
@@ -129,13 +127,53 @@ fn creds(spec: &Spec, path: &str) -> Result<Login, String> {
     Ok(Login::Jwt { jwt: spec.secret(jwt), nkey })
 }
 
-/// The line that stands between `-----BEGIN ...-----` and its end and begins with `prefix`.
+/// The seed in a file as `nk`, `nsc` or an editor writes it: the first line that begins with `SU`.
+///
+/// Other lines may hold the public key or a comment (ParseDecoratedNKey of github.com/nats-io/nkeys).
+fn seed_of(text: &str) -> Result<&str, String> {
+    let mut lines = text.lines().map(|line| line.trim_start_matches('\u{feff}').trim());
+    let is_public = |line: &str| line.starts_with('U') && line.len() == 56;
+    match lines.clone().find(|line| line.starts_with("SU")) {
+        Some(seed) => Ok(seed),
+        None if lines.any(is_public) => {
+            Err("holds a public key, but must hold the seed, which begins with SU".to_owned())
+        }
+        None => Err("must hold a user's nkey seed, which begins with SU".to_owned()),
+    }
+}
+
+/// The line of a decorated file that begins with `prefix`, between `-----BEGIN ...-----` and its end.
 fn block<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     let mut inside = false;
-    text.lines().map(str::trim).find(|line| {
+    let mut lines = text.lines().map(|line| line.trim_start_matches('\u{feff}').trim());
+    lines.find(|line| {
         if line.starts_with("---") {
             inside = line.contains("BEGIN");
         }
         inside && line.starts_with(prefix)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_is_found_in_every_file_that_tools_write() {
+        let public = format!("U{}", "A".repeat(55));
+        let no_seed = "must hold a user's nkey seed, which begins with SU";
+        for (text, want) in [
+            ("SUABC".to_owned(), Ok("SUABC")),
+            ("SUABC\r\n".to_owned(), Ok("SUABC")),
+            ("\u{feff}SUABC\n".to_owned(), Ok("SUABC")),
+            (format!("SUABC\n{public}\n"), Ok("SUABC")),
+            (format!("# of app\n\n{public}\n  SUABC  \n"), Ok("SUABC")),
+            ("-----BEGIN USER NKEY SEED-----\nSUABC\n------END".to_owned(), Ok("SUABC")),
+            (public, Err("holds a public key, but must hold the seed, which begins with SU")),
+            ("SAABC".to_owned(), Err(no_seed)),
+            (String::new(), Err(no_seed)),
+        ] {
+            assert_eq!(seed_of(&text), want.map_err(str::to_owned), "{text:?}");
+        }
+    }
 }
