@@ -29,7 +29,12 @@ fn a_start_makes_few_system_calls() {
     let first = lines.iter().position(|line| line.starts_with("poll([{fd=0,")).unwrap();
     let exec = lines.iter().rposition(|line| line.starts_with("execve(")).unwrap();
     let calls = &lines[first..exec];
-    assert!(calls.len() as f64 <= SYSTEM_CALLS * ROOM, "{} calls:\n{}", calls.len(), calls.join("\n"));
+    assert!(
+        calls.len() as f64 <= SYSTEM_CALLS * ROOM,
+        "{} calls:\n{}",
+        calls.len(),
+        calls.join("\n")
+    );
 }
 
 #[test]
