@@ -1,4 +1,4 @@
-//! Who we say that we are: the credentials of a declaration, read at build, and the CONNECT that carries them.
+//! Credentials: read from the declaration once, sent in CONNECT.
 
 use serde_json::{Map, Value};
 
@@ -12,7 +12,7 @@ use crate::{
 
 /// The credentials for one server.
 pub(super) enum Login {
-    /// None; with a client certificate the server may know us by that.
+    /// None. A client certificate may identify us.
     Nobody,
     Password {
         user: String,
@@ -20,7 +20,7 @@ pub(super) enum Login {
     },
     Token(Secret),
     Nkey(Nkey),
-    /// A `.creds` file: a JWT, and the key that it names.
+    /// A `.creds` file: a JWT, and the key that the JWT names.
     Jwt {
         jwt: Secret,
         nkey: Nkey,
@@ -28,9 +28,9 @@ pub(super) enum Login {
 }
 
 impl Login {
-    /// The credentials that the keys name, if they name any. `userinfo` is consulted for a user whose password is a key.
+    /// Reads the credentials from the keys, if there are any. `userinfo` may hold the user of the key `password`.
     ///
-    /// Files are read here, once: who renews them restarts the service that uses them, and thereby us.
+    /// Files are read once: rotating credentials requires a restart of the service anyway.
     pub(super) fn from_keys(
         spec: &Spec,
         userinfo: Option<&Text>,
@@ -41,7 +41,7 @@ impl Login {
         if let [_, second, ..] = given[..] {
             return Err(spec.key_error(
                 second,
-                format_args!("is another way to log in than {}; one is enough", given[0]),
+                format_args!("must not stand beside {}: one way to log in is enough", given[0]),
             ));
         }
         if let Some(path) = spec.key("creds") {
@@ -73,7 +73,7 @@ impl Login {
         }
     }
 
-    /// `user:password@`, or, as every NATS client reads it, `token@`.
+    /// Reads `user:password@` or, as every NATS client does, `token@`.
     pub(super) fn from_userinfo(spec: &Spec, userinfo: &Text) -> Result<Self, ConfigError> {
         Ok(match spec.userinfo(userinfo)? {
             (user, Some(password)) => Login::Password { user, password: Some(password) },
@@ -81,9 +81,9 @@ impl Login {
         })
     }
 
-    /// The options of CONNECT for a server that said `info`. `tls`: whether the connection is encrypted.
+    /// The options of CONNECT for a server that sent `info`. `tls`: whether the connection is encrypted.
     pub(super) fn connect_options(&self, info: &Info, tls: bool) -> Value {
-        // A server that knows no nkeys asks for no signature and ignores this one, as with the real client.
+        // A server without nkeys sends no nonce and ignores the signature, as with the real client.
         let nonce = info.nonce.as_deref().unwrap_or_default();
         let mut options = Map::new();
         let mut put = |key: &str, value: Value| options.insert(key.to_owned(), value);
@@ -94,7 +94,7 @@ impl Login {
         put("version", env!("CARGO_PKG_VERSION").into());
         put("protocol", 1.into());
         put("name", "afterall".into());
-        // A request that nobody serves is then answered at once.
+        // The server then replies at once to a request that nobody serves.
         put("headers", true.into());
         put("no_responders", true.into());
         match self {

@@ -123,7 +123,7 @@ async fn only_the_pong_to_our_ping_is_ready() {
 }
 
 #[tokio::test]
-async fn tls_that_is_asked_for_is_never_done_without() {
+async fn declared_tls_is_never_left_out() {
     let (verdict, heard) = ask("#insecure", INFO, "").await;
     assert_eq!(
         (verdict.as_str(), heard.as_str()),
@@ -180,7 +180,7 @@ async fn a_flood_is_cut_by_its_number_of_operations() {
 }
 
 #[tokio::test]
-async fn credentials_are_sent_as_they_were_written() {
+async fn credentials_are_sent_as_they_were_declared() {
     let (_, heard) = ask("#user=a,password=p%2Cq", INFO, "PONG\r\n").await;
     assert!(heard.contains(r#""user":"a""#) && heard.contains(r#""pass":"p,q""#), "{heard}");
     let (_, heard) = ask("#token=t", INFO, "PONG\r\n").await;
@@ -206,7 +206,7 @@ fn each_server_has_its_own_credentials_or_those_of_the_one_before() {
 }
 
 #[test]
-fn what_is_wrong_on_our_side_is_said_before_the_first_attempt() {
+fn configuration_errors_are_found_at_build() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x");
     std::fs::write(&path, "SUSECRET").unwrap();
@@ -217,7 +217,7 @@ fn what_is_wrong_on_our_side_is_said_before_the_first_attempt() {
         ("nats://:4222,b", "nats: nats: needs a host, e.g. nats://nats:4222".to_owned()),
         (
             "nats://a#token=t,user=u",
-            "nats: token: is another way to log in than user; one is enough".to_owned(),
+            "nats: token: must not stand beside user: one way to log in is enough".to_owned(),
         ),
         ("nats://a#password=p", "nats: password: needs a user".to_owned()),
         (
