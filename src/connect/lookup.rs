@@ -234,8 +234,13 @@ fn no_address(host: &str, family: Family) -> Failure {
 
 /// What an error of the resolver means.
 fn failure(host: &str, family: Family, error: LookupError) -> Failure {
+    let to = match family {
+        Family::Any => "",
+        Family::V4 => " to an IPv4 address",
+        Family::V6 => " to an IPv6 address",
+    };
     let unresolved =
-        |words: &str| Failure::new(Class::Dns, format!("{host} does not resolve: {words}"));
+        |words: &str| Failure::new(Class::Dns, format!("{host} does not resolve{to}: {words}"));
     match error {
         LookupError::NoName(words) => unresolved(&words).means_down(),
         LookupError::NoAddress => no_address(host, family),

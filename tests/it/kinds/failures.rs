@@ -93,7 +93,7 @@ fn every_failure_of_postgres_has_its_class_and_its_words() {
         (
             url("trusted", "postgres?target_session_attrs=standby"),
             "absent",
-            "the server is no standby",
+            "the server is not a standby",
         ),
         (
             url(

@@ -159,8 +159,12 @@ fn a_name_is_judged_by_its_addresses_their_type_and_what_is_expected() {
             69,
             "db.test is 10.0.0.1, 10.0.0.2, not 10.0.0.3 [class=absent]",
         ),
-        ("dns:four.test#type=AAAA", 69, "four.test has no IPv6 address [class=absent]"),
-        ("dns:six.test#type=A", 69, "six.test has no IPv4 address [class=absent]"),
+        (
+            "dns:four.test#type=AAAA",
+            69,
+            "four.test does not resolve to an IPv6 address: name or service not known [class=dns]",
+        ),
+        ("dns:six.test#type=A", 69, "six.test does not resolve to an IPv4 address: "),
         ("dns:127.0.0.1", 0, "127.0.0.1"),
         ("dns:none.test", 69, "none.test does not resolve: name or service not known [class=dns]"),
     ] {
