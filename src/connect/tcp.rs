@@ -35,7 +35,7 @@ pub(super) fn begin(address: SocketAddr) -> Result<Begun, ConnectError> {
             {
                 return Ok(Begun::Pending(socket.into()));
             }
-            sockopt::socket_error(&socket).flatten().map_err(io::Error::from)?;
+            sockopt::socket_error(&socket).and_then(|pending| pending).map_err(io::Error::from)?;
         }
         Err(error) => return Err(io::Error::from(error).into()),
     }
