@@ -54,6 +54,8 @@ pub enum Grammar {
     Url,
     /// A name or a path, taken as written: nothing is percent-decoded.
     AsWritten,
+    /// A command in a shell's quotes. A `#` within quotes belongs to it. Its first word names the dependency.
+    Words,
     /// The kind reads the text itself. The function proves the shape and returns what names the
     /// dependency: no secret, and nothing of a value.
     ///

@@ -197,8 +197,8 @@ async fn expansions_are_data_and_stay_in_their_part() {
     let (port, serve) = server(vec![answer("200 OK", ""), answer("200 OK", "")]).await;
     let spec = spec_with(&format!("http://127.0.0.1:{port}/${{P}}/z?t=${{T}}"), &env);
     assert_eq!(ask_spec(&spec).await, "ready: 200 OK");
-    let shown: Vec<_> = spec.secrets().iter().map(|secret| secret.reveal().to_owned()).collect();
-    assert_eq!(shown, ["s3cr3t%26t%3D%23%25%2B", "s3cr3t&t=#%+"]);
+    let shown: Vec<_> = spec.secrets().revealed();
+    assert_eq!(shown, ["a/b?c#d%e", "s3cr3t&t=#%+", "s3cr3t%26t%3D%23%25%2B"]);
     ask_spec(&spec_with(&format!("http://127.0.0.1:{port}?${{Q}}"), &env)).await;
     let heard = serve.await.unwrap();
     assert!(

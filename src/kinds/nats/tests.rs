@@ -248,7 +248,7 @@ fn configuration_errors_are_found_at_build() {
             format!("nats: creds: {path}: not a .creds file: holds no JWT"),
         ),
         ("nats://a#ca=/no", "nats: ca: /no: no such file or directory".to_owned()),
-        ("nats://a#jetstream=maybe", "nats: jetstream: is true or false".to_owned()),
+        ("nats://a#jetstream=maybe", "nats: jetstream: must be true or false".to_owned()),
     ] {
         assert_eq!(error(text), want, "{text}");
     }

@@ -180,7 +180,8 @@ impl Wait {
             asked: Arc::clone(&asked),
             open: Arc::clone(&self.open),
         };
-        let secrets = vec![Secret::new("s3cr3t")];
+        let secrets = Secrets::default();
+        secrets.take("s3cr3t");
         self.dependencies.push(Dependency {
             name: name.to_owned(),
             settings,
