@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Far more than it takes, and far less than a supervisor's patience. Design asks for 100 ms, which a loaded machine can miss.
+/// Far more than it takes, and far less than a supervisor waits. 100 ms is the aim, which a loaded machine can miss.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// Every signal whose default action ends a process, and some real-time ones.
@@ -56,7 +56,7 @@ fn send(pid: Pid, number: i32) {
 }
 
 #[test]
-fn every_signal_that_ends_a_process_ends_the_wait_and_us_by_itself() {
+fn every_ending_signal_ends_the_wait_by_itself() {
     let (port, command) = (Reserved::new(), Counted::new());
     let start = |number| (number, waiting(&port).becoming([command.path()]).spawn());
     let all: Vec<_> = ending().map(start).collect();
@@ -148,7 +148,7 @@ fn a_file_that_may_not_grow_does_not_end_the_wait() {
 }
 
 #[test]
-fn the_end_names_the_signal_and_what_was_waited_for() {
+fn the_last_line_names_the_signal_and_the_dependencies() {
     let port = Reserved::new();
     let running = Afterall::waiting_for([
         format!("db=tcp://{}", port.address()),
@@ -163,7 +163,7 @@ fn the_end_names_the_signal_and_what_was_waited_for() {
 }
 
 #[test]
-fn as_pid_1_a_signal_ends_us_with_128_and_its_number() {
+fn as_pid_1_a_signal_ends_the_wait_with_128_plus_n() {
     let (port, command) = (Reserved::new(), Counted::new());
     // WINCH and RTMIN+3 are what images use as STOPSIGNAL.
     let start = |number| (number, as_pid_1(waiting(&port)).becoming([command.path()]).spawn());
@@ -179,7 +179,7 @@ fn as_pid_1_a_signal_ends_us_with_128_and_its_number() {
 }
 
 #[test]
-fn signals_that_end_nobody_do_not_end_the_wait() {
+fn harmless_signals_do_not_end_the_wait() {
     let port = Reserved::new();
     let running = waiting(&port).becoming(sh("echo done")).spawn();
     running.wait_for_stderr("waiting:", secs(20));
@@ -195,7 +195,7 @@ fn signals_that_end_nobody_do_not_end_the_wait() {
 }
 
 #[test]
-fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
+fn an_inherited_ignored_signal_stays_ignored() {
     let port = Reserved::new();
     let ops = ["ignore=1", "ignore=2", "ignore=13", "ignore=15", "ignore=34"];
     let running =
@@ -209,7 +209,7 @@ fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
 }
 
 #[test]
-fn a_signal_that_was_blocked_at_the_start_stays_pending_for_the_command() {
+fn an_inherited_blocked_signal_stays_pending_for_the_command() {
     let (port, dir) = (Reserved::new(), Dir::new());
     let running = waiting(&port)
         .under(odd(["block=10", "block=15"]))
@@ -230,7 +230,7 @@ fn a_signal_that_was_blocked_at_the_start_stays_pending_for_the_command() {
 }
 
 #[test]
-fn a_wait_ends_though_a_lookup_hangs() {
+fn a_hanging_lookup_delays_no_signal() {
     if !rustix::process::geteuid().is_root() {
         // A resolver's port is 53, and the name of its server stands in /etc/resolv.conf: both are root's alone.
         return;
@@ -271,7 +271,7 @@ fn a_wait_ends_though_a_lookup_hangs() {
 }
 
 #[test]
-fn tini_passes_signals_on_and_sees_what_ended_us() {
+fn tini_passes_signals_on_and_sees_the_signal() {
     let (port, command) = (Reserved::new(), Counted::new());
     for number in [15, 2, 3] {
         let running =
@@ -321,7 +321,7 @@ fn a_broken_stderr_does_not_hide_how_the_wait_ended() {
 }
 
 #[test]
-fn sigpipe_from_outside_ends_the_wait_though_our_own_does_not() {
+fn a_foreign_sigpipe_ends_the_wait_and_our_own_does_not() {
     let port = Reserved::new();
     let running = waiting(&port).arg("-v").under(odd(["broken-stderr"])).spawn();
     running.wait_until_waiting();
@@ -424,7 +424,7 @@ fn no_signal_is_lost_between_the_start_and_the_command() {
 }
 
 #[test]
-fn as_pid_1_no_signal_is_lost_but_while_the_kernel_puts_the_command_in_our_place() {
+fn as_pid_1_signals_are_lost_only_during_the_exec() {
     let fates = races(120, |n| {
         let dir = Dir::new();
         let running = as_pid_1(Afterall::waiting_for([format!("file:{}", dir.text("flag"))]))
@@ -463,7 +463,7 @@ fn as_pid_1_no_signal_is_lost_but_while_the_kernel_puts_the_command_in_our_place
 }
 
 #[test]
-fn a_signal_beats_a_dependency_that_becomes_ready_at_the_same_time() {
+fn a_signal_comes_before_readiness_at_the_same_time() {
     let (dir, command) = (Dir::new(), Counted::new());
     let running = Afterall::waiting_for([format!("file:{}", dir.text("flag"))])
         .becoming([command.path()])
