@@ -52,6 +52,15 @@ static UNUSED double quantile(double *values, int n, double q) {
     return values[i < n ? i : n - 1];
 }
 
+// One figure for the summary, appended to the file $FIGURES as `NAME VALUE`.
+static UNUSED void figure(const char *name, double value) {
+    const char *path = getenv("FIGURES");
+    FILE *file = path ? fopen(path, "a") : NULL;
+    if (!file) return;
+    fprintf(file, "%s %g\n", name, value);
+    fclose(file);
+}
+
 // Children. ---------------------------------------------------------------------------------------------------------------------
 
 struct child {
@@ -62,6 +71,7 @@ struct child {
 struct ended {
     double wall, cpu;  // ms
     long rss;          // KiB, at its peak; what was before the exec counts too
+    long faults;       // page faults without I/O
     int status;        // as wait4 has it
 };
 
@@ -88,6 +98,7 @@ static UNUSED struct ended finish(struct child child) {
     ended.wall = now_ms() - child.started;
     ended.cpu = (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1e3 + (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e3;
     ended.rss = used.ru_maxrss;
+    ended.faults = used.ru_minflt;
     return ended;
 }
 

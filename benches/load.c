@@ -1,19 +1,21 @@
-// What waiting in vain costs: attempts and CPU of 10 seconds.
-// load ROUNDS AFTERALL [NAME=URL...]
+// What waiting in vain costs: attempts and CPU of 10 seconds, beside a C loop with the same pauses.
+// load ROUNDS LOOP AFTERALL [NAME=URL...]
 #include "bench.h"
 
 enum { MOST = 8 };
 
 int main(int argc, char **argv) {
-    int rounds = atoi(argv[1]), count = 2;
-    char *afterall = argv[2], tcp[64], http[64];
+    int rounds = atoi(argv[1]), count = 3;
+    char *loop = argv[2], *afterall = argv[3], bare[32], tcp[64], http[64];
     struct sockaddr_in at;
     int never = bound(&at);
     struct http *server = http_server(503);
-    sprintf(tcp, "tcp://127.0.0.1:%d", ntohs(at.sin_port));
+    sprintf(bare, "%d", ntohs(at.sin_port));
+    sprintf(tcp, "tcp://127.0.0.1:%s", bare);
     sprintf(http, "http://127.0.0.1:%d/ready", ntohs(server->at.sin_port));
-    char *names[MOST] = {"tcp, refused", "http, 503"}, *urls[MOST] = {tcp, http};
-    for (int i = 3; i < argc && count < MOST; i++, count++) {
+    // The first is the loop, which takes a port in place of a URL.
+    char *names[MOST] = {"(a C loop, refused)", "tcp, refused", "http, 503"}, *urls[MOST] = {bare, tcp, http};
+    for (int i = 4; i < argc && count < MOST; i++, count++) {
         names[count] = argv[i];
         *strchr(argv[i], '=') = 0;
         urls[count] = argv[i] + strlen(argv[i]) + 1;
@@ -27,7 +29,8 @@ int main(int argc, char **argv) {
         for (int i = 0; i < count; i++) {
             int pipe[2];
             if (pipe2(pipe, O_CLOEXEC)) die("pipe");
-            children[i] = start((char *[]){afterall, "-t", "10s", urls[i], NULL}, -1, pipe[1]);
+            char *looped[] = {loop, "10", urls[i], NULL}, *waited[] = {afterall, "-t", "10s", urls[i], NULL};
+            children[i] = start(i == 0 ? looped : waited, -1, pipe[1]);
             close(pipe[1]);
             err[i] = pipe[0];
         }
@@ -43,6 +46,8 @@ int main(int argc, char **argv) {
     printf("| dependency | attempts in 10 s | CPU ms | peak RSS MB |\n| --- | ---: | ---: | ---: |\n");
     for (int i = 0; i < count; i++)
         printf("| %s | %.0f | %.1f | %.1f |\n", names[i], quantile(attempts[i], rounds, 0.5), quantile(cpu[i], rounds, 0.5), rss[i] / 1024.0);
+    figure("load.ratio", quantile(cpu[1], rounds, 0.5) / quantile(cpu[0], rounds, 0.5));
+    figure("load.attempts", quantile(attempts[1], rounds, 0.5));
     printf("\n%d round%s, medians. The HTTP server counted %d requests.\n", rounds, rounds == 1 ? "" : "s", atomic_load(&server->requests));
     close(never);
     return 0;

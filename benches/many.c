@@ -52,6 +52,10 @@ int main(int argc, char **argv) {
         printf("| %d | %.2f | %.2f | %.2f | %.2f | %.2f | %.1f | %d |\n", sizes[s], quantile(wall[0], rounds, 0.5),
                quantile(wall[1], rounds, 0), quantile(wall[1], rounds, 0.5), quantile(wall[1], rounds, 0.9), quantile(cpu, rounds, 0.5),
                rss / 1024.0, failed);
+        if (sizes[s] == MOST) {
+            figure("many.ratio", quantile(wall[1], rounds, 0.5) / quantile(wall[0], rounds, 0.5));
+            figure("many.rss", rss / 1024.0);
+        }
     }
     printf("\n%d interleaved rounds, `ulimit -n` %lu.\n", rounds, (unsigned long)usual.rlim_cur);
     return 0;

@@ -54,7 +54,7 @@ _afterall() {
         --format) mapfile -t COMPREPLY < <(compgen -W 'auto live plain json' -- "$cur"); return ;;
     esac
     if [[ $cur == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '--timeout --attempt-timeout --interval --max-interval --backoff --jitter --successes --on-timeout --fail-fast --until --deadline --once --config --print-plan --allow-empty --format --quiet --verbose --help --version' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W '--timeout --attempt-timeout --interval --max-interval --backoff --jitter --successes --on-timeout --fail-fast --until --deadline --once --config --from-env --print-plan --allow-empty --format --quiet --verbose -h --help --version' -- "$cur")
     else
         mapfile -t COMPREPLY < <(compgen -W 'postgres:// postgresql:// migrations+postgres:// migrations+postgresql:// nats:// tls:// http:// https:// http+unix:// redis:// rediss:// valkey:// valkeys:// tcp:// unix: dns: file: exec:' -- "$cur")
         compopt -o nospace

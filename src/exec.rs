@@ -36,6 +36,14 @@ pub struct ExecError {
     pub message: String,
 }
 
+impl std::fmt::Display for ExecError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ExecError {}
+
 impl Command {
     /// The command and its arguments; `None` where there is none.
     pub fn new(words: Vec<OsString>) -> Option<Self> {

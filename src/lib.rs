@@ -10,6 +10,13 @@
 //!
 //! `spec` is a parsed declaration, `probe` is the contract of one attempt. A kind of dependency is one room under
 //! [`kinds`] and two adjacent lines in its `mod.rs`; it uses [`spec`], [`probe`], [`connect`] and [`tls`].
+//!
+//! The interface of `afterall` is its command line. This library serves the binary and the tests, and promises no stability.
+
+#![doc(hidden)]
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("afterall runs on Linux only: it needs signalfd, /proc and abstract sockets");
 
 pub mod children;
 pub mod civil;

@@ -9,136 +9,132 @@ use afterall::{
     children,
     cli::{
         options::Options,
-        usage::{self, Asked},
+        usage::{self, Parsed},
     },
     connect::{MAX_CONNECTS, Net},
     exec::{Command, ExecError},
     exit::Exit,
     os::describe,
-    plan,
-    report::{Log, Report, ReportOptions, ReportedDependency, Verbosity},
+    plan::{self, Plan},
+    report::{Format, Log, Report, ReportOptions, ReportedDependency, Verbosity},
     signals::{Signals, die_of},
-    spec::{ConfigError, expand::Env},
+    spec::{ConfigErrors, expand::Env},
     wait::{Dependency, WaitContext, event::End, wait},
 };
+use anyhow::{anyhow, bail};
 
 /// Runs, and reports why it stopped if that was an error.
 fn end_of(args: Vec<OsString>) -> Exit {
     let mut log = Log::new();
-    match run(args, &mut log) {
-        Ok(exit) => exit,
-        Err(Stopped::Config(error)) => {
-            log.error(Exit::Usage, &error.to_string());
-            Exit::Usage
-        }
-        Err(Stopped::Exec(error)) => {
-            log.error(error.exit, &error.message);
-            error.exit
-        }
+    run(args, &mut log).unwrap_or_else(|error| stopped(&error, &mut log))
+}
+
+/// Reports why nothing was started, a line for each mistake.
+fn stopped(error: &anyhow::Error, log: &mut Log) -> Exit {
+    if let Some(errors) = error.downcast_ref::<ConfigErrors>() {
+        errors.iter().for_each(|error| log.error(Exit::Usage, &error.to_string()));
+        return Exit::Usage;
     }
+    let exit = error.downcast_ref::<ExecError>().map_or(Exit::Usage, |error| error.exit);
+    log.error(exit, &format!("{error:#}"));
+    exit
 }
 
-enum Stopped {
-    Config(ConfigError),
-    Exec(ExecError),
-}
-
-impl From<ConfigError> for Stopped {
-    fn from(error: ConfigError) -> Self {
-        Stopped::Config(error)
-    }
-}
-
-impl From<ExecError> for Stopped {
-    fn from(error: ExecError) -> Self {
-        Stopped::Exec(error)
-    }
-}
-
-fn run(args: Vec<OsString>, log: &mut Log) -> Result<Exit, Stopped> {
-    let cli = match usage::parse(args)? {
-        Asked::Wait(cli) => *cli,
-        Asked::Text(text) => return Ok(on_stdout(&text, log)),
-    };
+fn run(args: Vec<OsString>, log: &mut Log) -> anyhow::Result<Exit> {
     let env = Env::process();
-    let mut options = Options::read(&cli, &env)?;
+    let line = match usage::parse(args, &env) {
+        Parsed::Run(line) => line,
+        Parsed::Text(text) => return Ok(on_stdout(&text, log)),
+    };
+    let mut options = Options::read(line, &env);
     log.set_format(options.format);
-    let declarations = std::mem::take(&mut options.declarations);
-    let mut plan = plan::plan(declarations, &options.defaults, &env)?;
-    let mut command = Command::new(cli.command);
-    if cli.once {
-        if command.is_some() {
-            return Err(ConfigError::new("--once looks, and runs no COMMAND").into());
-        }
+    let declared = std::mem::take(&mut options.declared);
+    let mut plan = plan::plan(declared, &options.defaults, &env, &mut options.mistakes);
+    if options.once {
         plan::once(&mut plan.planned);
     } else {
         plan.notes.extend(plan::warnings(&plan.planned, options.deadline));
     }
-    look_up(command.as_mut(), &plan)?;
     if options.verbosity > Verbosity::Quiet {
         plan.notes.iter().for_each(|remark| log.note(remark));
     }
-    if cli.print_plan {
-        let text = plan::print::text(
-            &plan,
-            options.deadline,
-            command.as_ref().map(Command::name).as_deref(),
-        );
-        // Proving it right is half of what a printed plan is for.
-        let (_, remarks) = plan::build(plan.planned)?;
-        remark(log, &remarks, &options);
-        return Ok(on_stdout(&text, log));
+    let mut command = Command::new(std::mem::take(&mut options.command));
+    let found = look_up(command.as_mut(), &plan);
+    let shown = options.print_plan.then(|| {
+        let command = command.as_ref().map(Command::name);
+        let problem = found.as_ref().err().map(ToString::to_string);
+        let end = plan::print::Ending { deadline: options.deadline, command, problem };
+        plan::print::plan(&plan, &end, options.format == Format::Json)
+    });
+    let subjects = subjects(&plan);
+    let (dependencies, remarks) = plan::build(plan.planned, &mut options.mistakes);
+    options.mistakes.check()?;
+    if options.verbosity == Verbosity::Verbose {
+        remarks.iter().for_each(|remark| log.note(remark));
     }
-    let subjects: Vec<ReportedDependency> = plan
-        .planned
-        .iter()
-        .map(|planned| ReportedDependency {
-            name: planned.spec.name.clone(),
-            timeout: planned.settings.timeout,
-            after: planned.after.clone(),
-        })
-        .collect();
-    let (dependencies, remarks) = plan::build(plan.planned)?;
-    remark(log, &remarks, &options);
+    if let Some(shown) = shown {
+        return Ok(on_stdout(&shown, log));
+    }
+    found?;
     let report_options = ReportOptions {
         format: options.format,
         verbosity: options.verbosity,
         deadline: options.deadline,
     };
-    if cli.once {
-        let mut report = Report::of_look(log, subjects, report_options);
-        let (end, signals) = waited(dependencies, &options, true, &mut report)?;
-        // The table may be more than a pipe takes, and nobody watches for signals any more.
-        signals.release();
-        report.end(end);
-        return match end {
-            End::Ready => Ok(Exit::Ready),
-            End::TimedOut | End::Hopeless => Ok(Exit::Hopeless),
-            End::Signal(signal) => die_of(signal),
-        };
+    if options.once {
+        let report = Report::of_look(log, subjects, report_options);
+        look_once(dependencies, report, &options)
+    } else {
+        let report = Report::of_wait(log, subjects, report_options);
+        wait_and_become(dependencies, report, &options, command)
     }
-    let mut report = Report::of_wait(log, subjects, report_options);
-    let (end, signals) = waited(dependencies, &options, false, &mut report)?;
+}
+
+/// One attempt each, and a table.
+fn look_once(
+    dependencies: Vec<Dependency>,
+    mut report: Report,
+    options: &Options,
+) -> anyhow::Result<Exit> {
+    let (end, signals) = waited(dependencies, options, &mut report)?;
+    // The table may be more than a pipe takes, and nobody watches for signals any more.
+    signals.release();
     report.end(end);
     match end {
-        End::Ready => match command {
-            Some(command) => {
-                report.becoming(&command.name());
-                Err(command.exec(signals).into())
-            }
-            None => Ok(Exit::Ready),
-        },
-        End::TimedOut => Ok(Exit::TimedOut),
-        End::Hopeless => Ok(Exit::Hopeless),
+        End::Ready => Ok(Exit::Ready),
+        End::TimedOut | End::Hopeless => Ok(Exit::Hopeless),
         End::Signal(signal) => die_of(signal),
     }
 }
 
-/// What the kinds found worth a remark, for whoever asked for every detail.
-fn remark(log: &mut Log, remarks: &[String], options: &Options) {
-    if options.verbosity == Verbosity::Verbose {
-        remarks.iter().for_each(|remark| log.note(remark));
+/// The wait. On success the command takes our place, if there is one.
+fn wait_and_become(
+    dependencies: Vec<Dependency>,
+    mut report: Report,
+    options: &Options,
+    command: Option<Command>,
+) -> anyhow::Result<Exit> {
+    let (end, signals) = waited(dependencies, options, &mut report)?;
+    report.end(end);
+    match (end, command) {
+        (End::Ready, Some(command)) => {
+            report.becoming(&command.name());
+            Err(command.exec(signals).into())
+        }
+        (End::Ready, None) => Ok(Exit::Ready),
+        (End::TimedOut, _) => Ok(Exit::TimedOut),
+        (End::Hopeless, _) => Ok(Exit::Hopeless),
+        (End::Signal(signal), _) => die_of(signal),
     }
+}
+
+fn subjects(plan: &Plan) -> Vec<ReportedDependency> {
+    let subject = |planned: &plan::Planned| ReportedDependency {
+        name: planned.spec.name.clone(),
+        timeout: planned.settings.timeout,
+        after: planned.after.clone(),
+    };
+    plan.planned.iter().map(subject).collect()
 }
 
 /// Prints what was asked for instead of a wait. A reader that has gone away has seen enough.
@@ -153,7 +149,7 @@ fn on_stdout(text: &str, log: &mut Log) -> Exit {
     }
 }
 
-/// A command that is missing is said at once, not after a minute; unless a dependency waits for that very file.
+/// A missing command is reported at once, not after a minute; unless a dependency waits for that very file.
 fn look_up(command: Option<&mut Command>, plan: &plan::Plan) -> Result<(), ExecError> {
     let Some(command) = command else { return Ok(()) };
     let path: Option<OsString> = std::env::var_os("PATH");
@@ -169,9 +165,8 @@ fn look_up(command: Option<&mut Command>, plan: &plan::Plan) -> Result<(), ExecE
 fn waited(
     dependencies: Vec<Dependency>,
     options: &Options,
-    ask_all: bool,
     report: &mut Report,
-) -> Result<(End, Signals), ConfigError> {
+) -> anyhow::Result<(End, Signals)> {
     let open_attempts = open_attempts()?;
     let signals = Signals::hold().map_err(|e| cannot_start(&e))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -185,7 +180,7 @@ fn waited(
         random: fastrand::f64,
         deadline: options.deadline,
         tick: report.tick_every(),
-        ask_all,
+        ask_all: options.once,
     };
     let end = runtime.block_on(wait(dependencies, world, signals.next(), report));
     std::mem::forget(runtime);
@@ -197,15 +192,15 @@ fn waited(
 const OWN_DESCRIPTORS: u64 = 16;
 
 /// As many attempts at once as `ulimit -n` allows, each with its connects, beside our own descriptors.
-fn open_attempts() -> Result<usize, ConfigError> {
+fn open_attempts() -> anyhow::Result<usize> {
     const MAX_ATTEMPTS: u64 = 1024;
     let limit = open_files();
     match limit.checked_sub(OWN_DESCRIPTORS) {
         Some(left) => Ok((left / MAX_CONNECTS as u64).clamp(1, MAX_ATTEMPTS) as usize),
-        None => Err(ConfigError::new(format!(
+        None => bail!(
             "cannot start: a limit of {limit} open files is too low: must be at least \
              {OWN_DESCRIPTORS} (ulimit -n)"
-        ))),
+        ),
     }
 }
 
@@ -214,13 +209,13 @@ fn open_files() -> u64 {
     rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-fn cannot_start(error: &std::io::Error) -> ConfigError {
+fn cannot_start(error: &std::io::Error) -> anyhow::Error {
     if error.raw_os_error() != Some(libc::EMFILE) {
-        return ConfigError::at("cannot start", describe(error));
+        return anyhow!("cannot start: {}", describe(error));
     }
-    ConfigError::new(format!(
+    anyhow!(
         "cannot start: too many open files: {} may be open (ulimit -n), and afterall needs about \
          {OWN_DESCRIPTORS} beside those that it inherits",
         open_files()
-    ))
+    )
 }

@@ -7,15 +7,35 @@ use crate::signals;
 /// The largest file that `${file:PATH}` reads, in bytes.
 pub const MAX_FILE: u64 = 64 * 1024;
 
-/// Reads a secret's file: a regular one of at most 64 KiB, one trailing newline removed.
+/// Reads a secret's file: a regular one of at most 64 KiB. One line end at its end is removed, and so is a byte order mark.
+///
+/// # Errors
+/// Why it cannot be read. The path is not repeated.
 pub fn read_small(path: &str) -> Result<String, String> {
-    let bytes = read_bytes(path, MAX_FILE)?;
-    let mut text = String::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())?;
+    let mut text = read_text(path, MAX_FILE)?;
     if text.ends_with('\n') {
         text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
     }
     Ok(text)
 }
+
+/// Reads a regular file of at most `max` bytes as UTF-8, without the byte order mark that editors on Windows write.
+///
+/// # Errors
+/// Why it cannot be read. The path is not repeated.
+pub fn read_text(path: &str, max: u64) -> Result<String, String> {
+    let mut bytes = read_bytes(path, max)?;
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
+    }
+    String::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())
+}
+
+/// U+FEFF in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads a regular file of at most `max` bytes. The error does not repeat the path.
 ///
@@ -46,4 +66,35 @@ fn read_regular(path: &str, max: u64) -> Result<Vec<u8>, String> {
 pub fn describe(error: &std::io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(content: &[u8]) -> Result<String, String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, content).unwrap();
+        read_small(file.path().to_str().unwrap())
+    }
+
+    #[test]
+    fn a_line_end_and_a_byte_order_mark_are_no_part_of_a_secret() {
+        for (content, want) in [
+            (&b"s3cr3t"[..], "s3cr3t"),
+            (b"s3cr3t\n", "s3cr3t"),
+            (b"s3cr3t\r\n", "s3cr3t"),
+            (b"s3cr3t\n\n", "s3cr3t\n"),
+            (b"\xef\xbb\xbfs3cr3t\r\n", "s3cr3t"),
+            (b"\r", "\r"),
+        ] {
+            assert_eq!(read(content).as_deref(), Ok(want), "{content:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_64_kib_is_read_and_a_larger_one_is_not() {
+        assert_eq!(read(&vec![b'x'; 64 * 1024]).map(|text| text.len()), Ok(64 * 1024));
+        assert_eq!(read(&vec![b'x'; 64 * 1024 + 1]), Err("larger than 64 KiB".to_owned()));
+    }
 }

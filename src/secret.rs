@@ -1,17 +1,17 @@
 //! Values that are never shown.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-/// A value that is never printed: not by `Debug`, not in a message, not when it is echoed by a server.
+/// A value that is never printed. `Display` and `Debug` write `***`.
+///
+/// Only [`Secrets::take`] makes one, so that a secret that exists is also hidden wherever it is echoed.
 #[derive(Clone, PartialEq, Eq, Default)]
-pub struct Secret(String);
+pub struct Secret(Arc<str>);
 
 impl Secret {
-    /// Takes a secret in.
-    pub fn new(value: impl Into<String>) -> Self {
-        Self(value.into())
-    }
-
     /// The secret itself, for the one place that sends it.
     pub fn reveal(&self) -> &str {
         &self.0
@@ -20,46 +20,207 @@ impl Secret {
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
+        f.write_str(STARS)
     }
 }
 
-/// [`hide`] for a text that is mostly our own. A password that is an ordinary word stands in it by chance, and stars in its place
-/// would tell it to whoever knows the text.
-pub fn hide_in_own(text: &str, secrets: &[Secret]) -> String {
-    let is_word = |secret: &&Secret| secret.0.chars().all(|c| c.is_ascii_lowercase());
-    let odd: Vec<Secret> = secrets.iter().filter(|secret| !is_word(secret)).cloned().collect();
-    hide(text, &odd)
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(STARS)
+    }
 }
 
-/// Replaces every occurrence of a secret in `text` by `***`.
+const STARS: &str = "***";
+
+/// Shorter secrets are left alone, in characters: they would turn ordinary words into stars and tell more than they hide.
+const SHORTEST: usize = 4;
+/// From this length on, in characters, an echo in other upper and lower case is one.
+const LONG: usize = 8;
+
+/// The secrets of one dependency, and those that all dependencies share.
 ///
-/// Messages are built from parts that hold no secret; this is for what the other side echoes. Secrets shorter than four
-/// bytes are left alone: they would turn ordinary words into stars and tell more than they hide.
-pub fn hide(text: &str, secrets: &[Secret]) -> String {
-    let mut out = text.to_owned();
-    for secret in secrets.iter().filter(|secret| secret.0.len() >= 4) {
-        if out.contains(&secret.0) {
-            out = out.replace(&secret.0, "***");
+/// An `exec:` command inherits the environment, and may repeat a secret that another dependency declares. A secret that is an
+/// ordinary word is not shared: it would blank that word in the messages of all the others.
+#[derive(Clone, Default)]
+pub struct Secrets {
+    own: Arc<Mutex<Vec<Secret>>>,
+    shared: Arc<Mutex<Vec<Secret>>>,
+}
+
+impl Secrets {
+    /// The secrets of another dependency: it has none of its own yet, and shares the same.
+    pub fn of_another(&self) -> Self {
+        Self { own: Arc::default(), shared: Arc::clone(&self.shared) }
+    }
+
+    /// Takes in a value that is hidden from now on.
+    pub fn take(&self, value: impl Into<String>) -> Secret {
+        let secret = Secret(value.into().into());
+        // A long key is echoed line by line, and what is cut to one line has no blanks around it.
+        let lines = secret.0.lines().map(str::trim).filter(|line| line.chars().count() >= LONG);
+        let lines = lines.filter(|line| *line != &*secret.0).map(|line| Secret(line.into()));
+        for secret in [secret.clone()].into_iter().chain(lines) {
+            if secret.0.chars().count() >= SHORTEST {
+                let list = if is_plain(&secret.0) { &self.own } else { &self.shared };
+                let mut list = list.lock().unwrap_or_else(PoisonError::into_inner);
+                if !list.contains(&secret) {
+                    list.push(secret);
+                }
+            }
         }
-        out = hide_cut(&out, &secret.0);
+        secret
+    }
+
+    /// Replaces every echo of a secret in `text` by `***`.
+    ///
+    /// An echo may be percent-encoded, escaped as in JSON or HTML, or cut off by `…`. A long one may be in other case.
+    pub fn hide(&self, text: &str) -> String {
+        self.hide_those(text, |_| true)
+    }
+
+    /// [`Secrets::hide`] for a text of our own. A secret that is an ordinary word stays: it stands there by chance, and stars in
+    /// its place would tell it to whoever knows the text.
+    pub fn hide_in_own(&self, text: &str) -> String {
+        self.hide_those(text, |secret| !is_plain(&secret.0))
+    }
+
+    fn hide_those(&self, text: &str, is_meant: impl Fn(&Secret) -> bool) -> String {
+        let mut secrets: Vec<Secret> = Vec::new();
+        for list in [&self.own, &self.shared] {
+            let list = list.lock().unwrap_or_else(PoisonError::into_inner);
+            secrets.extend(list.iter().filter(|secret| is_meant(secret)).cloned());
+        }
+        // What holds another secret is hidden whole.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.0.len()));
+        secrets.iter().fold(text.to_owned(), |text, secret| hide_one(text, &secret.0))
+    }
+
+    /// Every secret in clear, for tests.
+    #[cfg(test)]
+    pub fn revealed(&self) -> Vec<String> {
+        let lists = [&self.own, &self.shared].map(|list| list.lock().unwrap().clone());
+        lists.concat().iter().map(|secret| secret.0.to_string()).collect()
+    }
+}
+
+/// Whether a value reads as a name rather than as a secret, e.g. `orders`, `app_v2`, `db-1.internal`, `/run/pg`, `5432`.
+pub fn is_plain(value: &str) -> bool {
+    value.len() <= 64
+        && value.split(['-', '_', '.', '/', ':']).all(|part| {
+            let digits = part.trim_start_matches(|c: char| c.is_ascii_lowercase());
+            digits.len() <= 5 && digits.chars().all(|c| c.is_ascii_digit())
+        })
+}
+
+fn hide_one(text: String, secret: &str) -> String {
+    let wanted: Vec<char> = secret.chars().collect();
+    let given: Vec<char> = text.chars().collect();
+    let mut out = String::new();
+    let mut at = 0;
+    while at < given.len() {
+        match echo(&given, at, &wanted) {
+            Some(end) => {
+                out.push_str(STARS);
+                at = end;
+            }
+            None => {
+                out.push(given[at]);
+                at += 1;
+            }
+        }
     }
     out
 }
 
-/// Foreign text is cut before it comes here, and the cut may go through an echoed secret: `wrong password s3cr…`.
-fn hide_cut(text: &str, secret: &str) -> String {
-    let mut parts: Vec<&str> = text.split('…').collect();
-    let last = parts.pop().unwrap_or_default();
-    let mut out = String::new();
-    for part in parts {
-        let beginnings = (4..secret.len()).rev().filter_map(|end| secret.get(..end));
-        match beginnings.filter_map(|beginning| part.strip_suffix(beginning)).next() {
-            Some(rest) => out.extend([rest, "***…"]),
-            None => out.extend([part, "…"]),
+/// Where an echo of `secret` that begins at `start` ends. It may end early where the text was cut.
+fn echo(text: &[char], start: usize, secret: &[char]) -> Option<usize> {
+    // Several places are possible at once: `%25` may be a literal or stand for `%`.
+    let mut places = vec![start];
+    for (matched, want) in secret.iter().enumerate() {
+        let cut = places.iter().copied().find(|at| text.get(*at) == Some(&'…'));
+        if matched >= SHORTEST && cut.is_some() {
+            return cut;
+        }
+        let mut next = Vec::new();
+        for at in places {
+            for (char, end) in readings(text, at) {
+                let same = char == *want
+                    || secret.len() >= LONG && char.to_lowercase().eq(want.to_lowercase())
+                    // What was neutralized for a log.
+                    || char == '\u{fffd}' && want.is_control()
+                    || char == ' ' && *want == '\t';
+                if same && !next.contains(&end) {
+                    next.push(end);
+                }
+            }
+        }
+        if next.is_empty() {
+            return None;
+        }
+        places = next;
+    }
+    places.into_iter().max()
+}
+
+/// What the text may stand for at a place, each with the place behind it.
+fn readings(text: &[char], at: usize) -> Vec<(char, usize)> {
+    let Some(&first) = text.get(at) else { return Vec::new() };
+    let mut readings = vec![(first, at + 1)];
+    let rest = || text[at + 1..].iter();
+    match first {
+        '+' => readings.push((' ', at + 1)),
+        '%' => readings.extend(percent_encoded(text, at)),
+        '\\' => match text.get(at + 1) {
+            Some('n') => readings.push(('\n', at + 2)),
+            Some('r') => readings.push(('\r', at + 2)),
+            Some('t') => readings.push(('\t', at + 2)),
+            Some('u') => readings.extend(hex(text, at + 2, 4).map(|c| (c, at + 6))),
+            Some('x') => readings.extend(hex(text, at + 2, 2).map(|c| (c, at + 4))),
+            Some(escaped) => readings.push((*escaped, at + 2)),
+            None => {}
+        },
+        '&' => {
+            let entities = [
+                ("amp;", '&'),
+                ("lt;", '<'),
+                ("gt;", '>'),
+                ("quot;", '"'),
+                ("apos;", '\''),
+                ("#39;", '\''),
+                ("#34;", '"'),
+            ];
+            let found =
+                entities.iter().find(|(name, _)| name.chars().eq(rest().copied().take(name.len())));
+            readings.extend(found.map(|(name, c)| (*c, at + 1 + name.len())));
+        }
+        // SQL doubles a quote within quotes.
+        '\'' if text.get(at + 1) == Some(&'\'') => readings.push(('\'', at + 2)),
+        _ => {}
+    }
+    readings
+}
+
+/// One character of UTF-8, each of its bytes as `%XX`.
+fn percent_encoded(text: &[char], at: usize) -> Option<(char, usize)> {
+    let mut bytes = Vec::new();
+    for n in 0..4 {
+        let at = at + 3 * n;
+        if text.get(at) != Some(&'%') {
+            return None;
+        }
+        bytes.push(hex(text, at + 1, 2)? as u8);
+        if let Ok(decoded) = std::str::from_utf8(&bytes) {
+            return decoded.chars().next().map(|c| (c, at + 3));
         }
     }
-    out + last
+    None
+}
+
+/// The character of `count` hexadecimal digits.
+fn hex(text: &[char], at: usize, count: usize) -> Option<char> {
+    let digits = text.get(at..at + count)?;
+    let value = digits.iter().try_fold(0, |value, c| Some(value * 16 + c.to_digit(16)?))?;
+    char::from_u32(value)
 }
 
 #[cfg(test)]
@@ -67,23 +228,73 @@ mod tests {
     use super::*;
     use crate::text::one_line;
 
+    fn hidden(secret: &str, text: &str) -> String {
+        let secrets = Secrets::default();
+        secrets.take(secret);
+        secrets.hide(text)
+    }
+
     #[test]
-    fn a_secret_is_hidden_wherever_it_is_echoed() {
-        let secrets = [Secret::new("s3cr3t"), Secret::new("a")];
-        assert_eq!(hide("no user a with s3cr3t", &secrets), "no user a with ***");
+    fn an_echo_is_hidden_in_every_form() {
+        for (secret, text, want) in [
+            ("s3cr3t", "no user with s3cr3t, s3cr3t!", "no user with ***, ***!"),
+            ("a1B", "a1B is too short to tell", "a1B is too short to tell"),
+            ("a1Bc", "a1Bc", "***"),
+            ("s3cr3t", "S3CR3T", "S3CR3T"),
+            ("l0ngS3cr3t", "L0NGs3CR3T", "***"),
+            ("p\"w\\d/1é", r#"{"pass":"p\"w\\d\/1\u00e9"}"#, r#"{"pass":"***"}"#),
+            ("p/w d?1é", "p%2Fw%20d%3f1%C3%A9&x", "***&x"),
+            ("p/w d?1", "p%2Fw+d%3F1", "***"),
+            ("100%25x", "a 100%25x b 100%2525x", "a *** b ***"),
+            ("a<b>&'c", "a&lt;b&gt;&amp;&#39;c", "***"),
+            ("it's s3t", "'it''s s3t'", "'***'"),
+            ("tab\tS3t", "tab S3t", "***"),
+            ("line-0ne-L\nline-2wo-L\n", "no line-2wo-L here", "no *** here"),
+        ] {
+            assert_eq!(hidden(secret, text), want, "{secret}");
+        }
+    }
+
+    #[test]
+    fn an_echo_that_was_cut_is_hidden() {
         assert_eq!(
-            hide("a s3cr3t, and s3cr3… [class=auth]", &secrets),
+            hidden("s3cr3t", "a s3cr3t, and s3cr3… [class=auth]"),
             "a ***, and ***… [class=auth]"
         );
+        assert_eq!(hidden("s3cr3t", &one_line("with s3cr3t", 9)), "with ***…");
         assert_eq!(
-            hide(&one_line("with s3cr3t", 8), &secrets),
+            hidden("s3cr3t", &one_line("with s3cr3t", 8)),
             "with s3c…",
-            "three bytes tell nothing"
+            "three tell nothing"
         );
-        assert_eq!(format!("{:?}", secrets[0]), "***");
-        assert_eq!(
-            hide_in_own("wrong password: s3cr3t", &[Secret::new("wrong"), Secret::new("s3cr3t")]),
-            "wrong password: ***"
-        );
+    }
+
+    #[test]
+    fn a_secret_prints_as_stars() {
+        let secret = Secrets::default().take("s3cr3t");
+        assert_eq!(format!("{secret} {secret:?}"), "*** ***");
+    }
+
+    #[test]
+    fn an_ordinary_word_stays_in_our_own_text_and_is_not_shared() {
+        let secrets = Secrets::default();
+        let other = secrets.of_another();
+        secrets.take("wrong");
+        secrets.take("s3cr3t");
+        assert_eq!(secrets.hide_in_own("wrong password: s3cr3t"), "wrong password: ***");
+        assert_eq!(secrets.hide("wrong password: s3cr3t"), "*** password: ***");
+        assert_eq!(other.hide("wrong password: s3cr3t"), "wrong password: ***");
+    }
+
+    #[test]
+    fn a_name_is_told_from_a_secret() {
+        for name in
+            ["orders", "app_v2", "db-1.internal", "5432", "10.0.0.5", "/run/pg", "cache:6379"]
+        {
+            assert!(is_plain(name), "{name}");
+        }
+        for secret in ["s3cr3t", "Orders", "123456", "a b", "p@ss", "Zq7kP9wX2mLcNRY"] {
+            assert!(!is_plain(secret), "{secret}");
+        }
     }
 }

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-/// The longest text, in characters, that the other side may put into one of our lines.
+/// The longest text of a server in one of our lines, in characters.
 pub const MAX_FOREIGN: usize = 300;
 
-/// Cuts `text` to its first non-empty line of at most `max` characters, every control character replaced.
+/// Returns the first non-empty line of `text`, cut to `max` characters, every control character replaced.
 ///
-/// What a server says ends up on terminals and in log pipelines: it must neither start a line of its own nor
-/// speak to the terminal.
+/// A server's text ends up on terminals and in log pipelines. It must neither start a line of its own nor control the terminal.
 pub fn one_line(text: &str, max: usize) -> String {
     // The usual case: nothing is to be cut, trimmed or replaced.
     let is_plain = |byte: &u8| (b' '..=b'~').contains(byte);
@@ -24,7 +23,7 @@ pub fn one_line(text: &str, max: usize) -> String {
     out
 }
 
-/// The first line of what a server said instead of what was expected, if it is text.
+/// Returns the first line of an unexpected reply, if the reply is text.
 pub fn quoted(said: &[u8]) -> Option<String> {
     let line = one_line(&String::from_utf8_lossy(said), 80);
     (!line.is_empty() && !line.contains('\u{fffd}')).then_some(line)
@@ -43,16 +42,21 @@ pub fn seconds(duration: Duration) -> String {
     format!("{hours}{minutes}m {seconds}s")
 }
 
-/// A path for a message, unless the content of a file, or a secret, may stand where its path was wanted.
+/// Returns a path for a message. Hides a value that may be a secret, or the content of a file, in place of its path.
 pub fn path_shown(path: &str) -> &str {
     let is_plain = path.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
     let starts_so = ["/", "./", "../", "~"].iter().any(|start| path.starts_with(start));
     let is_path = starts_so && !path.contains(char::is_control)
         || is_plain && path.contains('.') && path.len() <= 64;
-    if is_path { path } else { "what stands there is not shown, as it may be no path" }
+    if is_path { path } else { "(value hidden: it does not look like a path)" }
 }
 
-/// Replaces what could end a line, move a cursor or reverse the reading direction.
+/// Text with nothing in it that could end a line or speak to the terminal.
+pub fn harmless(text: &str) -> String {
+    text.chars().map(neutral).collect()
+}
+
+/// Replaces a character that could end a line, move a cursor or reverse the reading direction.
 fn neutral(c: char) -> char {
     match c {
         '\t' => ' ',
@@ -67,7 +71,7 @@ fn neutral(c: char) -> char {
     }
 }
 
-/// The candidate nearest to `word`, if one is near enough to be what was meant.
+/// Returns the candidate nearest to `word`, if one is near enough for a typing error.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
@@ -77,7 +81,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// Optimal string alignment: insertions, deletions, substitutions and swaps of neighbours count one each.
+/// Optimal string alignment distance: insertions, deletions, substitutions and swaps of neighbours count one each.
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut rows = vec![(0..=b.len()).collect::<Vec<_>>()];
@@ -126,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_the_place_of_a_path_is_shown_only_if_it_is_one() {
+    fn a_value_is_shown_only_if_it_looks_like_a_path() {
         for path in ["/run/secrets/x", "./x", "../a b", "ca.pem", "certs/ca.pem"] {
             assert_eq!(path_shown(path), path);
         }
@@ -142,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_known_word_is_offered_and_a_far_one_is_not() {
+    fn only_a_near_word_is_offered() {
         assert_eq!(nearest("tiemout", ["timeout", "interval"]), Some("timeout"));
         assert_eq!(nearest("postgre", ["tcp", "postgres"]), Some("postgres"));
         assert_eq!(nearest("zebra", ["tcp", "postgres"]), None);

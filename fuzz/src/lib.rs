@@ -14,8 +14,8 @@ use afterall::{
     connect::Net,
     plan,
     probe::{Attempt, Failure, Stage, Verdict},
-    secret::{Secret, hide},
-    spec::{Declaration, expand::Env},
+    secret::Secrets,
+    spec::{Declaration, Declared, Mistakes, expand::Env},
     wait::{Dependency, settings::Settings},
 };
 use tokio::time::Instant;
@@ -62,11 +62,9 @@ pub fn config(input: &[u8]) {
     }
     let file = temporary(input);
     let env = environment(&[("V", "value")]);
-    let mut defaults = Settings::default();
-    match config::read(file.path().to_str().unwrap(), &mut defaults, &env) {
-        Ok(config) => built(config.declarations, &defaults, &env),
-        Err(error) => harmless(&error.to_string(), &[]),
-    }
+    let mut mistakes = Mistakes::default();
+    let config = config::read(file.path().to_str().unwrap(), &env, &mut mistakes);
+    drop(planned(config.declared, mistakes, &env));
 }
 
 /// Input: a byte that chooses how the application declares its connection string, and the string.
@@ -213,35 +211,22 @@ pub fn environment(variables: &[(&str, &str)]) -> Env {
 
 /// The dependencies that a declaration becomes, if it is valid.
 pub fn build(text: &str, env: &Env) -> Vec<Dependency> {
-    match Declaration::parse("dependency 1", text, env) {
-        Ok(declaration) => planned(vec![declaration], &Settings::default(), env),
-        Err(error) => {
-            harmless(&error.to_string(), &[]);
-            Vec::new()
-        }
-    }
+    let (mut declared, mut mistakes) = (Declared::default(), Mistakes::default());
+    declared.add(None, Declaration::parse("dependency 1", text, env), &mut mistakes);
+    planned(declared, mistakes, env)
 }
 
-fn built(declarations: Vec<Declaration>, defaults: &Settings, env: &Env) {
-    drop(planned(declarations, defaults, env));
-}
-
-fn planned(declarations: Vec<Declaration>, defaults: &Settings, env: &Env) -> Vec<Dependency> {
-    let planned = plan::plan(declarations, defaults, env).and_then(|plan| {
-        plan.notes.iter().for_each(|note| harmless(note, &[]));
-        plan::warnings(&plan.planned, None).iter().for_each(|warning| harmless(warning, &[]));
-        plan::build(plan.planned)
-    });
-    match planned {
-        Ok((dependencies, notes)) => {
-            notes.iter().for_each(|note| harmless(note, &[]));
-            dependencies
-        }
-        Err(error) => {
-            harmless(&error.to_string(), &[]);
-            Vec::new()
-        }
+fn planned(declared: Declared, mut mistakes: Mistakes, env: &Env) -> Vec<Dependency> {
+    let none = Secrets::default();
+    let plan = plan::plan(declared, &Settings::default(), env, &mut mistakes);
+    plan.notes.iter().for_each(|note| harmless(note, &none));
+    plan::warnings(&plan.planned, None).iter().for_each(|warning| harmless(warning, &none));
+    let (dependencies, notes) = plan::build(plan.planned, &mut mistakes);
+    notes.iter().for_each(|note| harmless(note, &none));
+    if let Err(errors) = mistakes.check() {
+        errors.iter().for_each(|error| harmless(&error.to_string(), &none));
     }
+    dependencies
 }
 
 /// One attempt against a server that plays `conversation`.
@@ -275,8 +260,8 @@ pub fn attempt(mut dependency: Dependency, net: Net) -> Verdict {
 
 /// Panics where a text that is shown holds a secret or a control character.
 #[track_caller]
-fn harmless(text: &str, secrets: &[Secret]) {
-    let shown = hide(text, secrets);
+fn harmless(text: &str, secrets: &Secrets) {
+    let shown = secrets.hide(text);
     assert!(!shown.contains(SECRET), "a secret is shown: {shown}");
     let control = shown.chars().find(|c| c.is_control() && *c != '\n');
     assert!(control.is_none(), "a control character is shown: {shown:?}");

@@ -1,106 +1,328 @@
-//! The clap struct and nothing else. Values stay text: what they mean is found later, by code whose errors never quote them.
+//! The registry of options. The command line, the variables, the config file, help, manual and completions walk it.
 
 use std::ffi::OsString;
 
-use clap::{Parser, builder::FalseyValueParser};
+use crate::{
+    spec::{ConfigError, KeyValue, Mistakes},
+    wait::settings::{COMMON, Common},
+};
 
-use crate::cli::given::Given;
+/// What an option sets.
+#[derive(Clone, Copy)]
+pub enum Opt {
+    /// The default of a key for all dependencies.
+    Key(&'static Common),
+    /// A timeout of everything that still waits.
+    Deadline,
+    /// One attempt each, and no wait.
+    Once,
+    /// The config file.
+    Config,
+    /// A dependency for each well-known variable.
+    FromEnv,
+    /// The plan on stdout, and no wait.
+    PrintPlan,
+    /// No dependency is no mistake.
+    AllowEmpty,
+    /// How the wait is shown.
+    Format,
+    /// Only failures are reported.
+    Quiet,
+    /// Every attempt is reported.
+    Verbose,
+    /// The short help.
+    ShortHelp,
+    /// The whole help.
+    Help,
+    /// The version.
+    Version,
+}
 
-/// Waits until a service's dependencies are really ready, then becomes the service.
-#[derive(Debug, Parser)]
-#[command(
-    name = "afterall",
-    version,
-    max_term_width = 110,
-    override_usage = "afterall [OPTIONS] [[NAME=]URL[#KEY=VALUE,...]]... [-- COMMAND [ARG]...]",
-    disable_help_subcommand = true,
-    args_override_self = true
-)]
-pub struct Cli {
-    /// What to wait for, e.g. postgres://app@db/app#timeout=30s
+/// An option as it is written, read and documented.
+#[derive(Clone, Copy)]
+pub struct Definition {
+    /// What it sets.
+    pub opt: Opt,
+    /// Its name behind `--`, or in a config file; empty if it has only a short one.
+    pub name: &'static str,
+    /// Its letter behind `-`.
+    pub short: Option<char>,
+    /// What stands for its value in help; empty for a flag.
+    pub value: &'static str,
+    /// What it does.
+    pub help: &'static str,
+    /// Where it can be set besides the command line.
+    pub places: Places,
+    /// Whether `-h` shows it.
+    pub is_brief: bool,
+}
+
+/// Where an option can be set besides the command line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Places {
+    /// Nowhere.
+    Nowhere,
+    /// In its variable.
+    Variable,
+    /// In its variable and at the top of a config file.
+    VariableAndFile,
+}
+
+impl Definition {
+    const FLAG: Definition = Definition {
+        opt: Opt::Help,
+        name: "",
+        short: None,
+        value: "",
+        help: "",
+        places: Places::VariableAndFile,
+        is_brief: false,
+    };
+
+    /// The variable that sets it, if one does.
+    pub fn variable(&self) -> Option<String> {
+        let name = || format!("AFTERALL_{}", self.name.to_uppercase().replace('-', "_"));
+        (self.places != Places::Nowhere).then(name)
+    }
+
+    /// Whether the top of a config file sets it.
+    pub fn is_in_file(&self) -> bool {
+        self.places == Places::VariableAndFile
+    }
+
+    /// Whether it has a value.
+    pub fn takes_value(&self) -> bool {
+        !self.value.is_empty()
+    }
+
+    /// The value that it has unless it is set; empty where there is none.
+    pub fn default(&self) -> String {
+        match self.opt {
+            Opt::Key(common) => common.default(),
+            Opt::Format => "auto".to_owned(),
+            _ => String::new(),
+        }
+    }
+}
+
+/// Every option, in the order of help.
+pub fn definitions() -> impl Iterator<Item = Definition> {
+    // `after` names other dependencies: a default of it would be a circle.
+    COMMON.iter().filter(|common| common.key.name != "after").map(of_key).chain(OTHERS)
+}
+
+/// The option of this name.
+pub fn definition(name: &str) -> Option<Definition> {
+    definitions().find(|definition| definition.name == name)
+}
+
+fn of_key(common: &'static Common) -> Definition {
+    let is_timeout = common.key.name == "timeout";
+    Definition {
+        opt: Opt::Key(common),
+        name: common.key.name,
+        short: is_timeout.then_some('t'),
+        value: common.key.value,
+        help: common.key.help,
+        is_brief: ["timeout", "on-timeout", "fail-fast"].contains(&common.key.name),
+        ..Definition::FLAG
+    }
+}
+
+const OTHERS: [Definition; 12] = [
+    Definition {
+        opt: Opt::Deadline,
+        name: "deadline",
+        value: "DURATION",
+        help: "a timeout of everything that still waits",
+        is_brief: true,
+        ..Definition::FLAG
+    },
+    Definition {
+        opt: Opt::Once,
+        name: "once",
+        help: "one attempt each, now, and a table on stdout; exit 0 or 69",
+        places: Places::Variable,
+        is_brief: true,
+        ..Definition::FLAG
+    },
+    Definition {
+        opt: Opt::Config,
+        name: "config",
+        short: Some('c'),
+        value: "FILE",
+        help: "a TOML file with options and [dependency.NAME] tables",
+        places: Places::Variable,
+        is_brief: true,
+    },
+    Definition {
+        opt: Opt::FromEnv,
+        name: "from-env",
+        help: "wait for what DATABASE_URL, NATS_URL and other well-known variables name",
+        places: Places::Nowhere,
+        is_brief: true,
+        ..Definition::FLAG
+    },
+    Definition {
+        opt: Opt::PrintPlan,
+        name: "print-plan",
+        help: "print what would be waited for, and how, on stdout; exit 0 or 64",
+        places: Places::Nowhere,
+        is_brief: true,
+        ..Definition::FLAG
+    },
+    Definition {
+        opt: Opt::AllowEmpty,
+        name: "allow-empty",
+        help: "go on where nothing is declared to wait for",
+        ..Definition::FLAG
+    },
+    Definition {
+        opt: Opt::Format,
+        name: "format",
+        value: "FORMAT",
+        help: "how the wait is shown: auto, live, plain, json",
+        is_brief: true,
+        ..Definition::FLAG
+    },
+    Definition {
+        opt: Opt::Quiet,
+        name: "quiet",
+        short: Some('q'),
+        help: "report only what fails",
+        is_brief: true,
+        ..Definition::FLAG
+    },
+    Definition {
+        opt: Opt::Verbose,
+        name: "verbose",
+        short: Some('v'),
+        help: "report every attempt",
+        is_brief: true,
+        ..Definition::FLAG
+    },
+    Definition {
+        opt: Opt::ShortHelp,
+        short: Some('h'),
+        help: "print the help of 30 lines; only where it stands alone",
+        places: Places::Nowhere,
+        ..Definition::FLAG
+    },
+    Definition {
+        opt: Opt::Help,
+        name: "help",
+        help: "print the whole help",
+        places: Places::Nowhere,
+        ..Definition::FLAG
+    },
+    Definition {
+        opt: Opt::Version,
+        name: "version",
+        short: Some('V'),
+        help: "print the version",
+        places: Places::Nowhere,
+        ..Definition::FLAG
+    },
+];
+
+/// Where an option's value came from. Higher variants override lower ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// The config file.
+    File,
+    /// The option's variable.
+    Variable,
+    /// The command line.
+    Flag,
+}
+
+/// An option that is set, not yet checked.
+pub struct OptionValue {
+    /// What it sets.
+    pub opt: Opt,
+    /// Where the value came from.
+    pub source: Source,
+    /// The raw value. A flag of the command line is `true`.
+    pub value: KeyValue,
+    /// What errors call it: `--deadline`, `AFTERALL_DEADLINE` or `FILE:LINE: deadline`.
+    pub place: String,
+}
+
+impl OptionValue {
+    /// An option of the command line or of a variable.
+    pub fn new(definition: &Definition, source: Source, value: &str, place: String) -> Self {
+        let value = KeyValue::literal(definition.name, value);
+        Self { opt: definition.opt, source, value, place }
+    }
+
+    /// The value of a flag.
     ///
-    /// Where none is given, AFTERALL_DEPENDENCIES is read: declarations as shell words.
-    #[arg(value_name = "DEPENDENCY")]
+    /// # Errors
+    /// The value is neither a yes nor a no.
+    pub fn flag(&self) -> Result<bool, ConfigError> {
+        match self.value.value.trim().to_ascii_lowercase().as_str() {
+            "true" | "t" | "yes" | "y" | "on" | "1" => Ok(true),
+            "false" | "f" | "no" | "n" | "off" | "0" => Ok(false),
+            _ => Err(self.error("must be true or false (or yes, no, on, off, 1, 0)")),
+        }
+    }
+
+    /// An error about its value.
+    pub fn error(&self, message: impl std::fmt::Display) -> ConfigError {
+        ConfigError::at(&self.place, message)
+    }
+}
+
+/// The command line, split. Nothing in it is checked but its shape.
+#[derive(Default)]
+pub struct CommandLine {
+    /// The declarations.
     pub dependencies: Vec<OsString>,
-
-    /// What to become when all is ready; without it, exit 0
-    #[arg(last = true, value_name = "COMMAND")]
+    /// The command behind `--`, with its arguments.
     pub command: Vec<OsString>,
+    /// The options, and the variables that stand for options.
+    pub values: Vec<OptionValue>,
+    /// What is wrong with the shape.
+    pub mistakes: Mistakes,
+}
 
-    /// How long each dependency may take; 0 = one attempt; never [default: 60s]
-    #[arg(short, long, value_name = "DURATION", env = "AFTERALL_TIMEOUT", hide_env_values = true)]
-    pub timeout: Option<String>,
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// Bound on one attempt: resolve, connect, TLS, protocol, all of it [default: 5s]
-    #[arg(long, value_name = "DURATION", env = "AFTERALL_ATTEMPT_TIMEOUT", hide_env_values = true)]
-    pub attempt_timeout: Option<String>,
+    #[test]
+    fn every_option_is_unique_and_documented() {
+        let all: Vec<Definition> = definitions().collect();
+        for (n, definition) in all.iter().enumerate() {
+            assert!(!definition.help.is_empty(), "--{}", definition.name);
+            assert!(!definition.name.is_empty() || definition.short.is_some());
+            for other in &all[n + 1..] {
+                assert_ne!((definition.name, definition.short), (other.name, other.short));
+                assert!(definition.short.is_none() || definition.short != other.short);
+            }
+        }
+    }
 
-    /// Shortest pause between attempts [default: 10ms on this machine, 50ms elsewhere]
-    #[arg(long, value_name = "DURATION", env = "AFTERALL_INTERVAL", hide_env_values = true)]
-    pub interval: Option<String>,
-
-    /// Longest pause between attempts [default: 1s]
-    #[arg(long, value_name = "DURATION", env = "AFTERALL_MAX_INTERVAL", hide_env_values = true)]
-    pub max_interval: Option<String>,
-
-    /// How pauses grow: adaptive, linear, exponential, constant [default: adaptive]
-    #[arg(long, value_name = "HOW", env = "AFTERALL_BACKOFF", hide_env_values = true)]
-    pub backoff: Option<String>,
-
-    /// Random part by which a pause is shortened [default: 10%]
-    #[arg(long, value_name = "PERCENT", env = "AFTERALL_JITTER", hide_env_values = true)]
-    pub jitter: Option<String>,
-
-    /// Consecutive successes wanted, max-interval apart [default: 1]
-    #[arg(long, value_name = "N", env = "AFTERALL_SUCCESSES", hide_env_values = true)]
-    pub successes: Option<String>,
-
-    /// fail, or proceed: one warning, then go on (after a timeout only) [default: fail]
-    #[arg(long, value_name = "WHAT", env = "AFTERALL_ON_TIMEOUT", hide_env_values = true)]
-    pub on_timeout: Option<String>,
-
-    /// Failure classes that end the wait at once, e.g. auth+tls
-    #[arg(long, value_name = "CLASSES", env = "AFTERALL_FAIL_FAST", hide_env_values = true)]
-    pub fail_fast: Option<String>,
-
-    /// ready, or down: refused, unreachable, no such name or file [default: ready]
-    #[arg(long, value_name = "STATE", env = "AFTERALL_UNTIL", hide_env_values = true)]
-    pub until: Option<String>,
-
-    /// A timeout of everything that still waits
-    #[arg(long, value_name = "DURATION", env = "AFTERALL_DEADLINE", hide_env_values = true)]
-    pub deadline: Option<String>,
-
-    /// One attempt each, now, and a table on stdout; exit 0 or 69
-    #[arg(long, env = "AFTERALL_ONCE", hide_env_values = true, value_parser = FalseyValueParser::new())]
-    pub once: bool,
-
-    /// A TOML file with options and [dependency.NAME] tables
-    #[arg(short, long, value_name = "FILE", env = "AFTERALL_CONFIG", hide_env_values = true)]
-    pub config: Option<String>,
-
-    /// Print what would be waited for, and how, on stdout; exit 0 or 64
-    #[arg(long)]
-    pub print_plan: bool,
-
-    /// Go on where nothing is declared to wait for
-    #[arg(long, env = "AFTERALL_ALLOW_EMPTY", hide_env_values = true, value_parser = FalseyValueParser::new())]
-    pub allow_empty: bool,
-
-    /// How the wait is shown: auto, live, plain, json [default: auto]
-    #[arg(long, value_name = "FORMAT", env = "AFTERALL_FORMAT", hide_env_values = true)]
-    pub format: Option<String>,
-
-    /// Say only what fails
-    #[arg(short, long, env = "AFTERALL_QUIET", hide_env_values = true, value_parser = FalseyValueParser::new())]
-    pub quiet: bool,
-
-    /// Say every attempt
-    #[arg(short, long, env = "AFTERALL_VERBOSE", hide_env_values = true, value_parser = FalseyValueParser::new())]
-    pub verbose: bool,
-
-    /// The options that were given, by name and with their places: what is read instead of the fields above wherever it
-    /// matters who said it.
-    #[arg(skip)]
-    pub given: Vec<Given>,
+    #[test]
+    fn a_flag_is_a_yes_or_a_no_in_any_case() {
+        let flag = |text| {
+            let definition = definition("quiet").unwrap();
+            OptionValue::new(&definition, Source::Variable, text, "Q".to_owned()).flag().ok()
+        };
+        for (text, want) in [
+            ("1", Some(true)),
+            ("Yes", Some(true)),
+            ("ON", Some(true)),
+            ("true", Some(true)),
+            ("0", Some(false)),
+            ("No", Some(false)),
+            ("off", Some(false)),
+            ("FALSE", Some(false)),
+            ("disabled", None),
+            ("2", None),
+            ("maybe", None),
+        ] {
+            assert_eq!(flag(text), want, "{text}");
+        }
+    }
 }

@@ -8,41 +8,38 @@ use toml::{
 };
 
 use crate::{
-    cli::given::{Given, Source},
+    cli::args::{Definition, OptionValue, Source, definition, definitions},
     kinds,
-    os::read_bytes,
+    os::read_text,
     spec::{
-        ConfigError, Declaration, KeyValue, Kind,
+        ConfigError, Declaration, Declared, KeyValue, Kind, Mistakes,
         declaration::{expand_url, is_name},
         expand::{Env, Text},
     },
     text::nearest,
-    wait::settings::{COMMON, Settings, unknown_key},
+    wait::settings::{COMMON, unknown_key},
 };
 
-/// What a file says.
+/// What a file holds.
 #[derive(Default)]
 pub struct Config {
     /// Its `[dependency.NAME]` tables, in order.
-    pub declarations: Vec<Declaration>,
-    /// The options that are no key of a dependency (`deadline`, `format`, ...), not yet checked.
-    pub options: Vec<Given>,
+    pub declared: Declared,
+    /// The options at its top, not yet checked.
+    pub values: Vec<OptionValue>,
 }
-
-/// The options that only the top of a file, the command line and the environment know.
-pub const OPTIONS: [&str; 5] = ["deadline", "allow-empty", "format", "quiet", "verbose"];
 
 /// The largest file that is read, in bytes.
 const MOST: u64 = 1024 * 1024;
 
-/// Reads the file at `path`; the defaults that it sets go into `defaults`.
-///
-/// # Errors
-/// What is wrong, with path and line, and never with a value.
-pub fn read(path: &str, defaults: &mut Settings, env: &Env) -> Result<Config, ConfigError> {
-    let bytes = read_bytes(path, MOST).map_err(|what| ConfigError::at(path, what))?;
-    let text = String::from_utf8(bytes).map_err(|_| ConfigError::at(path, "not UTF-8"))?;
-    File { path, text: &text, env }.read(defaults)
+/// Reads the file at `path`. What is wrong goes into `mistakes`, with path and line, and never with a value.
+pub fn read(path: &str, env: &Env, mistakes: &mut Mistakes) -> Config {
+    let text = read_text(path, MOST).map_err(|message| ConfigError::at(path, message));
+    let mut config = Config::default();
+    if let Some(text) = mistakes.keep(text) {
+        File { path, text: &text, env }.read(&mut config, mistakes);
+    }
+    config
 }
 
 struct File<'a> {
@@ -54,139 +51,134 @@ struct File<'a> {
 type Value<'a> = Spanned<DeValue<'a>>;
 
 impl File<'_> {
-    fn read(&self, defaults: &mut Settings) -> Result<Config, ConfigError> {
-        let table = DeTable::parse(self.text).map_err(|e| self.error(e.span(), e.message()))?;
-        let mut config = Config::default();
+    fn read(&self, config: &mut Config, mistakes: &mut Mistakes) {
+        let (table, errors) = DeTable::parse_recoverable(self.text);
+        for error in &errors {
+            mistakes.push(self.error(error.span(), error.message()));
+        }
+        // What follows a mistake in the syntax may be read as something else.
+        if !errors.is_empty() {
+            return;
+        }
         for (name, span, value) in in_order(table.get_ref()) {
-            match value.get_ref() {
-                DeValue::Table(dependencies) if name == "dependency" => {
+            match (value.get_ref(), definition(name).filter(Definition::is_in_file)) {
+                (DeValue::Table(dependencies), _) if name == DEPENDENCY => {
                     for (name, span, value) in in_order(dependencies) {
-                        config.declarations.push(self.dependency(name, span, value)?);
+                        let read = self.dependency(name, span, value, mistakes);
+                        config.declared.add(Some(name), read, mistakes);
                     }
                 }
-                _ if OPTIONS.contains(&name) => config.options.push(self.option(name, value)?),
-                _ => {
-                    let known = defaults
-                        .apply(&self.key(name, value)?)
-                        .map_err(|what| self.key_error(name, value.span(), what))?;
-                    if !known || name == "after" {
-                        return Err(self.error(Some(span), unknown_option(name)));
-                    }
+                (_, Some(definition)) => {
+                    let place = format!("{}: {name}", self.place(value.span()));
+                    let key = mistakes.keep(self.key(name, value, None));
+                    config.values.extend(key.map(|value| OptionValue {
+                        opt: definition.opt,
+                        source: Source::File,
+                        value,
+                        place,
+                    }));
                 }
+                _ => mistakes.push(self.error(Some(span), unknown_option(name))),
             }
         }
-        defaults.check().map_err(|what| ConfigError::at(self.path, what))?;
-        Ok(config)
     }
 
-    fn option(&self, name: &str, value: &Value) -> Result<Given, ConfigError> {
-        let place = format!("{}: {name}", self.place(value.span()));
-        Ok(Given {
-            source: Source::File,
-            name: name.to_owned(),
-            value: self.key(name, value)?.value,
-            place,
-        })
-    }
-
+    /// One dependency. All that is wrong with it but the last mistake goes into `mistakes`.
     fn dependency(
         &self,
         name: &str,
         span: Range<usize>,
         value: &Value,
+        mistakes: &mut Mistakes,
     ) -> Result<Declaration, ConfigError> {
         let DeValue::Table(table) = value.get_ref() else {
-            return Err(self.key_error(
-                name,
-                span,
-                "a dependency is a table, e.g. [dependency.db]",
-            ));
+            let message = "a dependency must be a table, e.g. [dependency.db]";
+            return Err(self.key_error(name, span, message));
         };
         if !is_name(name) {
-            return Err(
-                self.error(Some(span), "a dependency's name is made of letters, digits, _ . and -")
-            );
+            let message = "a dependency's name must be made of letters, digits, _ . and -";
+            return Err(self.error(Some(span), message));
         }
         let Some(url) = table.get("url") else {
-            return Err(self.key_error(name, span, "has no url"));
+            let near =
+                in_order(table).into_iter().find(|(key, ..)| nearest(key, ["url"]).is_some());
+            return Err(match near {
+                Some((key, span, _)) => {
+                    self.error(Some(span), format_args!("unknown key {key}, did you mean url?"))
+                }
+                None => self.key_error(name, span, "must have a url"),
+            });
         };
         let DeValue::String(text) = url.get_ref() else {
-            return Err(self.key_error("url", url.span(), "is not a string"));
+            return Err(self.key_error("url", url.span(), "must be a string"));
         };
-        let at = |what: String| self.key_error("url", url.span(), what);
+        let at = |message: String| self.key_error("url", url.span(), message);
         let text = expand_url(text, self.env).map_err(at)?;
         let place = format!("{}: url", self.place(url.span()));
-        if text.raw().contains('#') {
-            return Err(at(
-                "keys stand on lines of their own here, and a # in a URL is written %23".to_owned(),
-            ));
-        }
+        let before_keys = text.split_once('#').map_or_else(|| text.clone(), |(url, _)| url);
         let mut declaration =
-            Declaration::from_url(&place, Some(name.to_owned()), &text).map_err(at)?;
+            Declaration::from_url(&place, Some(name.to_owned()), &before_keys, self.env)
+                .map_err(at)?;
         let kind = kinds::find(&declaration.scheme, declaration.rest.raw()).map_err(at)?;
-        let mut keys = Vec::new();
-        let mut own = Vec::new();
+        if text.raw().contains('#') {
+            return Err(at(format!("keys must stand on lines of their own here{}", hash_in(kind))));
+        }
         for (key, span, value) in in_order(table).into_iter().filter(|(key, ..)| *key != "url") {
-            own.push((key.to_owned(), span));
-            match value.get_ref() {
+            if !is_known(kind, key) {
+                mistakes.push(self.error(Some(span), unknown_key(kind, key)));
+                continue;
+            }
+            let values = match value.get_ref() {
                 // Every other array is one list.
-                DeValue::Array(items) if kind.repeats.contains(&key) => {
-                    for item in items {
-                        keys.push(self.key(key, item)?);
-                    }
-                }
-                _ => keys.push(self.key(key, value)?),
+                DeValue::Array(items) if kind.repeats.contains(&key) => items.iter().collect(),
+                _ => vec![value],
+            };
+            for value in values {
+                let read = self.key(key, value, Some(&mut declaration));
+                declaration.keys.extend(mistakes.keep(read));
             }
         }
-        self.check_known(kind, own)?;
-        declaration.keys = keys;
         Ok(declaration)
     }
 
-    /// Unknown keys are found here, where their line is known.
-    fn check_known(
-        &self,
-        kind: &Kind,
-        keys: Vec<(String, Range<usize>)>,
-    ) -> Result<(), ConfigError> {
-        let is_known = |name: &str| {
-            COMMON.iter().any(|common| common.key.name == name)
-                || kind.own_keys().any(|own| own.name == name)
-        };
-        match keys.into_iter().find(|(name, _)| !is_known(name)) {
-            Some((name, span)) => Err(self.error(Some(span), unknown_key(kind, &name))),
-            None => Ok(()),
-        }
-    }
-
     /// A value as a key's: text is expanded and taken whole, an array is a list.
-    fn key(&self, name: &str, value: &Value) -> Result<KeyValue, ConfigError> {
+    fn key(
+        &self,
+        name: &str,
+        value: &Value,
+        mut declaration: Option<&mut Declaration>,
+    ) -> Result<KeyValue, ConfigError> {
         let at = Some(self.place(value.span()));
-        let items = match value.get_ref() {
-            DeValue::Array(items) => {
-                items.iter().map(|item| self.scalar(name, item)).collect::<Result<_, _>>()?
-            }
-            _ => vec![self.scalar(name, value)?],
+        let mut items = Vec::new();
+        let values = match value.get_ref() {
+            DeValue::Array(items) => items.iter().collect(),
+            _ => vec![value],
         };
+        for value in values {
+            let text = self.scalar(name, value)?;
+            if let Some(declaration) = declaration.as_deref_mut() {
+                declaration.add_expansions(&text);
+            }
+            items.push(text.expanded());
+        }
         Ok(KeyValue { name: name.to_owned(), value: items.join("+"), items, at })
     }
 
-    fn scalar(&self, name: &str, value: &Value) -> Result<String, ConfigError> {
-        match value.get_ref() {
+    fn scalar(&self, name: &str, value: &Value) -> Result<Text, ConfigError> {
+        let text = match value.get_ref() {
             DeValue::String(text) => {
-                let text = Text::expand(text, self.env)
-                    .map_err(|what| self.key_error(name, value.span(), what))?;
-                Ok(text.expanded())
+                return Text::expand(text, self.env)
+                    .map_err(|message| self.key_error(name, value.span(), message));
             }
-            DeValue::Integer(number) if number.radix() == 10 => Ok(number.as_str().to_owned()),
-            DeValue::Float(number) => Ok(number.as_str().to_owned()),
-            DeValue::Boolean(flag) => Ok(flag.to_string()),
-            _ => Err(self.key_error(
-                name,
-                value.span(),
-                "is neither text, a number, true or false, nor a list of them",
-            )),
-        }
+            DeValue::Integer(number) if number.radix() == 10 => number.as_str().to_owned(),
+            DeValue::Float(number) => number.as_str().to_owned(),
+            DeValue::Boolean(flag) => flag.to_string(),
+            _ => {
+                let message = "must be text, a number, true or false, or a list of them";
+                return Err(self.key_error(name, value.span(), message));
+            }
+        };
+        Ok(Text::literal(&text))
     }
 
     fn place(&self, span: Range<usize>) -> String {
@@ -217,14 +209,27 @@ fn in_order<'a>(table: &'a DeTable<'a>) -> Vec<(&'a str, Range<usize>, &'a Value
     entries
 }
 
+/// The table of the dependencies.
+const DEPENDENCY: &str = "dependency";
+
+fn is_known(kind: &Kind, key: &str) -> bool {
+    COMMON.iter().any(|common| common.key.name == key) || kind.own_keys().any(|own| own.name == key)
+}
+
+/// How a `#` that is no beginning of keys is written.
+fn hash_in(kind: &Kind) -> &'static str {
+    match kind.grammar.has_servers() {
+        true => "; a # in a URL must be written %23",
+        false => "; a # in a path or command must come from a variable, e.g. ${NAME}",
+    }
+}
+
 fn unknown_option(name: &str) -> String {
-    let known = || {
-        COMMON.iter().map(|common| common.key.name).chain(OPTIONS).filter(|name| *name != "after")
-    };
-    match nearest(name, known().chain(["dependency"])) {
+    let known = || definitions().filter(Definition::is_in_file).map(|known| known.name);
+    match nearest(name, known().chain([DEPENDENCY])) {
         Some(near) => format!("unknown key {name}, did you mean {near}?"),
         None => format!(
-            "unknown key {name}; here stand [dependency.NAME] tables, {}",
+            "unknown key {name}; the top of the file takes [dependency.NAME] tables, {}",
             known().collect::<Vec<_>>().join(", ")
         ),
     }
@@ -233,15 +238,17 @@ fn unknown_option(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan;
+    use crate::{plan, wait::settings::Settings};
 
-    fn config(text: &str) -> Result<(Config, Settings), String> {
-        let env = Env::new(|name| (name == "URL").then(|| "postgres://app:s%40crt@db/app".into()));
-        let mut defaults = Settings::default();
-        let config = File { path: "f.toml", text, env: &env }
-            .read(&mut defaults)
-            .map_err(|e| e.to_string())?;
-        Ok((config, defaults))
+    fn env() -> Env {
+        Env::new(|name| (name == "URL").then(|| "postgres://app:s%40crt@db/app".into()))
+    }
+
+    fn config(text: &str) -> Result<Config, String> {
+        let (mut config, mut mistakes) = (Config::default(), Mistakes::default());
+        File { path: "f.toml", text, env: &env() }.read(&mut config, &mut mistakes);
+        mistakes.check().map_err(|errors| errors.to_string())?;
+        Ok(config)
     }
 
     #[test]
@@ -261,61 +268,76 @@ mod tests {
             url = "${URL}"
             after = ["web"]
         "#;
-        let (config, defaults) = config(text).unwrap();
-        assert_eq!(defaults.attempt_timeout.as_millis(), 2500);
-        assert_eq!(defaults.fail_fast.len(), 2);
+        let config = config(text).unwrap();
+        let values: Vec<_> = config
+            .values
+            .iter()
+            .map(|value| (value.place.as_str(), value.value.value.as_str()))
+            .collect();
         assert_eq!(
-            config.options,
-            [Given {
-                source: Source::File,
-                name: "deadline".to_owned(),
-                value: "5m".to_owned(),
-                place: "f.toml:5: deadline".to_owned(),
-            }]
+            values,
+            [
+                ("f.toml:2: timeout", "90s"),
+                ("f.toml:3: attempt-timeout", "2.5"),
+                ("f.toml:4: fail-fast", "auth+tls"),
+                ("f.toml:5: deadline", "5m"),
+            ]
         );
-        let names: Vec<_> = config
-            .declarations
-            .iter()
-            .map(|d| (d.name.clone().unwrap(), d.scheme.as_str()))
-            .collect();
+        let declarations = &config.declared.declarations;
+        let names: Vec<_> =
+            declarations.iter().map(|d| (d.name.clone().unwrap(), d.scheme.as_str())).collect();
         assert_eq!(names, [("web".to_owned(), "http"), ("db".to_owned(), "postgres")]);
-        let keys: Vec<_> = config.declarations[0]
-            .keys
-            .iter()
-            .map(|k| (k.name.as_str(), k.value.as_str()))
-            .collect();
+        let keys: Vec<_> =
+            declarations[0].keys.iter().map(|k| (k.name.as_str(), k.value.as_str())).collect();
         assert_eq!(keys, [("timeout", "30"), ("header", "A: 1+1"), ("header", "B: 100%")]);
-        assert_eq!(config.declarations[1].keys[0].items, ["web"]);
+        assert_eq!(declarations[1].keys[0].items, ["web"]);
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_its_line_and_without_its_value() {
+    fn every_mistake_has_its_line() {
+        let text = "tiemout = 1\n[dependency.a]\nurl = 'x'\n[dependency.b]\nurl = 'tcp://b:1'\nmach = 1\ntimeout = {}";
+        let errors = config(text).err().unwrap();
+        for (line, want) in errors.lines().zip([
+            "f.toml:1: unknown key tiemout, did you mean timeout?",
+            "f.toml:3: url: x lacks its port",
+            "f.toml:6: unknown key mach",
+            "f.toml:7: timeout: must be text",
+        ]) {
+            assert!(line.starts_with(want), "{line}");
+        }
+        assert_eq!(errors.lines().count(), 4, "{errors}");
+    }
+
+    #[test]
+    fn a_mistake_is_told_without_its_value() {
         for (text, want) in [
             ("timeout = ", "f.toml:1: "),
             ("\ntiemout = 3", "f.toml:2: unknown key tiemout, did you mean timeout?"),
             ("after = ['x']", "f.toml:1: unknown key after"),
-            ("timeout = 'SECRET'", "f.toml:1: timeout: not a duration (e.g. 30s, 2m, 0 or never)"),
-            ("[dependency.a]\n", "f.toml:1: a: has no url"),
-            ("[dependency]\na = 3", "f.toml:2: a: a dependency is a table, e.g. [dependency.db]"),
+            ("[dependency.a]\n", "f.toml:1: a: must have a url"),
+            ("[dependency.a]\nuri = 'tcp://x:1'", "f.toml:2: unknown key uri, did you mean url?"),
+            ("[dependencies.a]\n", "f.toml:1: unknown key dependencies, did you mean dependency?"),
+            (
+                "[dependency]\na = 3",
+                "f.toml:2: a: a dependency must be a table, e.g. [dependency.db]",
+            ),
             (
                 "[dependency.a]\nurl = 'tcp://x:1#timeout=3'",
-                "f.toml:2: url: keys stand on lines of their own here",
+                "f.toml:2: url: keys must stand on lines of their own here",
             ),
             ("[dependency.a]\nurl = '${NONE}'", "f.toml:2: url: the variable NONE is not set"),
             ("[dependency.a]\nurl = 'tcp://x:1'\n\nmach = 'x'", "f.toml:4: unknown key mach"),
-            (
-                "[dependency.a]\nurl = 'tcp://x:1'\ntimeout = {}",
-                "f.toml:3: timeout: is neither text",
-            ),
+            ("[dependency.a]\nurl = 'tcp://x:1'\ntimeout = {}", "f.toml:3: timeout: must be text"),
             ("[dependency.a]\nurl = 'tcp://x:1'\n[dependency.a]\nurl = 'x'", "f.toml:3: "),
         ] {
             let error = config(text).err().unwrap_or_else(|| panic!("{text}"));
             assert!(error.starts_with(want) && !error.contains("SECRET"), "{text}: {error}");
         }
         // What the kind's grammar finds has its line too.
-        let (config, defaults) = config("[dependency.a]\nurl = 'tcp://x:SECRET'").unwrap();
-        let error = plan::plan(config.declarations, &defaults, &Env::new(|_| None)).err().unwrap();
-        let want = "f.toml:2: url: the port is not a number";
-        assert!(error.to_string().starts_with(want), "{error}");
+        let config = config("[dependency.a]\nurl = 'tcp://x:SECRET'").unwrap();
+        let mut mistakes = Mistakes::default();
+        plan::plan(config.declared, &Settings::default(), &env(), &mut mistakes);
+        let error = mistakes.check().unwrap_err().to_string();
+        assert!(error.starts_with("f.toml:2: url: the port must be a number"), "{error}");
     }
 }

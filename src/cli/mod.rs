@@ -2,8 +2,7 @@
 
 pub mod args;
 pub mod config;
-pub mod given;
+pub mod from_env;
+mod help;
 pub mod options;
 pub mod usage;
-
-pub use args::Cli;

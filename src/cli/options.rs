@@ -1,18 +1,19 @@
-//! What file, environment and command line ask for together: flag beats environment beats file.
+//! What file, environment and command line set together: flag beats environment beats file.
 
-use std::time::Duration;
+use std::{ffi::OsString, time::Duration};
 
 use crate::{
     cli::{
-        Cli,
+        args::{CommandLine, Opt, OptionValue},
         config::{self, Config},
+        from_env,
     },
     report::{Format, Verbosity},
-    spec::{ConfigError, Declaration, expand::Env},
+    spec::{ConfigError, Declaration, Declared, Mistakes, declaration::given_name, expand::Env},
     wait::settings::{Settings, duration},
 };
 
-/// The options, checked, and the declarations, read.
+/// The options, and the declarations, read. What is wrong is in `mistakes`; the rest is right.
 pub struct Options {
     /// What every dependency starts from.
     pub defaults: Settings,
@@ -20,70 +21,106 @@ pub struct Options {
     pub deadline: Option<Duration>,
     /// How the wait is shown.
     pub format: Format,
-    /// How much is said.
+    /// How much is reported.
     pub verbosity: Verbosity,
-    /// What is waited for: the file's dependencies, then the command line's.
-    pub declarations: Vec<Declaration>,
+    /// One attempt each, and no wait.
+    pub once: bool,
+    /// The plan, and no wait.
+    pub print_plan: bool,
+    /// The dependencies of the file, then those of the command line.
+    pub declared: Declared,
+    /// The command behind `--`, with its arguments.
+    pub command: Vec<OsString>,
+    /// What is wrong so far.
+    pub mistakes: Mistakes,
 }
 
 impl Options {
     /// Reads the config file, if one is named, and everything else.
-    ///
-    /// # Errors
-    /// The first thing that is wrong.
-    pub fn read(cli: &Cli, env: &Env) -> Result<Self, ConfigError> {
-        let mut defaults = Settings::default();
-        let path =
-            cli.given.iter().find(|given| given.name == "config").map(|given| given.value.as_str());
-        let Config { mut declarations, options: in_file } = match path {
-            Some(path) => config::read(path, &mut defaults, env)?,
-            None => Config::default(),
-        };
-        // What is applied later beats what was before; of one source, quiet beats verbose.
-        let mut given: Vec<_> = in_file.iter().chain(&cli.given).collect();
-        given.sort_by_key(|given| (given.source, given.name == "quiet"));
+    pub fn read(mut line: CommandLine, env: &Env) -> Self {
+        let mut mistakes = std::mem::take(&mut line.mistakes);
         let mut options = Self {
-            defaults,
+            defaults: Settings::default(),
             deadline: None,
             format: Format::Auto,
             verbosity: Verbosity::Normal,
-            declarations: Vec::new(),
+            once: false,
+            print_plan: false,
+            declared: Declared::default(),
+            command: line.command,
+            mistakes: Mistakes::default(),
         };
-        let mut allow_empty = false;
-        for given in given {
-            let place = |what| ConfigError::at(&given.place, what);
-            match given.name.as_str() {
-                "deadline" => options.deadline = Some(duration(&given.value).map_err(place)?),
-                "format" => options.format = Format::parse(&given.value).map_err(place)?,
-                "allow-empty" => allow_empty = given.flag()?,
-                "quiet" => {
-                    options.verbosity = with(options.verbosity, Verbosity::Quiet, given.flag()?)
-                }
-                "verbose" => {
-                    options.verbosity = with(options.verbosity, Verbosity::Verbose, given.flag()?)
-                }
-                // `config` and `once` are no key of a dependency and are left.
-                name => options.defaults.apply_option(&given.place, name, &given.value)?,
-            }
+        let path = line.values.iter().filter(|value| matches!(value.opt, Opt::Config));
+        if let Some(path) = path.max_by_key(|value| value.source) {
+            let file = config::read(&path.value.value, env, &mut mistakes);
+            let Config { declared, values } = file;
+            options.declared = declared;
+            line.values.extend(values);
         }
-        options.defaults.check().map_err(ConfigError::new)?;
+        // What is applied later overrides what was before; of one source, quiet overrides verbose.
+        line.values.sort_by_key(|value| (value.source, matches!(value.opt, Opt::Quiet)));
+        let mut flags = Flags::default();
+        for value in &line.values {
+            mistakes.keep(options.apply(value, &mut flags));
+        }
+        mistakes.keep(options.defaults.check().map_err(ConfigError::new));
+        let has_command_line = flags.from_env || !line.dependencies.is_empty();
+        if flags.from_env {
+            let notes = &mut options.declared.notes;
+            let declarations = from_env::declared(env, &mut mistakes, notes);
+            options.declared.declarations.extend(declarations);
+        }
         // The variable is for where nothing else declares: a nested afterall does not wait twice.
-        if !cli.dependencies.is_empty() || declarations.is_empty() {
-            declarations.extend(declared(&cli.dependencies, env)?);
+        if !line.dependencies.is_empty() || options.declared.is_empty() && !has_command_line {
+            declare(&line.dependencies, env, &mut options.declared, &mut mistakes);
         }
-        if declarations.is_empty() && !allow_empty {
-            return Err(ConfigError::new(
-                "nothing to wait for: give a DEPENDENCY (see --help), or --allow-empty",
-            ));
+        if options.declared.is_empty() && !flags.allow_empty && mistakes.is_empty() {
+            mistakes.push(ConfigError::new(format!(
+                "nothing to wait for: give a DEPENDENCY, e.g. db:5432, or set {VARIABLE} (see -h; --allow-empty goes on)"
+            )));
         }
-        options.declarations = declarations;
-        Ok(options)
+        if options.once && !options.command.is_empty() {
+            mistakes.push(ConfigError::new("--once looks, and runs no COMMAND"));
+        }
+        Self { mistakes, ..options }
+    }
+
+    fn apply(&mut self, value: &OptionValue, flags: &mut Flags) -> Result<(), ConfigError> {
+        let text = value.value.value.as_str();
+        let wrong = |message: String| value.error(message);
+        match value.opt {
+            Opt::Key(common) => {
+                return (common.set)(&mut self.defaults, &value.value).map_err(wrong);
+            }
+            Opt::Deadline => self.deadline = Some(duration(text).map_err(wrong)?),
+            Opt::Format => self.format = Format::parse(text).map_err(wrong)?,
+            Opt::Once => self.once = value.flag()?,
+            Opt::PrintPlan => self.print_plan = value.flag()?,
+            Opt::AllowEmpty => flags.allow_empty = value.flag()?,
+            Opt::FromEnv => flags.from_env = value.flag()?,
+            Opt::Quiet => {
+                self.verbosity = apply_verbosity(self.verbosity, Verbosity::Quiet, value.flag()?);
+            }
+            Opt::Verbose => {
+                self.verbosity = apply_verbosity(self.verbosity, Verbosity::Verbose, value.flag()?);
+            }
+            // Handled where the command line is read.
+            Opt::Config | Opt::ShortHelp | Opt::Help | Opt::Version => {}
+        }
+        Ok(())
     }
 }
 
-/// `verbosity` after `wanted` was said to hold or not to hold.
-fn with(verbosity: Verbosity, wanted: Verbosity, holds: bool) -> Verbosity {
-    match holds {
+/// What decides which declarations are read, and is not needed after that.
+#[derive(Default)]
+struct Flags {
+    allow_empty: bool,
+    from_env: bool,
+}
+
+/// Applies `--quiet` or `--verbose`, set to `is_on`.
+fn apply_verbosity(verbosity: Verbosity, wanted: Verbosity, is_on: bool) -> Verbosity {
+    match is_on {
         true => wanted,
         false if verbosity == wanted => Verbosity::Normal,
         false => verbosity,
@@ -94,24 +131,24 @@ fn with(verbosity: Verbosity, wanted: Verbosity, holds: bool) -> Verbosity {
 pub const VARIABLE: &str = "AFTERALL_DEPENDENCIES";
 
 /// Reads the declarations of the command line or, where there is none, of [`VARIABLE`].
-///
-/// # Errors
-/// The first declaration that cannot be read.
-pub fn declared(args: &[std::ffi::OsString], env: &Env) -> Result<Vec<Declaration>, ConfigError> {
+pub fn declare(args: &[OsString], env: &Env, declared: &mut Declared, mistakes: &mut Mistakes) {
     if args.is_empty() {
-        let words = env.var(VARIABLE).map_err(ConfigError::new)?.unwrap_or_default();
-        let words = shell_words::split(&words)
-            .map_err(|_| ConfigError::at(VARIABLE, "a quote is not closed"))?;
-        return words.iter().enumerate().map(|(n, word)| parse(VARIABLE, n, word, env)).collect();
+        let words = env.var(VARIABLE).map_err(ConfigError::new).and_then(|words| {
+            shell_words::split(&words.unwrap_or_default())
+                .map_err(|_| ConfigError::at(VARIABLE, "a quote must be closed"))
+        });
+        for (n, word) in mistakes.keep(words).into_iter().flatten().enumerate() {
+            let read = Declaration::parse(&format!("{VARIABLE} {}", n + 1), &word, env);
+            declared.add(given_name(&word), read, mistakes);
+        }
+        return;
     }
-    let each = args.iter().enumerate();
-    each.map(|(n, arg)| match arg.to_str() {
-        Some(arg) => parse("dependency", n, arg, env),
-        None => Err(ConfigError::at(format_args!("dependency {}", n + 1), "is not UTF-8")),
-    })
-    .collect()
-}
-
-fn parse(place: &str, n: usize, text: &str, env: &Env) -> Result<Declaration, ConfigError> {
-    Declaration::parse(&format!("{place} {}", n + 1), text, env)
+    for (n, arg) in args.iter().enumerate() {
+        let place = format!("dependency {}", n + 1);
+        let read = match arg.to_str() {
+            Some(arg) => Declaration::parse(&place, arg, env),
+            None => Err(ConfigError::at(place, "must be UTF-8")),
+        };
+        declared.add(arg.to_str().and_then(given_name), read, mistakes);
+    }
 }

@@ -1,153 +1,229 @@
-//! What clap says, said our way: help with the kinds and exit codes, and errors of one line that quote no value.
+//! The command line, split by clap. Its errors are one line each and quote no value.
+
+use std::ffi::{OsStr, OsString};
 
 use clap::{
-    Arg, ArgAction, Command, CommandFactory, FromArgMatches,
+    Arg, ArgAction, ArgMatches, Command,
     error::{ContextKind, ContextValue, ErrorKind},
     parser::ValueSource,
+    value_parser,
 };
 
 use crate::{
     cli::{
-        Cli,
-        given::{Given, Source},
+        args::{CommandLine, Definition, Opt, OptionValue, Source, definitions},
+        help,
     },
-    exit,
-    kinds::KINDS,
-    spec::{ConfigError, Key},
-    tls,
-    wait::settings::COMMON,
+    spec::{ConfigError, expand::Env},
 };
 
 /// What the command line asks for.
-pub enum Asked {
-    /// To wait.
-    Wait(Box<Cli>),
+pub enum Parsed {
+    /// To wait, or to look.
+    Run(CommandLine),
     /// For this text, on stdout.
     Text(String),
 }
 
-/// Reads the command line and the options' variables.
-///
-/// # Errors
-/// One line that names the option and never shows a value.
-pub fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Asked, ConfigError> {
-    match command().try_get_matches_from(args).and_then(|matches| read(&matches)) {
-        Ok(cli) => Ok(Asked::Wait(Box::new(cli))),
-        Err(error) => match error.kind() {
-            ErrorKind::DisplayHelp => Ok(Asked::Text(help())),
-            ErrorKind::DisplayVersion => Ok(Asked::Text(error.to_string())),
-            _ => Err(one_line(&error)),
-        },
+const DEPENDENCY: &str = "dependency";
+const COMMAND: &str = "command";
+
+/// Reads the command line, and the variables that stand for options. `args` begins with the program's name.
+pub fn parse(args: impl IntoIterator<Item = OsString>, env: &Env) -> Parsed {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let mut line = CommandLine::default();
+    let matches = matches(args.clone(), &mut line);
+    // The process ends before the memory is missed.
+    let matches = std::mem::ManuallyDrop::new(matches);
+    for definition in definitions() {
+        if let Some(value) = on_command_line(&definition, &matches, &mut line) {
+            match definition.opt {
+                Opt::Help => return Parsed::Text(help::long()),
+                Opt::Version => return Parsed::Text(help::version()),
+                Opt::ShortHelp if args.len() == 2 && args[1] == "-h" => {
+                    return Parsed::Text(help::short());
+                }
+                Opt::ShortHelp => return Parsed::Run(no_help(&line)),
+                _ => line.values.push(value),
+            }
+        }
+        match variable(&definition, env) {
+            Ok(value) => line.values.extend(value),
+            Err(error) => line.mistakes.push(error),
+        }
+    }
+    let words = |id| matches.get_many::<OsString>(id).into_iter().flatten().cloned().collect();
+    (line.dependencies, line.command) = (words(DEPENDENCY), words(COMMAND));
+    // An image whose CMD was reset would wait, and then run nothing.
+    if line.command.is_empty() && args.last().is_some_and(|last| last == "--") {
+        line.mistakes.push(ConfigError::new(
+            "no command behind -- (a derived image's ENTRYPOINT resets CMD; to wait only, leave out the --)",
+        ));
+    }
+    Parsed::Run(line)
+}
+
+/// Another tool's `-h HOST`: help with exit 0 would pass for a wait.
+fn no_help(line: &CommandLine) -> CommandLine {
+    let mut wrong = CommandLine::default();
+    let format = line.values.iter().find(|value| matches!(value.opt, Opt::Format));
+    wrong.values.extend(format.map(|format| OptionValue {
+        value: crate::spec::KeyValue::literal("format", &format.value.value),
+        place: format.place.clone(),
+        ..*format
+    }));
+    wrong.mistakes.push(ConfigError::new(
+        "-h is help, and must stand alone; a host is written with its port, e.g. db:5432",
+    ));
+    wrong
+}
+
+/// The matches of what is right. What is wrong is taken out, so that the next mistake can be found.
+fn matches(mut args: Vec<OsString>, line: &mut CommandLine) -> ArgMatches {
+    let mut command = command();
+    loop {
+        let error = match command.try_get_matches_from_mut(&args) {
+            Ok(matches) => {
+                std::mem::forget(command);
+                return matches;
+            }
+            Err(error) => error,
+        };
+        line.mistakes.push(one_line(&error));
+        let Some(place) = place_of(&error, &args) else {
+            return command.try_get_matches_from_mut(["afterall"]).unwrap_or_default();
+        };
+        let is_unknown = error.kind() == ErrorKind::UnknownArgument;
+        let has_value = args[place].as_encoded_bytes().contains(&b'=');
+        args.remove(place);
+        // The word behind an unknown option may be its value.
+        let is_value = |word: &OsString| {
+            let word = word.to_string_lossy();
+            !word.starts_with('-') && !word.contains([':', '$'])
+        };
+        if is_unknown && !has_value && args.get(place).is_some_and(is_value) {
+            args.remove(place);
+        }
     }
 }
 
-fn read(matches: &clap::ArgMatches) -> Result<Cli, clap::Error> {
-    let mut cli = Cli::from_arg_matches(matches)?;
-    cli.given = Cli::command().get_arguments().filter_map(|arg| given(arg, matches)).collect();
-    Ok(cli)
+/// Where the argument stands that clap complains of.
+fn place_of(error: &clap::Error, args: &[OsString]) -> Option<usize> {
+    let name = invalid_arg(error)?;
+    let end = args.iter().position(|arg| arg == "--").unwrap_or(args.len());
+    let is_it = |arg: &OsString| {
+        let arg = arg.to_string_lossy();
+        match name.strip_prefix("--") {
+            Some(_) => arg.split('=').next() == Some(name.as_str()),
+            // One letter of several behind one dash.
+            None => arg.starts_with('-') && !arg.starts_with("--") && arg.contains(&name[1..]),
+        }
+    };
+    let short = definitions().find(|known| name == format!("--{}", known.name));
+    let short = short.and_then(|known| known.short).map(|short| format!("-{short}"));
+    let is_short = |arg: &OsString| short.as_ref().is_some_and(|short| arg == short.as_str());
+    // The last one: earlier ones have their values.
+    args[..end].iter().skip(1).rposition(|arg| is_it(arg) || is_short(arg)).map(|at| at + 1)
 }
 
-/// What was said of an option that has a variable.
-fn given(arg: &Arg, matches: &clap::ArgMatches) -> Option<Given> {
-    let (id, name, variable) = (arg.get_id().as_str(), arg.get_long()?, arg.get_env()?);
-    let (source, place) = match matches.value_source(id)? {
-        ValueSource::CommandLine => (Source::Flag, format!("--{name}")),
-        ValueSource::EnvVariable => (Source::Variable, variable.to_string_lossy().into_owned()),
-        _ => return None,
+/// The command line as clap splits it. Values are read later, by code whose errors never quote them.
+fn command() -> Command {
+    let words = |id: &'static str| {
+        Arg::new(id).action(ArgAction::Append).num_args(0..).value_parser(value_parser!(OsString))
     };
-    let raw = matches.get_raw(id)?.next_back()?;
-    // A variable that is set to nothing, as compose files do, is a variable that is not set.
-    if source == Source::Variable && raw.is_empty() {
+    Command::new("afterall")
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .disable_help_subcommand(true)
+        .args_override_self(true)
+        .args(definitions().map(|definition| arg(&definition)))
+        .arg(words(DEPENDENCY))
+        .arg(words(COMMAND).last(true))
+}
+
+fn arg(definition: &Definition) -> Arg {
+    let arg = Arg::new(id(definition));
+    let arg = if definition.name.is_empty() { arg } else { arg.long(definition.name) };
+    let arg = definition.short.into_iter().fold(arg, Arg::short);
+    match definition.takes_value() {
+        // `-t -5` is a wrong value, no unknown option.
+        true => arg
+            .action(ArgAction::Set)
+            .allow_negative_numbers(true)
+            .value_parser(value_parser!(OsString)),
+        false => arg.action(ArgAction::SetTrue),
+    }
+}
+
+fn id(definition: &Definition) -> &'static str {
+    if definition.name.is_empty() { "short" } else { definition.name }
+}
+
+fn on_command_line(
+    definition: &Definition,
+    matches: &ArgMatches,
+    line: &mut CommandLine,
+) -> Option<OptionValue> {
+    if matches.value_source(id(definition)) != Some(ValueSource::CommandLine) {
         return None;
     }
-    let value = match matches.try_get_one::<bool>(id) {
-        Ok(flag) => flag?.to_string(),
-        Err(_) => matches.get_one::<String>(id)?.clone(),
+    let value = match definition.takes_value() {
+        true => matches.get_one::<OsString>(id(definition))?.as_os_str(),
+        false => OsStr::new("true"),
     };
-    Some(Given { source, name: name.to_owned(), value, place })
-}
-
-/// The command line as it is read, shown and documented. There is one help; clap's own flag would speak of a shorter one.
-pub fn command() -> Command {
-    let help = Arg::new("help").short('h').long("help").action(ArgAction::Help).help("Print help");
-    Cli::command().disable_help_flag(true).arg(help)
-}
-
-/// The whole help. Built only when it is asked for.
-fn help() -> String {
-    command().after_help(epilogue()).render_help().to_string()
-}
-
-/// Behind the options: examples, the kinds, the keys, the exit codes.
-fn epilogue() -> String {
-    let mut out = EXAMPLES.to_owned();
-    out += "\nKinds (the URL is the one that the application itself uses), and their keys behind the #:\n";
-    for kind in KINDS {
-        out += &format!("  {}\n          ready when: {}\n", kind.usage, kind.summary);
-        for key in kind.own_keys().filter(|key| !is_tls(key)) {
-            out += &described(key);
-        }
-        if kind.own_keys().any(is_tls) {
-            out += "          and the keys of TLS\n";
+    let place = format!("--{}", definition.name);
+    match value.to_str() {
+        Some(value) => Some(OptionValue::new(definition, Source::Flag, value, place)),
+        None => {
+            line.mistakes.push(ConfigError::at(place, "must be UTF-8"));
+            None
         }
     }
-    out += "\nKeys of TLS:\n";
-    out.extend(tls::KEYS.iter().map(described));
-    out += "\nKeys of every kind; each but `after` is also an option:\n          ";
-    out += &COMMON.iter().map(|common| common.key.name).collect::<Vec<_>>().join(", ");
-    out += "\n\nIn a declaration, ${VAR}, ${VAR:-default} and ${file:PATH} are expanded, and env:NAME stands for ${NAME}.\n";
-    out += "Where no dependency is given, AFTERALL_DEPENDENCIES is read: declarations as shell words.\n";
-    out += "\nExit codes:\n";
-    for (codes, meaning) in exit::TABLE {
-        out += &format!("  {codes:<10}{meaning}\n");
+}
+
+/// The value of an option's variable. A variable that is set to nothing, as compose files do, is a variable that is not set.
+fn variable(definition: &Definition, env: &Env) -> Result<Option<OptionValue>, ConfigError> {
+    let Some(name) = definition.variable() else { return Ok(None) };
+    let value = env.var(&name).map_err(ConfigError::new)?.filter(|value| !value.is_empty());
+    Ok(value.map(|value| OptionValue::new(definition, Source::Variable, &value, name)))
+}
+
+/// The name of the option that clap complains of. Behind an = or a blank may stand a value.
+fn invalid_arg(error: &clap::Error) -> Option<String> {
+    let text = text(error, ContextKind::InvalidArg)?;
+    let name = text.split(['=', ' ']).next().unwrap_or_default();
+    name.starts_with('-').then(|| name.to_owned())
+}
+
+fn text(error: &clap::Error, kind: ContextKind) -> Option<&str> {
+    match error.get(kind)? {
+        ContextValue::String(text) => Some(text),
+        ContextValue::Strings(texts) => texts.first().map(String::as_str),
+        _ => None,
     }
-    out
-}
-
-const EXAMPLES: &str = "\
-Examples:
-  afterall db:5432 -- myservice                           a port; then myservice, as the same process
-  afterall postgres://app@db/app#timeout=5m -- myservice  a login
-  afterall db=env:DATABASE_URL api=https://api/ready      no command: exits 0 when both are ready
-  afterall --once nats://nats:4222                        looks once
-";
-
-fn is_tls(key: &Key) -> bool {
-    tls::KEYS.iter().any(|known| (known.name, known.help) == (key.name, key.help))
-}
-
-fn described(key: &Key) -> String {
-    let equals = if key.value.is_empty() { "" } else { "=" };
-    format!("          {}{equals}{}: {}\n", key.name, key.value, key.help)
 }
 
 fn one_line(error: &clap::Error) -> ConfigError {
-    let text = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => Some(text.as_str()),
-        Some(ContextValue::Strings(texts)) => texts.first().map(String::as_str),
-        _ => None,
-    };
-    // Behind an = or a space may stand a value.
-    let name =
-        text(ContextKind::InvalidArg).map(|arg| arg.split(['=', ' ']).next().unwrap_or_default());
-    let name = name.filter(|name| name.starts_with('-'));
-    let what = match error.kind() {
-        ErrorKind::UnknownArgument => {
-            match text(ContextKind::SuggestedArg).map(|arg| arg.trim_start_matches('-')) {
-                Some(near) => format!("unknown option, did you mean --{near}?"),
-                None => "unknown option (see --help; the command stands behind --)".to_owned(),
-            }
+    let near = text(error, ContextKind::SuggestedArg).map(|arg| arg.trim_start_matches('-'));
+    let message = match (error.kind(), near) {
+        (ErrorKind::UnknownArgument, Some(near)) => {
+            format!("unknown option, did you mean --{near}?")
         }
-        ErrorKind::InvalidValue
-        | ErrorKind::NoEquals
-        | ErrorKind::WrongNumberOfValues
-        | ErrorKind::TooFewValues => "needs a value".to_owned(),
-        ErrorKind::TooManyValues => "takes no value".to_owned(),
-        ErrorKind::InvalidUtf8 => "an option's value is not UTF-8".to_owned(),
+        (ErrorKind::UnknownArgument, None) => {
+            "unknown option (see --help; a command must stand behind --)".to_owned()
+        }
+        (
+            ErrorKind::InvalidValue
+            | ErrorKind::NoEquals
+            | ErrorKind::WrongNumberOfValues
+            | ErrorKind::TooFewValues,
+            _,
+        ) => "needs a value".to_owned(),
+        (ErrorKind::TooManyValues, _) => "takes no value".to_owned(),
         _ => "wrong usage (see --help)".to_owned(),
     };
-    match name {
-        Some(name) => ConfigError::at(name, what),
-        None => ConfigError::new(what),
+    match invalid_arg(error) {
+        Some(name) => ConfigError::at(name, message),
+        None => ConfigError::new(message),
     }
 }

@@ -1,123 +1,257 @@
-//! Names: asked of the resolver at most once a second, shared by all who need them, on a bounded number of threads.
+//! Names: looked up at most once a second, and shared by every dependency that needs them.
+//!
+//! A lookup blocks, and one of a silent name server blocks for 10 seconds or more. Each runs on a thread. At most
+//! [`YOUNG_LOOKUPS`] run at once, but one that has run for [`YOUNG`] no longer counts: silent name servers delay other
+//! names by a second or so, and not by their own silence.
 
 use std::{
     collections::HashMap,
-    io,
-    net::{SocketAddr, ToSocketAddrs},
-    sync::{Mutex, PoisonError},
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use tokio::{sync::watch, task::spawn_blocking, time::Instant};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
+    time::{Instant, timeout},
+};
 
+use super::{
+    getaddrinfo::{Family, LookupError},
+    is_local_limit, sandbox,
+};
 use crate::{
     os::describe,
-    probe::failure::{Class, Failure},
+    probe::{
+        blocking::on_thread,
+        failure::{Class, Failure},
+        stage::Stage,
+    },
 };
 
 /// A blocking lookup: every address of a name, with port 0.
-pub type Resolve = fn(&str) -> io::Result<Vec<SocketAddr>>;
+pub type Resolve = fn(&str, Family) -> Result<Vec<SocketAddr>, LookupError>;
 
 /// A name is looked up at most once in this time.
 const AT_MOST_EVERY: Duration = Duration::from_secs(1);
 
-/// An answer that nobody has taken is good for so long after it was asked for: longer than any resolver tries.
+/// How long an unused answer stays valid: longer than any resolver tries.
 const FRESH_FOR: Duration = Duration::from_secs(60);
 
-/// The operating system's resolver: hosts file, DNS, whatever nsswitch.conf says.
-pub fn system(host: &str) -> io::Result<Vec<SocketAddr>> {
-    (host, 0).to_socket_addrs().map(Iterator::collect)
-}
+/// How many lookups may begin at once.
+const YOUNG_LOOKUPS: usize = 8;
+
+/// A lookup that has run for this long waits for a silent server, and makes way for others.
+const YOUNG: Duration = Duration::from_secs(1);
+
+/// When a silent lookup is asked a second time. One lost packet costs a resolver 5 seconds by default.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+
+/// How many lookups may wait for silent servers. Each holds a thread and a descriptor.
+const MAX_LOOKUPS: usize = 256;
+
+/// How many names are remembered. Redirects of a server may name any number.
+const MAX_NAMES: usize = 1024;
 
 type Answer = Result<Vec<SocketAddr>, Failure>;
 
-/// The names that were asked for, with their last or running lookup.
+type Name = (String, Family);
+
+/// The names that were asked for, each with its last or running lookup.
 pub struct Resolver {
+    known: Mutex<HashMap<Name, Lookup>>,
+    asking: Asking,
+}
+
+/// What every lookup needs.
+#[derive(Clone)]
+struct Asking {
     resolve: Resolve,
-    known: Mutex<HashMap<String, Lookup>>,
+    young: Arc<Semaphore>,
+    all: Arc<Semaphore>,
 }
 
 struct Lookup {
     begun: Instant,
-    /// Nobody has taken the answer yet: it is good however long the lookup took.
-    fresh: bool,
-    answer: watch::Receiver<Option<Answer>>,
+    /// No attempt has used the answer yet. An unused answer is valid however long the lookup took.
+    unused: bool,
+    progress: watch::Receiver<Progress>,
+}
+
+/// How far a lookup has come.
+enum Progress {
+    /// Other lookups come first.
+    Queued,
+    Running,
+    Answered(Answer),
+}
+
+impl Lookup {
+    fn is_running(&self) -> bool {
+        // A task that was lost has closed the channel.
+        !matches!(*self.progress.borrow(), Progress::Answered(_))
+            && self.progress.has_changed().is_ok()
+    }
 }
 
 impl Resolver {
-    pub fn new(resolve: Resolve) -> Self {
-        Self { resolve, known: Mutex::default() }
-    }
-
-    /// Every address of `host`. May be dropped at any time: the lookup goes on, and the next who asks takes its answer.
-    pub async fn addresses(&self, host: &str) -> Answer {
-        let mut answer = self.lookup(host);
-        let answer = match answer.wait_for(Option::is_some).await {
-            Ok(answer) => answer.clone(),
-            Err(_) => None,
+    /// A resolver that asks `resolve`, and holds at most `descriptors` descriptors for it.
+    pub fn new(resolve: Resolve, descriptors: usize) -> Self {
+        let all = descriptors.clamp(YOUNG_LOOKUPS, MAX_LOOKUPS);
+        let asking = Asking {
+            resolve,
+            young: Arc::new(Semaphore::new(YOUNG_LOOKUPS)),
+            all: Arc::new(Semaphore::new(all)),
         };
-        if let Some(lookup) =
-            self.known.lock().unwrap_or_else(PoisonError::into_inner).get_mut(host)
-        {
-            lookup.fresh = false;
-        }
-        answer.unwrap_or_else(|| {
-            Err(Failure::new(Class::Local, format!("the lookup of {host} was lost")))
-        })
+        Self { known: Mutex::default(), asking }
     }
 
-    fn lookup(&self, host: &str) -> watch::Receiver<Option<Answer>> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(lookup) = known.get(host) {
-            let running = lookup.answer.borrow().is_none() && lookup.answer.has_changed().is_ok();
-            let is_fresh = lookup.fresh && lookup.begun.elapsed() < FRESH_FOR;
-            if running || is_fresh || lookup.begun.elapsed() < AT_MOST_EVERY {
-                return lookup.answer.clone();
+    /// Returns every address of `host`. May be dropped at any time: the lookup goes on, and the next attempt uses its answer.
+    pub async fn addresses(&self, host: &str, family: Family, stage: &Stage) -> Answer {
+        let name = (host.to_owned(), family);
+        let mut progress = self.lookup(&name);
+        let answer = loop {
+            match &*progress.borrow_and_update() {
+                Progress::Queued => {
+                    stage.set(format!(
+                        "{host} is not looked up yet, after other names without an answer"
+                    ));
+                }
+                Progress::Running => stage.set(format!("no answer from the resolver for {host}")),
+                Progress::Answered(answer) => break answer.clone(),
+            }
+            if progress.changed().await.is_err() {
+                break Err(Failure::new(Class::Local, format!("the lookup of {host} was lost")));
+            }
+        };
+        if let Some(lookup) = self.known().get_mut(&name) {
+            lookup.unused = false;
+        }
+        answer
+    }
+
+    /// Returns the progress of a lookup that is running or recent, or of a new one.
+    fn lookup(&self, name: &Name) -> watch::Receiver<Progress> {
+        let mut known = self.known();
+        if let Some(lookup) = known.get(name) {
+            let age = lookup.begun.elapsed();
+            if lookup.is_running() || age < AT_MOST_EVERY || lookup.unused && age < FRESH_FOR {
+                return lookup.progress.clone();
             }
         }
-        let (sender, answer) = watch::channel(None);
-        let (resolve, name) = (self.resolve, host.to_owned());
-        // The runtime's limit of blocking threads bounds what a dead resolver can hold.
-        spawn_blocking(move || {
-            let _ = sender.send(Some(
-                resolve(&name)
-                    .map_err(|e| failure(&name, &e))
-                    .and_then(|found| not_empty(&name, found)),
-            ));
+        let (sender, progress) = watch::channel(Progress::Queued);
+        let (asking, asked) = (self.asking.clone(), name.clone());
+        tokio::spawn(async move {
+            // A semaphore that nobody closes always gives a permit.
+            let (Ok(any), Ok(young)) = (
+                Arc::clone(&asking.all).acquire_owned().await,
+                Arc::clone(&asking.young).acquire_owned().await,
+            ) else {
+                return;
+            };
+            let _ = sender.send(Progress::Running);
+            let answer = asking.ask(&asked, any, young).await;
+            let _ = sender.send(Progress::Answered(answer));
         });
-        known.insert(
-            host.to_owned(),
-            Lookup { begun: Instant::now(), fresh: true, answer: answer.clone() },
-        );
-        answer
+        if known.len() >= MAX_NAMES {
+            known.retain(|_, lookup| lookup.is_running());
+        }
+        let lookup = Lookup { begun: Instant::now(), unused: true, progress: progress.clone() };
+        known.insert(name.clone(), lookup);
+        progress
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Name, Lookup>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn not_empty(host: &str, mut addresses: Vec<SocketAddr>) -> Answer {
-    // The resolver names an address once for each kind of socket and each line of the hosts file.
+impl Asking {
+    /// Asks once, and once more where no answer comes. The first answer counts.
+    async fn ask(
+        &self,
+        name: &Name,
+        any: OwnedSemaphorePermit,
+        young: OwnedSemaphorePermit,
+    ) -> Answer {
+        let (sender, mut answers) = mpsc::channel(2);
+        self.start(name, any, sender.clone())?;
+        let lost = || Err(Failure::new(Class::Local, format!("the lookup of {} was lost", name.0)));
+        if let Ok(answer) = timeout(YOUNG, answers.recv()).await {
+            return answer.unwrap_or_else(lost);
+        }
+        drop(young);
+        if let Ok(answer) = timeout(ASK_AGAIN - YOUNG, answers.recv()).await {
+            return answer.unwrap_or_else(lost);
+        }
+        if let Ok(any) = Arc::clone(&self.all).try_acquire_owned() {
+            // The first lookup still runs where no thread is left for the second.
+            let _ = self.start(name, any, sender.clone());
+        }
+        drop(sender);
+        answers.recv().await.unwrap_or_else(lost)
+    }
+
+    /// Starts one lookup on a thread, which holds the permit until the resolver returns.
+    fn start(
+        &self,
+        name: &Name,
+        any: OwnedSemaphorePermit,
+        sender: mpsc::Sender<Answer>,
+    ) -> Result<(), Failure> {
+        let ((host, family), resolve) = (name.clone(), self.resolve);
+        let shown = name.0.clone();
+        on_thread(move || {
+            let found = resolve(&host, family);
+            let answer = found.map_err(|error| failure(&host, family, error));
+            let _ = sender.try_send(answer.and_then(|found| distinct(&host, family, found)));
+            drop(any);
+        })
+        .map_err(|error| Failure::local(&error, format_args!("looking up {shown}")))
+    }
+}
+
+/// Each address once. A resolver may name one several times, e.g. for each line of the hosts file.
+fn distinct(host: &str, family: Family, mut addresses: Vec<SocketAddr>) -> Answer {
     let mut seen = std::collections::HashSet::new();
     addresses.retain(|address| seen.insert(*address));
     match addresses.is_empty() {
-        true => Err(Failure::new(Class::Dns, format!("{host} has no address"))),
+        true => Err(no_address(host, family)),
         false => Ok(addresses),
     }
 }
 
-/// What getaddrinfo said. Rust keeps its words and drops its number.
-fn failure(host: &str, error: &io::Error) -> Failure {
-    if super::is_local_limit(error) {
-        return Failure::new(
-            Class::Local,
-            format!("a limit of this process: {} (looking up {host})", describe(error)),
-        );
+fn no_address(host: &str, family: Family) -> Failure {
+    let absent = |kind| Failure::new(Class::Absent, format!("{host} has no {kind} address"));
+    match family {
+        Family::Any => {
+            Failure::new(Class::Dns, format!("{host} does not resolve: no address")).means_down()
+        }
+        Family::V4 => absent("IPv4"),
+        Family::V6 => absent("IPv6"),
     }
-    let text = error.to_string();
-    let words = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
-    let failure =
-        Failure::new(Class::Dns, format!("{host} does not resolve: {}", words.to_lowercase()));
-    // EAI_NONAME and EAI_NODATA say that there is no such name; EAI_AGAIN and EAI_FAIL, that the resolver does not know.
-    match words.contains("not known") || words.contains("No address") {
-        true => failure.means_down(),
-        false => failure,
+}
+
+/// What an error of the resolver means.
+fn failure(host: &str, family: Family, error: LookupError) -> Failure {
+    let to = match family {
+        Family::Any => "",
+        Family::V4 => " to an IPv4 address",
+        Family::V6 => " to an IPv6 address",
+    };
+    let unresolved =
+        |words: &str| Failure::new(Class::Dns, format!("{host} does not resolve{to}: {words}"));
+    match error {
+        LookupError::NoName(words) => unresolved(&words).means_down(),
+        LookupError::NoAddress => no_address(host, family),
+        LookupError::System(error) if is_local_limit(&error) => {
+            Failure::local(&error, format_args!("looking up {host}"))
+        }
+        // A resolver that may not open a socket reports that its servers did not reply.
+        error => sandbox::forbids_ip().unwrap_or_else(|| match error {
+            LookupError::System(error) => unresolved(&describe(&error)),
+            LookupError::Resolver(words) | LookupError::NoName(words) => unresolved(&words),
+            LookupError::NoAddress => no_address(host, family),
+        }),
     }
 }

@@ -1,7 +1,9 @@
 //! Names, addresses and connections, for every kind: one shared lookup per name, every address within one attempt.
 
+mod getaddrinfo;
 mod lookup;
 mod recorded;
+mod sandbox;
 mod tcp;
 
 use std::{
@@ -11,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
+use rustix::net::{AddressFamily, SocketAddrUnix};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
@@ -19,6 +21,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+pub use getaddrinfo::{Family, LookupError};
 pub use lookup::Resolve;
 pub use recorded::{FirstBytes, RecordingStream};
 
@@ -83,9 +86,9 @@ impl std::fmt::Display for Endpoint {
 }
 
 impl Net {
-    /// The network as the system resolves it; `resolve` may block and is called on a thread of its own.
+    /// A network that looks names up by `resolve`, which may block.
     pub fn new(resolve: Resolve) -> Self {
-        Self { names: lookup::Resolver::new(resolve), dial: None }
+        Self { names: lookup::Resolver::new(resolve, lookup_descriptors()), dial: None }
     }
 
     /// A network whose streams `dial` opens, for tests that play the server in memory.
@@ -97,12 +100,17 @@ impl Net {
 
     /// The network as the operating system's resolver knows it.
     pub fn system() -> Self {
-        Self::new(lookup::system)
+        Self::new(getaddrinfo::getaddrinfo)
     }
 
-    /// Every address that `host` has now. Asked of the resolver at most once a second, whoever asks.
-    pub async fn addresses(&self, host: &str) -> Result<Vec<SocketAddr>, Failure> {
-        self.names.addresses(host).await
+    /// Returns every address of `host`. The resolver is asked at most once a second, however many dependencies ask.
+    pub async fn addresses(
+        &self,
+        host: &str,
+        family: Family,
+        stage: &Stage,
+    ) -> Result<Vec<SocketAddr>, Failure> {
+        self.names.addresses(host, family, stage).await
     }
 
     /// Connects to `endpoint`: over every address that it has, until one accepts or all have refused.
@@ -119,21 +127,13 @@ impl Net {
                 stage.set(format!("no connection to {path}"));
                 match connect_unix(path) {
                     Ok(stream) => Ok(Box::new(stream)),
-                    // On a Unix socket that is not a limit of ours: the server accepts more slowly than it is asked.
-                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(Failure::new(
-                        Class::Busy,
-                        format!("its queue of connections is full ({path})"),
-                    )),
-                    Err(e) => Err(connect_failure(&e, path)),
+                    Err(error) => Err(unix_failure(error, path)),
                 }
             }
             Endpoint::Tcp(host, port) => {
                 let mut addresses = match host.parse::<IpAddr>() {
                     Ok(address) => vec![SocketAddr::new(address, *port)],
-                    Err(_) => {
-                        stage.set(format!("no answer from the resolver for {host}"));
-                        self.addresses(host).await?
-                    }
+                    Err(_) => self.addresses(host, Family::Any, stage).await?,
                 };
                 addresses.iter_mut().for_each(|address| address.set_port(*port));
                 stage.set(format!("no connection to {endpoint}"));
@@ -144,22 +144,75 @@ impl Net {
     }
 }
 
-/// Connects to a Unix socket, one whose path begins with `@` being abstract.
+/// A quarter of the descriptors that `ulimit -n` allows. Connections need the others.
+fn lookup_descriptors() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    limit.map_or(usize::MAX, |limit| limit as usize / 4)
+}
+
+/// Why there is no connection to one address.
+#[derive(Debug)]
+enum ConnectError {
+    /// socket(2) failed.
+    Socket(sandbox::Refused),
+    /// connect(2) failed, or anything after it.
+    Connect(io::Error),
+}
+
+impl From<io::Error> for ConnectError {
+    fn from(error: io::Error) -> Self {
+        Self::Connect(error)
+    }
+}
+
+impl ConnectError {
+    fn io(&self) -> &io::Error {
+        match self {
+            Self::Socket(refused) => &refused.error,
+            Self::Connect(error) => error,
+        }
+    }
+
+    /// Whether both have the same cause, so that one message is enough for both.
+    fn is_like(&self, other: &Self) -> bool {
+        self.io().kind() == other.io().kind()
+            && std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+
+    /// The failure at `place`, an address or several.
+    fn failure(&self, place: &str) -> Failure {
+        match self {
+            Self::Socket(refused) if refused.is_forbidden() => refused.failure(),
+            other => connect_failure(other.io(), place),
+        }
+    }
+}
+
+/// Connects to a Unix socket. A path that begins with `@` is abstract.
 ///
-/// On a non-blocking socket that ends at once, one way or the other; on any other it would wait for room in the server's queue.
-fn connect_unix(path: &str) -> io::Result<UnixStream> {
+/// A non-blocking socket connects at once or fails. A blocking one would wait for room in the server's queue.
+fn connect_unix(path: &str) -> Result<UnixStream, ConnectError> {
     let address = match path.strip_prefix('@') {
-        Some(name) => SocketAddrUnix::new_abstract_name(name.as_bytes())?,
-        None => SocketAddrUnix::new(path)?,
+        Some(name) => SocketAddrUnix::new_abstract_name(name.as_bytes()),
+        None => SocketAddrUnix::new(path),
     };
-    let socket = socket_with(
-        AddressFamily::UNIX,
-        SocketType::STREAM,
-        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
-        None,
-    )?;
-    rustix::net::connect(&socket, &address)?;
-    UnixStream::from_std(socket.into())
+    let address = address.map_err(io::Error::from)?;
+    let socket = sandbox::open_socket(AddressFamily::UNIX).map_err(ConnectError::Socket)?;
+    rustix::net::connect(&socket, &address).map_err(io::Error::from)?;
+    Ok(UnixStream::from_std(socket.into())?)
+}
+
+fn unix_failure(error: ConnectError, path: &str) -> Failure {
+    match error {
+        // EAGAIN of a Unix socket is no limit of ours: the server accepts more slowly than clients connect.
+        ConnectError::Connect(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Failure::new(Class::Busy, format!("its queue of connections is full ({path})"))
+        }
+        ConnectError::Connect(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            connect_failure(&error, path).hint("this user may not connect to that socket")
+        }
+        error => error.failure(path),
+    }
 }
 
 /// RFC 8305, section 4: the families in turn, beginning with the one that the resolver put first.
@@ -181,13 +234,13 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 
 /// Connects to the first address that accepts.
 ///
-/// The next one is tried as soon as those before have failed, or 250 ms after the last began. The list is gone round again while
-/// some address has not answered: a SYN that a rate-limited REJECT dropped then costs 250 ms and not the kernel's
-/// second. Once [`MAX_CONNECTS`] are open, the oldest makes way only for an address that was not tried yet.
+/// The next address is tried once all before it have failed, or 250 ms after the last connect began. Addresses that have
+/// not answered are tried again: a SYN that a rate-limited REJECT dropped then costs 250 ms, not the kernel's second.
+/// Once [`MAX_CONNECTS`] are open, the oldest makes way only for an address that was not tried yet.
 async fn connect_any(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
-    let mut open = JoinSet::<(usize, io::Result<TcpStream>)>::new();
+    let mut open = JoinSet::<(usize, Result<TcpStream, ConnectError>)>::new();
     let mut oldest_first = VecDeque::<AbortHandle>::new();
-    let mut refused: Vec<Option<io::Error>> = addresses.iter().map(|_| None).collect();
+    let mut refused: Vec<Option<ConnectError>> = addresses.iter().map(|_| None).collect();
     let mut begun = 0;
     let mut next = Instant::now();
     while refused.iter().any(Option::is_none) {
@@ -200,7 +253,7 @@ async fn connect_any(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
             true => Some(begun),
             false => again().filter(|_| open.len() < MAX_CONNECTS),
         };
-        // Not left to a sleep of nothing, which would cost a tick of the timer, a millisecond.
+        // A sleep of no length would cost a millisecond, one tick of the timer.
         let ended = if let Some(index) = candidate.filter(|_| Instant::now() >= next) {
             if open.len() >= MAX_CONNECTS
                 && let Some(oldest) = oldest_first.pop_front()
@@ -210,12 +263,14 @@ async fn connect_any(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
             begun += 1;
             next = Instant::now() + STAGGER;
             match tcp::begin(addresses[index]) {
-                Ok(tcp::Begun::Connected(stream)) => Some((index, TcpStream::from_std(stream))),
+                Ok(tcp::Begun::Connected(stream)) => {
+                    Some((index, TcpStream::from_std(stream).map_err(ConnectError::from)))
+                }
                 Ok(tcp::Begun::Pending(socket)) => {
                     let address = addresses[index];
-                    oldest_first.push_back(
-                        open.spawn(async move { (index, tcp::finish(socket, address).await) }),
-                    );
+                    oldest_first.push_back(open.spawn(async move {
+                        (index, tcp::finish(socket, address).await.map_err(ConnectError::from))
+                    }));
                     None
                 }
                 Err(error) => Some((index, Err(error))),
@@ -223,7 +278,7 @@ async fn connect_any(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
         } else {
             tokio::select! {
                 biased;
-                // A task that was aborted made way for another address.
+                // An aborted task made way for another address.
                 done = open.join_next(), if !open.is_empty() => done.and_then(Result::ok),
                 () = sleep_until(next), if candidate.is_some() => None,
             }
@@ -231,8 +286,8 @@ async fn connect_any(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
         match ended {
             None => {}
             Some((_, Ok(stream))) => return Ok(stream),
-            Some((index, Err(error))) if is_local_limit(&error) => {
-                return Err(connect_failure(&error, &addresses[index].to_string()));
+            Some((index, Err(error))) if is_local_limit(error.io()) => {
+                return Err(error.failure(&addresses[index].to_string()));
             }
             Some((index, Err(error))) => {
                 refused[index] = Some(error);
@@ -245,25 +300,28 @@ async fn connect_any(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
     Err(all_refused(addresses, refused))
 }
 
-fn all_refused(addresses: &[SocketAddr], errors: Vec<Option<io::Error>>) -> Failure {
-    let mut said: Vec<(io::Error, Vec<String>)> = Vec::new();
+/// The failure of an attempt that every address has refused: the messages of all, each once.
+fn all_refused(addresses: &[SocketAddr], errors: Vec<Option<ConnectError>>) -> Failure {
+    let mut causes: Vec<(ConnectError, Vec<String>)> = Vec::new();
     for (address, error) in addresses.iter().zip(errors) {
         let Some(error) = error else { continue };
-        match said.iter_mut().find(|(other, _)| other.kind() == error.kind()) {
+        match causes.iter_mut().find(|(other, _)| other.is_like(&error)) {
             Some((_, places)) => places.push(address.to_string()),
-            None => said.push((error, vec![address.to_string()])),
+            None => causes.push((error, vec![address.to_string()])),
         }
     }
     let failures: Vec<_> =
-        said.iter().map(|(error, places)| connect_failure(error, &places.join(", "))).collect();
+        causes.iter().map(|(error, places)| error.failure(&places.join(", "))).collect();
     let words: Vec<_> = failures.iter().map(|failure| failure.message.as_str()).collect();
     let words = one_line(&words.join("; "), MAX_FOREIGN);
     let means_down = failures.iter().all(|failure| failure.means_down);
-    // Refused by one address says more than silence from another.
+    let is_final = failures.iter().all(|failure| failure.is_final);
+    // A refusal by one address tells more than the silence of another.
     let first =
         failures.iter().find(|failure| failure.class == Class::Connect).or(failures.first());
     let class = first.map_or(Class::Connect, |failure| failure.class);
-    Failure { means_down, ..Failure::new(class, words) }
+    let hint = failures.iter().find_map(|failure| failure.hint.clone());
+    Failure { means_down, is_final, hint, ..Failure::new(class, words) }
 }
 
 /// The failure of one connect; `place` is shown behind the system's words.
@@ -271,19 +329,24 @@ pub fn connect_failure(error: &io::Error, place: &str) -> Failure {
     use io::ErrorKind::*;
     let message = format!("{} ({place})", describe(error));
     if is_local_limit(error) {
-        return Failure::new(Class::Local, format!("a limit of this process: {message}"));
+        return Failure::local(error, place);
     }
-    match error.kind() {
-        TimedOut => Failure::new(Class::Timeout, message),
-        // Our ports are used up, or the address is of a family that is off here.
-        AddrNotAvailable => {
-            Failure::new(Class::Local, format!("nothing to connect from: {message}"))
+    match (error.kind(), error.raw_os_error()) {
+        (TimedOut, _) => Failure::new(Class::Timeout, message),
+        // All local ports are in use, or this machine has no address of the family.
+        (AddrNotAvailable, _) => {
+            Failure::new(Class::Local, format!("no local address or port: {message}"))
         }
-        PermissionDenied => {
-            Failure::new(Class::Connect, message).hint("this user may not connect to that socket")
+        (PermissionDenied, _) => Failure::new(Class::Connect, message)
+            .hint("a route or a firewall rule of this machine forbids it (ip route, nft)"),
+        // What connect(2) says where the route is of type blackhole.
+        (InvalidInput, _) => {
+            Failure::new(Class::Connect, message).hint("the route to it may be a blackhole")
         }
-        ConnectionRefused | ConnectionReset | HostUnreachable | NetworkUnreachable | NotFound
-        | NotADirectory => Failure::new(Class::Connect, message).means_down(),
+        // A router that rejects with ICMP "protocol unreachable" causes ENOPROTOOPT.
+        (ConnectionRefused | ConnectionReset | HostUnreachable | NetworkUnreachable, _)
+        | (NotFound | NotADirectory, _)
+        | (_, Some(libc::ENOPROTOOPT)) => Failure::new(Class::Connect, message).means_down(),
         _ => Failure::new(Class::Connect, message),
     }
 }
@@ -294,13 +357,15 @@ pub fn stream_failure(error: &io::Error, endpoint: &Endpoint) -> Failure {
         io::ErrorKind::UnexpectedEof => "connection closed by the server".to_owned(),
         _ => describe(error),
     };
-    let class = if is_local_limit(error) { Class::Local } else { Class::Connect };
-    Failure::new(class, format!("{what} ({endpoint})"))
+    if is_local_limit(error) {
+        return Failure::local(error, endpoint);
+    }
+    Failure::new(Class::Connect, format!("{what} ({endpoint})"))
 }
 
-/// Out of descriptors, memory, threads or buffers: a limit of ours, whatever the dependency does.
+/// Whether the system is out of descriptors, memory, threads or buffers: a limit of this side.
 ///
-/// EADDRNOTAVAIL is not one of them: it is what `::1` says where IPv6 is off, and the next address may answer.
+/// EADDRNOTAVAIL is not among them: a connect to `::1` fails so where IPv6 is off, and the next address may accept.
 pub fn is_local_limit(error: &io::Error) -> bool {
     const LIMITS: [i32; 5] =
         [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS, libc::EAGAIN];

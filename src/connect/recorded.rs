@@ -1,5 +1,6 @@
-//! A stream that lets the server have the last word: it remembers the first bytes that came, so that a server that speaks another
-//! protocol can be quoted, and takes writes that nobody reads any more, so that what the server said before it closed is read.
+//! A stream that records the first bytes received and ignores EPIPE on write.
+//!
+//! A server that speaks another protocol can then be quoted, and what a server sent before it closed can be read.
 
 use std::{
     io,
@@ -15,23 +16,23 @@ use super::Stream;
 /// Enough for the first line of an answer, in bytes.
 const KEPT: usize = 256;
 
-/// A stream with its [`FirstBytes`] bytes.
+/// A stream that records its [`FirstBytes`].
 pub struct RecordingStream {
     inner: Box<dyn Stream>,
     first: FirstBytes,
 }
 
-/// The first bytes that a server sent, whoever owns the stream by now.
+/// The first bytes that a server sent. Outlives the stream.
 #[derive(Clone, Default)]
 pub struct FirstBytes(Arc<Mutex<Vec<u8>>>);
 
 impl FirstBytes {
-    /// At most 256 of them.
+    /// Returns at most 256 bytes.
     pub fn bytes(&self) -> Vec<u8> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn take_in(&self, new: &[u8]) {
+    fn record(&self, new: &[u8]) {
         let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let left = KEPT.saturating_sub(first.len());
         first.extend(new.iter().take(left));
@@ -39,7 +40,7 @@ impl FirstBytes {
 }
 
 impl RecordingStream {
-    /// From now on.
+    /// Wraps `inner` and starts recording.
     pub fn new(inner: Box<dyn Stream>) -> (Self, FirstBytes) {
         let first = FirstBytes::default();
         (Self { inner, first: first.clone() }, first)
@@ -54,7 +55,7 @@ impl AsyncRead for RecordingStream {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.inner).poll_read(context, buffer);
-        self.first.take_in(buffer.filled().get(before..).unwrap_or_default());
+        self.first.record(buffer.filled().get(before..).unwrap_or_default());
         polled
     }
 }
@@ -66,7 +67,7 @@ impl AsyncWrite for RecordingStream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         match Pin::new(&mut self.inner).poll_write(context, bytes) {
-            // That the other side has closed is no failure yet: why it did, such as a TLS alert, is still to be read.
+            // The reason for which the server closed, e.g. a TLS alert, can still be read.
             Poll::Ready(Err(error)) if is_closed(&error) => Poll::Ready(Ok(bytes.len())),
             polled => polled,
         }

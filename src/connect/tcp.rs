@@ -1,4 +1,4 @@
-//! One TCP connect, begun without the reactor: a neighbour on this machine has answered before the call returns.
+//! One TCP connect, begun without the reactor: a server on this machine has answered before the call returns.
 
 use std::{io, net, net::SocketAddr};
 
@@ -6,11 +6,13 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fd::OwnedFd,
     io::Errno,
-    net::{AddressFamily, SocketFlags, SocketType, connect, socket_with, sockopt},
+    net::{AddressFamily, connect, sockopt},
 };
 use tokio::net::TcpStream;
 
-/// What a connect has come to when the call returns.
+use super::{ConnectError, sandbox};
+
+/// The state of a connect when the call returns.
 pub enum Begun {
     /// The other side has accepted.
     Connected(net::TcpStream),
@@ -20,25 +22,22 @@ pub enum Begun {
 
 /// Begins to connect.
 ///
-/// On loopback the answer is there at once: a refused connection then costs five system calls, and nobody is woken.
-pub fn begin(address: SocketAddr) -> io::Result<Begun> {
+/// On loopback the answer is there at once: a refused connection then costs five system calls, and no wake-up.
+pub(super) fn begin(address: SocketAddr) -> Result<Begun, ConnectError> {
     let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
-    let socket: OwnedFd = socket_with(
-        family,
-        SocketType::STREAM,
-        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
-        None,
-    )?;
+    let socket: OwnedFd = sandbox::open_socket(family).map_err(ConnectError::Socket)?;
     match connect(&socket, &address) {
         Ok(()) => {}
         Err(Errno::INPROGRESS) => {
             let mut fds = [PollFd::new(&socket, PollFlags::OUT)];
-            if poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? == 0 {
+            if poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).map_err(io::Error::from)?
+                == 0
+            {
                 return Ok(Begun::Pending(socket.into()));
             }
-            sockopt::socket_error(&socket)??;
+            sockopt::socket_error(&socket).and_then(|pending| pending).map_err(io::Error::from)?;
         }
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(io::Error::from(error).into()),
     }
     Ok(Begun::Connected(connected(socket.into(), address)?))
 }
@@ -55,19 +54,19 @@ pub async fn finish(socket: net::TcpStream, address: SocketAddr) -> io::Result<T
 
 fn connected(stream: net::TcpStream, address: SocketAddr) -> io::Result<net::TcpStream> {
     if is_itself(&stream, address)? {
-        // Reset rather than closed: its TIME_WAIT would hold the very port that the server is about to bind.
+        // Reset, not closed: TIME_WAIT would keep the port that the server is about to bind.
         sockopt::set_socket_linger(&stream, Some(std::time::Duration::ZERO))?;
         return Err(io::ErrorKind::ConnectionRefused.into());
     }
-    // Every protocol here speaks in short turns.
+    // Every protocol here sends short messages and waits for the reply.
     stream.set_nodelay(true)?;
     Ok(stream)
 }
 
-/// Whether a connection ends where it began.
+/// Whether a socket is connected to itself.
 ///
-/// A port of this machine that nobody listens on may be the one that the kernel picks for our own end; TCP then connects the
-/// socket to itself (RFC 9293, simultaneous open). Asked every few milliseconds, that happens within minutes.
+/// The kernel may pick, as our local port, the very port of this machine that nobody listens on. TCP then connects the
+/// socket to itself (RFC 9293, simultaneous open). With an attempt every few milliseconds that happens within minutes.
 fn is_itself(stream: &net::TcpStream, address: SocketAddr) -> io::Result<bool> {
     let own = stream.local_addr()?;
     Ok(own.port() == address.port() && own.ip() == address.ip())
@@ -89,12 +88,12 @@ mod tests {
     }
 
     #[test]
-    fn a_neighbours_answer_is_there_when_the_call_returns() {
+    fn a_local_server_has_answered_when_the_call_returns() {
         let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         assert!(matches!(begin(address), Ok(Begun::Connected(_))));
         drop(listener);
-        let error = begin(address).err().map(|e| e.kind());
+        let error = begin(address).err().map(|error| error.io().kind());
         assert_eq!(error, Some(io::ErrorKind::ConnectionRefused));
     }
 }

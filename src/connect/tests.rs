@@ -1,6 +1,10 @@
 use super::*;
 use crate::probe::Attempt;
 
+async fn addresses(net: &Net, host: &str) -> Result<Vec<SocketAddr>, Failure> {
+    net.addresses(host, Family::Any, &Stage::default()).await
+}
+
 fn v4(last: u8) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, last], 1))
 }
@@ -30,27 +34,27 @@ fn a_limit_of_ours_is_never_the_dependencys_failure() {
 async fn a_name_is_looked_up_once_for_all_who_ask_within_a_second() {
     use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
     static ASKED: AtomicU32 = AtomicU32::new(0);
-    let net = Net::new(|_| {
+    let net = Net::new(|_, _| {
         ASKED.fetch_add(1, Relaxed);
         Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0)), SocketAddr::from(([127, 0, 0, 1], 0))])
     });
-    let (a, b) = tokio::join!(net.addresses("x"), net.addresses("x"));
+    let (a, b) = tokio::join!(addresses(&net, "x"), addresses(&net, "x"));
     assert_eq!((a.unwrap().len(), b.unwrap().len()), (1, 1));
-    net.addresses("x").await.unwrap();
+    addresses(&net, "x").await.unwrap();
     assert_eq!(ASKED.load(Relaxed), 1);
 }
 
 #[tokio::test]
 async fn a_lookup_outlives_the_attempt_that_began_it() {
     static GO: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    let net = Net::new(|_| {
+    let net = Net::new(|_, _| {
         drop(GO.lock());
         Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))])
     });
     let held = GO.lock();
-    assert!(tokio::time::timeout(Duration::from_millis(1), net.addresses("x")).await.is_err());
+    assert!(tokio::time::timeout(Duration::from_millis(1), addresses(&net, "x")).await.is_err());
     drop(held);
-    assert_eq!(net.addresses("x").await.unwrap().len(), 1);
+    assert_eq!(addresses(&net, "x").await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -106,16 +110,63 @@ fn only_what_shows_that_nobody_is_there_counts_as_gone() {
         (ENOENT, Connect, true),
         (ETIMEDOUT, Timeout, false),
         (EADDRNOTAVAIL, Local, false),
+        (ENOPROTOOPT, Connect, true),
         (EPROTOTYPE, Connect, false),
         (EACCES, Connect, false),
     ] {
         let failure = connect_failure(&io::Error::from_raw_os_error(code), "x");
         assert_eq!((failure.class, failure.means_down), (class, gone), "{code}");
-        let error = || Some(io::Error::from_raw_os_error(code));
+        let error = || Some(ConnectError::from(io::Error::from_raw_os_error(code)));
         let both = all_refused(&[v4(1), v4(2)], vec![error(), error()]);
         assert_eq!((both.class, both.means_down), (class, gone), "{code}");
     }
-    let mixed = [ETIMEDOUT, ECONNREFUSED].map(|code| Some(io::Error::from_raw_os_error(code)));
+    let mixed = [ETIMEDOUT, ECONNREFUSED]
+        .map(|code| Some(ConnectError::from(io::Error::from_raw_os_error(code))));
     let mixed = all_refused(&[v4(1), v4(2)], mixed.into());
     assert_eq!((mixed.class, mixed.means_down), (Connect, false));
+}
+
+#[tokio::test]
+async fn silent_names_do_not_hold_up_another_name() {
+    static GO: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let net = std::sync::Arc::new(Net::new(|host, _| {
+        if host.starts_with("silent") {
+            drop(GO.lock());
+        }
+        Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))])
+    }));
+    let held = GO.lock();
+    let mut silent = JoinSet::new();
+    for n in 0..40 {
+        let net = std::sync::Arc::clone(&net);
+        silent.spawn(async move { addresses(&net, &format!("silent{n}")).await });
+    }
+    let stage = Stage::default();
+    tokio::task::yield_now().await;
+    let ninth = net.addresses("silent39", Family::Any, &stage);
+    assert!(tokio::time::timeout(Duration::from_millis(50), ninth).await.is_err());
+    assert_eq!(stage.take(), "silent39 is not looked up yet, after other names without an answer");
+    // Five rounds of eight, each a second.
+    let good = tokio::time::timeout(Duration::from_secs(20), addresses(&net, "good")).await;
+    assert_eq!(good.unwrap().unwrap().len(), 1);
+    drop(held);
+    while let Some(found) = silent.join_next().await {
+        assert_eq!(found.unwrap().unwrap().len(), 1);
+    }
+}
+
+#[test]
+fn a_forbidden_socket_is_local_and_final_unless_another_family_may_connect() {
+    let forbidden = |family| {
+        let error = io::Error::from_raw_os_error(libc::EAFNOSUPPORT);
+        Some(ConnectError::Socket(sandbox::Refused::new(error, family)))
+    };
+    let both = vec![forbidden(AddressFamily::INET), forbidden(AddressFamily::INET6)];
+    let failure = all_refused(&[v4(1), v6(1)], both);
+    assert_eq!((failure.class, failure.is_final, failure.means_down), (Class::Local, true, false));
+    let says = "this process may not open IPv4 sockets (RestrictAddressFamilies, seccomp?)";
+    assert_eq!(failure.message, says);
+    let refused = Some(ConnectError::from(io::Error::from_raw_os_error(libc::ECONNREFUSED)));
+    let failure = all_refused(&[v6(1), v4(1)], vec![forbidden(AddressFamily::INET6), refused]);
+    assert_eq!((failure.class, failure.is_final), (Class::Connect, false));
 }

@@ -133,7 +133,7 @@ fn check_elf(path: &Path, file: &File, start: &[u8]) -> Result<(), Unfit> {
         );
         return check_format(path, why);
     }
-    match elf.loader(file) {
+    match elf.loader(file, start) {
         Some(loader) if !Path::new(OsStr::from_bytes(&loader)).exists() => {
             let loader = one_line(&String::from_utf8_lossy(&loader), MAX_FOREIGN);
             Err(Unfit::NoInterpreter(format!(
@@ -167,14 +167,14 @@ impl Elf {
     }
 
     /// The path of the dynamic loader; `None` for a static program.
-    fn loader(&self, file: &File) -> Option<Vec<u8>> {
+    fn loader(&self, file: &File, start: &[u8]) -> Option<Vec<u8>> {
         const PT_INTERP: u64 = 3;
         const MAX_HEADERS: u64 = 64;
         let (offset, size, count) = self.headers;
         for n in 0..count.min(MAX_HEADERS) {
             let mut header = [0; 56];
             let header = &mut header[..if self.is_64_bit { 56 } else { 32 }];
-            file.read_exact_at(header, offset.checked_add(n * size)?).ok()?;
+            read(file, start, header, offset.checked_add(n * size)?)?;
             let number = |at, size| number(header, at, size, self.is_little_endian);
             if number(0, 4)? == PT_INTERP {
                 let (at, length) = if self.is_64_bit {
@@ -183,13 +183,23 @@ impl Elf {
                     (number(4, 4)?, number(16, 4)?)
                 };
                 let mut path = vec![0; usize::try_from(length).ok()?.min(libc::PATH_MAX as usize)];
-                file.read_exact_at(&mut path, at).ok()?;
+                read(file, start, &mut path, at)?;
                 path.truncate(path.iter().position(|&byte| byte == 0)?);
                 return Some(path);
             }
         }
         None
     }
+}
+
+/// Fills `bytes` from the file at `offset`, without a system call where `start` holds them already.
+fn read(file: &File, start: &[u8], bytes: &mut [u8], offset: u64) -> Option<()> {
+    let first = usize::try_from(offset).ok()?;
+    match start.get(first..first.checked_add(bytes.len())?) {
+        Some(there) => bytes.copy_from_slice(there),
+        None => file.read_exact_at(bytes, offset).ok()?,
+    }
+    Some(())
 }
 
 fn number(bytes: &[u8], at: usize, size: usize, is_little_endian: bool) -> Option<u64> {

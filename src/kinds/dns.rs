@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::{
+    connect::Family,
     probe::{Attempt, AttemptFuture, Class, Failure, Probe, Verdict},
     spec::{ConfigError, Grammar, Key, Kind, Spec},
 };
@@ -33,13 +34,7 @@ pub static KIND: Kind = Kind {
 #[derive(Debug)]
 struct Dns {
     host: String,
-    wanted: Wanted,
-}
-
-#[derive(Debug, Default)]
-struct Wanted {
-    /// True: IPv6 only; false: IPv4 only.
-    v6: Option<bool>,
+    family: Family,
     expect: Vec<IpAddr>,
 }
 
@@ -51,45 +46,46 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
     {
         return Err(spec.error("dns: takes a name and nothing else, e.g. dns:db.internal"));
     }
-    let v6 = match spec.key("type").map(str::to_ascii_uppercase).as_deref() {
-        None => None,
-        Some("A") => Some(false),
-        Some("AAAA") => Some(true),
-        Some(_) => return Err(spec.key_error("type", "is A or AAAA")),
+    let family = match spec.key("type").map(str::to_ascii_uppercase).as_deref() {
+        None => Family::Any,
+        Some("A") => Family::V4,
+        Some("AAAA") => Family::V6,
+        Some(_) => return Err(spec.key_error("type", "must be A or AAAA")),
     };
     let expect =
         spec.list("expect").unwrap_or_default().iter().map(|address| address.parse::<IpAddr>());
     let expect = expect
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|_| spec.key_error("expect", "is an IP address"))?;
-    if v6.is_some_and(|v6| expect.iter().any(|address| address.is_ipv6() != v6)) {
-        return Err(spec.key_error("expect", "is not of the type that is asked for"));
+        .map_err(|_| spec.key_error("expect", "must be an IP address, e.g. 10.0.0.7"))?;
+    if expect.iter().any(|address| !is_of(family, *address)) {
+        return Err(spec.key_error("expect", "must be an address of the type that type names"));
     }
-    Ok(Box::new(Dns { host: host.to_owned(), wanted: Wanted { v6, expect } }))
+    Ok(Box::new(Dns { host: host.to_owned(), family, expect }))
+}
+
+fn is_of(family: Family, address: IpAddr) -> bool {
+    match family {
+        Family::Any => true,
+        Family::V4 => address.is_ipv4(),
+        Family::V6 => address.is_ipv6(),
+    }
 }
 
 impl Probe for Dns {
     fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> AttemptFuture<'a> {
         Box::pin(async {
-            attempt.stage(format!("no answer from the resolver for {}", self.host));
-            match attempt.net.addresses(&self.host).await {
-                Ok(addresses) => verdict(&self.host, &self.wanted, &addresses),
+            match attempt.addresses(&self.host, self.family).await {
+                Ok(addresses) => judge(&self.host, &self.expect, &addresses),
                 Err(failure) => failure.verdict(),
             }
         })
     }
 }
 
-fn verdict(host: &str, wanted: &Wanted, addresses: &[SocketAddr]) -> Verdict {
-    let found = addresses.iter().map(SocketAddr::ip);
-    let found: Vec<IpAddr> =
-        found.filter(|address| wanted.v6.is_none_or(|v6| address.is_ipv6() == v6)).collect();
+fn judge(host: &str, expect: &[IpAddr], addresses: &[SocketAddr]) -> Verdict {
+    let found: Vec<IpAddr> = addresses.iter().map(SocketAddr::ip).collect();
     let listed = found.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ");
-    if found.is_empty() {
-        let kind = if wanted.v6 == Some(true) { "IPv6" } else { "IPv4" };
-        return Failure::new(Class::Absent, format!("{host} has no {kind} address")).verdict();
-    }
-    match wanted.expect.iter().find(|address| !found.contains(address)) {
+    match expect.iter().find(|address| !found.contains(address)) {
         Some(missing) => {
             Failure::new(Class::Absent, format!("{host} is {listed}, not {missing}")).verdict()
         }
@@ -98,26 +94,25 @@ fn verdict(host: &str, wanted: &Wanted, addresses: &[SocketAddr]) -> Verdict {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_judged_by_type_and_by_what_is_expected() {
+    fn the_expected_addresses_must_be_among_those_found() {
         let found: Vec<SocketAddr> =
             ["10.0.0.1:0", "[2001:db8::1]:0"].iter().map(|a| a.parse().unwrap()).collect();
-        let judged = |v6, expect: &[&str], found: &[SocketAddr]| {
-            let wanted = Wanted { v6, expect: expect.iter().map(|a| a.parse().unwrap()).collect() };
-            match verdict("db", &wanted, found) {
+        for (expect, found, want) in [
+            (&[][..], &found[..], Ok("10.0.0.1, 2001:db8::1")),
+            (&["10.0.0.1", "2001:db8::1"], &found[..], Ok("10.0.0.1, 2001:db8::1")),
+            (&["10.0.0.2"], &found[..1], Err("db is 10.0.0.1, not 10.0.0.2")),
+        ] {
+            let expect: Vec<IpAddr> = expect.iter().map(|a| a.parse().unwrap()).collect();
+            let got = match judge("db", &expect, found) {
                 Verdict::Ready(detail) => Ok(detail),
                 Verdict::NotYet(failure) | Verdict::Hopeless(failure) => Err(failure.message),
-            }
-        };
-        assert_eq!(judged(None, &[], &found), Ok("10.0.0.1, 2001:db8::1".to_owned()));
-        assert_eq!(judged(Some(false), &["10.0.0.1"], &found), Ok("10.0.0.1".to_owned()));
-        assert_eq!(judged(Some(true), &[], &found[..1]), Err("db has no IPv6 address".to_owned()));
-        assert_eq!(
-            judged(None, &["10.0.0.2"], &found[..1]),
-            Err("db is 10.0.0.1, not 10.0.0.2".to_owned())
-        );
+            };
+            assert_eq!(got, want.map(str::to_owned).map_err(str::to_owned));
+        }
     }
 }

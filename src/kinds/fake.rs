@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use crate::{
     plan,
     probe::{Attempt, AttemptFuture, Probe, Verdict},
-    spec::{ConfigError, Declaration, Grammar, Key, Kind, Spec, expand::Env},
+    spec::{ConfigError, Declaration, Declared, Grammar, Key, Kind, Mistakes, Spec, expand::Env},
     wait::settings::Settings,
 };
 
@@ -51,9 +51,16 @@ fn env() -> Env {
 }
 
 fn planned(text: &str) -> Result<plan::Plan, String> {
-    Declaration::parse("dependency 1", text, &env())
-        .and_then(|declaration| plan::plan(vec![declaration], &Settings::default(), &env()))
-        .map_err(|error| error.to_string())
+    let (mut declared, mut mistakes) = (Declared::default(), Mistakes::default());
+    declared.add(None, Declaration::parse("dependency 1", text, &env()), &mut mistakes);
+    let plan = plan::plan(declared, &Settings::default(), &env(), &mut mistakes);
+    mistakes.check().map(|()| plan).map_err(|errors| errors.to_string())
+}
+
+fn built(plan: plan::Plan) -> Result<(), String> {
+    let mut mistakes = Mistakes::default();
+    plan::build(plan.planned, &mut mistakes);
+    mistakes.check().map_err(|errors| errors.to_string())
 }
 
 #[test]
@@ -80,14 +87,14 @@ fn a_kind_is_read_by_its_own_statement_alone() {
             (name, rest)
         );
         assert_eq!(planned.kind.awaited_file.map(|file| file(&planned.spec)), Some("/fake".into()));
-        assert!(plan::build(plan.planned).is_ok(), "{text}");
+        assert_eq!(built(plan), Ok(()), "{text}");
     }
 }
 
 #[test]
 fn what_a_kind_does_not_state_is_refused() {
     for (text, want) in [
-        ("fake+plain://a:0", "dependency 1: the port is not a number"),
+        ("fake+plain://a:0", "dependency 1: the port must be a number"),
         ("fake+plain://a#timeout=1s,timeout=2s", "fake+plain://a: timeout: is given twice"),
         ("fake+plain://a#tga=1", "fake+plain://a: unknown key tga, did you mean tag?"),
         ("fake+jdbc:other://a", "dependency 1: of the jdbc: URLs"),
@@ -97,7 +104,7 @@ fn what_a_kind_does_not_state_is_refused() {
         assert!(error.starts_with(want), "{text}: {error}");
     }
     let plan = planned("x=fake+plain://a#tag=wrong").unwrap();
-    assert_eq!(plan::build(plan.planned).err().unwrap().to_string(), "x: tag: must not be wrong");
+    assert_eq!(built(plan).unwrap_err(), "x: tag: must not be wrong");
 }
 
 #[test]

@@ -1,9 +1,14 @@
-//! `tcp:` — a connection is accepted. The floor: it says that somebody listens, and nothing more.
+//! `tcp:` — a connection is accepted, and with `hold` stays open. The weakest check: somebody listens.
+
+use std::time::Duration;
+
+use tokio::{io::AsyncReadExt, time::timeout};
 
 use crate::{
     connect::Endpoint,
-    probe::{Attempt, AttemptFuture, Probe, Verdict},
-    spec::{ConfigError, Kind, Spec},
+    probe::{Attempt, AttemptFuture, Class, Failure, Probe, Verdict, seconds},
+    spec::{ConfigError, Key, Kind, Spec},
+    wait::settings::duration,
 };
 
 /// The kind.
@@ -12,13 +17,18 @@ pub static KIND: Kind = Kind {
     schemes: &["tcp"],
     usage: "tcp://HOST:PORT, HOST:PORT",
     summary: "a connection is accepted",
-    keys: &[],
+    keys: &[&[Key {
+        name: "hold",
+        value: "DURATION",
+        help: "the connection must still be open after this time: some proxies accept and close",
+    }]],
     build,
     ..Kind::DEFAULT
 };
 
 struct Tcp {
     endpoint: Endpoint,
+    hold: Option<Duration>,
 }
 
 fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
@@ -26,10 +36,12 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
     if parts.userinfo.is_some() || parts.path.raw().len() > 1 || parts.query.is_some() {
         return Err(spec.error("tcp: takes a host and a port and nothing else"));
     }
+    let hold = spec.key("hold").map(duration).transpose();
+    let hold = hold.map_err(|what| spec.key_error("hold", what))?;
     let server = spec.server(&parts.servers)?;
     match server.port {
         Some(port) if !server.host.is_empty() => {
-            Ok(Box::new(Tcp { endpoint: Endpoint::Tcp(server.host, port) }))
+            Ok(Box::new(Tcp { endpoint: Endpoint::Tcp(server.host, port), hold }))
         }
         _ => Err(spec.error("tcp: needs a host and a port, e.g. tcp://cache:6379")),
     }
@@ -37,15 +49,35 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
 
 impl Probe for Tcp {
     fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> AttemptFuture<'a> {
-        Box::pin(async {
-            match attempt.connect(&self.endpoint).await {
-                Ok(_) => Verdict::Ready("accepts connections".to_owned()),
-                Err(failure) => failure.verdict(),
-            }
-        })
+        Box::pin(async { self.ask(attempt).await.map_or_else(Verdict::from, Verdict::Ready) })
     }
 
     fn is_local(&self) -> bool {
         self.endpoint.is_local()
     }
+}
+
+impl Tcp {
+    async fn ask(&self, attempt: &Attempt<'_>) -> Result<String, Failure> {
+        let mut stream = attempt.connect(&self.endpoint).await?;
+        let Some(hold) = self.hold else { return Ok("accepts connections".to_owned()) };
+        attempt.stage(format!("connected to {}, but not yet for {}", self.endpoint, seconds(hold)));
+        match timeout(hold, read_to_end(&mut stream)).await {
+            Err(_) => Ok(format!("accepts connections, still open after {}", seconds(hold))),
+            Ok(()) => Err(Failure::new(
+                Class::Connect,
+                format!(
+                    "connection accepted, and closed within {} ({})",
+                    seconds(hold),
+                    self.endpoint
+                ),
+            )),
+        }
+    }
+}
+
+/// Reads until the server closes. Some servers send first.
+async fn read_to_end(stream: &mut (impl AsyncReadExt + Unpin)) {
+    let mut discarded = [0; 4096];
+    while stream.read(&mut discarded).await.is_ok_and(|read| read > 0) {}
 }

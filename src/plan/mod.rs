@@ -5,13 +5,12 @@ pub mod print;
 
 use std::{collections::HashSet, time::Duration};
 
-use crate::wait::settings::unknown_key;
 use crate::{
     kinds,
-    spec::{ConfigError, Declaration, Kind, Spec, expand::Env},
+    spec::{ConfigError, Declaration, Declared, KeyValue, Kind, Mistakes, Spec, expand::Env},
     wait::{
         Dependency,
-        settings::{OnTimeout, Settings, Timeout, written},
+        settings::{OnTimeout, Settings, Timeout, common, format_duration, unknown_key},
     },
 };
 
@@ -39,31 +38,35 @@ pub struct Plan {
 
 /// Gives every declaration its name, its kind and its settings. No I/O.
 ///
-/// # Errors
-/// An unknown scheme or key, a name given twice, a value that its key does not take, an `after` that cannot be.
-pub fn plan(
-    declarations: Vec<Declaration>,
-    defaults: &Settings,
-    env: &Env,
-) -> Result<Plan, ConfigError> {
+/// An unknown scheme or key, a name given twice, a value that its key does not take, and an `after` that cannot be, go into
+/// `mistakes`; the rest is planned.
+pub fn plan(declared: Declared, defaults: &Settings, env: &Env, mistakes: &mut Mistakes) -> Plan {
+    let Declared { declarations, mut broken, mut notes } = declared;
     let mut read = Vec::new();
     for mut declaration in declarations {
         let kind = kinds::find(&declaration.scheme, declaration.rest.raw())
-            .map_err(|message| declaration.error(message))?;
-        let target = declaration.read_as(kind)?;
-        read.push((declaration, kind, target));
+            .map_err(|message| declaration.error(message));
+        let named = kind.and_then(|kind| Ok((kind, declaration.read_as(kind)?)));
+        match mistakes.keep(named) {
+            Some((kind, target)) => read.push((declaration, kind, target)),
+            None => broken.extend(declaration.name),
+        }
     }
-    let names = names(read.iter().map(|(declaration, _, target)| (declaration, target.as_str())))?;
-    let mut notes = Vec::new();
+    let targets = read.iter().map(|(declaration, _, target)| (declaration, target.as_str()));
+    let names = names(targets, mistakes);
     let mut planned = Vec::new();
-    for ((declaration, kind, target), name) in read.into_iter().zip(names) {
+    for ((mut declaration, kind, target), name) in read.into_iter().zip(names) {
         notes.extend(suggest_protocol_check(&name, kind, &declaration));
-        let (settings, own) = settings(&name, kind, declaration.keys, defaults)?;
-        let spec = Spec::new(name, declaration.scheme, declaration.rest, own, env.clone());
+        notes.extend(declaration.notes());
+        let keys = std::mem::take(&mut declaration.keys);
+        let (settings, own) = settings(&name, kind, keys, defaults, mistakes);
+        let spec = declaration.into_spec(name, kind, own, env);
         planned.push(Planned { kind, spec, target, settings, after: Vec::new() });
     }
-    order::resolve(&mut planned)?;
-    Ok(Plan { planned, notes })
+    order::resolve(&mut planned, &broken, mistakes);
+    let mut seen = HashSet::new();
+    notes.retain(|note| seen.insert(note.clone()));
+    Plan { planned, notes }
 }
 
 /// Budgets that cannot work: what an operator would want to know before the night.
@@ -86,7 +89,7 @@ pub fn warnings(planned: &[Planned], deadline: Option<Duration>) -> Vec<String> 
         && let Some(longest) = order::longest_chain(planned)
         && longest > deadline
     {
-        let (longest, deadline) = (written(longest), written(deadline));
+        let (longest, deadline) = (format_duration(longest), format_duration(deadline));
         warnings.push(format!(
             "the timeouts of the longest chain of after add up to {longest}, more than the deadline of {deadline}"
         ));
@@ -106,32 +109,32 @@ pub fn once(planned: &mut [Planned]) {
 
 /// Has every kind prove its declaration right, and returns its remarks too. Reads the files that declarations name.
 ///
-/// # Errors
-/// What a kind finds wrong.
-pub fn build(planned: Vec<Planned>) -> Result<(Vec<Dependency>, Vec<String>), ConfigError> {
+/// What a kind finds wrong goes into `mistakes`.
+pub fn build(planned: Vec<Planned>, mistakes: &mut Mistakes) -> (Vec<Dependency>, Vec<String>) {
     let (mut dependencies, mut notes) = (Vec::new(), Vec::new());
     for Planned { kind, spec, settings, after, .. } in planned {
-        let probe = (kind.build)(&spec)?;
+        let probe = mistakes.keep((kind.build)(&spec));
         notes.extend(spec.notes());
-        dependencies.push(Dependency {
-            secrets: spec.secrets(),
+        dependencies.extend(probe.map(|probe| Dependency {
+            secrets: spec.secrets().clone(),
             name: spec.name,
             settings,
             probe,
             after,
-        });
+        }));
     }
-    Ok((dependencies, notes))
+    (dependencies, notes)
 }
 
 /// A name for each declaration; `target` is what one without a name is called by.
 fn names<'a>(
     declarations: impl Iterator<Item = (&'a Declaration, &'a str)> + Clone,
-) -> Result<Vec<String>, ConfigError> {
+    mistakes: &mut Mistakes,
+) -> Vec<String> {
     let mut taken = HashSet::new();
     for name in declarations.clone().filter_map(|(declaration, _)| declaration.name.as_ref()) {
         if !taken.insert(name.clone()) {
-            return Err(ConfigError::at(name, "the name is given to two dependencies"));
+            mistakes.push(ConfigError::at(name, "the name is given to two dependencies"));
         }
     }
     let mut names = Vec::new();
@@ -145,37 +148,39 @@ fn names<'a>(
                 .unwrap_or_default()
         }));
     }
-    Ok(names)
+    names
 }
 
 /// Splits the keys into the common ones, taken in, and the kind's own.
 fn settings(
     name: &str,
     kind: &Kind,
-    keys: Vec<crate::spec::KeyValue>,
+    keys: Vec<KeyValue>,
     defaults: &Settings,
-) -> Result<(Settings, Vec<crate::spec::KeyValue>), ConfigError> {
+    mistakes: &mut Mistakes,
+) -> (Settings, Vec<KeyValue>) {
     let mut settings = defaults.clone();
     let mut own = Vec::new();
     let mut seen = HashSet::new();
     for key in keys {
-        if !kind.repeats.contains(&key.name.as_str()) && !seen.insert(key.name.clone()) {
-            return Err(ConfigError::at(name, format_args!("{}: is given twice", key.name)));
-        }
         let place = key.at.as_ref().map(|at| format!("{at}: ")).unwrap_or_default();
-        let wrong = |what| {
-            ConfigError::at(format_args!("{place}{name}"), format_args!("{}: {what}", key.name))
-        };
-        if settings.apply(&key).map_err(wrong)? {
-            continue;
+        let place = format!("{place}{name}: {}", key.name);
+        if !kind.repeats.contains(&key.name.as_str()) && !seen.insert(key.name.clone()) {
+            mistakes.push(ConfigError::at(place, "is given twice"));
+        } else if let Some(common) = common(&key.name) {
+            let set = (common.set)(&mut settings, &key);
+            mistakes.keep(set.map_err(|message| ConfigError::at(place, message)));
+        } else if kind.own_keys().any(|own| own.name == key.name) {
+            own.push(key);
+        } else {
+            mistakes.push(ConfigError::at(name, unknown_key(kind, &key.name)));
         }
-        if !kind.own_keys().any(|own| own.name == key.name) {
-            return Err(ConfigError::at(name, unknown_key(kind, &key.name)));
-        }
-        own.push(key);
     }
-    settings.check().map_err(|what| ConfigError::at(name, what))?;
-    Ok((settings, own))
+    // What is wrong with the defaults is reported where they are set.
+    if defaults.check().is_ok() {
+        mistakes.keep(settings.check().map_err(|message| ConfigError::at(name, message)));
+    }
+    (settings, own)
 }
 
 /// `postgres:5432` is a port on a host called postgres; whoever wrote it may have meant more.

@@ -1,28 +1,34 @@
-//! What comes first: `after` resolved to places, proved free of circles, and what its longest chain may take.
+//! The order of the plan: `after` resolved to places and proved free of cycles, and what its longest chain may take.
 
 use std::{collections::HashMap, time::Duration};
 
 use super::Planned;
-use crate::{spec::ConfigError, text::nearest, wait::settings::Timeout};
+use crate::{
+    spec::{ConfigError, Mistakes},
+    text::nearest,
+    wait::settings::Timeout,
+};
 
 /// Resolves every `after` to places in the plan.
 ///
-/// # Errors
-/// A name that nothing has, and a chain that comes back to where it began.
-pub fn resolve(planned: &mut [Planned]) -> Result<(), ConfigError> {
+/// A name that nothing has, and a chain that comes back to where it began, go into `mistakes`. `broken` are the names of
+/// dependencies that are declared and cannot be planned.
+pub fn resolve(planned: &mut [Planned], broken: &[String], mistakes: &mut Mistakes) {
     let places: HashMap<String, usize> =
         planned.iter().enumerate().map(|(n, p)| (p.spec.name.clone(), n)).collect();
     for n in 0..planned.len() {
-        let named =
-            planned[n].settings.after.iter().map(|name| places.get(name).copied().ok_or(name));
-        planned[n].after = match named.collect::<Result<_, _>>() {
-            Ok(after) => after,
-            Err(name) => return Err(unknown(planned, n, name)),
-        };
+        let mut after = Vec::new();
+        for name in &planned[n].settings.after {
+            match places.get(name) {
+                Some(place) => after.push(*place),
+                None if broken.contains(name) => {}
+                None => mistakes.push(unknown(planned, n, name)),
+            }
+        }
+        planned[n].after = after;
     }
-    match sorted(planned) {
-        Ok(_) => Ok(()),
-        Err(n) => Err(planned[n].spec.key_error("after", "it would wait for itself")),
+    if let Err(n) = sorted(planned) {
+        mistakes.push(planned[n].spec.key_error("after", "must not lead back to itself"));
     }
 }
 
@@ -34,10 +40,12 @@ fn unknown(planned: &[Planned], n: usize, name: &str) -> ConfigError {
         .map(|(_, other)| other.spec.name.as_str());
     let near =
         nearest(name, others).map(|near| format!(", did you mean {near}?")).unwrap_or_default();
-    planned[n].spec.key_error("after", format_args!("there is no dependency called {name}{near}"))
+    planned[n]
+        .spec
+        .key_error("after", format_args!("must name a dependency; none is called {name}{near}"))
 }
 
-/// The places so that each stands behind those it waits for (Kahn 1962); else a place on a circle.
+/// Topological order (Kahn 1962), or a place on a cycle.
 fn sorted(planned: &[Planned]) -> Result<Vec<usize>, usize> {
     let mut waits_for: Vec<usize> = planned.iter().map(|p| p.after.len()).collect();
     let mut order: Vec<usize> = (0..planned.len()).filter(|&n| waits_for[n] == 0).collect();

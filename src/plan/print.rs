@@ -2,13 +2,29 @@
 
 use std::{fmt::Write, time::Duration};
 
+use serde_json::{Map, Value, json};
+
 use crate::{
     plan::{Plan, Planned},
-    wait::settings::{COMMON, written},
+    wait::settings::{COMMON, format_duration},
 };
 
-/// The plan as text for people; each setting as it would be written.
-pub fn text(plan: &Plan, deadline: Option<Duration>, command: Option<&str>) -> String {
+/// What follows the dependencies.
+pub struct Ending {
+    /// A timeout of everything that still waits.
+    pub deadline: Option<Duration>,
+    /// The command's name.
+    pub command: Option<String>,
+    /// Why the command cannot be executed here.
+    pub problem: Option<String>,
+}
+
+/// The plan: as text for people, each setting as it would be written; or as one JSON object.
+pub fn plan(plan: &Plan, ending: &Ending, is_json: bool) -> String {
+    if is_json { object(plan, ending) } else { text(plan, ending) }
+}
+
+fn text(plan: &Plan, ending: &Ending) -> String {
     let mut out = String::new();
     for planned in &plan.planned {
         let _ = writeln!(out, "{}", planned.spec.name);
@@ -16,14 +32,42 @@ pub fn text(plan: &Plan, deadline: Option<Duration>, command: Option<&str>) -> S
             let _ = writeln!(out, "  {name:16} {value}");
         }
     }
-    if let Some(deadline) = deadline {
-        let _ = writeln!(out, "deadline           {}", written(deadline));
+    if let Some(deadline) = ending.deadline {
+        let _ = writeln!(out, "deadline           {}", format_duration(deadline));
     }
-    let _ = match command {
+    let _ = match &ending.command {
         Some(command) => writeln!(out, "command            {command}"),
         None => writeln!(out, "no command: exit 0 when all is ready"),
     };
+    if let Some(problem) = &ending.problem {
+        let _ = writeln!(out, "here               {problem}");
+    }
     out
+}
+
+fn object(plan: &Plan, ending: &Ending) -> String {
+    let dependencies: Vec<Value> = plan
+        .planned
+        .iter()
+        .map(|planned| {
+            let fields =
+                lines(planned).into_iter().map(|(name, value)| (field(name), value.into()));
+            let name = ("name".to_owned(), planned.spec.name.as_str().into());
+            Value::Object([name].into_iter().chain(fields).collect::<Map<_, _>>())
+        })
+        .collect();
+    let plan = json!({
+        "dependencies": dependencies,
+        "deadline": ending.deadline.map(format_duration),
+        "command": ending.command,
+        "problem": ending.problem,
+    });
+    format!("{plan}\n")
+}
+
+/// `attempt-timeout` is `attempt_timeout` in JSON, as in the events.
+fn field(name: &str) -> String {
+    name.replace(['-', ' '], "_")
 }
 
 fn lines(planned: &Planned) -> Vec<(&str, String)> {
@@ -35,7 +79,7 @@ fn lines(planned: &Planned) -> Vec<(&str, String)> {
     ];
     let common = COMMON.iter().map(|common| (common.key.name, (common.show)(settings)));
     lines.extend(common.filter(|(_, value)| !value.is_empty()));
-    // A kind's own keys may hold secrets, so only their names are told.
+    // A kind's own keys may hold secrets, so only their names are shown.
     lines.extend(spec.key_names().map(|name| (name, "(set)".to_owned())));
     lines
 }

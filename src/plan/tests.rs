@@ -1,5 +1,5 @@
 use super::*;
-use crate::cli::options::{VARIABLE, declared};
+use crate::cli::options::{VARIABLE, declare};
 use crate::wait::settings::{OnTimeout, Timeout};
 use std::{ffi::OsString, time::Duration};
 
@@ -13,10 +13,16 @@ fn env() -> Env {
 }
 
 fn planned_with(texts: &[&str], defaults: &Settings) -> Result<Plan, String> {
+    let (declared, mut mistakes) = declared(texts);
+    let plan = plan(declared, defaults, &env(), &mut mistakes);
+    mistakes.check().map(|()| plan).map_err(|errors| errors.to_string())
+}
+
+fn declared(texts: &[&str]) -> (Declared, Mistakes) {
     let args: Vec<OsString> = texts.iter().map(Into::into).collect();
-    declared(&args, &env())
-        .and_then(|declarations| plan(declarations, defaults, &env()))
-        .map_err(|e| e.to_string())
+    let (mut declared, mut mistakes) = (Declared::default(), Mistakes::default());
+    declare(&args, &env(), &mut declared, &mut mistakes);
+    (declared, mistakes)
 }
 
 fn planned(declared: &[&str]) -> Result<Plan, String> {
@@ -67,21 +73,21 @@ fn a_key_beats_the_option_which_beats_the_default() {
 fn what_is_wrong_with_a_declaration_is_said_with_its_name_and_key_and_without_a_value() {
     for (declared, want) in [
         (&["a=file:x#tiemout=S3CR"][..], "a: unknown key tiemout, did you mean timeout?"),
-        (&["a=file:x#timeout=S3CR"], "a: timeout: not a duration (e.g. 30s, 2m, 0 or never)"),
+        (&["a=file:x#timeout=S3CR"], "a: timeout: must be a duration, 0 or never, e.g. 30s, 2m"),
         (&["a=file:x#timeout=1s,timeout=2s"], "a: timeout: is given twice"),
         (&["a=file:x#interval=2s"], "a: interval is longer than max-interval"),
         (
             &["a=file:x#S3CR"],
-            "a: behind the # stand KEY=VALUE pairs, joined by commas (a literal comma in a value is %2C, a # in the URL is %23)",
+            "a: behind the # must stand KEY=VALUE pairs, joined by commas (a literal comma in a value is %2C; a # in a path or command must come from a variable, e.g. ${NAME})",
         ),
         (&["a=filr:x"], "a: unknown scheme filr:, did you mean file:?"),
         (
-            &["file:x", "a=redis://:S3CR@h"],
-            "a: redis: is not checked by its own protocol; tcp://HOST:PORT waits for the port, exec: for a command",
+            &["file:x", "a=oracle://:S3CR@h"],
+            "a: oracle: is not checked by its own protocol; tcp://HOST:PORT waits for the port, exec: for a command",
         ),
         (
             &["a=file:x", "S3CR"],
-            "dependency 2: not a URL and not HOST:PORT (e.g. postgres://app@db/app, cache:6379)",
+            "dependency 2: must be a URL or HOST:PORT, e.g. postgres://app@db/app, cache:6379",
         ),
         (&["a=${NONE}"], "a: the variable NONE is not set (a default is written ${NONE:-...})"),
     ] {
@@ -103,26 +109,26 @@ fn an_unknown_key_that_is_near_none_is_shown_all_that_there_are() {
 #[test]
 fn after_names_other_dependencies_and_no_chain_comes_back() {
     for (declared, want) in [
-        (&["a=file:x#after=b"][..], "a: after: there is no dependency called b"),
+        (&["a=file:x#after=b"][..], "a: after: must name a dependency; none is called b"),
         (
             &["db=file:x", "b=file:y#after=bd"],
-            "b: after: there is no dependency called bd, did you mean db?",
+            "b: after: must name a dependency; none is called bd, did you mean db?",
         ),
-        (&["a=file:x#after=a"], "a: after: it would wait for itself"),
-        (&["a=file:x#after=b", "b=file:y#after=a"], "a: after: it would wait for itself"),
+        (&["a=file:x#after=a"], "a: after: must not lead back to itself"),
+        (&["a=file:x#after=b", "b=file:y#after=a"], "a: after: must not lead back to itself"),
         (
             &["a=file:x#after=b", "b=file:y#after=c", "c=file:z#after=a"],
-            "a: after: it would wait for itself",
+            "a: after: must not lead back to itself",
         ),
         (
             &["d=file:w#after=a", "a=file:x#after=b", "b=file:y#after=a"],
-            "a: after: it would wait for itself",
+            "a: after: must not lead back to itself",
         ),
     ] {
         assert_eq!(wrong(declared), want);
     }
     let plan = planned(&["c=file:z#after=a+b", "a=file:x", "b=file:y#after=a"]).unwrap();
-    let (built, _) = build(plan.planned).unwrap();
+    let (built, _) = build(plan.planned, &mut Mistakes::default());
     let after: Vec<_> = built.iter().map(|dependency| dependency.after.clone()).collect();
     assert_eq!(after, [vec![1, 2], vec![], vec![1]]);
 }
@@ -130,32 +136,57 @@ fn after_names_other_dependencies_and_no_chain_comes_back() {
 #[test]
 fn the_variable_is_read_where_argv_declares_nothing() {
     let of = |args: &[&str]| {
-        let args: Vec<OsString> = args.iter().map(Into::into).collect();
-        let declared = declared(&args, &env()).unwrap();
-        declared.into_iter().map(|d| (d.name, d.rest.expanded())).collect::<Vec<_>>()
+        let (declared, mut mistakes) = declared(args);
+        mistakes.check().unwrap();
+        let declarations = declared.declarations.into_iter();
+        declarations.map(|d| (d.name, d.rest.expanded())).collect::<Vec<_>>()
     };
     let named = |name: &str, rest: &str| (Some(name.to_owned()), rest.to_owned());
     assert_eq!(of(&[]), [(None, "//a:1".to_owned()), named("b", "/x y"), named("c", "/z z")]);
     assert_eq!(of(&["d=file:w"]), [named("d", "w")]);
-    let open = Env::new(|_| Some("'S3CR".into()));
+    let wrong = |words: &'static str| {
+        let mut mistakes = Mistakes::default();
+        let env = Env::new(move |name| (name == VARIABLE).then(|| words.into()));
+        declare(&[], &env, &mut Declared::default(), &mut mistakes);
+        mistakes.check().map_err(|errors| errors.to_string())
+    };
+    assert_eq!(wrong(""), Ok(()));
+    assert_eq!(wrong("'S3CR").unwrap_err(), "AFTERALL_DEPENDENCIES: a quote must be closed");
     assert_eq!(
-        declared(&[], &open).err().unwrap().to_string(),
-        "AFTERALL_DEPENDENCIES: a quote is not closed"
+        wrong("file:x S3CR").unwrap_err(),
+        "AFTERALL_DEPENDENCIES 2: must be a URL or HOST:PORT, e.g. postgres://app@db/app, cache:6379"
     );
-    let wrong = Env::new(|_| Some("file:x S3CR".into()));
-    let said = declared(&[], &wrong).err().unwrap().to_string();
-    assert!(
-        said.starts_with("AFTERALL_DEPENDENCIES 2: not a URL") && !said.contains("S3CR"),
-        "{said}"
-    );
-    assert!(declared(&[], &Env::new(|_| None)).unwrap().is_empty());
+}
+
+#[test]
+fn all_mistakes_are_reported_in_order() {
+    let errors = wrong(&[
+        "potsgres://a",
+        "b=http://x#statsu=1,timeout=x",
+        "d=env:NOPE",
+        "e=tcp://x:1#after=d",
+        "f=tcp://x:1#after=g",
+    ]);
+    let lines: Vec<&str> = errors.lines().collect();
+    for (line, want) in lines.iter().zip([
+        "d: the variable NOPE is not set",
+        "dependency 1: unknown scheme potsgres:",
+        "b: unknown key statsu",
+        "b: timeout: must be",
+        "f: after: must name a dependency; none is called g",
+    ]) {
+        assert!(line.starts_with(want), "{line}");
+    }
+    assert_eq!(lines.len(), 5, "a broken dependency is still a name: {errors}");
 }
 
 #[test]
 fn an_argument_that_is_not_utf8_is_an_error() {
     use std::os::unix::ffi::OsStringExt;
     let args = [OsString::from("file:x"), OsString::from_vec(vec![0xff])];
-    assert_eq!(declared(&args, &env()).err().unwrap().to_string(), "dependency 2: is not UTF-8");
+    let mut mistakes = Mistakes::default();
+    declare(&args, &env(), &mut Declared::default(), &mut mistakes);
+    assert_eq!(mistakes.check().unwrap_err().to_string(), "dependency 2: must be UTF-8");
 }
 
 #[test]

@@ -33,6 +33,8 @@ pub struct Failure {
     pub cost: Cost,
     /// The failure shows that nobody is there, which is what `until=down` waits for.
     pub means_down: bool,
+    /// No later attempt can succeed, whatever the class.
+    pub is_final: bool,
     /// The line that the server sent in clear where a TLS handshake was wanted.
     pub plaintext_reply: Option<String>,
 }
@@ -52,6 +54,7 @@ impl Failure {
             retry_after: None,
             cost,
             means_down: false,
+            is_final: false,
             plaintext_reply: None,
         }
     }
@@ -67,22 +70,29 @@ impl Failure {
         self
     }
 
-    /// Says what the attempt cost, where it differs from what is usual for the class.
+    /// Sets the cost, where it differs from what is usual for the class.
     pub fn cost(mut self, cost: Cost) -> Self {
         self.cost = cost;
         self
     }
 
-    /// Marks a failure that shows that nobody is there: refused, unreachable, no such name, file or socket.
+    /// Marks a failure that shows that nothing is there: refused, unreachable, no such name, file or socket.
     pub fn means_down(mut self) -> Self {
         self.means_down = true;
         self
     }
 
-    /// The verdict that follows from the class alone: what is wrong on our side is hopeless, the rest is not yet.
+    /// Marks a failure that no later attempt can mend, e.g. a sandbox that forbids sockets.
+    pub fn is_final(mut self) -> Self {
+        self.is_final = true;
+        self
+    }
+
+    /// The verdict of an attempt that ended with this failure: errors on our side are hopeless, all else is not yet.
     pub fn verdict(self) -> Verdict {
         match self.class {
             Class::Config => Verdict::Hopeless(self),
+            _ if self.is_final => Verdict::Hopeless(self),
             _ => Verdict::NotYet(self),
         }
     }

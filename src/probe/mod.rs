@@ -1,12 +1,13 @@
-//! The contract between a kind of dependency and the rest: what one attempt may say, and how it is asked.
+//! The contract between a kind of dependency and the rest: one attempt and its verdict.
 
 pub mod blocking;
 pub mod failure;
+pub mod json;
 pub mod pattern;
 pub mod servers;
 pub mod stage;
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::{future::Future, net::SocketAddr, pin::Pin, time::Duration};
 
 use tokio::time::Instant;
 
@@ -17,7 +18,7 @@ pub use servers::{ListedServer, Order, Start, Turn, TurnFuture, try_servers};
 pub use stage::Stage;
 
 use crate::{
-    connect::{Endpoint, Net, Stream},
+    connect::{Endpoint, Family, Net, Stream},
     text,
 };
 
@@ -41,7 +42,7 @@ impl<'a> Attempt<'a> {
         Self { deadline: deadline.min(self.deadline), ..*self }
     }
 
-    /// Says what comes next, e.g. `connected to 127.0.0.1:4222, but no NATS INFO`: the message if the attempt is cut there.
+    /// Records the next stage, e.g. `connected to 127.0.0.1:4222, but no NATS INFO`: the message if the attempt is cut there.
     pub fn stage(&self, what: impl Into<String>) {
         self.stage.set(what);
     }
@@ -49,6 +50,11 @@ impl<'a> Attempt<'a> {
     /// Connects to `endpoint`: see [`Net::connect`].
     pub async fn connect(&self, endpoint: &Endpoint) -> Result<Box<dyn Stream>, Failure> {
         self.net.connect(endpoint, self.stage).await
+    }
+
+    /// Looks `host` up: see [`Net::addresses`].
+    pub async fn addresses(&self, host: &str, family: Family) -> Result<Vec<SocketAddr>, Failure> {
+        self.net.addresses(host, family, self.stage).await
     }
 
     /// What is left of the attempt.

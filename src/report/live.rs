@@ -25,6 +25,8 @@ use crate::wait::event::{End, Event, EventKind};
 
 /// The most text that is kept for a stopped terminal, in bytes. It may be stopped for days.
 const MAX_UNSENT: usize = 64 * 1024;
+/// Plain lines of this size, in bytes, are drawn before the next tick.
+const DRAW_AT: usize = 16 * 1024;
 
 /// The report for a person who watches.
 pub(super) struct Live {
@@ -33,6 +35,8 @@ pub(super) struct Live {
     drawn: Vec<usize>,
     /// Plain lines that the terminal has not accepted yet.
     unsent: String,
+    /// Whether the terminal accepted the last frame.
+    is_accepted: bool,
     color: bool,
 }
 
@@ -40,7 +44,7 @@ impl Default for Live {
     /// The first frame comes with the first tick: what is ready at once needs none.
     fn default() -> Self {
         let color = is_color_allowed();
-        Self { ticks: 0, drawn: Vec::new(), unsent: String::new(), color }
+        Self { ticks: 0, drawn: Vec::new(), unsent: String::new(), is_accepted: true, color }
     }
 }
 
@@ -56,12 +60,18 @@ impl View for Live {
                 None => return,
             },
         };
-        self.draw(&above, context);
+        if self.unsent.len() + above.len() <= MAX_UNSENT {
+            self.unsent += &above;
+        }
+        // The next tick is near, and a frame for each of a thousand events would take a second.
+        if self.unsent.len() >= DRAW_AT && self.is_accepted {
+            self.draw(context);
+        }
     }
 
     fn tick(&mut self, context: &mut Context) {
         self.ticks += 1;
-        self.draw("", context);
+        self.draw(context);
     }
 
     fn end(&mut self, end: End, context: &mut Context) {
@@ -81,18 +91,16 @@ impl View for Live {
 }
 
 impl Live {
-    /// Erases the moving lines, writes `above` for good, and draws the moving lines again, all in
-    /// one write.
-    fn draw(&mut self, above: &str, context: &mut Context) {
-        if self.unsent.len() + above.len() <= MAX_UNSENT {
-            self.unsent += above;
-        }
+    /// Erases the moving lines, writes the plain lines for good, and draws the moving lines again,
+    /// all in one write.
+    fn draw(&mut self, context: &mut Context) {
         let size = terminal_size();
         let frame = Frame::new(context.wait, Instant::now(), self.ticks, size);
         let out = self.erased(size.columns) + &self.unsent + &frame.text(self.color);
         // A text that the terminal accepted in part is finished before the next one. One that it
         // did not accept at all leaves the screen as it was.
-        if context.log.raw(&out, Patience::None) {
+        self.is_accepted = context.log.raw(&out, Patience::None);
+        if self.is_accepted {
             self.unsent.clear();
             self.drawn = frame.widths();
         }

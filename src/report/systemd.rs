@@ -120,7 +120,8 @@ fn status(wait: &WaitState, waiting: &[usize]) -> String {
         is_reason_known = true;
         format!("{name}: {reason}")
     };
-    let items: Vec<String> = waiting.iter().map(&mut item).collect();
+    // What is cut anyway is not built.
+    let items: Vec<String> = waiting.iter().take(MAX_STATUS / 2).map(&mut item).collect();
     let separator = if is_reason_known { "; " } else { ", " };
     one_line(&format!("waiting for {}", items.join(separator)), MAX_STATUS)
 }

@@ -1,11 +1,12 @@
 //! One declaration as it was written: name, scheme, what follows it, keys.
 
 use super::{
-    ConfigError, Grammar, Kind,
-    expand::{Env, Text},
+    ConfigError, Grammar, Kind, Spec,
+    expand::{Env, Expansion, Text},
+    hidden, keys, slips,
     url::{
-        check_authority, is_bare_ipv6, is_host_port, is_scheme, needs_brackets, servers_of,
-        split_authority, without_userinfo,
+        check_authority, check_pairs, is_bare_ipv6, is_host_port, is_scheme, needs_brackets,
+        servers_of, split_authority, tidy_list, without_userinfo,
     },
 };
 use crate::text::one_line;
@@ -22,6 +23,14 @@ pub struct KeyValue {
     pub at: Option<String>,
 }
 
+impl KeyValue {
+    /// A key with a value that holds no expansion.
+    pub fn literal(name: &str, value: &str) -> Self {
+        let items = value.split('+').map(str::to_owned).collect();
+        Self { name: name.to_owned(), value: value.to_owned(), items, at: None }
+    }
+}
+
 /// One declaration as it was written: split and expanded. Its kind is not known yet.
 pub struct Declaration {
     /// The name that was given, if one was.
@@ -32,12 +41,16 @@ pub struct Declaration {
     pub scheme: String,
     /// What follows the scheme's colon.
     pub rest: Text,
-    /// What stands behind the `#`.
+    /// What stands behind the first `#`. Read by [`Declaration::read_as`].
+    behind: Option<Text>,
+    /// The keys.
     pub keys: Vec<KeyValue>,
     /// Where a variable holds all of it: `${VAR}`, as messages call the dependency then.
     variable: Option<String>,
     /// Set where `HOST:PORT` was written.
     pub bare_host: Option<String>,
+    /// Every expansion in it, keys included.
+    expansions: Vec<Expansion>,
 }
 
 /// The scheme of a bare `HOST:PORT`.
@@ -47,7 +60,7 @@ impl Declaration {
     /// Reads `[NAME=]URL[#KEY[=VALUE][,KEY[=VALUE]]...]`. `place` is where it stands, for errors where it has no name.
     ///
     /// # Errors
-    /// What is wrong with its shape, or a variable that is not set. The text is not shown.
+    /// What is wrong with its shape, or a variable that is not set. A value is not shown.
     pub fn parse(place: &str, text: &str, env: &Env) -> Result<Self, ConfigError> {
         let (name, text) = split_name(text);
         let place = name.unwrap_or(place);
@@ -56,31 +69,37 @@ impl Declaration {
 
     fn read(place: &str, name: Option<&str>, text: &str, env: &Env) -> Result<Self, String> {
         let text = expand_url(text, env)?;
-        let (url, keys) = match text.split_once('#') {
-            Some((url, keys)) => (url, read_keys(&keys)?),
-            None => (text, Vec::new()),
+        let (url, behind) = match text.split_once('#') {
+            Some((url, behind)) => (url, Some(behind)),
+            None => (text.clone(), None),
         };
-        Ok(Self { keys, ..Self::from_url(place, name.map(str::to_owned), &url)? })
+        let read = Self::from_url(place, name.map(str::to_owned), &url, env)?;
+        let expansions = text.expansions().cloned().collect();
+        Ok(Self { behind, expansions, ..read })
     }
 
     /// Reads a URL whose expansions are still opaque. Its keys are read elsewhere.
     ///
     /// # Errors
-    /// What is wrong with its shape. The text is not shown.
-    pub fn from_url(place: &str, name: Option<String>, url: &Text) -> Result<Self, String> {
+    /// What is wrong with its shape. A value is not shown.
+    pub fn from_url(
+        place: &str,
+        name: Option<String>,
+        url: &Text,
+        env: &Env,
+    ) -> Result<Self, String> {
+        let expansions = url.expansions().cloned().collect();
         // The application's own connection string is read as it stands, and is called by its variable.
         let (variable, url) = match whole_value(url) {
-            Some(value) => (Some(url.display_redacted()), Text::literal(&value)),
+            Some(value) => (Some(url.clone()), Text::literal(value.trim_end_matches(['\r', '\n']))),
             None => (None, url.clone()),
         };
-        if url.is_empty() {
-            return Err("nothing to wait for: the URL is empty".to_owned());
-        }
+        let shown = variable.as_ref().map(Text::display_redacted);
         // A connection string of key=value pairs may stand on several lines; a URL may not.
         let is_odd =
             |c: char| c.is_control() && (url.raw().contains("//") || !c.is_ascii_whitespace());
         if url.raw().contains(is_odd) {
-            return Err("a control character in the URL".to_owned());
+            return Err("the URL must not hold a control character".to_owned());
         }
         let mut bare_host = None;
         let (scheme, rest) = match url.split_once(':') {
@@ -95,50 +114,79 @@ impl Declaration {
                 (scheme.raw().to_ascii_lowercase(), rest)
             }
             _ => {
-                return Err("not a URL and not HOST:PORT (e.g. postgres://app@db/app, cache:6379)"
-                    .to_owned());
+                let origin = variable.as_ref().and_then(|variable| variable.expansions().next());
+                return Err(slips::describe(&url, origin, env));
             }
         };
         // `postgres:${DSN}`: a connection string that is no URL, or a URL of the same scheme, whole in a variable.
-        let (variable, scheme, rest) = match rest.as_value() {
+        let (shown, scheme, rest) = match rest.as_value() {
             Some(value) => {
-                let variable = variable.or_else(|| Some(url.display_redacted()));
+                let shown = shown.or_else(|| Some(url.display_redacted()));
+                let value = value.trim_end_matches(['\r', '\n']);
                 let inner = value.split_once("://").filter(|(inner, _)| is_scheme(inner));
                 match inner {
                     Some((inner, _)) => {
                         let rest = Text::literal(&value[inner.len() + 1..]);
-                        (variable, with_inner(&scheme, inner), rest)
+                        (shown, with_inner(&scheme, inner), rest)
                     }
-                    None => (variable, scheme, Text::literal(value)),
+                    None => (shown, scheme, Text::literal(value)),
                 }
             }
-            None => (variable, scheme, rest),
+            None => (shown, scheme, rest),
         };
-        let place = place.to_owned();
-        Ok(Self { name, place, scheme, rest, keys: Vec::new(), variable, bare_host })
+        Ok(Self {
+            name,
+            place: place.to_owned(),
+            scheme,
+            rest,
+            behind: None,
+            keys: Vec::new(),
+            variable: shown,
+            bare_host,
+            expansions,
+        })
     }
 
-    /// Reads the rest by the grammar of its kind, and returns what the dependency is called unless it has a name.
+    /// Reads the rest and the keys by the grammar of its kind, and returns what the dependency is called unless it has a name.
     ///
     /// # Errors
-    /// What is wrong with the servers. Neither the text nor a value is shown.
+    /// What is wrong with the servers or the keys. Neither the text nor a value is shown.
     pub fn read_as(&mut self, kind: &Kind) -> Result<String, ConfigError> {
-        let shown = self.read_rest(kind.grammar).map_err(|message| self.error(message))?;
+        self.join_words(kind.grammar);
+        let shown = self.read_rest(kind).map_err(|message| self.error(message))?;
+        if let Some(behind) = self.behind.take() {
+            self.keys = keys::read(&behind, kind.grammar).map_err(|message| self.error(message))?;
+        }
         let named = one_line(&format!("{}{shown}", self.scheme), 120);
         Ok(self.variable.clone().unwrap_or(named))
     }
 
+    /// A `#` within quotes belongs to the words of a command.
+    fn join_words(&mut self, grammar: Grammar) {
+        // A variable that holds all of it ends where it ends.
+        if self.variable.is_some() || !matches!(grammar, Grammar::Words) {
+            return;
+        }
+        let Some(behind) = self.behind.take() else { return };
+        let joined = format!("{}#{}", self.rest.raw(), behind.raw());
+        let at = hash_outside_quotes(&joined);
+        self.behind = at.map(|at| behind.part(&joined[at + 1..]));
+        self.rest = behind.part(&joined[..at.unwrap_or(joined.len())]);
+    }
+
     /// Proves the rest well formed, and returns how it is shown behind the scheme.
-    fn read_rest(&mut self, grammar: Grammar) -> Result<String, String> {
+    fn read_rest(&mut self, kind: &Kind) -> Result<String, String> {
+        let grammar = kind.grammar;
         match grammar {
             Grammar::AsWritten => return Ok(format!(":{}", self.rest.display_redacted())),
+            Grammar::Words => return Ok(format!(":{}", first_word(&self.rest))),
             Grammar::Own(read) => return read(&self.rest).map(|shown| format!(":{shown}")),
             Grammar::Servers | Grammar::ServersWithLogins | Grammar::Url => {}
         }
-        if matches!(grammar, Grammar::ServersWithLogins) {
-            let again = format!(",{}://", self.scheme);
-            self.rest = self.rest.part(&self.rest.raw().replace(&again, ","));
+        if matches!(grammar, Grammar::ServersWithLogins) && self.rest.raw().starts_with("//") {
+            (self.scheme, self.rest) = tidy_list(kind.schemes, &self.scheme, &self.rest);
         }
+        check_pairs(&self.rest)?;
         match self.rest.strip_prefix("//") {
             Some(rest) => {
                 check_authority(grammar, &rest)?;
@@ -149,10 +197,58 @@ impl Declaration {
         }
     }
 
+    /// Remarks for the operator: values that are hardly meant as they are.
+    pub fn notes(&self) -> Vec<String> {
+        let ends = |expansion: &&Expansion| expansion.value().ends_with(['\n', '\r']);
+        let note = |expansion: &Expansion| {
+            format!(
+                "{} ends in a newline (a Secret that was made with echo, not printf?)",
+                expansion.origin()
+            )
+        };
+        self.expansions.iter().filter(ends).map(note).collect()
+    }
+
+    /// Takes in the expansions of a key that was read elsewhere.
+    pub fn add_expansions(&mut self, text: &Text) {
+        self.expansions.extend(text.expansions().cloned());
+    }
+
+    /// The spec that its kind builds from. `keys` are the kind's own.
+    pub fn into_spec(self, name: String, kind: &Kind, keys: Vec<KeyValue>, env: &Env) -> Spec {
+        let spec = Spec::new(name, self.scheme, self.rest, keys, env.clone());
+        hidden::take(spec.secrets(), kind.grammar, &spec.rest, &self.expansions);
+        spec.keys.iter().for_each(|key| hidden::take_pairs(spec.secrets(), &key.value));
+        spec
+    }
+
     /// An error about this declaration.
     pub fn error(&self, message: impl std::fmt::Display) -> ConfigError {
         ConfigError::at(&self.place, message)
     }
+}
+
+/// The command without its arguments.
+fn first_word(rest: &Text) -> String {
+    let word = rest.split(' ').find(|word| !word.is_empty());
+    // `PGPASSWORD=x psql` is a mistake, which the kind reports.
+    let name = word.as_ref().and_then(|word| word.split('=').next());
+    name.map(|name| name.display_redacted()).unwrap_or_default()
+}
+
+/// The first `#` outside of a shell's quotes, in bytes.
+fn hash_outside_quotes(text: &str) -> Option<usize> {
+    let (mut quote, mut chars) = (None, text.char_indices());
+    while let Some((at, c)) = chars.next() {
+        match (c, quote) {
+            ('#', None) => return Some(at),
+            ('\\', None | Some('"')) => drop(chars.next()),
+            ('\'' | '"', None) => quote = Some(c),
+            (c, Some(open)) if c == open => quote = None,
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Expands a URL, in which `env:NAME` stands for `${NAME}`, also behind `PREFIX+`.
@@ -214,34 +310,15 @@ fn split_name(text: &str) -> (Option<&str>, &str) {
     if is_name(name) && follows { (Some(name), rest) } else { (None, text) }
 }
 
+/// The name that a declaration gives itself, if it gives one.
+pub fn given_name(text: &str) -> Option<&str> {
+    split_name(text).0
+}
+
 /// `[A-Za-z0-9][A-Za-z0-9_.-]*`.
 pub fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
-}
-
-fn read_keys(keys: &Text) -> Result<Vec<KeyValue>, String> {
-    keys.split(',').map(|key| read_key(&key)).collect()
-}
-
-fn read_key(key: &Text) -> Result<KeyValue, String> {
-    let (name, value) = match key.split_once('=') {
-        Some((name, value)) => (name, value),
-        None => (key.clone(), key.part("true")),
-    };
-    let known_shape =
-        !name.is_empty() && name.raw().chars().all(|c| c.is_ascii_lowercase() || c == '-');
-    if !known_shape {
-        // What stands here may be the tail of a password whose # or , is not encoded: it is not shown.
-        return Err(
-            "behind the # stand KEY=VALUE pairs, joined by commas (a literal comma in a value is %2C, a # in the URL is %23)"
-                .to_owned(),
-        );
-    }
-    let name = name.raw().to_owned();
-    let decoded = |text: Text| text.percent_decoded().map_err(|what| format!("{name}: {what}"));
-    let items = value.split('+').map(decoded).collect::<Result<_, _>>()?;
-    Ok(KeyValue { value: decoded(value)?, items, name, at: None })
 }
 
 /// Proves `//SERVERS...` well formed for a kind with a grammar of its own, and returns how it is shown.

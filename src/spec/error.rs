@@ -1,20 +1,22 @@
 //! What is wrong on the command line, in the environment or in a file.
 
-use std::fmt;
+use std::{error::Error, fmt};
 
-/// Something that the command line, the environment or a file says wrongly. Never holds a value, only names.
+use crate::text::harmless;
+
+/// One mistake on the command line, in the environment or in a file. Never holds a value, only names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError(String);
 
 impl ConfigError {
     /// What is wrong, where, and what would be right.
-    pub fn new(what: impl Into<String>) -> Self {
-        Self(what.into())
+    pub fn new(message: impl Into<String>) -> Self {
+        Self(harmless(&message.into()))
     }
 
-    /// The same, said of `place`.
-    pub fn at(place: impl fmt::Display, what: impl fmt::Display) -> Self {
-        Self(format!("{place}: {what}"))
+    /// A mistake at `place`, with which the message begins.
+    pub fn at(place: impl fmt::Display, message: impl fmt::Display) -> Self {
+        Self::new(format!("{place}: {message}"))
     }
 }
 
@@ -23,3 +25,61 @@ impl fmt::Display for ConfigError {
         f.write_str(&self.0)
     }
 }
+
+impl Error for ConfigError {}
+
+/// Every mistake that was found, in the order of the declarations.
+#[derive(Debug, Default)]
+pub struct Mistakes(Vec<ConfigError>);
+
+impl Mistakes {
+    /// Records a mistake.
+    pub fn push(&mut self, error: ConfigError) {
+        // A mistake in a default shows itself wherever the default is used.
+        if !self.0.contains(&error) {
+            self.0.push(error);
+        }
+    }
+
+    /// The value of a success. A mistake is recorded, so that the next one can be looked for.
+    pub fn keep<T>(&mut self, result: Result<T, ConfigError>) -> Option<T> {
+        result.map_err(|error| self.push(error)).ok()
+    }
+
+    /// Whether nothing is wrong so far.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// # Errors
+    /// All mistakes, if there is one.
+    pub fn check(&mut self) -> Result<(), ConfigErrors> {
+        if self.0.is_empty() { Ok(()) } else { Err(ConfigErrors(std::mem::take(&mut self.0))) }
+    }
+}
+
+/// At least one mistake.
+#[derive(Debug)]
+pub struct ConfigErrors(Vec<ConfigError>);
+
+impl ConfigErrors {
+    /// Each mistake, for a line of its own.
+    pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
+        self.0.iter()
+    }
+}
+
+impl From<ConfigError> for ConfigErrors {
+    fn from(error: ConfigError) -> Self {
+        Self(vec![error])
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl Error for ConfigErrors {}

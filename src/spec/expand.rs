@@ -2,18 +2,24 @@
 
 use std::{ffi::OsString, rc::Rc};
 
-use crate::os::read_small;
+use crate::{
+    os::read_small,
+    secret::{Secrets, is_plain},
+};
 
 /// Where variables come from; handed in, so that tests bring their own.
 #[derive(Clone)]
-pub struct Env(Rc<Lookup>);
+pub struct Env {
+    lookup: Rc<Lookup>,
+    secrets: Secrets,
+}
 
 type Lookup = dyn Fn(&str) -> Option<OsString>;
 
 impl Env {
     /// The variables that `lookup` knows.
     pub fn new(lookup: impl Fn(&str) -> Option<OsString> + 'static) -> Self {
-        Self(Rc::new(lookup))
+        Self { lookup: Rc::new(lookup), secrets: Secrets::default() }
     }
 
     /// The process's own variables.
@@ -21,9 +27,14 @@ impl Env {
         Self::new(|name| std::env::var_os(name))
     }
 
+    /// The secrets of all dependencies that are declared in this environment.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
     /// A variable's value; an error where it is not UTF-8. The error never holds the value.
     pub fn var(&self, name: &str) -> Result<Option<String>, String> {
-        match (self.0)(name).map(OsString::into_string) {
+        match (self.lookup)(name).map(OsString::into_string) {
             None => Ok(None),
             Some(Ok(value)) => Ok(Some(value)),
             Some(Err(_)) => Err(format!("the variable {name} is not UTF-8")),
@@ -31,12 +42,41 @@ impl Env {
     }
 }
 
-/// What an expansion stands for.
-#[derive(PartialEq, Eq)]
-struct Value {
-    /// As it was written, e.g. `${DB_PASSWORD}`.
+/// An expansion: what it was written as, and what it stands for.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Expansion {
+    /// As it was written, e.g. `${DB_PASSWORD}`, without its default.
     source: String,
     text: String,
+}
+
+impl Expansion {
+    /// The value. It may be a secret.
+    pub fn value(&self) -> &str {
+        &self.text
+    }
+
+    /// Where the value comes from, for messages: `the variable NAME` or `the file PATH`.
+    pub fn origin(&self) -> String {
+        let name = self.source.trim_start_matches("${").trim_end_matches('}');
+        match name.strip_prefix("file:") {
+            Some(path) => format!("the file {path}"),
+            None => format!("the variable {name}"),
+        }
+    }
+
+    /// Whether the value is a secret wherever it stands: it comes from a file, or from a variable whose name says so.
+    pub fn is_declared_secret(&self) -> bool {
+        const WORDS: [&str; 9] =
+            ["PASS", "SECRET", "TOKEN", "KEY", "CRED", "PW", "AUTH", "JWT", "HOOK"];
+        let name = self.source.to_ascii_uppercase();
+        name.starts_with("${FILE:") || WORDS.iter().any(|word| name.contains(word))
+    }
+
+    /// Whether the value reads as a name and its variable's name says nothing else, so that messages may show it.
+    pub fn is_plain(&self) -> bool {
+        !self.is_declared_secret() && is_plain(&self.text)
+    }
 }
 
 /// Expansions stand in the text as one character each, from a private plane of Unicode, so that every split and
@@ -48,13 +88,13 @@ const LAST: u32 = 0x10_fffd;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Text {
     raw: String,
-    values: Rc<Vec<Value>>,
+    values: Rc<Vec<Expansion>>,
 }
 
 impl Text {
     /// Text in which nothing is expanded, as an application's own connection string.
     pub fn literal(text: &str) -> Self {
-        Builder::default().literally(text).build()
+        Builder::default().push_literal(text).build()
     }
 
     /// Expands `text` once. Errors name the variable or the file, never a value.
@@ -62,25 +102,25 @@ impl Text {
         let mut out = Builder::default();
         let mut rest = text;
         while let Some(at) = rest.find('$') {
-            out = out.literally(&rest[..at]);
+            out = out.push_literal(&rest[..at]);
             rest = &rest[at..];
             if let Some(after) = rest.strip_prefix("$${") {
-                out = out.literally("${");
+                out = out.push_literal("${");
                 rest = after;
             } else if let Some(after) = rest.strip_prefix("${") {
                 let Some((inside, after)) = after.split_once('}') else {
-                    return Err("a ${ is not closed by } (a literal ${ is written $${)".to_owned());
+                    return Err("a ${ must be closed by } (a literal ${ is written $${)".to_owned());
                 };
                 // A default may hold a secret as well as a value may: what is shown is the name alone.
                 let shown = inside.split(":-").next().unwrap_or_default();
                 out = out.value(format!("${{{shown}}}"), value_of(inside, env)?)?;
                 rest = after;
             } else {
-                out = out.literally("$");
+                out = out.push_literal("$");
                 rest = &rest[1..];
             }
         }
-        Ok(out.literally(rest).build())
+        Ok(out.push_literal(rest).build())
     }
 
     /// The text as it can be searched; an expansion is one character in it.
@@ -151,55 +191,59 @@ impl Text {
     pub fn percent_decoded(&self) -> Result<String, String> {
         const WRONG: &str = "is not valid percent-encoding (a literal % is written %25)";
         let mut out = Vec::with_capacity(self.raw.len());
-        let mut chars = self.raw.chars();
-        while let Some(c) = chars.next() {
-            if let Some(value) = self.value(c) {
-                out.extend_from_slice(value.text.as_bytes());
-            } else if c == '%' {
-                let mut digit = || chars.next().and_then(|c| c.to_digit(16));
-                let (Some(high), Some(low)) = (digit(), digit()) else {
-                    return Err(WRONG.to_owned());
-                };
-                out.push((high * 16 + low) as u8);
-            } else {
-                out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        let mut literal = String::new();
+        for c in self.raw.chars() {
+            match self.value(c) {
+                Some(value) => {
+                    out.extend(decoded(&std::mem::take(&mut literal)).ok_or(WRONG)?);
+                    out.extend_from_slice(value.text.as_bytes());
+                }
+                None => literal.push(c),
             }
         }
+        out.extend(decoded(&literal).ok_or(WRONG)?);
         String::from_utf8(out).map_err(|_| WRONG.to_owned())
     }
 
-    /// The expansions in this text that hold secrets, as far as can be told: files, and variables that are called so.
-    pub fn secrets(&self) -> impl Iterator<Item = &str> {
-        const WORDS: [&str; 6] = ["PASS", "SECRET", "TOKEN", "KEY", "CRED", "PW"];
-        let is_secret = |source: &str| {
-            source.starts_with("${file:")
-                || WORDS.iter().any(|word| source.to_ascii_uppercase().contains(word))
-        };
+    /// The expansions in this text.
+    pub fn expansions(&self) -> impl Iterator<Item = &Expansion> {
         self.raw
             .chars()
             .filter_map(|c| self.value(c))
-            .filter(move |value| is_secret(&value.source))
-            .map(|value| value.text.as_str())
+            .filter(|value| value.source.starts_with("${"))
     }
 
-    fn value(&self, c: char) -> Option<&Value> {
+    /// The expansion that leaves nothing of this text, if something was written here and nothing is left.
+    pub fn emptied_by(&self) -> Option<&Expansion> {
+        self.expansions().next().filter(|_| self.expanded().is_empty())
+    }
+
+    fn value(&self, c: char) -> Option<&Expansion> {
         (FIRST..=LAST)
             .contains(&u32::from(c))
             .then(|| &self.values[(u32::from(c) - FIRST) as usize])
     }
 }
 
+/// Percent-decodes literal text. `None`: a `%` without its two digits, which the library would let through.
+fn decoded(text: &str) -> Option<Vec<u8>> {
+    let is_hex = |c: Option<char>| c.is_some_and(|c| c.is_ascii_hexdigit());
+    let mut escapes = text.split('%').skip(1).map(str::chars);
+    let whole = escapes.all(|mut behind| is_hex(behind.next()) && is_hex(behind.next()));
+    whole.then(|| percent_encoding::percent_decode_str(text).collect())
+}
+
 #[derive(Default)]
 struct Builder {
     raw: String,
-    values: Vec<Value>,
+    values: Vec<Expansion>,
 }
 
 impl Builder {
-    fn literally(mut self, text: &str) -> Self {
+    fn push_literal(mut self, text: &str) -> Self {
         for c in text.chars() {
             if (FIRST..=LAST).contains(&u32::from(c)) {
-                self.values.push(Value { source: c.to_string(), text: c.to_string() });
+                self.values.push(Expansion { source: c.to_string(), text: c.to_string() });
                 // Input of 64 Ki such characters wraps around and is garbled, as it was to begin with.
                 let index = (self.values.len() as u32 - 1) % (LAST - FIRST);
                 self.raw.extend(char::from_u32(FIRST + index));
@@ -214,7 +258,7 @@ impl Builder {
         let index = self.values.len() as u32;
         let placeholder = char::from_u32(FIRST + index).filter(|c| u32::from(*c) <= LAST);
         self.raw.push(placeholder.ok_or("too many expansions")?);
-        self.values.push(Value { source, text });
+        self.values.push(Expansion { source, text });
         Ok(self)
     }
 
@@ -235,7 +279,7 @@ fn value_of(inside: &str, env: &Env) -> Result<String, String> {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if !is_name {
         return Err(
-            "a ${...} holds neither a variable's name nor file:PATH (a literal ${ is written $${)"
+            "a ${...} must hold a variable's name or file:PATH (a literal ${ is written $${)"
                 .to_owned(),
         );
     }
@@ -307,10 +351,10 @@ mod tests {
     fn errors_name_the_variable_or_file_and_no_value() {
         for (text, want) in [
             ("${NONE}", "the variable NONE is not set (a default is written ${NONE:-...})"),
-            ("${PW", "a ${ is not closed by } (a literal ${ is written $${)"),
+            ("${PW", "a ${ must be closed by } (a literal ${ is written $${)"),
             (
                 "${a b}",
-                "a ${...} holds neither a variable's name nor file:PATH (a literal ${ is written $${)",
+                "a ${...} must hold a variable's name or file:PATH (a literal ${ is written $${)",
             ),
             ("${file:/does/not/exist}", "${file:/does/not/exist}: no such file or directory"),
             ("${file:/dev/null}", "${file:/dev/null}: not a regular file"),

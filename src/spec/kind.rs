@@ -48,12 +48,16 @@ pub enum Grammar {
     ///
     /// A text that does not begin with `//` is a connection string, which the kind reads itself.
     Servers,
-    /// As [`Grammar::Servers`], but each server may have its own login. `X://a,X://b` is `X://a,b`.
+    /// As [`Grammar::Servers`], but each server may have its own login and scheme: `X://a, X://b/` is `X://a,b`.
+    ///
+    /// Where the servers' schemes differ, the list has the one that stands last in [`Kind::schemes`].
     ServersWithLogins,
     /// As [`Grammar::Servers`], but path and query may hold an `@`, as in HTTP.
     Url,
     /// A name or a path, taken as written: nothing is percent-decoded.
     AsWritten,
+    /// A command in a shell's quotes. A `#` within quotes belongs to it. Its first word names the dependency.
+    Words,
     /// The kind reads the text itself. The function proves the shape and returns what names the
     /// dependency: no secret, and nothing of a value.
     ///

@@ -1,15 +1,20 @@
 //! One parsed declaration: name, scheme, target, keys. What it prints never holds a secret.
 
 pub mod declaration;
+mod declared;
 pub mod error;
 pub mod expand;
+mod hidden;
+mod keys;
 pub mod kind;
+mod slips;
 pub mod url;
 
 use std::{cell::RefCell, fmt};
 
 pub use declaration::{Declaration, KeyValue, read_servers};
-pub use error::ConfigError;
+pub use declared::Declared;
+pub use error::{ConfigError, ConfigErrors, Mistakes};
 pub use kind::{Grammar, Key, Kind};
 pub use url::{Parts, Server};
 
@@ -18,7 +23,7 @@ use self::{
     url::{read_server, split_authority},
 };
 use crate::{
-    secret::{Secret, hide},
+    secret::{Secret, Secrets},
     text::{MAX_FOREIGN, one_line},
 };
 
@@ -33,22 +38,15 @@ pub struct Spec {
     /// The process's variables, for kinds that honour some.
     pub env: Env,
     keys: Vec<KeyValue>,
-    secrets: RefCell<Vec<Secret>>,
+    secrets: Secrets,
     notes: RefCell<Vec<String>>,
 }
 
 impl Spec {
     /// Puts a spec together from a declaration and the kind's own part of its keys.
     pub fn new(name: String, scheme: String, rest: Text, keys: Vec<KeyValue>, env: Env) -> Self {
-        Self {
-            name,
-            scheme,
-            rest,
-            env,
-            keys,
-            secrets: RefCell::default(),
-            notes: RefCell::default(),
-        }
+        let secrets = env.secrets().of_another();
+        Self { name, scheme, rest, env, keys, secrets, notes: RefCell::default() }
     }
 
     /// The spec of a whole declaration, for the tests of a kind.
@@ -56,8 +54,8 @@ impl Spec {
     pub fn parse(name: &str, kind: &Kind, text: &str, env: &Env) -> Result<Self, ConfigError> {
         let mut declaration = Declaration::parse("argument 1", text, env)?;
         declaration.read_as(kind)?;
-        let Declaration { scheme, rest, keys, .. } = declaration;
-        Ok(Self::new(name.to_owned(), scheme, rest, keys, env.clone()))
+        let keys = std::mem::take(&mut declaration.keys);
+        Ok(declaration.into_spec(name.to_owned(), kind, keys, env))
     }
 
     /// An error about this dependency.
@@ -95,15 +93,13 @@ impl Spec {
         match self.key(name) {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
-            Some(_) => Err(self.key_error(name, "is true or false")),
+            Some(_) => Err(self.key_error(name, "must be true or false")),
         }
     }
 
     /// Takes in a value that must never be shown, not even where a server echoes it.
     pub fn secret(&self, value: impl Into<String>) -> Secret {
-        let secret = Secret::new(value);
-        self.secrets.borrow_mut().push(secret.clone());
-        secret
+        self.secrets.take(value)
     }
 
     /// A key's value as a secret.
@@ -111,9 +107,9 @@ impl Spec {
         self.key(name).map(|value| self.secret(value))
     }
 
-    /// Every secret that was taken in so far.
-    pub fn secrets(&self) -> Vec<Secret> {
-        self.secrets.borrow().clone()
+    /// Every secret of the declaration.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
     }
 
     /// A remark for whoever asks for every detail (`-v`). Holds names, never a value.
@@ -126,7 +122,7 @@ impl Spec {
         self.notes
             .borrow()
             .iter()
-            .map(|note| hide(&one_line(note, MAX_FOREIGN), &self.secrets.borrow()))
+            .map(|note| self.secrets.hide(&one_line(note, MAX_FOREIGN)))
             .collect()
     }
 
@@ -138,9 +134,8 @@ impl Spec {
     /// Splits a text of this form that is a part of the rest.
     pub fn parts_of(&self, rest: &Text) -> Result<Parts, ConfigError> {
         let Some(rest) = rest.strip_prefix("//") else {
-            return Err(
-                self.error(format_args!("{0}: is followed by //, e.g. {0}://host", self.scheme))
-            );
+            return Err(self
+                .error(format_args!("{0}: must be followed by //, e.g. {0}://host", self.scheme)));
         };
         let (authority, rest) = split_authority(&rest);
         let (userinfo, servers) = match authority.rsplit_once('@') {

@@ -35,6 +35,27 @@ fn seen(text: &str) -> (String, String, String, Vec<(String, String)>) {
 }
 
 #[test]
+fn server_lists_are_read_as_nats_clients_read_them() {
+    for (text, scheme, rest) in [
+        ("nats://a:1, nats://b:2", "nats", "//a:1,b:2"),
+        ("nats://a:1,nats://b:2,", "nats", "//a:1,b:2"),
+        ("nats://a:1/,nats://b:2/", "nats", "//a:1,b:2"),
+        ("nats://a:1 , b:2", "nats", "//a:1,b:2"),
+        ("nats://a,,b", "nats", "//a,b"),
+        ("nats://u:p@a,NATS://v:q@b/", "nats", "//u:p@a,v:q@b"),
+        ("nats://a,tls://b", "tls", "//a,b"),
+        ("tls://a,nats://b,c", "tls", "//a,b,c"),
+        ("nats://[::1]:4222/,[::2]", "nats", "//[::1]:4222,[::2]"),
+    ] {
+        let (_, seen_scheme, seen_rest, _) = seen(text);
+        assert_eq!((seen_scheme.as_str(), seen_rest.as_str()), (scheme, rest), "{text}");
+    }
+    for text in ["nats://a b", "nats://a/x@b"] {
+        assert!(parse(text).is_err(), "{text}");
+    }
+}
+
+#[test]
 fn declarations_are_split_as_people_write_them() {
     let none: &[(&str, &str)] = &[];
     for (text, name, scheme, rest, keys) in [
@@ -213,8 +234,30 @@ fn a_password_arrives_whole_however_it_is_given() {
             spec.servers(&parts.servers).unwrap(),
             [Server { host: "db".to_owned(), port: None }]
         );
-        assert!(!format!("{spec:?} {:?}", spec.secrets()).contains("p:/"));
+        assert!(!format!("{spec:?}").contains("p:/"));
     }
+}
+
+#[test]
+fn a_hash_in_a_quoted_word_belongs_to_the_command() {
+    for (text, rest, keys) in [
+        ("exec:sh -c 'test $# = 0'", "sh -c 'test $# = 0'", 0),
+        ("exec:sh -c 'a#b' \"c#d\"#timeout=5s", "sh -c 'a#b' \"c#d\"", 1),
+        ("exec:a \\# b#timeout=5s", "a \\# b", 1),
+        ("exec:a b#timeout=5s", "a b", 1),
+    ] {
+        let (d, _) = parse(text).unwrap();
+        assert_eq!((d.rest.raw(), d.keys.len()), (rest, keys), "{text}");
+    }
+}
+
+#[test]
+fn a_newline_at_the_end_of_a_variable_gets_a_note() {
+    let env = Env::new(|name| (name == "URL").then(|| "tcp://a:1\r\n".into()));
+    let d = Declaration::parse("x", "env:URL", &env).unwrap();
+    assert_eq!(d.rest.raw(), "//a:1");
+    let notes = d.notes();
+    assert!(notes[0].starts_with("the variable URL ends in a newline"), "{notes:?}");
 }
 
 #[test]
@@ -249,38 +292,47 @@ fn what_cannot_be_read_is_told_without_showing_a_value() {
     const ENC: &str =
         "(a / ? # or @ in a password must be percent-encoded, or come from a variable)";
     for (text, want) in [
-        ("", "nothing to wait for: the URL is empty".to_owned()),
-        ("${EMPTY}", "nothing to wait for: the URL is empty".to_owned()),
-        ("db=", "not a URL and not HOST:PORT (e.g. postgres://app@db/app, cache:6379)".to_owned()),
-        ("cache", "not a URL and not HOST:PORT (e.g. postgres://app@db/app, cache:6379)".to_owned()),
-        (":5432", "not a URL and not HOST:PORT (e.g. postgres://app@db/app, cache:6379)".to_owned()),
+        ("", "nothing to wait for: must be a URL or HOST:PORT, e.g. postgres://app@db/app, cache:6379".to_owned()),
+        ("${EMPTY}", "the variable EMPTY is empty; it must hold a URL or HOST:PORT, e.g. postgres://app@db/app, cache:6379".to_owned()),
+        ("db=", "db= must be followed by a URL or HOST:PORT; is its variable empty?".to_owned()),
+        ("cache", "cache lacks its port, e.g. cache:5432; a command must stand behind --".to_owned()),
+        (":S3C", "must be a URL or HOST:PORT, e.g. postgres://app@db/app, cache:6379".to_owned()),
         ("::1:5432", "an IPv6 address needs brackets, e.g. [::1]:5432".to_owned()),
         ("::1:99999", "an IPv6 address needs brackets, e.g. [::1]:443".to_owned()),
         ("::1:ab", "an IPv6 address needs brackets, e.g. [::1:ab]:443".to_owned()),
         ("tcp://fe80::1%eth0:22", "an IPv6 address needs brackets, e.g. [fe80::1%eth0]:22".to_owned()),
         ("2001:db8::1", "an IPv6 address needs brackets, e.g. [2001:db8::1]:443".to_owned()),
         ("tcp://2001:db8::1", "an IPv6 address needs brackets, e.g. [2001:db8::1]:443".to_owned()),
-        ("tcp://db:0", format!("the port is not a number from 1 to 65535 {ENC}")),
-        ("cache:99999", format!("the port is not a number from 1 to 65535 {ENC}")),
-        ("postgres://app:SEC/RET@db/app", format!("the port is not a number from 1 to 65535 {ENC}")),
+        ("tcp://db:0", "the port must be a number from 1 to 65535".to_owned()),
+        ("cache:99999", "the port must be a number from 1 to 65535".to_owned()),
+        ("postgres://app:SEC/RET@db/app", format!("the port must be a number from 1 to 65535 {ENC}")),
         ("postgres://app:1234/RET@db/app", format!("an @ behind the host {ENC}")),
         ("postgres://app:12?RET@db/app", format!("an @ behind the host {ENC}")),
         (
             "postgres://app:SEC#RET@db/app",
-            "behind the # stand KEY=VALUE pairs, joined by commas (a literal comma in a value is %2C, a # in the URL is %23)"
-                .to_owned(),
+            format!("the port must be a number from 1 to 65535 {ENC}"),
         ),
-        ("postgres://app:SEC#ret=x@db/app", format!("the port is not a number from 1 to 65535 {ENC}")),
-        ("tcp://a b:1", format!("the host is neither a name nor an address {ENC}")),
-        ("tcp://${ADDRESS}", format!("the host is neither a name nor an address {ENC}")),
+        ("postgres://app:SEC#ret=x@db/app", format!("the port must be a number from 1 to 65535 {ENC}")),
+        ("tcp://a b:1", format!("the host must be a name or an address {ENC}")),
+        ("tcp://${ADDRESS}", format!("the host must be a name or an address {ENC}")),
         (
             "tcp://a:1#timeout=5s,",
-            "behind the # stand KEY=VALUE pairs, joined by commas (a literal comma in a value is %2C, a # in the URL is %23)"
+            "behind the # must stand KEY=VALUE pairs, joined by commas (a literal comma in a value is %2C, a # in the URL is %23)"
                 .to_owned(),
         ),
         ("tcp://a:1#timeout=%zz", "timeout: is not valid percent-encoding (a literal % is written %25)".to_owned()),
         ("postgres://${NONE}@db", "the variable NONE is not set (a default is written ${NONE:-...})".to_owned()),
-        ("tcp://a\nb:1", "a control character in the URL".to_owned()),
+        ("tcp://${EMPTY}:1", "the variable EMPTY is empty, and leaves no host".to_owned()),
+        ("postgres://u@a,${EMPTY}:1/x", "the variable EMPTY is empty, and leaves no host".to_owned()),
+        ("postgres:dbname=x host=${EMPTY} port=1", "the variable EMPTY is empty, and leaves no host".to_owned()),
+        ("postgres:Server=${EMPTY};Port=1", "the variable EMPTY is empty, and leaves no host".to_owned()),
+        ("postgres:///x?host=a&port=${EMPTY}", "the variable EMPTY is empty, and leaves no port".to_owned()),
+        ("tcp://a:${EMPTY}", "the variable EMPTY is empty, and leaves no port".to_owned()),
+        ("http://${EMPTY}.example.com/", "the variable EMPTY is empty, and leaves a gap in the host".to_owned()),
+        ("http://$HOST:8080/", "the host is not a host: only ${NAME} is expanded here, and env:NAME in place of the whole URL".to_owned()),
+        ("tcp://db:$(PORT)", "the port is not a port: only ${NAME} is expanded here, and env:NAME in place of the whole URL".to_owned()),
+        ("http://x#status=200,204", "204 is no key; the parts of a list are joined by +, e.g. status=200+204".to_owned()),
+        ("tcp://a\nb:1", "the URL must not hold a control character".to_owned()),
     ] {
         assert_eq!(parse(text).err(), Some(format!("argument 1: {want}")), "{text}");
     }

@@ -1,6 +1,6 @@
 //! The parts of a URL: authority, servers, path, query. No error shows the text that it is about.
 
-use super::{Grammar, expand::Text};
+use super::{Grammar, expand::Text, slips};
 
 /// Whether `scheme` is one (RFC 3986, section 3.1). SQLAlchemy's drivers, behind a `+`, may hold an underscore.
 pub(super) fn is_scheme(scheme: &str) -> bool {
@@ -31,7 +31,7 @@ pub(super) fn is_bare_ipv6(text: &str) -> bool {
                 .is_some_and(|(host, _)| host.parse::<std::net::Ipv6Addr>().is_ok()))
 }
 
-/// What would be right in place of a bare IPv6 address: what reads as a port is taken for one.
+/// The error for an IPv6 address without brackets. Digits that can be a port are taken for one.
 pub(super) fn needs_brackets(text: &str) -> String {
     let is_address = |text: &str| {
         text.split('%').next().is_some_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok())
@@ -48,10 +48,10 @@ pub(super) fn needs_brackets(text: &str) -> String {
     format!("an IPv6 address needs brackets, e.g. [{host}]:{port}")
 }
 
-/// Proves the servers well formed before anything is named after them.
+/// Proves the servers well formed before the dependency is named after them.
 ///
-/// Where a password holds a `/`, `?`, `#` or `@` that is not encoded, its pieces stand where host, port, path or keys are
-/// expected. That is found here, and said without showing the pieces.
+/// A password with an unencoded `/`, `?`, `#` or `@` leaves its pieces in place of host, port, path or keys. The error does not
+/// show the pieces.
 pub(super) fn check_authority(grammar: Grammar, rest: &Text) -> Result<(), String> {
     let (authority, rest) = split_authority(rest);
     for server in servers_of(grammar, &authority).split(',') {
@@ -62,6 +62,31 @@ pub(super) fn check_authority(grammar: Grammar, rest: &Text) -> Result<(), Strin
         return Err(format!("an @ behind the host {ENCODE}"));
     }
     Ok(())
+}
+
+/// Reads a list as NATS clients do (`processUrlString` of nats.go), and returns its scheme and the tidy list.
+///
+/// Blanks, one slash at the end of a server and empty entries are dropped. A server may repeat the scheme, or have another
+/// one of `schemes`: the whole list then has the later one of the two, e.g. `tls` beside `nats`.
+pub(super) fn tidy_list(schemes: &[&str], scheme: &str, rest: &Text) -> (String, Text) {
+    let rank = |scheme: &str| schemes.iter().position(|known| known.eq_ignore_ascii_case(scheme));
+    let mut highest = rank(scheme);
+    let mut servers = Vec::new();
+    for server in rest.raw().strip_prefix("//").unwrap_or_default().split(',') {
+        let mut server = server.trim_matches(' ');
+        if let Some((own, bare)) = server.split_once("://")
+            && rank(own).is_some()
+        {
+            highest = highest.max(rank(own));
+            server = bare;
+        }
+        server = server.strip_suffix('/').unwrap_or(server);
+        if !server.is_empty() {
+            servers.push(server);
+        }
+    }
+    let scheme = highest.map_or(scheme, |index| schemes[index]);
+    (scheme.to_owned(), rest.part(&format!("//{}", servers.join(","))))
 }
 
 const ENCODE: &str =
@@ -104,13 +129,18 @@ pub(super) fn read_server(text: &Text) -> Result<Server, String> {
             None => (text.clone(), None),
         },
     };
-    let port = match port.filter(|port| !port.is_empty()) {
-        Some(port) => match port.expanded().parse::<u16>() {
-            Ok(port) if port > 0 => Some(port),
-            _ => return Err(format!("the port is not a number from 1 to 65535 {ENCODE}")),
-        },
-        None => None,
-    };
+    for (part, text) in [("host", Some(&host)), ("port", port.as_ref())] {
+        if let Some(expansion) = text.and_then(Text::emptied_by) {
+            return Err(format!("{} is empty, and leaves no {part}", expansion.origin()));
+        }
+        if let Some(remedy) = text.and_then(|text| slips::unexpanded(text.raw())) {
+            return Err(format!("the {part} is not a {part}: {remedy}"));
+        }
+    }
+    let port = port.filter(|port| !port.is_empty()).map(|port| read_port(&port)).transpose()?;
+    if let Some(gap) = gap_in(&host) {
+        return Err(gap);
+    }
     let host = host.percent_decoded().map_err(|e| format!("the host {e}"))?;
     // The directory of a Unix socket, or an abstract one, percent-encoded as libpq has it.
     let is_path = host.starts_with(['/', '@']);
@@ -118,9 +148,49 @@ pub(super) fn read_server(text: &Text) -> Result<Server, String> {
         host.split('%').next().is_some_and(|host| host.parse::<std::net::Ipv6Addr>().is_ok());
     let is_odd = |c: char| c.is_whitespace() || c.is_control() || "@?#\"<>[]".contains(c);
     if !is_path && (host.contains(is_odd) || (host.contains(':') && !is_v6)) {
-        return Err(format!("the host is neither a name nor an address {ENCODE}"));
+        return Err(format!("the host must be a name or an address {ENCODE}"));
     }
     Ok(Server { host, port })
+}
+
+/// Proves that no expansion leaves `host=` or `port=` empty, in a query or in a connection string of pairs.
+pub(super) fn check_pairs(text: &Text) -> Result<(), String> {
+    const NAMES: [(&str, &str); 5] = [
+        ("host", "host"),
+        ("hostaddr", "host"),
+        ("hostname", "host"),
+        ("server", "host"),
+        ("port", "port"),
+    ];
+    let is_between = |c: char| c.is_whitespace() || "?&;,'\"".contains(c);
+    for pair in text.raw().split(is_between) {
+        let Some((name, value)) = pair.split_once('=') else { continue };
+        let name = name.to_ascii_lowercase();
+        let part = NAMES.iter().find(|(known, _)| *known == name).map(|(_, part)| part);
+        if let Some((part, empty)) = part.zip(text.part(value).emptied_by()) {
+            return Err(format!("{} is empty, and leaves no {part}", empty.origin()));
+        }
+    }
+    Ok(())
+}
+
+fn read_port(text: &Text) -> Result<u16, String> {
+    let port = text.expanded();
+    match port.parse::<u16>() {
+        Ok(port) if port > 0 => Ok(port),
+        _ if port.chars().all(|c| c.is_ascii_digit()) => {
+            Err("the port must be a number from 1 to 65535".to_owned())
+        }
+        _ => Err(format!("the port must be a number from 1 to 65535 {ENCODE}")),
+    }
+}
+
+/// The error for a host in which an empty expansion leaves a gap, as in `${REGION}.example.com`.
+fn gap_in(host: &Text) -> Option<String> {
+    let empty = host.expansions().find(|expansion| expansion.value().is_empty())?;
+    let name = host.expanded();
+    let has_gap = name.starts_with('.') || name.contains("..");
+    has_gap.then(|| format!("{} is empty, and leaves a gap in the host", empty.origin()))
 }
 
 /// One server of a list.

@@ -20,7 +20,7 @@ use tokio::{
 use crate::{
     connect::Net,
     probe::{Attempt, Class, Failure, Probe, Stage, Verdict},
-    secret::{Secret, hide, hide_in_own},
+    secret::Secrets,
     text::{MAX_FOREIGN, one_line},
     wait::{
         event::{End, Event, EventKind},
@@ -44,7 +44,7 @@ pub struct Dependency {
     /// How to ask it.
     pub probe: Box<dyn Probe>,
     /// Values that must not be shown, even where the other side echoes them.
-    pub secrets: Vec<Secret>,
+    pub secrets: Secrets,
     /// The dependencies that come first, by their place in the plan.
     pub after: Vec<usize>,
 }
@@ -534,14 +534,14 @@ async fn catch_panics(probe: &mut dyn Probe, attempt: &Attempt<'_>) -> Verdict {
 }
 
 /// The verdict without any secret that the other side has echoed.
-fn redacted(verdict: Verdict, secrets: &[Secret]) -> Verdict {
+fn redacted(verdict: Verdict, secrets: &Secrets) -> Verdict {
     let clean = |failure: Failure| Failure {
-        message: hide(&failure.message, secrets),
-        hint: failure.hint.map(|hint| hide_in_own(&hint, secrets)),
+        message: secrets.hide(&failure.message),
+        hint: failure.hint.map(|hint| secrets.hide_in_own(&hint)),
         ..failure
     };
     match verdict {
-        Verdict::Ready(detail) => Verdict::Ready(one_line(&hide(&detail, secrets), MAX_FOREIGN)),
+        Verdict::Ready(detail) => Verdict::Ready(one_line(&secrets.hide(&detail), MAX_FOREIGN)),
         Verdict::NotYet(failure) => Verdict::NotYet(clean(failure)),
         Verdict::Hopeless(failure) => Verdict::Hopeless(clean(failure)),
     }

@@ -1,4 +1,4 @@
-//! What the waiter tells the world. Events go out, a value comes back; nobody prints amid the work.
+//! The events of a wait, for the report. The engine emits them and prints nothing.
 
 use std::time::Duration;
 
@@ -13,26 +13,26 @@ pub struct Event {
     pub what: EventKind,
     /// Attempts so far.
     pub attempts: u32,
-    /// Since its own clock started.
+    /// Time since its own clock started.
     pub elapsed: Duration,
 }
 
 /// What can happen to a dependency.
 #[derive(Clone, Debug)]
 pub enum EventKind {
-    /// An attempt found it not ready; it will be asked again.
+    /// An attempt failed; a retry follows.
     NotYet(Failure),
-    /// It is ready; the text says what answered.
+    /// An attempt found it ready; the text says what answered.
     Ready(String),
-    /// It was ready, and the confirming round found that it still is.
+    /// The confirming round found it still ready.
     Confirmed,
-    /// It was ready, and the confirming round found that it is not any more.
+    /// The confirming round found it no longer ready; a retry follows.
     Lost(Failure),
-    /// It was not ready in time; `None` if no attempt came to an end.
+    /// Its time is up. The last failure; `None` if no attempt came to an end.
     TimedOut(Option<Failure>),
-    /// It was not ready in time, and the wait goes on without it.
+    /// Its time is up, and the wait goes on without it.
     Proceeded(Option<Failure>),
-    /// It cannot become ready.
+    /// No retry can succeed.
     Hopeless(Failure),
 }
 
@@ -54,10 +54,10 @@ impl EventKind {
 pub enum End {
     /// Everything is ready or was proceeded past.
     Ready,
-    /// Something was not ready in time.
+    /// A dependency was not ready in time.
     TimedOut,
-    /// Something cannot become ready.
+    /// A dependency cannot become ready.
     Hopeless,
-    /// A signal came.
+    /// A signal with this number arrived.
     Signal(i32),
 }

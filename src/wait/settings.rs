@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::spec::Kind;
 use crate::{
     probe::Class,
-    spec::{ConfigError, Key, KeyValue},
+    spec::{Key, KeyValue},
     text::nearest,
 };
 
@@ -96,15 +96,26 @@ impl Default for Settings {
     }
 }
 
-/// A common key: how it is shown, its default as it would be written, and how its value is taken in.
+/// A common key: how it is shown, and how its value is taken in.
 pub struct Common {
     /// Name, value and meaning.
     pub key: Key,
-    /// As it would be written; empty where there is none.
-    pub default: &'static str,
-    set: fn(&mut Settings, &KeyValue) -> Result<(), String>,
+    /// Reads a value into the settings.
+    pub set: fn(&mut Settings, &KeyValue) -> Result<(), String>,
     /// Its value as it would be written; empty where there is none.
     pub show: fn(&Settings) -> String,
+}
+
+impl Common {
+    /// The default as it would be written; empty where there is none.
+    pub fn default(&self) -> String {
+        (self.show)(&Settings::default())
+    }
+}
+
+/// The common key of this name.
+pub fn common(name: &str) -> Option<&'static Common> {
+    COMMON.iter().find(|common| common.key.name == name)
 }
 
 /// The default of `interval` depends on where the target is.
@@ -116,13 +127,12 @@ pub static COMMON: &[Common] = &[
         key: Key {
             name: "timeout",
             value: "DURATION",
-            help: "how long this dependency may take; 0 = one attempt; never",
+            help: "how long a dependency may take; 0 = one attempt; never",
         },
-        default: "60s",
         set: |s, v| set(&mut s.timeout, timeout(&v.value)),
         show: |s| match s.timeout {
             Timeout::Once => "0".to_owned(),
-            Timeout::After(timeout) => written(timeout),
+            Timeout::After(timeout) => format_duration(timeout),
             Timeout::Never => "never".to_owned(),
         },
     },
@@ -132,15 +142,13 @@ pub static COMMON: &[Common] = &[
             value: "DURATION",
             help: "bound on one attempt: resolve, connect, TLS, protocol, all of it",
         },
-        default: "5s",
         set: |s, v| set(&mut s.attempt_timeout, positive(&v.value)),
-        show: |s| written(s.attempt_timeout),
+        show: |s| format_duration(s.attempt_timeout),
     },
     Common {
         key: Key { name: "interval", value: "DURATION", help: "shortest pause between attempts" },
-        default: INTERVAL,
         set: |s, v| set(&mut s.interval, positive(&v.value).map(Some)),
-        show: |s| s.interval.map_or(INTERVAL.to_owned(), written),
+        show: |s| s.interval.map_or(INTERVAL.to_owned(), format_duration),
     },
     Common {
         key: Key {
@@ -148,9 +156,8 @@ pub static COMMON: &[Common] = &[
             value: "DURATION",
             help: "longest pause between attempts",
         },
-        default: "1s",
         set: |s, v| set(&mut s.max_interval, positive(&v.value)),
-        show: |s| written(s.max_interval),
+        show: |s| format_duration(s.max_interval),
     },
     Common {
         key: Key {
@@ -158,9 +165,8 @@ pub static COMMON: &[Common] = &[
             value: "HOW",
             help: "how pauses grow: adaptive, linear, exponential, constant",
         },
-        default: "adaptive",
-        set: |s, v| set(&mut s.backoff, one_of(&v.value, BACKOFFS)),
-        show: |s| word(s.backoff, BACKOFFS),
+        set: |s, v| set(&mut s.backoff, parse_choice(&v.value, BACKOFFS)),
+        show: |s| name_of(s.backoff, BACKOFFS),
     },
     Common {
         key: Key {
@@ -168,7 +174,6 @@ pub static COMMON: &[Common] = &[
             value: "PERCENT",
             help: "random part by which a pause is shortened",
         },
-        default: "10%",
         set: |s, v| set(&mut s.jitter, percent(&v.value)),
         show: |s| format!("{}%", s.jitter * 100.0),
     },
@@ -178,7 +183,6 @@ pub static COMMON: &[Common] = &[
             value: "N",
             help: "consecutive successes wanted, max-interval apart",
         },
-        default: "1",
         set: |s, v| set(&mut s.successes, count(&v.value)),
         show: |s| s.successes.to_string(),
     },
@@ -188,9 +192,8 @@ pub static COMMON: &[Common] = &[
             value: "WHAT",
             help: "fail, or proceed: one warning, then go on (after a timeout only)",
         },
-        default: "fail",
-        set: |s, v| set(&mut s.on_timeout, one_of(&v.value, ON_TIMEOUTS)),
-        show: |s| word(s.on_timeout, ON_TIMEOUTS),
+        set: |s, v| set(&mut s.on_timeout, parse_choice(&v.value, ON_TIMEOUTS)),
+        show: |s| name_of(s.on_timeout, ON_TIMEOUTS),
     },
     Common {
         key: Key {
@@ -198,7 +201,6 @@ pub static COMMON: &[Common] = &[
             value: "CLASS+CLASS",
             help: "failure classes that end the wait at once",
         },
-        default: "",
         set: |s, v| set(&mut s.fail_fast, v.items.iter().map(|item| class(item)).collect()),
         show: |s| s.fail_fast.iter().map(|class| class.name()).collect::<Vec<_>>().join("+"),
     },
@@ -208,9 +210,8 @@ pub static COMMON: &[Common] = &[
             value: "STATE",
             help: "ready, or down: refused, unreachable, no such name or file",
         },
-        default: "ready",
-        set: |s, v| set(&mut s.until, one_of(&v.value, UNTILS)),
-        show: |s| word(s.until, UNTILS),
+        set: |s, v| set(&mut s.until, parse_choice(&v.value, UNTILS)),
+        show: |s| name_of(s.until, UNTILS),
     },
     Common {
         key: Key {
@@ -218,7 +219,6 @@ pub static COMMON: &[Common] = &[
             value: "NAME+NAME",
             help: "not probed until these are ready or were proceeded past; then its clock starts",
         },
-        default: "",
         set: |s, v| set(&mut s.after, Ok(v.items.clone())),
         show: |s| s.after.join("+"),
     },
@@ -252,26 +252,6 @@ pub fn choices(key: &str) -> Vec<&'static str> {
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
 impl Settings {
-    /// Takes in one common key. `Ok(false)`: it is not a common one.
-    pub fn apply(&mut self, key: &KeyValue) -> Result<bool, String> {
-        match COMMON.iter().find(|common| common.key.name == key.name) {
-            Some(common) => (common.set)(self, key).map(|()| true),
-            None => Ok(false),
-        }
-    }
-
-    /// Takes in an option or its variable, which are written alike and stand at `place`. What is no key of a dependency is left.
-    pub fn apply_option(
-        &mut self,
-        place: &str,
-        name: &str,
-        value: &str,
-    ) -> Result<(), ConfigError> {
-        let items = value.split('+').map(str::to_owned).collect();
-        let key = KeyValue { name: name.to_owned(), value: value.to_owned(), items, at: None };
-        self.apply(&key).map(drop).map_err(|what| ConfigError::at(place, what))
-    }
-
     /// Checks what only together can be wrong.
     pub fn check(&self) -> Result<(), String> {
         match self.interval {
@@ -283,7 +263,7 @@ impl Settings {
     }
 }
 
-fn word<T: PartialEq>(choice: T, choices: &[(&str, T)]) -> String {
+fn name_of<T: PartialEq>(choice: T, choices: &[(&str, T)]) -> String {
     choices
         .iter()
         .find(|(_, known)| *known == choice)
@@ -292,7 +272,7 @@ fn word<T: PartialEq>(choice: T, choices: &[(&str, T)]) -> String {
 }
 
 /// A duration as it would be written.
-pub fn written(duration: Duration) -> String {
+pub fn format_duration(duration: Duration) -> String {
     humantime::format_duration(duration).to_string()
 }
 
@@ -300,12 +280,14 @@ fn set<T>(field: &mut T, value: Result<T, String>) -> Result<(), String> {
     value.map(|value| *field = value)
 }
 
+const NO_DURATION: &str = "must be a duration, e.g. 30s, 2m, 500ms";
+
 /// A duration as `humantime` reads it; a bare number is seconds.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    duration_or(text, "not a duration (e.g. 30s, 2m, 500ms)", "longer than 7 days")
+    duration_or(text, NO_DURATION, "must be at most 7 days")
 }
 
-/// A duration, or what is said of text that is none and of one that is too long.
+/// Parses a duration; `wrong` and `too_long` are the error texts.
 fn duration_or(text: &str, wrong: &str, too_long: &str) -> Result<Duration, String> {
     let wrong = || wrong.to_owned();
     let text = text.trim();
@@ -327,14 +309,14 @@ pub fn timeout(text: &str) -> Result<Timeout, String> {
     if text == "never" {
         return Ok(Timeout::Never);
     }
-    let wrong = "not a duration (e.g. 30s, 2m, 0 or never)";
-    let duration = duration_or(text, wrong, "longer than 7 days; for no limit write never")?;
+    let wrong = "must be a duration, 0 or never, e.g. 30s, 2m";
+    let duration = duration_or(text, wrong, "must be at most 7 days; for no limit write never")?;
     Ok(if duration.is_zero() { Timeout::Once } else { Timeout::After(duration) })
 }
 
 fn positive(text: &str) -> Result<Duration, String> {
     match duration(text)? {
-        duration if duration < Duration::from_millis(1) => Err("shorter than 1ms".to_owned()),
+        duration if duration < Duration::from_millis(1) => Err("must be at least 1ms".to_owned()),
         duration => Ok(duration),
     }
 }
@@ -345,7 +327,7 @@ fn percent(text: &str) -> Result<f64, String> {
         Ok(number) if (0.0..=100.0).contains(&number) && (text.ends_with('%') || number == 0.0) => {
             Ok(number / 100.0)
         }
-        _ => Err("not a percentage from 0% to 100%".to_owned()),
+        _ => Err("must be a percentage from 0% to 100%, e.g. 10%".to_owned()),
     }
 }
 
@@ -353,28 +335,31 @@ fn count(text: &str) -> Result<u32, String> {
     text.parse()
         .ok()
         .filter(|n| (1..=1000).contains(n))
-        .ok_or_else(|| "not a number from 1 to 1000".to_owned())
+        .ok_or_else(|| "must be a number from 1 to 1000".to_owned())
 }
 
 fn class(text: &str) -> Result<Class, String> {
+    if text.contains(',') {
+        return Err("must join the classes of failure by +, e.g. auth+tls".to_owned());
+    }
     Class::ALL.into_iter().find(|class| class.name() == text).ok_or_else(|| {
         let names = Class::ALL.map(Class::name);
         match nearest(text, names) {
-            Some(name) => format!("not a class of failure; did you mean {name}?"),
-            None => format!("not a class of failure; they are {}", names.join(", ")),
+            Some(name) => format!("must list classes of failure; did you mean {name}?"),
+            None => format!("must list classes of failure: {}", names.join(", ")),
         }
     })
 }
 
-fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
+fn parse_choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
     let found = choices.iter().find(|(name, _)| *name == text).map(|(_, choice)| *choice);
     found.ok_or_else(|| {
         let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
-        format!("is one of {}", names.join(", "))
+        format!("must be one of {}", names.join(", "))
     })
 }
 
-/// What to say of a key that neither every dependency nor this kind has.
+/// The error for a key that neither every dependency nor this kind has.
 pub fn unknown_key(kind: &Kind, key: &str) -> String {
     let known =
         || COMMON.iter().map(|common| common.key.name).chain(kind.own_keys().map(|own| own.name));
@@ -400,12 +385,12 @@ mod tests {
             ("500ms", Ok(500)),
             ("1m 30s", Ok(90_000)),
             ("7days", Ok(604_800_000)),
-            ("8days", Err("longer than 7 days")),
-            ("99999999999999999999", Err("not a duration (e.g. 30s, 2m, 500ms)")),
-            ("1.2.3", Err("not a duration (e.g. 30s, 2m, 500ms)")),
-            ("", Err("not a duration (e.g. 30s, 2m, 500ms)")),
-            ("-1s", Err("not a duration (e.g. 30s, 2m, 500ms)")),
-            ("soon", Err("not a duration (e.g. 30s, 2m, 500ms)")),
+            ("8days", Err("must be at most 7 days")),
+            ("99999999999999999999", Err(NO_DURATION)),
+            ("1.2.3", Err(NO_DURATION)),
+            ("", Err(NO_DURATION)),
+            ("-1s", Err(NO_DURATION)),
+            ("soon", Err(NO_DURATION)),
         ] {
             assert_eq!(
                 duration(text).map(|d| d.as_millis()),
@@ -415,41 +400,54 @@ mod tests {
         }
     }
 
+    fn set(settings: &mut Settings, key: &str, value: &str) -> Result<(), String> {
+        (common(key).unwrap().set)(settings, &KeyValue::literal(key, value))
+    }
+
     #[test]
-    fn every_common_key_takes_its_own_default() {
-        for common in COMMON
-            .iter()
-            .filter(|common| !common.default.is_empty() && common.key.name != "interval")
-        {
+    fn every_shown_value_can_be_written() {
+        for common in COMMON.iter().filter(|common| common.key.name != "interval") {
             let mut settings = Settings::default();
-            settings.apply_option("", common.key.name, common.default).unwrap();
-            assert_eq!(settings, Settings::default(), "{}", common.key.name);
-            // What is shown is what could be written.
-            let shown = (common.show)(&settings);
-            settings.apply_option("", common.key.name, &shown).unwrap();
+            let shown = common.default();
+            if !shown.is_empty() {
+                set(&mut settings, common.key.name, &shown).unwrap();
+            }
             assert_eq!(settings, Settings::default(), "{}", common.key.name);
         }
     }
 
     #[test]
-    fn a_wrong_value_is_told_what_would_be_right() {
+    fn the_bounds_of_a_value_are_inclusive() {
+        let mut settings = Settings::default();
+        for (key, value) in [
+            ("interval", "1ms"),
+            ("jitter", "0"),
+            ("jitter", "100%"),
+            ("successes", "1000"),
+            ("timeout", "7days"),
+        ] {
+            assert_eq!(set(&mut settings, key, value), Ok(()), "{key}={value}");
+        }
+        assert_eq!(settings.interval, Some(Duration::from_millis(1)));
+    }
+
+    #[test]
+    fn a_wrong_value_gets_an_example() {
         let mut settings = Settings::default();
         for (key, value, want) in [
-            ("timeout", "x", "--timeout: not a duration (e.g. 30s, 2m, 0 or never)"),
-            ("timeout", "8days", "--timeout: longer than 7 days; for no limit write never"),
-            ("attempt-timeout", "8days", "--attempt-timeout: longer than 7 days"),
-            ("attempt-timeout", "0", "--attempt-timeout: shorter than 1ms"),
-            ("backoff", "fast", "--backoff: is one of adaptive, linear, exponential, constant"),
-            ("jitter", "10", "--jitter: not a percentage from 0% to 100%"),
-            ("jitter", "101%", "--jitter: not a percentage from 0% to 100%"),
-            ("successes", "0", "--successes: not a number from 1 to 1000"),
-            ("fail-fast", "auth+tsl", "--fail-fast: not a class of failure; did you mean tls?"),
-            ("until", "up", "--until: is one of ready, down"),
+            ("timeout", "x", "must be a duration, 0 or never, e.g. 30s, 2m"),
+            ("timeout", "8days", "must be at most 7 days; for no limit write never"),
+            ("attempt-timeout", "8days", "must be at most 7 days"),
+            ("attempt-timeout", "0", "must be at least 1ms"),
+            ("backoff", "fast", "must be one of adaptive, linear, exponential, constant"),
+            ("jitter", "10", "must be a percentage from 0% to 100%, e.g. 10%"),
+            ("jitter", "101%", "must be a percentage from 0% to 100%, e.g. 10%"),
+            ("successes", "0", "must be a number from 1 to 1000"),
+            ("fail-fast", "auth+tsl", "must list classes of failure; did you mean tls?"),
+            ("fail-fast", "auth,tls", "must join the classes of failure by +, e.g. auth+tls"),
+            ("until", "up", "must be one of ready, down"),
         ] {
-            assert_eq!(
-                settings.apply_option(&format!("--{key}"), key, value).unwrap_err().to_string(),
-                want
-            );
+            assert_eq!(set(&mut settings, key, value).unwrap_err(), want, "{key}={value}");
         }
     }
 }

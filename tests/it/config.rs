@@ -203,7 +203,10 @@ fn a_variable_may_be_the_url_of_a_file_as_it_may_on_the_command_line() {
         .code(0)
         .says_nowhere("c4nary");
     done.stdout_has("a\n  kind             tcp\n").stdout_has("b\n  kind             migrations\n");
-    assert_eq!(error(text), ":2: url: the variable A is not set (a default is written ${A:-...})");
+    with_file(text, &["--print-plan"])
+        .code(64)
+        .stderr_has(":2: url: the variable A is not set")
+        .stderr_has(":4: url: the variable B is not set");
     assert!(error("[dependency.a]\nurl = 'env:A#timeout=3'\n").starts_with(":2: url: "));
 }
 
@@ -290,13 +293,13 @@ fn what_is_wrong_in_a_file_is_told_with_its_line_and_the_nearest_key() {
             ":5: unknown key qurey, did you mean query?",
         ),
         (format!("{head}jetstream = true\n"), ":3: unknown key jetstream"),
-        (format!("{head}timeout = 'soon'\n"), ":3: db: timeout: not a duration"),
+        (format!("{head}timeout = 'soon'\n"), ":3: db: timeout: must be a duration"),
         (
             format!("{head}fail-fast = ['auth', 'tsl']\n"),
-            ":3: db: fail-fast: not a class of failure; did you mean tls?",
+            ":3: db: fail-fast: must list classes of failure; did you mean tls?",
         ),
-        (format!("{head}after = ['bd']\n"), "db: after: there is no dependency called bd"),
-        (format!("{head}after = ['db']\n"), "db: after: it would wait for itself"),
+        (format!("{head}after = ['bd']\n"), "db: after: must name a dependency; none is called bd"),
+        (format!("{head}after = ['db']\n"), "db: after: must not lead back to itself"),
         (
             "[dependency.a]\nurl = 'postgress://x'\n".to_owned(),
             "unknown scheme postgress:, did you mean postgres:?",
@@ -307,7 +310,7 @@ fn what_is_wrong_in_a_file_is_told_with_its_line_and_the_nearest_key() {
         ),
         (
             "[dependency.a]\nurl = 'file:/#timeout=3'\n".to_owned(),
-            ":2: url: keys stand on lines of their own here",
+            ":2: url: keys must stand on lines of their own here",
         ),
         ("[dependency.a]\nurl = 'file:/'\nurl = 'file:/'\n".to_owned(), ":3: duplicate key"),
         ("[dependency.a\n".to_owned(), ":1: "),
@@ -315,7 +318,7 @@ fn what_is_wrong_in_a_file_is_told_with_its_line_and_the_nearest_key() {
         ("interval = '5s'\n".to_owned(), "interval is longer than max-interval"),
         (
             "deadline = 'soon'\n[dependency.a]\nurl = 'file:/'\n".to_owned(),
-            ":1: deadline: not a duration",
+            ":1: deadline: must be a duration",
         ),
         (
             "\nformat = 'xml'\n[dependency.a]\nurl = 'file:/'\n".to_owned(),
@@ -323,13 +326,13 @@ fn what_is_wrong_in_a_file_is_told_with_its_line_and_the_nearest_key() {
         ),
         (
             "quiet = 'maybe'\n[dependency.a]\nurl = 'file:/'\n".to_owned(),
-            ":1: quiet: is true or false",
+            ":1: quiet: must be true or false",
         ),
         (
             "verbose = 7\n[dependency.a]\nurl = 'file:/'\n".to_owned(),
-            ":1: verbose: is true or false",
+            ":1: verbose: must be true or false",
         ),
-        ("allow-empty = [true, false]\n".to_owned(), ":1: allow-empty: is true or false"),
+        ("allow-empty = [true, false]\n".to_owned(), ":1: allow-empty: must be true or false"),
     ] {
         let error = error(&text);
         assert!(error.contains(want), "{text}: {error}");
@@ -378,12 +381,6 @@ fn a_printed_plan_was_proved_right() {
         .run()
         .code(0)
         .stdout_has("kind             tcp");
-    Afterall::waiting_for(["file:/"])
-        .arg("--print-plan")
-        .becoming(["no-such-command"])
-        .run()
-        .code(127)
-        .any_stderr();
 }
 
 #[test]

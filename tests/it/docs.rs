@@ -6,11 +6,16 @@ use afterall::kinds::KINDS;
 use afterall::spec::expand::Env;
 use afterall::wait::settings::{COMMON, Settings};
 use afterall::{
-    cli::{Cli, config, usage},
+    cli::{
+        args::{Definition, definition, definitions},
+        config,
+        usage::{self, Parsed},
+    },
     exit, plan,
+    spec::Mistakes,
+    wait::settings::common as common_key,
 };
 use afterall::{probe::Class, spec::Key};
-use clap::CommandFactory;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -107,46 +112,44 @@ fn keys() -> String {
     table(&["key", "kinds", "meaning"], rows)
 }
 
-/// The option of this name, as it is typed, and its variable.
-fn option(long: &str, with_value: bool) -> Option<(String, String)> {
-    let command = Cli::command();
-    let arg = command.get_arguments().find(|arg| arg.get_long() == Some(long))?;
-    let short = arg.get_short().map(|short| format!("`-{short}`, ")).unwrap_or_default();
-    let with_value = with_value && arg.get_action().takes_values();
-    let value = arg
-        .get_value_names()
-        .filter(|_| with_value)
-        .map(|names| format!(" {}", names[0]))
-        .unwrap_or_default();
-    let variable = arg.get_env().map(|name| code(name.to_str().unwrap())).unwrap_or_default();
-    Some((format!("{short}`--{long}{value}`"), variable))
+/// An option as it is typed, and its variable.
+fn option(definition: &Definition, with_value: bool) -> (String, String) {
+    let short = definition.short.map(|short| format!("-{short}"));
+    let value = if with_value && definition.takes_value() {
+        format!(" {}", definition.value)
+    } else {
+        String::new()
+    };
+    let long = (!definition.name.is_empty()).then(|| format!("--{}{value}", definition.name));
+    let names: Vec<String> = short.into_iter().chain(long).map(|name| code(&name)).collect();
+    let variable = definition.variable().map(|name| code(&name)).unwrap_or_default();
+    (names.join(", "), variable)
 }
 
 fn common() -> String {
     let row = |common: &afterall::wait::settings::Common| {
-        let (option, variable) = option(common.key.name, false).unwrap_or_default();
-        vec![
-            written(&common.key),
-            option,
-            variable,
-            common.default.to_owned(),
-            common.key.help.to_owned(),
-        ]
+        let definition = definition(common.key.name);
+        let (option, variable) = definition.map(|known| option(&known, false)).unwrap_or_default();
+        vec![written(&common.key), option, variable, common.default(), common.key.help.to_owned()]
     };
     table(&["key", "option", "variable", "default", "meaning"], COMMON.iter().map(row))
 }
 
 /// The options that are not the default of a key.
 fn options() -> String {
-    let command = Cli::command();
-    let longs =
-        command.get_arguments().filter_map(|arg| arg.get_long().map(|long| (long, arg.get_help())));
-    let rows = longs.filter(|(long, _)| COMMON.iter().all(|common| common.key.name != *long));
-    let rows = rows.map(|(long, help)| {
-        let (option, variable) = option(long, true).unwrap();
-        vec![option, variable, help.unwrap().to_string()]
+    let others = definitions().filter(|known| common_key(known.name).is_none());
+    let rows = others.map(|known| {
+        let (option, variable) = option(&known, true);
+        vec![option, variable, known.help.to_owned()]
     });
     table(&["option", "variable", "meaning"], rows)
+}
+
+/// The variables that `--from-env` reads.
+fn from_env() -> String {
+    let rows = afterall::cli::from_env::VARIABLES.chunks(3);
+    let cells = |row: &[&str]| row.iter().map(|name| code(name)).collect();
+    table(&["variables", "", ""], rows.map(cells))
 }
 
 fn exit_codes() -> String {
@@ -169,6 +172,7 @@ fn the_tables_of_the_documentation_are_those_of_the_code() {
         ("migration-tools", migration_tools()),
         ("common", common()),
         ("options", options()),
+        ("from-env", from_env()),
         ("exit", exit_codes()),
     ];
     for page in PAGES {
@@ -287,14 +291,15 @@ fn every_documented_command_line_is_accepted() {
         let args = std::iter::once("afterall".to_owned())
             .chain(words.iter().map(here))
             .map(OsString::from);
-        let planned = usage::parse(args).and_then(|asked| match asked {
-            usage::Asked::Wait(cli) => {
-                let options = Options::read(&cli, &env())?;
-                plan::plan(options.declarations, &options.defaults, &env())
-            }
-            usage::Asked::Text(_) => panic!("a command line that only asks for help: {words:?}"),
-        });
-        if let Err(error) = planned {
+        // An image's CMD follows.
+        let cmd = words.last().is_some_and(|word| word == "--").then(|| "true".into());
+        let args = args.chain(cmd);
+        let Parsed::Run(line) = usage::parse(args, &env()) else {
+            panic!("a command line that only asks for help: {words:?}");
+        };
+        let mut options = Options::read(line, &env());
+        plan::plan(options.declared, &options.defaults, &env(), &mut options.mistakes);
+        if let Err(error) = options.mistakes.check() {
             panic!("{words:?} (stated: {states:?}): {error}");
         }
     }
@@ -303,11 +308,10 @@ fn every_documented_command_line_is_accepted() {
 #[test]
 fn the_documented_config_file_is_accepted() {
     let dir = Dir::new();
-    let mut defaults = Settings::default();
-    let read = config::read(&config_file(&dir), &mut defaults, &env())
-        .unwrap_or_else(|error| panic!("{error}"));
-    let plan =
-        plan::plan(read.declarations, &defaults, &env()).unwrap_or_else(|error| panic!("{error}"));
+    let mut mistakes = Mistakes::default();
+    let read = config::read(&config_file(&dir), &env(), &mut mistakes);
+    let plan = plan::plan(read.declared, &Settings::default(), &env(), &mut mistakes);
+    mistakes.check().unwrap_or_else(|errors| panic!("{errors}"));
     assert!(plan.planned.len() > 1);
 }
 
@@ -324,16 +328,13 @@ fn a_command_line_that_states_its_exit_code_ends_with_it() {
 #[test]
 fn every_option_is_documented() {
     let (pages, help) = (pages(), Afterall::new().arg("--help").run().code(0));
-    for arg in Cli::command().get_arguments() {
-        if let Some(long) = arg.get_long() {
-            assert!(pages.contains(&format!("--{long}")), "the documentation lacks --{long}");
-        }
+    let text = help.stdout_text();
+    let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for known in definitions().filter(|known| !known.name.is_empty()) {
+        assert!(pages.contains(&format!("--{}", known.name)), "nothing documents --{}", known.name);
     }
     for (codes, meaning) in exit::TABLE {
-        assert!(
-            help.stdout_text().contains(&format!("{codes:<10}{meaning}")),
-            "--help lacks exit code {codes}"
-        );
+        assert!(flat.contains(&format!("{codes} {meaning}")), "--help lacks exit code {codes}");
     }
     help.any_stdout();
 }

@@ -262,7 +262,6 @@ fn without_a_command_readiness_is_exit_0() {
         .stderr_has("afterall: file:/: ready: exists [attempts=1 elapsed=0.0s]\n")
         .stderr_has("afterall: ready after 0.0s\n");
     Afterall::waiting_for(["file:/", "-q"]).run().code(0);
-    Afterall::waiting_for(["file:/", "-q", "--"]).run().code(0);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Every exit code, from outside; and that the command's own are not touched.
 
+use crate::support::odd::odd;
 use crate::support::{Afterall, Dir, Reserved, ms, sh};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
@@ -64,5 +65,25 @@ fn a_command_that_a_signal_ends_is_seen_to_be_ended_by_it() {
         let mut command = Command::new(Afterall::program());
         let status = command.args(["-q", "file:/", "--", &shell, &flag, &script]).status().unwrap();
         assert_eq!(status.signal(), Some(number));
+    }
+}
+
+#[test]
+fn too_few_descriptors_are_an_error_with_the_number() {
+    let inherited: Vec<String> = (3..31).map(|fd| format!("open={fd}")).collect();
+    let inherited = inherited.iter().map(String::as_str).chain(["nofile=32"]);
+    for (ops, message) in [
+        (
+            odd(["nofile=12"]),
+            "a limit of 12 open files is too low: must be at least 16 (ulimit -n)",
+        ),
+        (
+            odd(inherited),
+            "too many open files: 32 may be open (ulimit -n), and afterall needs about 16 beside \
+             those that it inherits",
+        ),
+    ] {
+        let done = Afterall::waiting_for(["file:/"]).under(ops).run().code(64);
+        done.stderr(&format!("afterall: cannot start: {message}\n"));
     }
 }

@@ -5,7 +5,7 @@ mod man;
 mod shells;
 
 use crate::support::{has_every_kind, process::program};
-use clap::Arg;
+use afterall::cli::args::{Definition, definitions};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -44,16 +44,22 @@ struct Opt {
 }
 
 impl Opt {
-    fn of(arg: &Arg) -> Option<Self> {
-        let takes_value = arg.get_action().takes_values();
-        let value = arg.get_value_names().filter(|_| takes_value).map(|names| names[0].to_string());
-        Some(Self {
-            long: arg.get_long()?.to_owned(),
-            short: arg.get_short(),
-            value,
-            help: arg.get_help().map(ToString::to_string).unwrap_or_default(),
-            variable: arg.get_env().map(|name| name.to_str().unwrap().to_owned()),
-        })
+    fn new(definition: &Definition) -> Self {
+        let default = definition.default();
+        let default = if default.is_empty() { default } else { format!(" [default: {default}]") };
+        Self {
+            long: definition.name.to_owned(),
+            short: definition.short,
+            value: definition.takes_value().then(|| definition.value.to_owned()),
+            help: format!("{}{default}", definition.help),
+            variable: definition.variable(),
+        }
+    }
+
+    /// As it is written: `-t`, `--timeout`.
+    fn written(&self) -> Vec<String> {
+        let long = (!self.long.is_empty()).then(|| format!("--{}", self.long));
+        self.short.map(|short| format!("-{short}")).into_iter().chain(long).collect()
     }
 
     /// Its help without the default, for where there is little room.
@@ -80,10 +86,7 @@ impl Opt {
 }
 
 fn options() -> Vec<Opt> {
-    let mut command = afterall::cli::usage::command();
-    // Only then are --help and --version among them.
-    command.build();
-    command.get_arguments().filter_map(Opt::of).collect()
+    definitions().map(|definition| Opt::new(&definition)).collect()
 }
 
 #[test]
@@ -159,8 +162,7 @@ fn man_shows_every_section_kind_key_option_and_exit_code() {
     ] {
         assert!(text.lines().any(|line| line == section), "no section {section} in\n{text}");
     }
-    let mut wanted: Vec<String> =
-        options().iter().map(|option| format!("--{}", option.long)).collect();
+    let mut wanted: Vec<String> = options().iter().flat_map(Opt::written).collect();
     for kind in afterall::kinds::KINDS {
         wanted.extend(kind.schemes.iter().map(|scheme| format!("{scheme}:")));
         wanted.extend(kind.own_keys().map(|key| key.help.to_owned()));

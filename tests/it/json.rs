@@ -43,7 +43,7 @@ fn is_documented(object: &Object) {
     }
 }
 
-fn told(objects: &[Object]) -> Vec<(&str, &str)> {
+fn events(objects: &[Object]) -> Vec<(&str, &str)> {
     objects
         .iter()
         .map(|o| (o["event"].as_str().unwrap(), o["dependency"].as_str().unwrap_or("-")))
@@ -55,7 +55,7 @@ fn json<S: AsRef<std::ffi::OsStr>>(dependencies: impl IntoIterator<Item = S>) ->
 }
 
 #[test]
-fn a_wait_is_told_from_start_to_exec() {
+fn a_wait_is_reported_from_start_to_exec() {
     let port = Reserved::new();
     let at = port.address();
     let running = json([format!("db=tcp://{at}#timeout=90s")]).becoming(sh("echo started")).spawn();
@@ -64,7 +64,7 @@ fn a_wait_is_told_from_start_to_exec() {
     let done = running.done().code(0).stdout("started\n");
     let objects = objects(&done);
     assert_eq!(
-        told(&objects),
+        events(&objects),
         [("start", "db"), ("change", "db"), ("ready", "db"), ("done", "-"), ("exec", "-")]
     );
     assert_eq!(objects[0]["timeout"], 90.0);
@@ -82,7 +82,7 @@ fn a_wait_is_told_from_start_to_exec() {
 }
 
 #[test]
-fn with_v_every_attempt_is_told() {
+fn verbose_reports_every_attempt() {
     let port = Reserved::new();
     let done =
         json([format!("db=tcp://{}", port.address())]).args(["-v", "-t", "400ms"]).run().code(124);
@@ -100,13 +100,16 @@ fn with_v_every_attempt_is_told() {
 }
 
 #[test]
-fn what_is_remarked_upon_is_an_object_too() {
+fn notes_are_objects_too() {
     let done = json(["postgres:1#timeout=0", "db=postgres://u@127.0.0.1:1/db?pool=5#timeout=0"])
         .arg("-v")
         .run()
         .code(124);
     let objects = objects(&done);
-    assert_eq!(told(&objects)[..3], [("note", "-"), ("note", "-"), ("start", "tcp://postgres:1")]);
+    assert_eq!(
+        events(&objects)[..3],
+        [("note", "-"), ("note", "-"), ("start", "tcp://postgres:1")]
+    );
     assert!(
         objects[0]["message"]
             .as_str()
@@ -118,7 +121,7 @@ fn what_is_remarked_upon_is_an_object_too() {
 }
 
 #[test]
-fn what_the_timeout_was_is_told() {
+fn start_states_the_timeout() {
     let done = json(["a=file:/#timeout=0", "b=file:/#timeout=never", "c=file:/#timeout=1.5s"])
         .run()
         .code(0);
@@ -151,7 +154,7 @@ fn what_waits_behind_after_is_blocked_until_its_clock_starts() {
         ("ready", "schema"),
         ("done", "-"),
     ];
-    assert_eq!(told(&ends), want);
+    assert_eq!(events(&ends), want);
     assert_eq!(ends[0]["after"], Value::from(vec!["db"]));
     assert_eq!(ends[4]["timeout"], 90.0);
     assert_eq!(ends[6]["last"], "schema");
@@ -189,25 +192,25 @@ fn every_end_has_its_event() {
     let run = |dependencies: &[String]| json(dependencies).run();
     let done = run(&[format!("a=tcp://{at}#timeout=200ms"), format!("b=tcp://{at}")]).code(124);
     let ends = objects(&done);
-    assert_eq!(told(&ends)[ends.len() - 2..], [("timeout", "a"), ("waiting", "b")]);
+    assert_eq!(events(&ends)[ends.len() - 2..], [("timeout", "a"), ("waiting", "b")]);
     assert_eq!(ends.last().unwrap()["class"], "connect");
 
     let done = run(&[format!("a=tcp://{at}#timeout=200ms,on-timeout=proceed")]).code(0);
     let ends = objects(&done);
-    assert_eq!(told(&ends)[ends.len() - 2..], [("proceed", "a"), ("done", "-")]);
+    assert_eq!(events(&ends)[ends.len() - 2..], [("proceed", "a"), ("done", "-")]);
     assert_eq!(ends[ends.len() - 2]["class"], "connect");
     assert_eq!(ends[ends.len() - 1]["without"], Value::from(vec!["a"]));
 
     let done = run(&[format!("a=tcp://{at}#fail-fast=connect")]).code(69);
     let ends = objects(&done);
-    assert_eq!(told(&ends), [("start", "a"), ("hopeless", "a")]);
+    assert_eq!(events(&ends), [("start", "a"), ("hopeless", "a")]);
 
     let running = json([format!("a=tcp://{at}")]).spawn();
     running.wait_for_stderr("\"change\"", secs(20));
     running.signal(15);
     let done = running.done().signal(15);
     let ends = objects(&done);
-    assert_eq!(told(&ends).last(), Some(&("signal", "-")));
+    assert_eq!(events(&ends).last(), Some(&("signal", "-")));
     assert_eq!(ends.last().unwrap()["signal"], "SIGTERM");
 }
 
@@ -228,13 +231,13 @@ fn an_old_success_is_confirmed() {
     dir.write("late", "");
     let done = running.done().code(0);
     let objects = objects(&done);
-    let last: Vec<_> = told(&objects).into_iter().rev().take(4).collect();
+    let last: Vec<_> = events(&objects).into_iter().rev().take(4).collect();
     assert_eq!(last, [("exec", "-"), ("done", "-"), ("confirm", "early"), ("ready", "late")]);
     assert_eq!(objects[objects.len() - 3]["ready"], true);
 }
 
 #[test]
-fn a_success_that_was_lost_is_told_and_waited_for_again() {
+fn a_lost_success_is_reported_and_waited_for_again() {
     let dir = Dir::new();
     dir.write("early", "");
     let early = format!("early=file:{}", dir.text("early"));
@@ -251,7 +254,7 @@ fn a_success_that_was_lost_is_told_and_waited_for_again() {
         (&confirm["ready"], &confirm["class"]),
         (&Value::from(false), &Value::from("absent"))
     );
-    let last: Vec<_> = told(&objects).into_iter().rev().take(3).collect();
+    let last: Vec<_> = events(&objects).into_iter().rev().take(3).collect();
     assert_eq!(last, [("exec", "-"), ("done", "-"), ("ready", "early")]);
 }
 
@@ -261,7 +264,7 @@ fn quiet_leaves_only_what_ends_the_wait() {
     json(["a=file:/"]).arg("-q").becoming(sh("echo started")).run().code(0).stdout("started\n");
     let done =
         json([format!("a=tcp://{}#timeout=200ms", port.address())]).arg("-q").run().code(124);
-    assert_eq!(told(&objects(&done)), [("timeout", "a")]);
+    assert_eq!(events(&objects(&done)), [("timeout", "a")]);
 }
 
 #[test]
@@ -284,18 +287,18 @@ fn many_servers(name: &str, port: &Reserved) -> String {
 }
 
 #[test]
-fn an_object_is_one_short_line_however_many_servers_it_tells_of() {
+fn an_object_with_many_servers_is_one_short_line() {
     let port = Reserved::new();
     for name in ["", "bus="] {
         let done = json([many_servers(name, &port)]).args(["-v", "-t", "1s"]).run().code(124);
         let lines = done.stderr_text().lines().map(str::len).max();
         assert!(lines.is_some_and(|longest| longest < 4_096), "{lines:?}");
-        assert_eq!(told(&objects(&done)).last().unwrap().0, "timeout");
+        assert_eq!(events(&objects(&done)).last().unwrap().0, "timeout");
     }
 }
 
 #[test]
-fn a_pipe_that_nobody_reads_holds_up_neither_the_end_nor_a_signal() {
+fn an_unread_pipe_delays_neither_the_end_nor_a_signal() {
     let port = Reserved::new();
     for op in ["full-stderr", "nearly-full-stderr"] {
         for flag in ["-q", "-v"] {

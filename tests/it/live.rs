@@ -284,7 +284,7 @@ fn the_command_gets_the_terminal_as_it_was() {
 }
 
 #[test]
-fn a_failed_wait_says_plainly_what_is_missing() {
+fn a_failed_wait_reports_what_is_missing() {
     let terminal = terminal(120, 24);
     let (_db, _cache, words) = two();
     terminal.enters(&format!("afterall -t 500ms {words}; echo code $?"));
@@ -296,7 +296,7 @@ fn a_failed_wait_says_plainly_what_is_missing() {
 }
 
 #[test]
-fn a_stopped_terminal_holds_up_neither_the_wait_nor_a_word() {
+fn a_stopped_terminal_delays_nothing_and_loses_no_line() {
     let terminal = terminal(120, 24);
     let (db, cache, words) = two();
     let command = Counted::new();
@@ -306,7 +306,7 @@ fn a_stopped_terminal_holds_up_neither_the_wait_nor_a_word() {
     let db = db.serve(|_, _| {});
     wait_until("the first is ready", secs(20), || db.connections() > 0);
     terminal.press(&["C-q"]);
-    terminal.wait_for("the word that was held back", |screen| {
+    terminal.wait_for("the line that was kept", |screen| {
         moving(screen).len() == 1 && screen.matches("afterall: db: ready: ").count() == 1
     });
     terminal.press(&["C-s"]);
@@ -349,7 +349,7 @@ fn many(dir: &Dir) -> String {
 }
 
 #[test]
-fn a_terminal_that_nobody_reads_holds_up_neither_the_end_nor_a_signal() {
+fn an_unread_terminal_delays_neither_the_end_nor_a_signal() {
     for (timeout, ends_itself) in [("1500ms", true), ("never", false)] {
         let dir = Dir::new();
         // The shell's process becomes us; its parent, which alone reads the terminal, is stopped.
@@ -404,7 +404,7 @@ fn a_terminal_that_nobody_reads_holds_up_neither_the_end_nor_a_signal() {
 }
 
 #[test]
-fn a_pipe_that_nobody_reads_holds_up_neither_the_end_nor_a_signal() {
+fn an_unread_pipe_delays_neither_the_end_nor_a_signal() {
     let dir = Dir::new();
     for op in ["full-stderr", "nearly-full-stderr"] {
         let live = |timeout: &str| {
@@ -422,7 +422,7 @@ fn a_pipe_that_nobody_reads_holds_up_neither_the_end_nor_a_signal() {
 }
 
 #[test]
-fn a_frame_that_is_longer_than_a_pipe_takes_at_once_arrives_whole() {
+fn a_frame_larger_than_a_pipe_arrives_whole() {
     let dir = Dir::new();
     let done = Afterall::waiting_for(many(&dir).split(' '))
         .args(["--format", "live", "-t", "500ms"])

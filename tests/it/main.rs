@@ -5,6 +5,7 @@
 mod bosh_chain;
 mod cli;
 mod config;
+mod cost;
 mod docs;
 mod empty_root;
 mod engine;

@@ -41,7 +41,7 @@ fn lines(socket: &UnixDatagram) -> Vec<String> {
     lines
 }
 
-/// Whatever else is said, these are the only two things that we may say.
+/// We may send these two variables and no other.
 #[track_caller]
 fn are_ours(lines: &[String]) {
     for line in lines {
@@ -91,7 +91,7 @@ fn the_status_follows_the_wait_and_the_variable_stays_for_the_command() {
 }
 
 #[test]
-fn an_abstract_socket_is_told_too() {
+fn an_abstract_socket_works_too() {
     let name = format!("afterall-{}-{:?}", std::process::id(), std::thread::current().id());
     let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
     Afterall::waiting_for(["db=file:/"])
@@ -105,7 +105,7 @@ fn an_abstract_socket_is_told_too() {
 }
 
 #[test]
-fn the_unit_is_kept_alive_within_our_own_timeouts_and_not_under_never() {
+fn the_unit_is_extended_within_timeouts_and_not_under_never() {
     let extended = |args: &[&str]| {
         let manager = Manager::new();
         let port = Reserved::new();
@@ -191,7 +191,7 @@ fn a_socket_that_is_absent_full_or_odd_delays_nothing() {
 }
 
 #[test]
-fn a_look_tells_nobody() {
+fn a_look_sends_nothing() {
     let manager = Manager::new();
     Afterall::waiting_for(["a=file:/"])
         .arg("--once")

@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::io::Write;
 
 #[test]
-fn a_table_tells_what_answered_and_why_the_rest_is_not_ready() {
+fn the_table_shows_what_answered_and_why_the_rest_is_not_ready() {
     let pg = Postgres::started();
     let nats = Nats::started("");
     let port = Reserved::new();
@@ -33,7 +33,7 @@ fn a_table_tells_what_answered_and_why_the_rest_is_not_ready() {
 }
 
 #[test]
-fn all_ready_is_0_and_a_hint_is_shown_where_there_is_one() {
+fn all_ready_is_0_and_a_hint_is_shown() {
     Afterall::waiting_for(["a=file:/", "b=file:/tmp"])
         .arg("--once")
         .run()
@@ -76,7 +76,7 @@ fn a_terminal_gets_colours_and_wrapped_reasons() {
 }
 
 #[test]
-fn after_successes_and_on_timeout_are_ignored_and_everything_is_asked_once() {
+fn everything_is_asked_once_whatever_its_keys() {
     let server = Scripted::silent();
     let port = Reserved::new();
     let done = Afterall::waiting_for([
@@ -131,7 +131,7 @@ fn as_json_there_is_an_object_for_each() {
 }
 
 #[test]
-fn a_command_is_refused_and_a_variable_may_ask_for_a_look() {
+fn a_command_is_refused_and_the_variable_works() {
     Afterall::waiting_for(["file:/"])
         .arg("--once")
         .becoming(sh("echo"))

@@ -1,4 +1,4 @@
-//! What is said during a wait: plain lines, on stderr, and no more of them than are of use.
+//! The log of a wait: plain lines on stderr, and no more of them than are useful.
 
 use crate::support::{Afterall, BlackHole, Dir, Reserved, Scripted, ms, secs, sh, wait_until};
 use std::io::Write;
@@ -7,7 +7,7 @@ fn refusing(port: &Reserved) -> String {
     format!("db=tcp://{}", port.address())
 }
 
-/// The lines with all that time decides taken out: `attempt=12` is `attempt=N`, `elapsed=0.3s` is `elapsed=N`.
+/// The lines without what depends on time: `attempt=12` is `attempt=N`, `elapsed=0.3s` is `elapsed=N`.
 fn shape(text: &str) -> Vec<String> {
     let word = |word: &str| match word.split_once('=') {
         Some((key @ ("attempt" | "attempts" | "elapsed"), value)) if value.ends_with(']') => {
@@ -27,7 +27,7 @@ fn shape(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_first_failure_is_said_at_once_and_repetitions_are_not() {
+fn the_first_failure_is_reported_at_once_and_repeats_are_not() {
     let port = Reserved::new();
     let at = port.address();
     let running =
@@ -75,7 +75,7 @@ fn a_timeout_is_one_line_for_each_dependency_with_its_last_failure() {
 }
 
 #[test]
-fn a_change_of_class_is_said_but_at_most_once_a_second() {
+fn a_change_of_class_is_reported_at_most_once_a_second() {
     // A black hole at first, then a refusal.
     let hole = BlackHole::new();
     let url = format!("db=tcp://{}#attempt-timeout=100ms", hole.address());
@@ -91,7 +91,7 @@ fn a_change_of_class_is_said_but_at_most_once_a_second() {
 }
 
 #[test]
-fn quiet_says_only_what_fails_or_is_left_behind() {
+fn quiet_reports_only_failures_and_what_is_left_behind() {
     let port = Reserved::new();
     let at = port.address();
     let failed = |line: &str| {
@@ -121,7 +121,7 @@ fn quiet_says_only_what_fails_or_is_left_behind() {
 }
 
 #[test]
-fn verbose_says_every_attempt() {
+fn verbose_reports_every_attempt() {
     let port = Reserved::new();
     let url = format!("{}#backoff=constant,interval=50ms,jitter=0,timeout=300ms", refusing(&port));
     let done = Afterall::waiting_for([url]).arg("-v").run().code(124);
@@ -132,7 +132,7 @@ fn verbose_says_every_attempt() {
 }
 
 #[test]
-fn a_flag_beats_the_variable_that_says_the_opposite() {
+fn a_flag_beats_the_opposite_variable() {
     let quiet = Afterall::waiting_for(["file:/", "-q"]).env("AFTERALL_VERBOSE", "1");
     quiet.run().code(0);
     let verbose = Afterall::waiting_for(["file:/", "-v"]).env("AFTERALL_QUIET", "1").run();
@@ -159,7 +159,7 @@ fn stdout_is_the_commands_alone() {
 }
 
 #[test]
-fn a_backtrace_that_is_asked_for_changes_nothing() {
+fn a_requested_backtrace_changes_nothing() {
     let port = Reserved::new();
     let said = |backtrace: &str| {
         let run = Afterall::waiting_for([refusing(&port)])
@@ -181,7 +181,7 @@ fn a_backtrace_that_is_asked_for_changes_nothing() {
 }
 
 #[test]
-fn a_line_now_and_then_while_nothing_changes() {
+fn a_line_follows_every_10_seconds_while_nothing_changes() {
     let port = Reserved::new();
     let done = Afterall::waiting_for([refusing(&port)]).args(["-t", "11500ms"]).run().code(124);
     let said = shape(done.stderr_text());
@@ -286,7 +286,7 @@ fn on_github_a_failure_is_one_error_line() {
 }
 
 #[test]
-fn control_characters_in_what_was_declared_do_not_reach_the_terminal() {
+fn control_characters_of_a_declaration_do_not_reach_the_terminal() {
     let dir = Dir::new();
     let done = Afterall::waiting_for([format!("file:{}", dir.text("a%1B[2J"))])
         .args(["-t", "0"])

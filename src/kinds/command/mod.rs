@@ -32,7 +32,7 @@ use crate::{
     os::describe,
     probe::{Attempt, AttemptFuture, BlockingLane, Class, Failure, Probe, Verdict},
     signals,
-    spec::{ConfigError, Grammar, Kind, Spec, expand::Text},
+    spec::{ConfigError, Grammar, Kind, Spec},
     text::{MAX_FOREIGN, one_line},
 };
 
@@ -40,7 +40,7 @@ use crate::{
 pub static KIND: Kind = Kind {
     name: "exec",
     schemes: &["exec"],
-    grammar: Grammar::Own(first_word),
+    grammar: Grammar::Words,
     usage: "exec:COMMAND ARG...",
     summary: "the command exits 0 (stdin is /dev/null, stdout is thrown away)",
     keys: &[],
@@ -53,14 +53,6 @@ const TAIL: usize = 4096;
 
 /// How often a kernel without pidfds (before Linux 5.3) is asked whether the command has ended.
 const POLL: Duration = Duration::from_millis(5);
-
-/// The command without its arguments, which names the dependency.
-fn first_word(rest: &Text) -> Result<String, String> {
-    let word = rest.split(' ').find(|word| !word.is_empty());
-    // `PGPASSWORD=x psql` is a mistake, which `build` reports.
-    let name = word.as_ref().and_then(|word| word.split('=').next());
-    Ok(name.map(|name| name.display_redacted()).unwrap_or_default())
-}
 
 struct Exec {
     words: Vec<OsString>,
@@ -93,8 +85,6 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
     }
     let command =
         exec::Command::new(words.clone()).ok_or_else(|| spec.error("exec: needs a command"))?;
-    // What it is told in confidence it may repeat in its last words.
-    spec.rest.secrets().for_each(|secret| drop(spec.secret(secret)));
     let path = spec.env.var("PATH").map_err(|what| spec.error(what))?;
     let path = path.as_deref().map(str::as_ref);
     command.look_up_unopened(path).map_err(|e| spec.error(e.message))?;

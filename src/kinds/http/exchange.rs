@@ -1,11 +1,24 @@
 //! One request and its response on one connection, all within the attempt's own future.
 
-use std::{future::Future, pin::pin, time::Duration};
+use std::{
+    future::Future,
+    io,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use http_body_util::{BodyExt, Empty};
 use hyper::{Request, StatusCode, body::Bytes, body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::timeout,
+};
 
 use super::{answer::Answer, failure};
 use crate::{
@@ -13,16 +26,22 @@ use crate::{
     probe::{Attempt, Failure},
 };
 
-/// The largest body that is looked into, in bytes.
+/// The largest response head, and the most that is parsed at once, in bytes.
+const MAX_HEAD: usize = 64 * 1024;
+
+/// The most that a server may send before the head of its response ends, in bytes: interim responses (1xx) and the head.
+const MAX_BEFORE_BODY: usize = 256 * 1024;
+
+/// The largest body that is searched, in bytes.
 const MAX_BODY: usize = 1 << 20;
 
-/// What is read of a body for its first line, or so that the server is not cut off in the middle of a small one.
+/// How much of an unneeded body is read, in bytes. A small one is read whole, so that the server can finish.
 const MAX_LINE: usize = 16 * 1024;
 
-/// How long a body may take that nothing depends on.
+/// How long an unneeded body may take.
 const COURTESY: Duration = Duration::from_millis(100);
 
-/// Sends `request` and takes in the response; its whole body only if `needs_body` says so of its status.
+/// Sends `request` and reads the response: its whole body only where `needs_body` returns true for its status.
 pub(super) async fn exchange(
     attempt: &Attempt<'_>,
     stream: Box<dyn Stream>,
@@ -32,14 +51,20 @@ pub(super) async fn exchange(
 ) -> Result<Answer, Failure> {
     attempt.stage(format!("connected to {endpoint}, but no response"));
     let (stream, first) = RecordingStream::new(stream);
-    let fail = |error: hyper::Error| failure::of_exchange(&error, &first.bytes(), endpoint);
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(fail)?;
+    let fail = |error: hyper::Error| failure::exchange_failure(&error, &first.bytes(), endpoint);
+    let budget = Arc::new(AtomicUsize::new(MAX_BEFORE_BODY));
+    let stream = Budgeted { stream, budget: Arc::clone(&budget) };
+    let mut http = http1::Builder::new();
+    http.max_buf_size(MAX_HEAD);
+    let (mut sender, connection) = http.handshake(TokioIo::new(stream)).await.map_err(fail)?;
     let mut connection = pin!(connection);
     let response = beside(connection.as_mut(), async {
         sender.ready().await?;
         sender.send_request(request).await
     });
     let (head, mut body) = response.await.map_err(fail)?.into_parts();
+    // The body has bounds of its own.
+    budget.store(usize::MAX, Relaxed);
     let (status, headers) = (head.status, head.headers);
     let answer = match needs_body(status) {
         true => {
@@ -52,17 +77,17 @@ pub(super) async fn exchange(
             Answer { status, headers, body, cut }
         }
         false => {
-            let mut said = Vec::new();
-            let reading = beside(connection.as_mut(), read_into(&mut said, &mut body, MAX_LINE));
+            let mut read = Vec::new();
+            let reading = beside(connection.as_mut(), read_into(&mut read, &mut body, MAX_LINE));
             let cut = !matches!(
                 timeout(COURTESY.min(attempt.remaining() / 4), reading).await,
                 Ok(Ok(false))
             );
-            Answer { status, headers, body: said, cut }
+            Answer { status, headers, body: read, cut }
         }
     };
     if !answer.cut {
-        // The connection was asked to close: what is left to do is to say so, TLS included.
+        // The request asked the server to close. Only our own close is left, TLS included.
         drop(sender);
         let _ = timeout(COURTESY.min(attempt.remaining() / 4), connection).await;
     }
@@ -77,7 +102,7 @@ async fn beside<T>(connection: impl Future, work: impl Future<Output = T>) -> T 
         done = &mut work => return done,
         _ = &mut connection => {}
     }
-    // The connection has ended, with or without an error that `work` is told of.
+    // The connection has ended. `work` gets its error, if there is one.
     work.await
 }
 
@@ -87,7 +112,7 @@ async fn read(body: &mut Incoming, max: usize) -> Result<(Vec<u8>, bool), hyper:
     Ok((out, cut))
 }
 
-/// Reads up to `max` bytes; whether there are more.
+/// Reads up to `max` bytes. Returns whether there are more.
 async fn read_into(
     out: &mut Vec<u8>,
     body: &mut Incoming,
@@ -103,4 +128,48 @@ async fn read_into(
         }
     }
     Ok(false)
+}
+
+/// A stream from which only so many bytes can be read.
+///
+/// hyper skips interim responses without a limit, and a server may send them without end.
+struct Budgeted {
+    stream: RecordingStream,
+    budget: Arc<AtomicUsize>,
+}
+
+impl AsyncRead for Budgeted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let left = self.budget.load(Relaxed);
+        if left == 0 {
+            return Poll::Ready(Err(failure::HEAD_TOO_LONG.into()));
+        }
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let read = buffer.filled().len().saturating_sub(before);
+        self.budget.store(left.saturating_sub(read), Relaxed);
+        polled
+    }
+}
+
+impl AsyncWrite for Budgeted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
 }

@@ -1,21 +1,32 @@
-//! What a response must be for the dependency to be ready: its status, and its body if that is asked about.
+//! What a response must be for the dependency to be ready: its status, and its body where a key asks about it.
 
 use serde_json::Value;
 
 use super::{answer::Answer, failure};
 use crate::{
-    probe::{Class, Failure, Pattern},
+    probe::{BlockingLane, Class, Failure, Pattern, json::Pointer},
     spec::{ConfigError, Spec},
     text::{one_line, quoted},
 };
 
-/// How much of a value that differs is shown.
+/// How much of a value that differs is shown, in characters.
 const SHOWN: usize = 100;
 
-/// What is wanted of a response.
+/// The largest JSON value that is compared, in bytes of its text.
+const MAX_VALUE: usize = 64 * 1024;
+
+/// The declared conditions on a response.
 pub(super) struct Expect {
     statuses: Statuses,
-    matches: Option<Pattern>,
+    body: BodyCheck,
+    /// Searching a large body takes longer than the runtime's thread may be held.
+    lane: BlockingLane,
+}
+
+/// The declared conditions on a body.
+#[derive(Clone)]
+struct BodyCheck {
+    pattern: Option<Pattern>,
     json: Option<Json>,
 }
 
@@ -26,19 +37,20 @@ impl Expect {
             Some(items) => Statuses::parse(items).map_err(|what| spec.key_error("status", what))?,
             None => Statuses(vec![(200, 299)]),
         };
-        let matches = spec.key("match").map(Pattern::parse).transpose();
-        let matches = matches.map_err(|what| spec.key_error("match", what))?;
+        let pattern = spec.key("match").map(Pattern::parse).transpose();
+        let pattern = pattern.map_err(|what| spec.key_error("match", what))?;
         let json = spec
             .key("json")
             .map(Json::parse)
             .transpose()
             .map_err(|what| spec.key_error("json", what))?;
-        Ok(Self { statuses, matches, json })
+        let body = BodyCheck { pattern, json };
+        Ok(Self { statuses, body, lane: BlockingLane::default() })
     }
 
     /// Whether the body matters where the status is right.
     pub(super) fn needs_body(&self) -> bool {
-        self.matches.is_some() || self.json.is_some()
+        self.body.pattern.is_some() || self.body.json.is_some()
     }
 
     /// Whether the status is a wanted one.
@@ -46,34 +58,40 @@ impl Expect {
         self.statuses.contain(status)
     }
 
-    /// Ready with the status as detail, or why not. `credentials`: whether any were sent.
+    /// Returns the status as detail of a ready dependency, or the failure. `credentials`: whether any were sent.
     pub(super) async fn judge(
         &self,
         answer: &Answer,
         credentials: bool,
     ) -> Result<String, Failure> {
+        let status = failure::shown(answer.status);
         if !self.wants(answer.status.as_u16()) {
-            return Err(failure::of_status(answer, &self.statuses.to_string(), credentials));
+            return Err(failure::status_failure(answer, &self.statuses.to_string(), credentials));
         }
-        let absent = |what: String| {
-            Failure::new(Class::Absent, format!("{}, but {what}", failure::shown(answer.status)))
-        };
-        if let Some(wanted) = &self.matches
-            && !wanted.is_match_on_thread(answer.body.clone()).await?
+        if self.needs_body() {
+            let (check, body, cut) = (self.body.clone(), answer.body.clone(), answer.cut);
+            let checked = self.lane.run(move || check.check(&body, cut)).await?;
+            checked.map_err(|what| Failure::new(Class::Absent, format!("{status}, but {what}")))?;
+        }
+        Ok(status)
+    }
+}
+
+impl BodyCheck {
+    /// Checks a body. `cut`: there is more of it. Takes seconds for a large body.
+    fn check(&self, body: &[u8], cut: bool) -> Result<(), String> {
+        if let Some(pattern) = &self.pattern
+            && !pattern.is_match(body)
         {
-            let body = if answer.cut { "the first MiB of the body" } else { "the body" };
-            let begins = quoted(&answer.body).map(|line| format!(", it begins with: {line}"));
-            return Err(absent(format!("{body} does not match{}", begins.unwrap_or_default())));
+            let what = if cut { "the first MiB of the body" } else { "the body" };
+            let begins = quoted(body).map(|line| format!(", it begins with: {line}"));
+            return Err(format!("{what} does not match{}", begins.unwrap_or_default()));
         }
-        if let Some(json) = &self.json {
-            if answer.cut {
-                return Err(absent("the body is larger than 1 MiB".to_owned()));
-            }
-            let body = serde_json::from_slice(&answer.body)
-                .map_err(|_| absent("the body is not JSON".to_owned()))?;
-            json.check(&body).map_err(absent)?;
+        match &self.json {
+            Some(_) if cut => Err("the body is larger than 1 MiB".to_owned()),
+            Some(json) => json.check(body),
+            None => Ok(()),
         }
-        Ok(failure::shown(answer.status))
     }
 }
 
@@ -84,7 +102,7 @@ impl Statuses {
     fn parse(items: &[String]) -> Result<Self, String> {
         items.iter().map(|item| Self::range(item)).collect::<Option<Vec<_>>>().map(Self).ok_or_else(
             || {
-                "is a status, a range or a class of them, joined by + (e.g. 200+204, 200-299, 2xx)"
+                "must be statuses, ranges or classes of them, joined by +, e.g. 200+204, 200-299, 2xx"
                     .to_owned()
             },
         )
@@ -125,50 +143,58 @@ impl std::fmt::Display for Statuses {
     }
 }
 
-/// A place in a JSON body, and what must stand there.
+/// A place in a JSON body, and the value that must stand there.
+#[derive(Clone)]
 struct Json {
-    pointer: String,
+    /// The pointer as it was declared.
+    shown: String,
+    pointer: Pointer,
     /// None: anything but `false` and `null`.
     wanted: Option<Value>,
 }
 
 impl Json {
-    /// `POINTER` or `POINTER==VALUE`; the value is JSON if it can be read as such, a string otherwise.
+    /// Reads `POINTER` or `POINTER==VALUE`. A value that is not JSON is a string.
     fn parse(text: &str) -> Result<Self, String> {
-        let (pointer, wanted) = match text.split_once("==") {
+        let (shown, wanted) = match text.split_once("==") {
             Some((pointer, wanted)) => (pointer, Some(wanted)),
             None => (text, None),
         };
-        // RFC 6901, section 3: ~ stands before 0 or 1 only.
-        let escapes = pointer.split('~').skip(1).all(|after| after.starts_with(['0', '1']));
-        if !(pointer.is_empty() || pointer.starts_with('/'))
-            || !escapes
-            || (pointer.is_empty() && wanted.is_none())
-        {
-            return Err(
-                "is a JSON pointer, alone or with a value (e.g. /status==UP, /checks/0/ready)"
-                    .to_owned(),
-            );
-        }
+        let pointer = Pointer::parse(shown).filter(|_| !shown.is_empty() || wanted.is_some());
+        let pointer = pointer.ok_or(
+            "must be a JSON pointer, alone or with a value, e.g. /status==UP, /checks/0/ready",
+        )?;
         let wanted = wanted
             .map(|wanted| serde_json::from_str(wanted).unwrap_or_else(|_| Value::from(wanted)));
-        Ok(Self { pointer: pointer.to_owned(), wanted })
+        Ok(Self { shown: shown.to_owned(), pointer, wanted })
     }
 
-    fn check(&self, body: &Value) -> Result<(), String> {
-        let pointer = &self.pointer;
-        let Some(found) = body.pointer(pointer) else {
-            return Err(format!("the body has no {pointer}"));
-        };
+    fn check(&self, body: &[u8]) -> Result<(), String> {
+        let shown = &self.shown;
+        // RFC 1952, section 2.3.1. We do not ask for compression, but some servers compress all the same.
+        let is_gzip = body.starts_with(&[0x1f, 0x8b]);
+        let found = self.pointer.find(body).map_err(|_| match is_gzip {
+            true => "the body is compressed by gzip, which nobody asked for".to_owned(),
+            false => "the body is not JSON".to_owned(),
+        })?;
+        let Some(raw) = found else { return Err(format!("the body has no {shown}")) };
+        if raw.len() > MAX_VALUE {
+            return match &self.wanted {
+                Some(_) => Err(format!("{shown} is larger than 64 KiB")),
+                None => Ok(()),
+            };
+        }
+        let found: Value =
+            serde_json::from_str(raw).map_err(|_| format!("{shown} is nested too deeply"))?;
         match &self.wanted {
-            Some(wanted) if equal(found, wanted) => Ok(()),
+            Some(wanted) if equal(&found, wanted) => Ok(()),
             Some(wanted) => {
                 let (found, wanted) =
                     (one_line(&found.to_string(), SHOWN), one_line(&wanted.to_string(), SHOWN));
-                Err(format!("{pointer} is {found}, wanted {wanted}"))
+                Err(format!("{shown} is {found}, wanted {wanted}"))
             }
             None if matches!(found, Value::Null | Value::Bool(false)) => {
-                Err(format!("{pointer} is {found}"))
+                Err(format!("{shown} is {found}"))
             }
             None => Ok(()),
         }
@@ -186,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn statuses_are_read_and_shown_as_people_write_them() {
+    fn statuses_are_read_and_shown() {
         for (text, want) in [
             ("200", Some("200")),
             ("200+204", Some("200 or 204")),
@@ -210,11 +236,8 @@ mod tests {
     }
 
     #[test]
-    fn a_pointer_finds_what_it_should_and_tells_what_it_found() {
-        let body: Value = serde_json::from_str(
-            r#"{"status":"UP","n":1,"a/b":[true,null,false],"version":"1.0"}"#,
-        )
-        .unwrap();
+    fn a_value_in_a_json_body_is_compared_and_shown() {
+        let body = br#"{"status":"UP","n":1,"a/b":[true,null,false],"version":"1.0"}"#;
         for (text, want) in [
             ("/status", Ok(())),
             ("/status==UP", Ok(())),
@@ -229,11 +252,17 @@ mod tests {
             ("/none", Err("the body has no /none")),
         ] {
             assert_eq!(
-                Json::parse(text).unwrap().check(&body),
+                Json::parse(text).unwrap().check(body),
                 want.map_err(str::to_owned),
                 "{text}"
             );
         }
+        let large = format!(r#"{{"a":[{}0]}}"#, "0,".repeat(500_000));
+        let check = |text| Json::parse(text).unwrap().check(large.as_bytes());
+        assert_eq!((check("/a"), check("/a/499999")), (Ok(()), Ok(())));
+        assert_eq!(check("/a==1"), Err("/a is larger than 64 KiB".to_owned()));
+        let gzip = Err("the body is compressed by gzip, which nobody asked for".to_owned());
+        assert_eq!(Json::parse("/a").unwrap().check(b"\x1f\x8b\x08"), gzip);
         for wrong in ["status", "", "/~2", "==x/"] {
             assert_eq!(Json::parse(wrong).is_err(), wrong != "==x/", "{wrong}");
         }

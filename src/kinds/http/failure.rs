@@ -1,4 +1,4 @@
-//! What a response that was not wanted means, and what a connection on which none came.
+//! The failures of a response with another status, and of a connection without a response.
 
 use std::{error::Error, io};
 
@@ -12,11 +12,14 @@ use crate::{
     tls::tls_stream_failure,
 };
 
-/// How much of a body's first line is shown.
+/// How much of a body's first line is shown, in characters.
 const SHOWN: usize = 120;
 
+/// The kind of the error that ends a connection whose server sends too much before its response.
+pub(super) const HEAD_TOO_LONG: io::ErrorKind = io::ErrorKind::FileTooLarge;
+
 /// `status 502 Bad Gateway, wanted 200-299: first line of the body`.
-pub(super) fn of_status(answer: &Answer, wanted: &str, credentials: bool) -> Failure {
+pub(super) fn status_failure(answer: &Answer, wanted: &str, credentials: bool) -> Failure {
     let status = answer.status;
     let line = first_line(answer);
     if status == StatusCode::BAD_REQUEST
@@ -26,7 +29,7 @@ pub(super) fn of_status(answer: &Answer, wanted: &str, credentials: bool) -> Fai
     }
     let said = line.map(|line| format!(": {line}")).unwrap_or_default();
     let class = class_of(status);
-    let retry_after = (class == Class::Busy).then(|| retry_after::of(&answer.headers)).flatten();
+    let retry_after = (class == Class::Busy).then(|| retry_after::parse(&answer.headers)).flatten();
     let asked =
         retry_after.map(|after| format!(", asked to wait {}", seconds(after))).unwrap_or_default();
     let message = format!("status {}, wanted {wanted}{asked}{said}", shown(status));
@@ -53,7 +56,7 @@ fn class_of(status: StatusCode) -> Class {
     }
 }
 
-/// A 400 with which a server says something about TLS: nginx, Apache and Go have words of their own for it.
+/// The failure that a 400 about TLS means. nginx, Apache and Go have texts of their own for it.
 fn bad_request(body: &str) -> Option<Failure> {
     const WANTS_TLS: [&str; 3] = [
         "The plain HTTP request was sent to HTTPS port",
@@ -87,7 +90,7 @@ pub(super) fn shown(status: StatusCode) -> String {
     }
 }
 
-/// What a person would read first: a line of text, or the title of a page, unless it only repeats the status.
+/// The first line of a text, or the title of a page, unless it only repeats the status.
 fn first_line(answer: &Answer) -> Option<String> {
     let text = quoted(&answer.body).map(|_| String::from_utf8_lossy(&answer.body))?;
     let line = match text.trim_start().starts_with('<') {
@@ -103,8 +106,8 @@ fn first_line(answer: &Answer) -> Option<String> {
     (!line.is_empty() && !repeats).then_some(line)
 }
 
-/// The failure of an exchange that brought no whole response; `first` is what the server said first.
-pub(super) fn of_exchange(error: &hyper::Error, first: &[u8], endpoint: &Endpoint) -> Failure {
+/// The failure of an exchange without a whole response. `first` is what the server sent first.
+pub(super) fn exchange_failure(error: &hyper::Error, first: &[u8], endpoint: &Endpoint) -> Failure {
     let begins = |word: &[u8]| first.iter().zip(word).all(|(a, b)| a == b);
     match first {
         [] => {}
@@ -126,6 +129,10 @@ pub(super) fn of_exchange(error: &hyper::Error, first: &[u8], endpoint: &Endpoin
     let io = std::iter::successors(error.source(), |error| (*error).source())
         .find_map(|error| error.downcast_ref::<io::Error>());
     match io {
+        Some(io) if io.kind() == HEAD_TOO_LONG => Failure::new(
+            Class::Protocol,
+            format!("not HTTP/1: more than 256 KiB before the response ({endpoint})"),
+        ),
         Some(io) if io.kind() != io::ErrorKind::UnexpectedEof => tls_stream_failure(io, endpoint),
         _ if error.is_parse() => {
             Failure::new(Class::Protocol, format!("not HTTP/1: {error} ({endpoint})"))
@@ -155,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn every_status_has_its_class_and_is_told_with_the_first_line_of_its_body() {
+    fn every_status_has_a_class_and_shows_the_first_line_of_its_body() {
         const HTTPS: &str = "<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head></html>";
         for (status, body, class, want) in [
             (401, "", Class::Auth, "status 401 Unauthorized, wanted 200-299"),
@@ -202,7 +209,7 @@ mod tests {
                 "the server refused our client certificate, or wants one (400: No required SSL certificate was sent)",
             ),
         ] {
-            let failure = of_status(&answer(status, body), "200-299", true);
+            let failure = status_failure(&answer(status, body), "200-299", true);
             assert_eq!((failure.class, failure.message.as_str()), (class, want), "{status}");
         }
     }
@@ -212,7 +219,7 @@ mod tests {
         for (status, want) in [(503, Some(7)), (429, Some(7)), (404, None)] {
             let mut answer = answer(status, "");
             answer.headers.insert("retry-after", "7".parse().unwrap());
-            let failure = of_status(&answer, "200", false);
+            let failure = status_failure(&answer, "200", false);
             assert_eq!(failure.retry_after.map(|d| d.as_secs()), want);
             let is_reported = failure.message.ends_with(", wanted 200, asked to wait 7.0s");
             assert_eq!(is_reported, want.is_some(), "{}", failure.message);

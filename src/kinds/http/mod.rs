@@ -9,20 +9,24 @@ mod request;
 mod retry_after;
 mod target;
 
-use hyper::header::{HeaderValue, LOCATION, PROXY_AUTHORIZATION};
-use url::Url;
+use hyper::{
+    StatusCode,
+    header::{HeaderValue, LOCATION, PROXY_AUTHORIZATION},
+};
+use url::{Position, Url};
 
 use crate::{
     connect::{Endpoint, Stream},
     probe::{Attempt, AttemptFuture, Class, Failure, Probe, Verdict},
     spec::{ConfigError, Grammar, Key, Kind, Spec},
+    text::{MAX_FOREIGN, one_line},
     tls::{KEYS as TLS_KEYS, Tls, TlsFiles, Verify},
 };
 use answer::Answer;
 use exchange::exchange;
 use expect::Expect;
 use proxy::{Proxies, Proxy};
-use request::Template;
+use request::{Origin, Template};
 use target::{Target, endpoint_of, host_of, origin_form};
 
 /// The kind.
@@ -82,7 +86,7 @@ struct Http {
     redirects: u32,
     proxies: Proxies,
     tls: Tls,
-    /// For other origins: the same trust, but neither our certificate nor the name that was set.
+    /// For other origins: the same trust, but neither the client certificate nor server-name.
     elsewhere: Tls,
 }
 
@@ -99,13 +103,15 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
         None => 0,
         Some(Ok(n)) if n <= MAX_REDIRECTS => n,
         Some(_) => {
-            return Err(
-                spec.key_error("redirects", format_args!("is a number from 0 to {MAX_REDIRECTS}"))
-            );
+            return Err(spec.key_error(
+                "redirects",
+                format_args!("must be a number from 0 to {MAX_REDIRECTS}, e.g. 5"),
+            ));
         }
     };
     let proxies =
         if spec.scheme == "http+unix" { Proxies::default() } else { Proxies::from_spec(spec)? };
+    proxies.proxy_for(&url).map_err(|what| spec.key_error("proxy", what))?;
     let tls = Tls::from_spec(spec)?;
     if Tls::is_asked_for(spec) && spec.scheme != "https" && redirects == 0 {
         return Err(
@@ -124,22 +130,23 @@ impl Probe for Http {
     }
 
     fn is_local(&self) -> bool {
-        self.endpoint.is_local() && self.proxies.of(&self.url).is_none()
+        self.endpoint.is_local() && matches!(self.proxies.proxy_for(&self.url), Ok(None))
     }
 }
 
 impl Http {
     async fn ask(&self, attempt: &Attempt<'_>) -> Result<String, Failure> {
         let mut url = self.url.clone();
-        let mut left = self.redirects;
+        let mut followed = 0;
         loop {
-            let own = url.origin() == self.url.origin();
-            let answer = self.fetch(attempt, &url, own).await?;
-            match answer.headers.get(LOCATION) {
-                Some(location)
-                    if left > 0
-                        && matches!(answer.status.as_u16(), 301 | 302 | 303 | 307 | 308) =>
-                {
+            let origin = match url.origin() == self.url.origin() {
+                true => Origin::Declared,
+                false => Origin::Redirected,
+            };
+            let answer = self.fetch(attempt, &url, origin).await?;
+            let location = answer.headers.get(LOCATION).filter(|_| is_redirect(answer.status));
+            match location {
+                Some(location) if followed < self.redirects => {
                     url = next(&url, location).ok_or_else(|| {
                         let status = failure::shown(answer.status);
                         Failure::new(
@@ -147,25 +154,44 @@ impl Http {
                             format!("status {status} redirects to what is no http: or https: URL"),
                         )
                     })?;
-                    left -= 1;
+                    followed += 1;
                 }
                 _ => {
-                    let credentials = own && self.template.credentials;
-                    return self.expect.judge(&answer, credentials).await;
+                    if self.expect.needs_body() {
+                        let status = failure::shown(answer.status);
+                        attempt.stage(format!("{status}, but the search of the body did not end"));
+                    }
+                    let credentials = origin == Origin::Declared && self.template.credentials;
+                    let judged = self.expect.judge(&answer, credentials).await;
+                    let target = location.and_then(|location| next(&url, location));
+                    return judged.map_err(|failure| match target {
+                        Some(target) => redirected(failure, &target, followed),
+                        None => failure,
+                    });
                 }
             }
         }
     }
 
-    /// One request to one server. `own`: it is the declaration's own origin, which alone gets what the declaration says of it.
-    async fn fetch(&self, attempt: &Attempt<'_>, url: &Url, own: bool) -> Result<Answer, Failure> {
+    /// Makes one request to one server.
+    async fn fetch(
+        &self,
+        attempt: &Attempt<'_>,
+        url: &Url,
+        origin: Origin,
+    ) -> Result<Answer, Failure> {
         let nowhere =
             || Failure::new(Class::Absent, "redirected to a URL that HTTP cannot ask for");
         let (host, server) = host_of(url).zip(endpoint_of(url)).ok_or_else(nowhere)?;
-        let server = if own { &self.endpoint } else { &server };
+        let server = if origin == Origin::Declared { &self.endpoint } else { &server };
         let is_tls = url.scheme() == "https";
-        let proxy =
-            if own && matches!(server, Endpoint::Unix(_)) { None } else { self.proxies.of(url) };
+        let proxy = match server {
+            Endpoint::Unix(_) => None,
+            Endpoint::Tcp(..) => self
+                .proxies
+                .proxy_for(url)
+                .map_err(|what| Failure::new(Class::Config, format!("proxy: {what}")))?,
+        };
         let peer = proxy.map_or(server, |proxy| &proxy.endpoint);
         let mut stream = attempt.connect(peer).await?;
         if is_tls {
@@ -174,10 +200,10 @@ impl Http {
                     .tunnel(attempt, &mut stream, &host, url.port_or_known_default().unwrap_or(443))
                     .await?;
             }
-            stream = self.shake_hands(attempt, &host, own, stream).await?;
+            stream = self.shake_hands(attempt, &host, origin, stream).await?;
         }
         let (uri, login) = match proxy.filter(|_| !is_tls) {
-            // RFC 9112, section 3.2.2: a proxy is told the whole URL.
+            // RFC 9112, section 3.2.2: a proxy gets the whole URL.
             Some(Proxy { authorization, .. }) => {
                 let login = authorization
                     .as_ref()
@@ -187,7 +213,7 @@ impl Http {
             None => (origin_form(url), None),
         };
         let login = login.map(|login| (PROXY_AUTHORIZATION, login));
-        let request = self.template.request(url, uri.ok_or_else(nowhere)?, own, login);
+        let request = self.template.request(url, uri.ok_or_else(nowhere)?, origin, login);
         let endpoint = if is_tls { server } else { peer };
         exchange(attempt, stream, endpoint, request, |status| {
             self.expect.needs_body() && self.expect.wants(status.as_u16())
@@ -199,10 +225,10 @@ impl Http {
         &self,
         attempt: &Attempt<'_>,
         host: &str,
-        own: bool,
+        origin: Origin,
         stream: Box<dyn Stream>,
     ) -> Result<Box<dyn Stream>, Failure> {
-        let tls = if own { &self.tls } else { &self.elsewhere };
+        let tls = if origin == Origin::Declared { &self.tls } else { &self.elsewhere };
         tls.connect(attempt, host, stream).await.map_err(|failure| {
             match failure.plaintext_reply.as_ref().is_some_and(|reply| reply.starts_with("HTTP/")) {
                 true => failure.hint("the port speaks plain HTTP: use http:"),
@@ -212,7 +238,22 @@ impl Http {
     }
 }
 
-/// Where a redirect leads. Its userinfo is not ours to send.
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+/// Adds where a redirect leads, and how it is followed. The query may hold a secret.
+fn redirected(failure: Failure, target: &Url, followed: u32) -> Failure {
+    let leads = &target[..Position::AfterPath];
+    let hint = match followed {
+        0 => "redirects=N follows up to N redirects".to_owned(),
+        n => format!("{n} redirects were followed; redirects=N follows up to N"),
+    };
+    let message = format!("{} (redirects to {leads})", failure.message);
+    Failure { message: one_line(&message, MAX_FOREIGN), ..failure }.hint(hint)
+}
+
+/// The URL to which a redirect leads, without userinfo, which is not ours to send.
 fn next(url: &Url, location: &HeaderValue) -> Option<Url> {
     let mut next = url.join(location.to_str().ok()?).ok()?;
     let _ = next.set_username("");

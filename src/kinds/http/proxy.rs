@@ -1,9 +1,10 @@
-//! Proxies: none unless asked for, since a probe through one says more of the proxy than of the dependency.
+//! Proxies: none unless declared, because a probe through a proxy checks the proxy rather than the dependency.
 
 use std::net::IpAddr;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hyper::StatusCode;
+use ipnet::IpNet;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use url::Url;
 
@@ -25,8 +26,9 @@ const MAX_HEAD: usize = 16 * 1024;
 /// The proxies of one dependency.
 #[derive(Default)]
 pub(super) struct Proxies {
-    http: Option<Proxy>,
-    https: Option<Proxy>,
+    http: Option<Result<Proxy, String>>,
+    https: Option<Result<Proxy, String>>,
+    /// The entries of no_proxy.
     except: Vec<String>,
 }
 
@@ -47,12 +49,18 @@ impl Proxies {
             Some(url) => {
                 let proxy =
                     Proxy::parse(spec, url).map_err(|what| spec.key_error("proxy", what))?;
-                Ok(Self { http: Some(proxy.clone()), https: Some(proxy), except: Vec::new() })
+                Ok(Self {
+                    http: Some(Ok(proxy.clone())),
+                    https: Some(Ok(proxy)),
+                    except: Vec::new(),
+                })
             }
         }
     }
 
-    /// As curl reads them. HTTP_PROXY in capitals is not honoured: in a CGI program whoever sends a `Proxy:` header sets it.
+    /// Reads the variables as curl does. HTTP_PROXY in capitals is ignored: a `Proxy:` header sets it in a CGI program.
+    ///
+    /// A variable is wrong only for the requests that would use it: variables hold for the whole container.
     fn from_env(spec: &Spec) -> Result<Self, String> {
         let first = |names: &[&str]| -> Result<Option<(String, String)>, String> {
             for name in names {
@@ -62,11 +70,10 @@ impl Proxies {
             }
             Ok(None)
         };
-        let proxy = |names: &[&str]| match first(names)? {
-            Some((name, value)) => Proxy::parse(spec, &value)
-                .map(Some)
-                .map_err(|what| format!("the variable {name} {what}")),
-            None => Ok(None),
+        let proxy = |names: &[&str]| -> Result<Option<Result<Proxy, String>>, String> {
+            Ok(first(names)?.map(|(name, value)| {
+                Proxy::parse(spec, &value).map_err(|what| format!("the variable {name} {what}"))
+            }))
         };
         let except = first(&["no_proxy", "NO_PROXY"])?.map(|(_, value)| value).unwrap_or_default();
         Ok(Self {
@@ -81,10 +88,19 @@ impl Proxies {
     }
 
     /// The proxy for `url`, if it has one.
-    pub(super) fn of(&self, url: &Url) -> Option<&Proxy> {
+    ///
+    /// # Errors
+    /// What is wrong with the variable that names the proxy.
+    pub(super) fn proxy_for(&self, url: &Url) -> Result<Option<&Proxy>, &str> {
         let proxy = if url.scheme() == "https" { self.https.as_ref() } else { self.http.as_ref() };
-        let (host, port) = (host_of(url)?, url.port_or_known_default()?);
-        proxy.filter(|_| !self.except.iter().any(|except| excepts(except, &host, port)))
+        let Some((host, port)) = host_of(url).zip(url.port_or_known_default()) else {
+            return Ok(None);
+        };
+        match proxy.filter(|_| !self.except.iter().any(|entry| excepts(entry, &host, port))) {
+            None => Ok(None),
+            Some(Ok(proxy)) => Ok(Some(proxy)),
+            Some(Err(what)) => Err(what),
+        }
     }
 }
 
@@ -113,32 +129,20 @@ fn excepts(entry: &str, host: &str, port: u16) -> bool {
 }
 
 fn in_network(network: &str, address: IpAddr) -> bool {
-    let (base, bits) =
-        network.split_once('/').map_or((network, None), |(base, bits)| (base, Some(bits)));
-    let Ok(base) = base.parse::<IpAddr>() else { return false };
-    let Some(bits) = bits else { return base == address };
-    let Ok(bits) = bits.parse::<u32>() else { return false };
-    match (base, address) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => {
-            bits <= 32
-                && (a.to_bits() ^ b.to_bits()).checked_shr(32 - bits).unwrap_or_default() == 0
-        }
-        (IpAddr::V6(a), IpAddr::V6(b)) => {
-            bits <= 128
-                && (a.to_bits() ^ b.to_bits()).checked_shr(128 - bits).unwrap_or_default() == 0
-        }
-        _ => false,
+    match network.parse::<IpNet>() {
+        Ok(network) => network.contains(&address),
+        Err(_) => network.parse() == Ok(address),
     }
 }
 
 impl Proxy {
     /// `http://[USER:PASSWORD@]HOST[:PORT]` or `HOST:PORT`. The error does not hold it.
     fn parse(spec: &Spec, text: &str) -> Result<Self, String> {
-        let wrong = || "is not env, none or the URL of a proxy (http://HOST:PORT)".to_owned();
+        let wrong = || "must be env, none or the URL of a proxy, e.g. http://proxy:3128".to_owned();
         let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         let url = Url::parse(&text).map_err(|_| wrong())?;
         if url.scheme() != "http" {
-            return Err("is not the URL of an http:// proxy; others are not supported".to_owned());
+            return Err("must be the URL of an http:// proxy, e.g. http://proxy:3128; others are not supported".to_owned());
         }
         let decoded = |text: &str| Text::literal(text).percent_decoded().map_err(|_| wrong());
         let authorization = match (url.username(), url.password()) {
@@ -203,7 +207,7 @@ fn refusal(head: &[u8], proxy: &Endpoint) -> Option<Failure> {
         )),
         None => Some(Failure::new(
             Class::Protocol,
-            format!("the proxy speaks no HTTP, it says: {line} ({proxy})"),
+            format!("the proxy does not speak HTTP, it says: {line} ({proxy})"),
         )),
     }
 }
@@ -239,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_that_gives_no_tunnel_is_told_from_one_that_cannot() {
+    fn every_refusal_of_a_proxy_has_a_class() {
         let proxy = Endpoint::Tcp("proxy".to_owned(), 3128);
         for (head, want) in [
             ("HTTP/1.1 200 Connection established\r\n\r\n", None),

@@ -1,4 +1,4 @@
-//! The request: method, headers, credentials. Read and proved at build, put together for each attempt.
+//! The request: method, headers, credentials. Read and checked once, put together for each attempt.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http_body_util::Empty;
@@ -14,12 +14,21 @@ use url::{Position, Url};
 
 use crate::spec::{ConfigError, Spec, expand::Text};
 
-/// What is the same in every request of one dependency.
+/// Whose request it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// Scheme, host and port are those of the declaration.
+    Declared,
+    /// A redirect leads elsewhere: credentials and declared headers stay at home.
+    Redirected,
+}
+
+/// The parts that all requests of one dependency share.
 pub(super) struct Template {
     method: Method,
-    /// What the declaration adds, credentials among it: for its own origin only.
+    /// The declared headers and credentials. Only the declared origin gets them.
     own: HeaderMap,
-    /// Whether credentials are among it.
+    /// Whether credentials are among the headers.
     pub(super) credentials: bool,
 }
 
@@ -30,7 +39,8 @@ impl Template {
             None | Some("GET") => Method::GET,
             Some("HEAD") => Method::HEAD,
             Some(_) => {
-                return Err(spec.key_error("method", "is GET or HEAD: a probe changes nothing"));
+                return Err(spec
+                    .key_error("method", "must be GET or HEAD, because a probe changes nothing"));
             }
         };
         let mut own = HeaderMap::new();
@@ -56,19 +66,19 @@ impl Template {
         self.method == Method::HEAD
     }
 
-    /// The request for `url`. `own`: it goes to the declaration's own origin; `more` is for the next hop alone.
+    /// The request for `url`. `more` is for the next hop alone.
     pub(super) fn request(
         &self,
         url: &Url,
         uri: Uri,
-        own: bool,
+        origin: Origin,
         more: Option<(HeaderName, HeaderValue)>,
     ) -> Request<Empty<Bytes>> {
         let mut request = Request::new(Empty::new());
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
-        if own {
+        if origin == Origin::Declared {
             *headers = self.own.clone();
         }
         let host = HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort]);
@@ -85,21 +95,22 @@ impl Template {
     }
 }
 
-/// `Name: value`. No error shows the value, nor a name that is none: it may be a value whose name was forgotten.
+/// Reads `Name: value`. No error shows the value, nor a wrong name, which may be a value without its name.
 fn read_header(spec: &Spec, header: &str) -> Result<(HeaderName, HeaderValue), String> {
-    let (name, value) = header.split_once(':').ok_or("is written Name: value")?;
+    let (name, value) =
+        header.split_once(':').ok_or("must be written Name: value, e.g. Accept: text/plain")?;
     let name = HeaderName::try_from(name.trim())
-        .map_err(|_| "is written Name: value, and this is not a header's name")?;
+        .map_err(|_| "must begin with the name of a header, e.g. Accept: text/plain")?;
     if [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&name) {
-        return Err(format!("{name} is not yours to set"));
+        return Err(format!("must not set {name}, which the probe sets itself"));
     }
     let value = spec.secret(value.trim());
-    // `Bearer TOKEN`, `session=TOKEN; ...`: a server may echo the token alone.
+    // Of `Bearer TOKEN` and `session=TOKEN; ...` a server may echo the token alone.
     for token in value.reveal().split([' ', ';', ',', '=']).filter(|token| token.len() >= 8) {
         spec.secret(token);
     }
     let mut value = HeaderValue::from_str(value.reveal())
-        .map_err(|_| format!("the value of {name} holds a control character"))?;
+        .map_err(|_| format!("the value of {name} must not hold a control character"))?;
     value.set_sensitive(true);
     Ok((name, value))
 }
@@ -125,7 +136,9 @@ fn authorization(
         }
         (None, Some(_), None) => return Err(spec.key_error("password", "needs a user")),
         (Some(user), _, None) if user.contains(':') => {
-            return Err(spec.key_error("user", "holds a colon, which HTTP Basic cannot carry"));
+            return Err(
+                spec.key_error("user", "must not hold a colon, which HTTP Basic cannot carry")
+            );
         }
         (Some(user), password, None) => {
             let password = password.unwrap_or_default();
@@ -134,7 +147,7 @@ fn authorization(
         }
     };
     let mut value = HeaderValue::from_str(secret.reveal())
-        .map_err(|_| spec.key_error(key, "holds a control character"))?;
+        .map_err(|_| spec.key_error(key, "must not hold a control character"))?;
     value.set_sensitive(true);
     Ok(Some((key, value)))
 }

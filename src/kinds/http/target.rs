@@ -1,4 +1,4 @@
-//! Where a request goes: the declaration's URL, its parts put together with every expansion as data.
+//! Where a request goes: the declared URL, put together from its parts with every expansion as data.
 
 use url::{Host, Position, Url};
 
@@ -24,6 +24,11 @@ impl Target {
         let parts = spec.parts()?;
         let server = spec.server(&parts.servers)?;
         let is_unix = spec.scheme == "http+unix";
+        if server.host == "unix" && parts.servers.raw() == "unix:" {
+            return Err(spec.error(
+                "http://unix:PATH:/URL is another tool's form; write http+unix://%2Frun%2Fapp.sock/URL",
+            ));
+        }
         if server.host.is_empty()
             || is_unix != server.host.starts_with('/')
             || (is_unix && server.port.is_some())
@@ -32,7 +37,7 @@ impl Target {
                 if is_unix { "http+unix://%2Frun%2Fx.sock/ready" } else { "https://api/ready" };
             return Err(spec.error(format_args!("{}: needs a host, e.g. {usage}", spec.scheme)));
         }
-        // What an address's zone means is known on this machine only, and to no server.
+        // Only this machine knows the zone of an address. The server must not see it.
         let bare = server.host.split('%').next().unwrap_or_default();
         let mut base = match (is_unix, bare.contains(':')) {
             (true, _) => "http://localhost".to_owned(),

@@ -111,6 +111,46 @@ async fn a_response_is_judged_by_status_and_body() {
 }
 
 #[tokio::test]
+async fn endless_interim_responses_and_headers_are_cut() {
+    let interim = "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n".repeat(20_000);
+    let want = "protocol: not HTTP/1: more than 256 KiB before the response (127.0.0.1:PORT)";
+    assert_eq!(ask("", &[&interim]).await.0, want);
+    let few = format!("{}{}", &interim[..interim.len() / 10_000], answer("200 OK", ""));
+    assert_eq!(ask("", &[&few]).await.0, "ready: 200 OK");
+    let headers = format!("HTTP/1.1 200 OK\r\n{}", "X-A: b\r\n".repeat(50_000));
+    let (got, _) = ask("", &[&headers]).await;
+    assert!(got.starts_with("protocol: not HTTP/1: "), "{got}");
+    let line = format!("HTTP/1.1 200 OK\r\nX-A: {}", "b".repeat(1_000_000));
+    let (got, _) = ask("", &[&line]).await;
+    assert!(got.starts_with("protocol: not HTTP/1: "), "{got}");
+}
+
+#[tokio::test]
+async fn a_slow_pattern_is_cut_with_the_attempt() {
+    let body = "a".repeat(100_000);
+    let (port, serve) = server(vec![answer("200 OK", &body)]).await;
+    let text = format!("http://127.0.0.1:{port}/x#match=[a-z]{{0%2C300}}Z");
+    let mut probe = build(&spec(&text)).unwrap();
+    let (net, stage) = (Net::system(), Stage::default());
+    let attempt = Attempt::new(&net, Instant::now() + Duration::from_secs(60), &stage);
+    let mut asked = probe.attempt(&attempt);
+    // The search of the body runs, and this thread is free all the while.
+    let mut searching = false;
+    for _ in 0..2000 {
+        let cut = tokio::time::timeout(Duration::from_millis(10), &mut asked).await;
+        assert!(cut.is_err(), "the search takes seconds");
+        let now = stage.take();
+        searching |= now.ends_with("but the search of the body did not end");
+        if searching {
+            break;
+        }
+    }
+    assert!(searching);
+    drop(asked);
+    serve.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_server_that_speaks_first_is_quoted() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -157,8 +197,8 @@ async fn expansions_are_data_and_stay_in_their_part() {
     let (port, serve) = server(vec![answer("200 OK", ""), answer("200 OK", "")]).await;
     let spec = spec_with(&format!("http://127.0.0.1:{port}/${{P}}/z?t=${{T}}"), &env);
     assert_eq!(ask_spec(&spec).await, "ready: 200 OK");
-    let shown: Vec<_> = spec.secrets().iter().map(|secret| secret.reveal().to_owned()).collect();
-    assert_eq!(shown, ["s3cr3t%26t%3D%23%25%2B", "s3cr3t&t=#%+"]);
+    let shown: Vec<_> = spec.secrets().revealed();
+    assert_eq!(shown, ["a/b?c#d%e", "s3cr3t&t=#%+", "s3cr3t%26t%3D%23%25%2B"]);
     ask_spec(&spec_with(&format!("http://127.0.0.1:{port}?${{Q}}"), &env)).await;
     let heard = serve.await.unwrap();
     assert!(
@@ -174,7 +214,8 @@ async fn a_redirect_is_followed_only_where_asked_and_credentials_stay_at_home() 
     let redirect =
         |to: &str| format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n");
     let (got, _) = ask("", &[&redirect("/y")]).await;
-    assert_eq!(got, "absent: status 302 Found, wanted 200-299");
+    let want = "absent: status 302 Found, wanted 200-299 (redirects to http://127.0.0.1:PORT/y)";
+    assert_eq!(got, want);
     let (got, heard) =
         ask("#redirects=1,bearer=t0k3n,header=X-A: 1", &[&redirect("/y"), &answer("200 OK", "")])
             .await;
@@ -197,8 +238,8 @@ async fn a_redirect_is_followed_only_where_asked_and_credentials_stay_at_home() 
         "{}",
         heard[1]
     );
-    let (got, _) = ask("#redirects=1", &[&redirect("/y"), &redirect("/z")]).await;
-    assert_eq!(got, "absent: status 302 Found, wanted 200-299");
+    let (got, _) = ask("#redirects=1", &[&redirect("/y"), &redirect("/z?t=s3cr3t")]).await;
+    assert_eq!(got, want.replace("/y", "/z"));
     let (got, _) = ask("#redirects=1", &[&redirect("file:///etc/passwd")]).await;
     assert_eq!(got, "absent: status 302 Found redirects to what is no http: or https: URL");
 }
@@ -224,35 +265,66 @@ async fn a_proxy_is_told_the_whole_url_and_asked_for_a_tunnel_to_https() {
 }
 
 #[test]
-fn what_is_wrong_on_our_side_is_said_before_the_first_attempt_and_without_values() {
+fn a_proxy_variable_is_wrong_only_where_it_is_used() {
+    let env = Env::new(|name| match name {
+        "https_proxy" => Some("socks5://x".into()),
+        "no_proxy" => Some("internal".into()),
+        _ => None,
+    });
+    let error = |text: &str| build(&spec_with(text, &env)).err().map(|error| error.to_string());
+    assert_eq!(error("http://a/#proxy=env"), None);
+    assert_eq!(error("https://api.internal/#proxy=env"), None);
+    let want = "api: proxy: the variable https_proxy must be the URL of an http:// proxy, \
+                e.g. http://proxy:3128; others are not supported";
+    assert_eq!(error("https://a/#proxy=env").as_deref(), Some(want));
+}
+
+#[test]
+fn configuration_errors_are_found_at_build_and_show_no_value() {
     for (text, want) in [
         ("http:///x", "api: http: needs a host, e.g. https://api/ready"),
+        (
+            "http://unix:/run/app.sock:/health",
+            "api: http://unix:PATH:/URL is another tool's form; write http+unix://%2Frun%2Fapp.sock/URL",
+        ),
         ("http+unix://a/x", "api: http+unix: needs a host, e.g. http+unix://%2Frun%2Fx.sock/ready"),
         (
             "http://a#status=2x",
-            "api: status: is a status, a range or a class of them, joined by + (e.g. 200+204, 200-299, 2xx)",
+            "api: status: must be statuses, ranges or classes of them, joined by +, e.g. 200+204, 200-299, 2xx",
         ),
-        ("http://a#method=POST", "api: method: is GET or HEAD: a probe changes nothing"),
+        (
+            "http://a#method=POST",
+            "api: method: must be GET or HEAD, because a probe changes nothing",
+        ),
         (
             "http://a#method=HEAD,match=x",
             "api: method: a response to HEAD has no body for match or json to look at",
         ),
-        ("http://a#header=secret", "api: header: is written Name: value"),
+        (
+            "http://a#header=secret",
+            "api: header: must be written Name: value, e.g. Accept: text/plain",
+        ),
         (
             "http://a#header=se cret: x",
-            "api: header: is written Name: value, and this is not a header's name",
+            "api: header: must begin with the name of a header, e.g. Accept: text/plain",
         ),
-        ("http://a#header=A: b%0Ac", "api: header: the value of a holds a control character"),
-        ("http://a#header=Connection: x", "api: header: connection is not yours to set"),
+        (
+            "http://a#header=A: b%0Ac",
+            "api: header: the value of a must not hold a control character",
+        ),
+        (
+            "http://a#header=Connection: x",
+            "api: header: must not set connection, which the probe sets itself",
+        ),
         (
             "http://a#match=(",
             "api: match: must be a regular expression, e.g. ^ready$ (found open group without closing ')')",
         ),
         (
             "http://a#json=x",
-            "api: json: is a JSON pointer, alone or with a value (e.g. /status==UP, /checks/0/ready)",
+            "api: json: must be a JSON pointer, alone or with a value, e.g. /status==UP, /checks/0/ready",
         ),
-        ("http://a#redirects=x", "api: redirects: is a number from 0 to 50"),
+        ("http://a#redirects=x", "api: redirects: must be a number from 0 to 50, e.g. 5"),
         ("http://a#password=x", "api: password: needs a user"),
         ("http://u:p@a#bearer=x", "api: bearer: a user is given too; one is enough"),
         (
@@ -261,7 +333,7 @@ fn what_is_wrong_on_our_side_is_said_before_the_first_attempt_and_without_values
         ),
         (
             "http://a#proxy=socks5://x",
-            "api: proxy: is not the URL of an http:// proxy; others are not supported",
+            "api: proxy: must be the URL of an http:// proxy, e.g. http://proxy:3128; others are not supported",
         ),
         ("http://a#ca=/x", "api: ca: /x: no such file or directory"),
         ("http://a#insecure", "api: http: speaks no TLS; its keys belong to https:"),

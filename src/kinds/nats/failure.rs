@@ -7,27 +7,27 @@ use crate::{
     text::{one_line, quoted},
 };
 
-/// The longest part of a message that is the server's own; what follows it says where.
+/// How much of the server's text is shown, in characters. The place follows it.
 const MAX_WORDS: usize = 220;
 
-/// The failure that `-ERR 'text'` of the server at `place` stands for.
+/// The failure that `-ERR 'text'` of the server at `place` means.
 ///
-/// The texts are those of nats-server's `errors.go` and of its clients' handlers; a text alone tells them apart.
-pub(super) fn of_err(text: &str, place: impl fmt::Display) -> Failure {
+/// The texts are those of nats-server's `errors.go` and of its clients' handlers. NATS has no error codes.
+pub(super) fn err_failure(text: &str, place: impl fmt::Display) -> Failure {
     let text = one_line(text.trim().trim_matches('\''), MAX_WORDS);
     let class = class_of(&text.to_ascii_lowercase());
-    // nats-server writes whatever it refuses a client into its log.
+    // nats-server logs every -ERR that it sends.
     let failure = Failure::new(class, format!("-ERR '{text}' ({place})")).cost(Cost::Logged);
     match class {
         Class::Auth if text.starts_with("Permissions") => {
-            failure.hint("this user has no right to that, or not yet")
+            failure.hint("this user does not have that permission, or not yet")
         }
         Class::Auth => {
             failure.hint("the credentials are wrong, or the server does not know them yet")
         }
         Class::Tls => failure.hint("use the scheme tls:"),
         Class::Protocol if text.contains("Port") => {
-            failure.hint("clients have a port of their own, usually 4222")
+            failure.hint("clients must use the client port, usually 4222")
         }
         _ => failure,
     }
@@ -55,7 +55,7 @@ fn class_of(text: &str) -> Class {
         .map_or(Class::Protocol, |(_, class)| *class)
 }
 
-/// The failure of a port on which something else than NATS speaks first.
+/// The failure of a port whose server sends something else than NATS first.
 pub(super) fn not_nats(said: &[u8], place: &str) -> Failure {
     match quoted(said) {
         Some(line) => Failure::new(Class::Protocol, format!("not NATS, it says: {line} ({place})")),
@@ -63,10 +63,10 @@ pub(super) fn not_nats(said: &[u8], place: &str) -> Failure {
     }
 }
 
-/// The failure that a JetStream answer stands for; `what` was asked for.
-pub(super) fn of_jetstream(code: u64, description: &str, what: &str) -> Failure {
+/// The failure that an error of the JetStream API means. `what` is what the request asked for.
+pub(super) fn jetstream_failure(code: u64, description: &str, what: &str) -> Failure {
     let class = match code {
-        // "JetStream not enabled", "... not enabled for account": nobody but an administrator will change that.
+        // "JetStream not enabled", "... not enabled for account": only an administrator can change that.
         _ if description.contains("not enabled") => Class::Absent,
         401 | 403 => Class::Auth,
         429 | 503 => Class::Busy,
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_refusal_has_its_class_and_is_told_in_the_servers_words() {
+    fn every_err_has_a_class_and_keeps_its_text() {
         for (text, class) in [
             ("'Authorization Violation'", Class::Auth),
             ("'Authentication Timeout'", Class::Auth),
@@ -97,7 +97,7 @@ mod tests {
             ("'Unknown Protocol Operation'", Class::Protocol),
             ("'Parser Error'", Class::Protocol),
         ] {
-            let failure = of_err(text, "a:4222");
+            let failure = err_failure(text, "a:4222");
             assert_eq!((failure.class, failure.message), (class, format!("-ERR {text} (a:4222)")));
             assert_eq!(
                 failure.hint.is_some(),
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_jetstream_refuses_is_told_from_what_it_lacks() {
+    fn every_error_of_the_jetstream_api_has_a_class() {
         for (code, description, class) in [
             (404, "stream not found", Class::Absent),
             (503, "JetStream not enabled for account", Class::Absent),
@@ -116,7 +116,7 @@ mod tests {
             (403, "not permitted", Class::Auth),
             (500, "general failure", Class::Absent),
         ] {
-            let failure = of_jetstream(code, description, "stream ORDERS");
+            let failure = jetstream_failure(code, description, "stream ORDERS");
             assert_eq!(
                 (failure.class, failure.message),
                 (class, format!("stream ORDERS: {code} {description}"))

@@ -1,4 +1,4 @@
-//! What a server says of itself in INFO.
+//! INFO: what a server states about itself.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ pub(super) struct Info {
     pub(super) tls_required: bool,
     pub(super) tls_available: bool,
     pub(super) jetstream: bool,
-    /// The server is about to shut down and takes no new clients (`ldm`).
+    /// The server is in lame duck mode (`ldm`): it is about to shut down and accepts no new clients.
     pub(super) lame_duck: bool,
     pub(super) nonce: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Who we say that we are: the credentials of a declaration, read at build, and the CONNECT that carries them.
+//! Credentials: read from the declaration once, sent in CONNECT.
 
 use serde_json::{Map, Value};
 
@@ -12,7 +12,7 @@ use crate::{
 
 /// The credentials for one server.
 pub(super) enum Login {
-    /// None; with a client certificate the server may know us by that.
+    /// None. A client certificate may identify us.
     Nobody,
     Password {
         user: String,
@@ -20,7 +20,7 @@ pub(super) enum Login {
     },
     Token(Secret),
     Nkey(Nkey),
-    /// A `.creds` file: a JWT, and the key that it names.
+    /// A `.creds` file: a JWT, and the key that the JWT names.
     Jwt {
         jwt: Secret,
         nkey: Nkey,
@@ -28,9 +28,9 @@ pub(super) enum Login {
 }
 
 impl Login {
-    /// The credentials that the keys name, if they name any. `userinfo` is consulted for a user whose password is a key.
+    /// Reads the credentials from the keys, if there are any. `userinfo` may hold the user of the key `password`.
     ///
-    /// Files are read here, once: who renews them restarts the service that uses them, and thereby us.
+    /// Files are read once: rotating credentials requires a restart of the service anyway.
     pub(super) fn from_keys(
         spec: &Spec,
         userinfo: Option<&Text>,
@@ -41,7 +41,7 @@ impl Login {
         if let [_, second, ..] = given[..] {
             return Err(spec.key_error(
                 second,
-                format_args!("is another way to log in than {}; one is enough", given[0]),
+                format_args!("must not stand beside {}: one way to log in is enough", given[0]),
             ));
         }
         if let Some(path) = spec.key("creds") {
@@ -50,10 +50,8 @@ impl Login {
             });
         }
         if let Some(path) = spec.key("nkey") {
-            let nkey = read_small(path).and_then(|text| {
-                let seed = block(&text, "SU").unwrap_or(text.trim()).to_owned();
-                Nkey::from_seed(spec.secret(seed).reveal())
-            });
+            let nkey = read_small(path)
+                .and_then(|text| Nkey::from_seed(spec.secret(seed_of(&text)?).reveal()));
             return nkey.map(|nkey| Some(Login::Nkey(nkey))).map_err(|what| {
                 spec.key_error("nkey", format_args!("{}: {what}", path_shown(path)))
             });
@@ -75,7 +73,7 @@ impl Login {
         }
     }
 
-    /// `user:password@`, or, as every NATS client reads it, `token@`.
+    /// Reads `user:password@` or, as every NATS client does, `token@`.
     pub(super) fn from_userinfo(spec: &Spec, userinfo: &Text) -> Result<Self, ConfigError> {
         Ok(match spec.userinfo(userinfo)? {
             (user, Some(password)) => Login::Password { user, password: Some(password) },
@@ -83,9 +81,9 @@ impl Login {
         })
     }
 
-    /// The options of CONNECT for a server that said `info`. `tls`: whether the connection is encrypted.
+    /// The options of CONNECT for a server that sent `info`. `tls`: whether the connection is encrypted.
     pub(super) fn connect_options(&self, info: &Info, tls: bool) -> Value {
-        // A server that knows no nkeys asks for no signature and ignores this one, as with the real client.
+        // A server without nkeys sends no nonce and ignores the signature, as with the real client.
         let nonce = info.nonce.as_deref().unwrap_or_default();
         let mut options = Map::new();
         let mut put = |key: &str, value: Value| options.insert(key.to_owned(), value);
@@ -96,7 +94,7 @@ impl Login {
         put("version", env!("CARGO_PKG_VERSION").into());
         put("protocol", 1.into());
         put("name", "afterall".into());
-        // A request that nobody serves is then answered at once.
+        // The server then replies at once to a request that nobody serves.
         put("headers", true.into());
         put("no_responders", true.into());
         match self {
@@ -129,13 +127,53 @@ fn creds(spec: &Spec, path: &str) -> Result<Login, String> {
     Ok(Login::Jwt { jwt: spec.secret(jwt), nkey })
 }
 
-/// The line that stands between `-----BEGIN ...-----` and its end and begins with `prefix`.
+/// The seed in a file as `nk`, `nsc` or an editor writes it: the first line that begins with `SU`.
+///
+/// Other lines may hold the public key or a comment (ParseDecoratedNKey of github.com/nats-io/nkeys).
+fn seed_of(text: &str) -> Result<&str, String> {
+    let mut lines = text.lines().map(|line| line.trim_start_matches('\u{feff}').trim());
+    let is_public = |line: &str| line.starts_with('U') && line.len() == 56;
+    match lines.clone().find(|line| line.starts_with("SU")) {
+        Some(seed) => Ok(seed),
+        None if lines.any(is_public) => {
+            Err("holds a public key, but must hold the seed, which begins with SU".to_owned())
+        }
+        None => Err("must hold a user's nkey seed, which begins with SU".to_owned()),
+    }
+}
+
+/// The line of a decorated file that begins with `prefix`, between `-----BEGIN ...-----` and its end.
 fn block<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     let mut inside = false;
-    text.lines().map(str::trim).find(|line| {
+    let mut lines = text.lines().map(|line| line.trim_start_matches('\u{feff}').trim());
+    lines.find(|line| {
         if line.starts_with("---") {
             inside = line.contains("BEGIN");
         }
         inside && line.starts_with(prefix)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_is_found_in_every_file_that_tools_write() {
+        let public = format!("U{}", "A".repeat(55));
+        let no_seed = "must hold a user's nkey seed, which begins with SU";
+        for (text, want) in [
+            ("SUABC".to_owned(), Ok("SUABC")),
+            ("SUABC\r\n".to_owned(), Ok("SUABC")),
+            ("\u{feff}SUABC\n".to_owned(), Ok("SUABC")),
+            (format!("SUABC\n{public}\n"), Ok("SUABC")),
+            (format!("# of app\n\n{public}\n  SUABC  \n"), Ok("SUABC")),
+            ("-----BEGIN USER NKEY SEED-----\nSUABC\n------END".to_owned(), Ok("SUABC")),
+            (public, Err("holds a public key, but must hold the seed, which begins with SU")),
+            ("SAABC".to_owned(), Err(no_seed)),
+            (String::new(), Err(no_seed)),
+        ] {
+            assert_eq!(seed_of(&text), want.map_err(str::to_owned), "{text:?}");
+        }
+    }
 }

@@ -21,7 +21,7 @@ use crate::{
     tls::{KEYS as TLS_KEYS, Tls},
 };
 use info::Info;
-use jetstream::Wanted;
+use jetstream::JetStream;
 use login::Login;
 use wire::{Op, Wire};
 
@@ -43,13 +43,24 @@ static KEYS: &[Key] = &[
     Key { name: "token", value: "TOKEN", help: "token to log in with" },
     Key { name: "nkey", value: "PATH", help: "file with the seed of the user's nkey" },
     Key { name: "creds", value: "PATH", help: ".creds file: the user's JWT and nkey seed" },
-    Key { name: "jetstream", value: "", help: "JetStream must answer too" },
-    Key { name: "stream", value: "NAME", help: "JetStream must have this stream" },
+    Key { name: "jetstream", value: "", help: "JetStream must reply too" },
+    Key {
+        name: "stream",
+        value: "NAME",
+        help: "this stream must have a leader and a majority of its replicas",
+    },
+    Key { name: "domain", value: "NAME", help: "JetStream domain of jetstream and stream" },
+    Key {
+        name: "inbox-prefix",
+        value: "SUBJECT",
+        help: "prefix of the subject for replies; default _INBOX",
+    },
+    Key { name: "tls-first", value: "", help: "start with TLS, for a server with handshake_first" },
 ];
 
 const PORT: u16 = 4222;
 
-/// The longest wait for an INFO from a server that may be waiting for our handshake.
+/// The longest wait for INFO from a server that may wait for a TLS handshake instead.
 const INFO_SHARE: Duration = Duration::from_secs(1);
 
 struct Nats {
@@ -60,8 +71,15 @@ struct Nats {
 /// A server of the list, with what its last attempt learned.
 struct Listed {
     server: Server,
-    /// It sent no INFO: it waits for the handshake (`handshake_first`).
+    /// The server sends no INFO before the TLS handshake (`handshake_first`).
     tls_first: bool,
+}
+
+/// A connection on which the server has sent INFO.
+struct Opened<'a> {
+    wire: Wire<'a>,
+    info: Info,
+    encrypted: bool,
 }
 
 struct Server {
@@ -74,11 +92,13 @@ struct Server {
 /// What all servers of a list have in common.
 struct Shared {
     tls: Tls,
-    /// Nothing but INFO is exchanged in clear.
+    /// Only INFO may be exchanged in clear.
     must_tls: bool,
-    /// The server may know us by our certificate.
+    /// Not even INFO may be exchanged in clear.
+    tls_first: bool,
+    /// A client certificate may identify us.
     client_cert: bool,
-    wanted: Option<Wanted>,
+    jetstream: JetStream,
 }
 
 fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
@@ -86,14 +106,16 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
     if parts.path.raw().len() > 1 || parts.query.is_some() {
         return Err(spec.error("nats: takes servers and nothing behind them"));
     }
+    let tls_first = spec.flag("tls-first")?;
     let shared = Arc::new(Shared {
         tls: Tls::from_spec(spec)?,
-        must_tls: spec.scheme == "tls" || Tls::is_asked_for(spec),
+        must_tls: spec.scheme == "tls" || Tls::is_asked_for(spec) || tls_first,
+        tls_first,
         client_cert: spec.key("cert").is_some(),
-        wanted: Wanted::from_spec(spec)?,
+        jetstream: JetStream::from_spec(spec)?,
     });
     let mut servers: Vec<Listed> = Vec::new();
-    // A server without userinfo has that of the one before: `user:password@a,b` means both.
+    // A server without userinfo has that of the server before it: `user:password@a,b` means both.
     let first = parts.authority.split(',').next();
     let first = first.and_then(|server| server.rsplit_once('@')).map(|(userinfo, _)| userinfo);
     let mut login = Login::from_keys(spec, first.as_ref())?.map(Arc::new);
@@ -116,7 +138,7 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
             login: login.clone().unwrap_or_else(|| Arc::new(Login::Nobody)),
             shared: Arc::clone(&shared),
         };
-        servers.push(Listed { server, tls_first: false });
+        servers.push(Listed { server, tls_first });
     }
     Ok(Box::new(Nats { servers, order: Order::new(Start::Next) }))
 }
@@ -142,7 +164,7 @@ impl ListedServer for Listed {
 
 impl Server {
     async fn ask(&self, attempt: &Attempt<'_>, tls_first: &mut bool) -> Result<String, Failure> {
-        let (mut wire, info, tls) = self.open(attempt, tls_first).await?;
+        let Opened { mut wire, info, encrypted } = self.open(attempt, tls_first).await?;
         if info.lame_duck {
             wire.close().await;
             return Err(Failure::new(
@@ -151,29 +173,25 @@ impl Server {
             ));
         }
         attempt.stage(format!("connected to {}, but no answer to CONNECT and PING", self.endpoint));
-        let options = self.login.connect_options(&info, tls);
+        let options = self.login.connect_options(&info, encrypted);
         log_in(&mut wire, &options).await.map_err(|failure| match *self.login {
             Login::Nobody if failure.class == Class::Auth && !self.shared.client_cert => {
                 failure.hint("no credentials were given: user and password, token, nkey or creds")
             }
             _ => failure,
         })?;
-        let mut detail = format!("NATS {}", info.version);
-        if let Some(wanted) = &self.shared.wanted {
-            attempt.stage(format!("logged in to {}, but no answer from JetStream", self.endpoint));
-            wanted.ask(&mut wire, &info).await?;
-            detail = format!("{detail}, {}", wanted.shown());
-        }
+        let mut detail = vec![format!("NATS {}", info.version)];
+        detail.extend(self.shared.jetstream.ask(attempt, &mut wire, &info).await?);
         wire.close().await;
-        Ok(detail)
+        Ok(detail.join(", "))
     }
 
-    /// A connection on which INFO was said, encrypted where either side wants it.
+    /// Opens a connection up to INFO, encrypted where either side wants it.
     async fn open(
         &self,
         attempt: &Attempt<'_>,
         tls_first: &mut bool,
-    ) -> Result<(Wire<'_>, Info, bool), Failure> {
+    ) -> Result<Opened<'_>, Failure> {
         if *tls_first {
             return self.open_tls_first(attempt, tls_first).await;
         }
@@ -181,7 +199,12 @@ impl Server {
         let mut wire = Wire::new(stream, &self.endpoint);
         attempt.stage(format!("connected to {}, but no NATS INFO", self.endpoint));
         let info = match self.shared.must_tls {
-            false => wire.first_info().await?,
+            false => wire.first_info().await.map_err(|failure| {
+                match failure.class == Class::Connect && wire.has_received_nothing() {
+                    true => failure.hint("a server with handshake_first needs the key tls-first"),
+                    false => failure,
+                }
+            })?,
             true => match timeout(INFO_SHARE.min(attempt.remaining() / 4), wire.first_info()).await
             {
                 Ok(info) => info?,
@@ -192,7 +215,7 @@ impl Server {
             },
         };
         if !self.shared.must_tls && !info.tls_required {
-            return Ok((wire, info, false));
+            return Ok(Opened { wire, info, encrypted: false });
         }
         if !info.tls_required && !info.tls_available {
             return Err(Failure::new(
@@ -201,27 +224,33 @@ impl Server {
             ));
         }
         let stream = self.shake_hands(attempt, wire.into_stream().await?).await?;
-        Ok((Wire::new(stream, &self.endpoint), info, true))
+        Ok(Opened { wire: Wire::new(stream, &self.endpoint), info, encrypted: true })
     }
 
-    /// For a server that says nothing before the handshake. If it does not shake hands, the next attempt waits for INFO again.
+    /// Opens a connection to a server that sends nothing before the TLS handshake.
+    ///
+    /// Unless the key tls-first is set, an attempt after a failed handshake waits for INFO again.
     async fn open_tls_first(
         &self,
         attempt: &Attempt<'_>,
         tls_first: &mut bool,
-    ) -> Result<(Wire<'_>, Info, bool), Failure> {
-        *tls_first = false;
+    ) -> Result<Opened<'_>, Failure> {
+        *tls_first = self.shared.tls_first;
         let stream = attempt.connect(&self.endpoint).await?;
         let shaken = self.shake_hands(attempt, stream).await;
-        *tls_first = match &shaken {
+        let is_plaintext = shaken.as_ref().is_err_and(|failure| failure.plaintext_reply.is_some());
+        *tls_first |= match &shaken {
             Ok(_) => true,
-            Err(failure) => failure.class == Class::Tls && failure.plaintext_reply.is_none(),
+            Err(failure) => failure.class == Class::Tls && !is_plaintext,
         };
-        let stream = shaken?;
+        let stream = shaken.map_err(|failure| match is_plaintext && self.shared.tls_first {
+            true => failure.hint("the server sends INFO first: use tls: without tls-first"),
+            false => failure,
+        })?;
         attempt.stage(format!("connected to {} by TLS, but no NATS INFO", self.endpoint));
         let mut wire = Wire::new(stream, &self.endpoint);
         let info = wire.first_info().await?;
-        Ok((wire, info, true))
+        Ok(Opened { wire, info, encrypted: true })
     }
 
     async fn shake_hands(
@@ -230,17 +259,17 @@ impl Server {
         stream: Box<dyn Stream>,
     ) -> Result<Box<dyn Stream>, Failure> {
         self.shared.tls.connect(attempt, &self.host, stream).await.map_err(|failure| {
-            // A server that is full says INFO and then, still in clear, -ERR.
+            // A full server sends INFO and then, still in clear, -ERR.
             let reply = failure.plaintext_reply.as_deref();
             match reply.and_then(|reply| reply.strip_prefix("-ERR ")) {
-                Some(text) => failure::of_err(text, &self.endpoint),
+                Some(text) => failure::err_failure(text, &self.endpoint),
                 None => failure,
             }
         })
     }
 }
 
-/// CONNECT, and the PONG to our own PING: a server sends it only to whom it has let in.
+/// Sends CONNECT and PING, and waits for PONG, which a server sends only after it has accepted the login.
 async fn log_in(wire: &mut Wire<'_>, options: &serde_json::Value) -> Result<(), Failure> {
     wire.send(format!("CONNECT {options}\r\nPING\r\n").as_bytes()).await?;
     loop {

@@ -42,17 +42,36 @@ async fn ask(keys: &str, says: &'static str, answers: &'static str) -> (String, 
         heard.truncate(n);
         String::from_utf8_lossy(&heard).into_owned()
     });
+    let verdict = verdict_of(port, keys).await;
+    (verdict, serve.await.unwrap())
+}
+
+/// Asks a server that replies `answers` to the login. Returns what it heard until the connection was closed, too.
+async fn ask_again(keys: &str, answers: &'static str) -> (String, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serve = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(format!("{INFO}{answers}").as_bytes()).await.unwrap();
+        let mut heard = String::new();
+        let _ = stream.read_to_string(&mut heard).await;
+        heard
+    });
+    let verdict = verdict_of(port, keys).await;
+    (verdict, serve.await.unwrap())
+}
+
+async fn verdict_of(port: u16, keys: &str) -> String {
     let mut probe = build(&spec(&format!("nats://127.0.0.1:{port}{keys}"))).unwrap();
     let (net, stage) = (Net::system(), Stage::default());
     let attempt = Attempt::new(&net, Instant::now() + Duration::from_secs(5), &stage);
-    let verdict = match probe.attempt(&attempt).await {
+    match probe.attempt(&attempt).await {
         Verdict::Ready(detail) => format!("ready: {detail}"),
         Verdict::NotYet(failure) => {
             format!("{}: {}", failure.class, failure.message.replace(&port.to_string(), "PORT"))
         }
         Verdict::Hopeless(failure) => format!("hopeless: {}", failure.message),
-    };
-    (verdict, serve.await.unwrap())
+    }
 }
 
 const INFO: &str = "INFO {\"server_id\":\"x\",\"version\":\"2.9.10\",\"headers\":true}\r\n";
@@ -73,11 +92,11 @@ async fn only_the_pong_to_our_ping_is_ready() {
             "-ERR 'maximum connections exceeded'\r\n",
             "busy: -ERR 'maximum connections exceeded' (127.0.0.1:PORT)",
         ),
-        (INFO, "WHAT 1\r\n", "protocol: not what NATS says: WHAT 1 (127.0.0.1:PORT)"),
+        (INFO, "WHAT 1\r\n", "protocol: not NATS: WHAT 1 (127.0.0.1:PORT)"),
         (
             INFO,
             "MSG a 1 99999999999\r\n",
-            "protocol: not what NATS says: a message of an impossible size (127.0.0.1:PORT)",
+            "protocol: not NATS: a message of an impossible size (127.0.0.1:PORT)",
         ),
         (
             "HTTP/1.1 400 Bad Request\r\n\r\n",
@@ -104,7 +123,7 @@ async fn only_the_pong_to_our_ping_is_ready() {
 }
 
 #[tokio::test]
-async fn tls_that_is_asked_for_is_never_done_without() {
+async fn declared_tls_is_never_left_out() {
     let (verdict, heard) = ask("#insecure", INFO, "").await;
     assert_eq!(
         (verdict.as_str(), heard.as_str()),
@@ -133,7 +152,35 @@ async fn jetstream_is_asked_after_the_login() {
 }
 
 #[tokio::test]
-async fn credentials_are_sent_as_they_were_written() {
+async fn a_request_goes_to_its_domain_and_inbox() {
+    let answer = "PONG\r\nMSG x.afterall 1 2\r\n{}\r\n";
+    let (verdict, heard) = ask_again("#jetstream,domain=hub,inbox-prefix=_IN.app", answer).await;
+    assert_eq!(verdict, "ready: NATS 2.9.10, JetStream");
+    assert!(heard.contains("SUB _IN.app.afterall."), "{heard}");
+    assert!(heard.contains("PUB $JS.hub.API.INFO _IN.app.afterall."), "{heard}");
+    let both = "PONG\r\nMSG x 1 2\r\n{}\r\nMSG x 2 2\r\n{}\r\n";
+    let (verdict, heard) = ask_again("#jetstream,stream=S", both).await;
+    assert_eq!(verdict, "ready: NATS 2.9.10, JetStream, stream S");
+    assert!(heard.contains("$JS.API.INFO") && heard.contains("$JS.API.STREAM.INFO.S"), "{heard}");
+}
+
+#[tokio::test]
+async fn a_flood_is_cut_by_its_number_of_operations() {
+    let flood: &'static str = Box::leak("+OK\r\n".repeat(200_000).into_boxed_str());
+    let want = "protocol: not NATS: more than 1000 operations and not the one that was asked for \
+                (127.0.0.1:PORT)";
+    assert_eq!(ask("", INFO, flood).await.0, want);
+    let large: &'static str = Box::leak(
+        format!("MSG a 1 1000000\r\n{}\r\n{flood}", "x".repeat(1_000_000)).into_boxed_str(),
+    );
+    assert_eq!(ask("", INFO, large).await.0, want);
+    let line: &'static str = Box::leak(format!("INFO {}", "x".repeat(200_000)).into_boxed_str());
+    let want = "protocol: not NATS: a line of more than 64 KiB (127.0.0.1:PORT)";
+    assert_eq!(ask("", line, "").await.0, want);
+}
+
+#[tokio::test]
+async fn credentials_are_sent_as_they_were_declared() {
     let (_, heard) = ask("#user=a,password=p%2Cq", INFO, "PONG\r\n").await;
     assert!(heard.contains(r#""user":"a""#) && heard.contains(r#""pass":"p,q""#), "{heard}");
     let (_, heard) = ask("#token=t", INFO, "PONG\r\n").await;
@@ -159,22 +206,37 @@ fn each_server_has_its_own_credentials_or_those_of_the_one_before() {
 }
 
 #[test]
-fn what_is_wrong_on_our_side_is_said_before_the_first_attempt() {
+fn configuration_errors_are_found_at_build() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x");
     std::fs::write(&path, "SUSECRET").unwrap();
     let path = path.to_str().unwrap();
     for (text, want) in [
         ("nats://a/x", "nats: nats: takes servers and nothing behind them".to_owned()),
-        ("nats://a,,b", "nats: nats: needs a host, e.g. nats://nats:4222".to_owned()),
+        ("nats://a,http://b", "nats: nats: takes servers and nothing behind them".to_owned()),
+        ("nats://:4222,b", "nats: nats: needs a host, e.g. nats://nats:4222".to_owned()),
         (
             "nats://a#token=t,user=u",
-            "nats: token: is another way to log in than user; one is enough".to_owned(),
+            "nats: token: must not stand beside user: one way to log in is enough".to_owned(),
         ),
         ("nats://a#password=p", "nats: password: needs a user".to_owned()),
         (
             "nats://a#stream=a.b",
-            "nats: stream: not a stream's name: no spaces, dots, *, >, / or \\ in it".to_owned(),
+            "nats: stream: must be a stream's name, e.g. ORDERS: no blanks, dots, *, >, / or \\"
+                .to_owned(),
+        ),
+        (
+            "nats://a#stream=S,domain=a.b",
+            "nats: domain: must be one token of a subject, e.g. hub: no blanks, dots, * or >"
+                .to_owned(),
+        ),
+        (
+            "nats://a#stream=S,inbox-prefix=a.*",
+            "nats: inbox-prefix: must be a subject without * and >, e.g. _INBOX_app".to_owned(),
+        ),
+        (
+            "nats://a#domain=hub",
+            "nats: domain: needs jetstream or stream=NAME beside it".to_owned(),
         ),
         ("nats://a#nkey=/no", "nats: nkey: /no: no such file or directory".to_owned()),
         (
@@ -186,7 +248,7 @@ fn what_is_wrong_on_our_side_is_said_before_the_first_attempt() {
             format!("nats: creds: {path}: not a .creds file: holds no JWT"),
         ),
         ("nats://a#ca=/no", "nats: ca: /no: no such file or directory".to_owned()),
-        ("nats://a#jetstream=maybe", "nats: jetstream: is true or false".to_owned()),
+        ("nats://a#jetstream=maybe", "nats: jetstream: must be true or false".to_owned()),
     ] {
         assert_eq!(error(text), want, "{text}");
     }

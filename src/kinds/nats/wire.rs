@@ -1,5 +1,6 @@
 //! The NATS client protocol, as far as a probe needs it: lines, and messages of a known length.
 
+use bytes::{Buf, BufMut, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{failure, info::Info};
@@ -9,8 +10,17 @@ use crate::{
     tls::tls_stream_failure,
 };
 
-/// The longest line or message that is read, in bytes.
-const MAX: usize = 1 << 20;
+/// The longest line that is read, in bytes. An INFO that lists a thousand servers has half of it.
+const MAX_LINE: usize = 64 * 1024;
+
+/// The longest message that is read, in bytes: the largest one that nats-server sends by default.
+const MAX_MESSAGE: usize = 1 << 20;
+
+/// The most that one read takes, in bytes. It bounds the work between two awaits.
+const MAX_READ: usize = 8 * 1024;
+
+/// How many operations one connection may bring. A server sends fewer than ten before the reply to a request.
+const MAX_OPERATIONS: usize = 1000;
 
 /// What a server sends.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,7 +32,7 @@ pub(super) enum Op {
     /// A message: the status in its header, if it has one, and its payload.
     Message {
         status: Option<u16>,
-        payload: Vec<u8>,
+        payload: BytesMut,
     },
 }
 
@@ -30,15 +40,17 @@ pub(super) enum Op {
 pub(super) struct Wire<'a> {
     stream: Box<dyn Stream>,
     endpoint: &'a Endpoint,
-    buffer: Vec<u8>,
+    /// What was received and not yet consumed.
+    buffer: BytesMut,
+    operations: usize,
 }
 
 impl<'a> Wire<'a> {
     pub(super) fn new(stream: Box<dyn Stream>, endpoint: &'a Endpoint) -> Self {
-        Self { stream, endpoint, buffer: Vec::new() }
+        Self { stream, endpoint, buffer: BytesMut::new(), operations: 0 }
     }
 
-    /// The first INFO. Whatever else speaks first is not NATS, which is said without waiting for more of it.
+    /// Returns the first INFO. Anything else is not NATS, and fails without waiting for the rest of it.
     pub(super) async fn first_info(&mut self) -> Result<Info, Failure> {
         while self.buffer.len() < 4 {
             if !self.begins_like_nats() {
@@ -55,17 +67,22 @@ impl<'a> Wire<'a> {
         }
     }
 
+    /// Whether the server has not sent a byte yet.
+    pub(super) fn has_received_nothing(&self) -> bool {
+        self.buffer.is_empty() && self.operations == 0
+    }
+
     fn begins_like_nats(&self) -> bool {
         let begins =
             |word: &[u8]| self.buffer.iter().zip(word).all(|(a, b)| a.eq_ignore_ascii_case(b));
         begins(b"INFO") || begins(b"-ERR")
     }
 
-    /// The stream, for TLS to be spoken on it. Nothing may have been said in clear behind INFO.
+    /// Returns the stream for a TLS handshake. The server must not have sent anything behind INFO.
     pub(super) async fn into_stream(mut self) -> Result<Box<dyn Stream>, Failure> {
         match self.buffer.is_empty() {
             true => Ok(self.stream),
-            // Most likely the reason why it will not speak to us.
+            // Most likely an -ERR, e.g. of a server that is full.
             false => Err(match self.next().await {
                 Err(failure) => failure,
                 Ok(_) => Failure::new(
@@ -76,7 +93,7 @@ impl<'a> Wire<'a> {
         }
     }
 
-    /// Sends `bytes`. Where that fails, what the server said before it closed tells more.
+    /// Sends `bytes`. Where that fails, the server's last -ERR is the failure, if there is one.
     pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         let sent = async {
             self.stream.write_all(bytes).await?;
@@ -94,8 +111,14 @@ impl<'a> Wire<'a> {
         }
     }
 
-    /// What the server sends next. Its `-ERR` is a failure.
+    /// Returns the server's next operation. Its `-ERR` is a failure.
     pub(super) async fn next(&mut self) -> Result<Op, Failure> {
+        self.operations += 1;
+        if self.operations > MAX_OPERATIONS {
+            return Err(
+                self.garbled("more than 1000 operations and not the one that was asked for")
+            );
+        }
         let line = self.line().await?;
         let (word, rest) = line.split_once([' ', '\t']).unwrap_or((&line, ""));
         match word.to_ascii_uppercase().as_str() {
@@ -106,7 +129,7 @@ impl<'a> Wire<'a> {
             "PING" => Ok(Op::Ping),
             "PONG" => Ok(Op::Pong),
             "+OK" => Ok(Op::Ok),
-            "-ERR" => Err(failure::of_err(rest, self.endpoint)),
+            "-ERR" => Err(failure::err_failure(rest, self.endpoint)),
             // MSG subject sid [reply] bytes
             "MSG" => self.message(None, rest.split_ascii_whitespace().next_back()).await,
             // HMSG subject sid [reply] header-bytes total-bytes
@@ -128,14 +151,15 @@ impl<'a> Wire<'a> {
         let (Some(header), Some(total)) = (header_size, size(total)) else {
             return Err(self.garbled("a message without its size"));
         };
-        if header > total || total > MAX {
+        if header > total || total > MAX_MESSAGE {
             return Err(self.garbled("a message of an impossible size"));
         }
         while self.buffer.len() < total + 2 {
             self.more().await?;
         }
-        let mut payload: Vec<u8> = self.buffer.drain(..total + 2).take(total).collect();
-        let header: Vec<u8> = payload.drain(..header).collect();
+        let header = self.buffer.split_to(header);
+        let payload = self.buffer.split_to(total - header.len());
+        self.buffer.advance(2);
         // NATS/1.0 503
         let first = String::from_utf8_lossy(&header);
         let status = first
@@ -147,27 +171,27 @@ impl<'a> Wire<'a> {
     }
 
     fn garbled(&self, what: &str) -> Failure {
-        Failure::new(Class::Protocol, format!("not what NATS says: {what} ({})", self.endpoint))
+        Failure::new(Class::Protocol, format!("not NATS: {what} ({})", self.endpoint))
     }
 
     async fn line(&mut self) -> Result<String, Failure> {
-        let mut looked_at = 0;
+        let mut searched = 0;
         loop {
-            if let Some(end) = self.buffer[looked_at..].iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.buffer.drain(..=looked_at + end).collect();
+            let end = self.buffer[searched..].iter().position(|byte| *byte == b'\n');
+            if let Some(end) = end {
+                let line = self.buffer.split_to(searched + end + 1);
                 return Ok(String::from_utf8_lossy(&line).trim().to_owned());
             }
-            looked_at = self.buffer.len();
-            if looked_at > MAX {
-                return Err(self.garbled("a line of more than 1 MiB"));
+            searched = self.buffer.len();
+            if searched > MAX_LINE {
+                return Err(self.garbled("a line of more than 64 KiB"));
             }
             self.more().await?;
         }
     }
 
     async fn more(&mut self) -> Result<(), Failure> {
-        self.buffer.reserve(8 * 1024);
-        match self.stream.read_buf(&mut self.buffer).await {
+        match self.stream.read_buf(&mut (&mut self.buffer).limit(MAX_READ)).await {
             Ok(0) => {
                 Err(tls_stream_failure(&std::io::ErrorKind::UnexpectedEof.into(), self.endpoint))
             }
@@ -176,7 +200,7 @@ impl<'a> Wire<'a> {
         }
     }
 
-    /// Says goodbye, TLS included; what becomes of it does not matter any more.
+    /// Closes the connection, TLS included. Errors no longer matter.
     pub(super) async fn close(mut self) {
         let _ = self.stream.shutdown().await;
     }

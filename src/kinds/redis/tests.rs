@@ -3,14 +3,12 @@ use std::ffi::OsString;
 use super::target::{Target, WantedRole};
 use crate::{
     connect::Endpoint,
-    spec::{Declaration, Spec, expand::Env},
+    spec::{Spec, expand::Env},
 };
 
 fn target(url: &str) -> Result<Target, String> {
     let env = Env::new(|_| None::<OsString>);
-    let mut declared = Declaration::parse("cache", url, &env).map_err(|e| e.to_string())?;
-    declared.read_as(&super::KIND).map_err(|e| e.to_string())?;
-    let spec = Spec::new("cache".to_owned(), declared.scheme, declared.rest, declared.keys, env);
+    let spec = Spec::parse("cache", &super::KIND, url, &env).map_err(|e| e.to_string())?;
     Target::from_spec(&spec).map_err(|error| error.to_string())
 }
 

@@ -57,22 +57,24 @@ struct Columns {
 impl Frame {
     /// The frame of all that wait, in as many rows as fit.
     pub fn new(wait: &WaitState, now: Instant, ticks: usize, size: Size) -> Self {
-        let rows: Vec<Row> = wait.waiting().map(|place| Row::new(wait, place, now)).collect();
+        let waiting = wait.waiting().count();
+        let room = size.rows.saturating_sub(2).max(1);
+        let shown = if waiting > room { room - 1 } else { waiting };
+        let row = |place| Row::new(wait, place, now);
+        let rows: Vec<Row> = wait.waiting().take(shown).map(row).collect();
         let columns = Columns::new(&rows, size.columns.saturating_sub(1));
         let spinner = SPINNER[ticks % SPINNER.len()];
-        let room = size.rows.saturating_sub(2).max(1);
-        let shown = if rows.len() > room { room - 1 } else { rows.len() };
         // Every dependency gets its first line; reasons and hints share the room that is left.
         let is_wrapped = columns.usable >= MIN_WRAPPED;
-        let mut spare = if is_wrapped { room.saturating_sub(rows.len()) } else { 0 };
+        let mut spare = if is_wrapped { room.saturating_sub(waiting) } else { 0 };
         let mut lines = Vec::new();
-        for row in &rows[..shown] {
+        for row in &rows {
             let block = row.lines(spinner, &columns, spare);
             spare = spare.saturating_sub(block.len() - 1);
             lines.extend(block);
         }
-        if shown < rows.len() {
-            let more = format!("  and {} more", rows.len() - shown);
+        if shown < waiting {
+            let more = format!("  and {} more", waiting - shown);
             lines.push(vec![(Style::Dim, cut(&more, columns.usable).to_owned())]);
         }
         Self(lines)

@@ -1,4 +1,4 @@
-//! The engine under a paused clock: what it does is exact to the millisecond, and scripted probes are all that it asks.
+//! The engine under a paused clock, exact to the millisecond, with scripted probes only.
 
 use std::sync::{Mutex, atomic::AtomicUsize, atomic::Ordering::SeqCst};
 
@@ -75,7 +75,7 @@ impl Probe for Scripted {
     }
 }
 
-/// What was heard, with its time: `"100 a: connect"`.
+/// The events, each with its time: `"100 a: connect"`.
 struct Heard {
     began: Instant,
     names: Vec<String>,
@@ -151,7 +151,7 @@ impl Wait {
         }
     }
 
-    /// A dependency asked every 100 ms and given 60 s, but for what `set` says.
+    /// Adds a dependency that is asked every 100 ms for 60 s; `set` changes its settings.
     fn on(
         mut self,
         name: &str,
@@ -180,7 +180,8 @@ impl Wait {
             asked: Arc::clone(&asked),
             open: Arc::clone(&self.open),
         };
-        let secrets = vec![Secret::new("s3cr3t")];
+        let secrets = Secrets::default();
+        secrets.take("s3cr3t");
         self.dependencies.push(Dependency {
             name: name.to_owned(),
             settings,
@@ -196,7 +197,7 @@ impl Wait {
         let names = self.dependencies.iter().map(|dependency| dependency.name.clone()).collect();
         let mut heard = Heard { began: self.began, names, lines: Vec::new(), ticks: Vec::new() };
         let world = WaitContext {
-            net: Net::new(|_| Err(std::io::Error::other("nobody is to be looked up"))),
+            net: Net::new(|_, _| panic!("no name is to be looked up")),
             open_attempts: self.open_attempts,
             random: self.random,
             deadline: self.deadline.map(ms),
@@ -237,7 +238,7 @@ fn never(_: usize, _: u64) -> Step {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_ready_at_once_takes_no_time() {
+async fn ready_dependencies_take_no_time() {
     let out = Wait::new().on("a", plain, ready_from(0)).on("b", plain, ready_from(0)).run().await;
     assert_eq!((out.end, out.took), (End::Ready, 0));
     assert_eq!(out.lines, ["0 a: ready: fine [1 0]", "0 b: ready: fine [1 0]"]);
@@ -245,7 +246,7 @@ async fn what_is_ready_at_once_takes_no_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn attempts_follow_the_schedule_exactly_and_the_last_comes_just_before_the_end() {
+async fn attempts_follow_the_schedule_to_the_last_one_before_the_end() {
     let out = Wait::new().on("a", timeout(1000), never).run().await;
     assert_eq!((out.end, out.took), (End::TimedOut, 1000));
     assert_eq!(out.asked, [[0, 100, 200, 300, 400, 500, 600, 700, 800, 900, 980]]);
@@ -306,7 +307,7 @@ async fn timeouts_run_side_by_side_not_one_after_the_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_that_hangs_is_cut_at_its_bound() {
+async fn a_hanging_attempt_is_cut_at_its_bound() {
     let short = |settings: &mut Settings| settings.attempt_timeout = ms(200);
     let out = Wait::new().on("a", short, |n, _| if n < 3 { Hangs } else { Ready }).run().await;
     assert_eq!(out.asked, [[0, 300, 600]]);
@@ -315,7 +316,7 @@ async fn an_attempt_that_hangs_is_cut_at_its_bound() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_never_ends_late_whatever_hangs_or_asks_for_patience() {
+async fn no_hang_and_no_retry_after_makes_a_wait_end_late() {
     let out = Wait::new().on("a", timeout(1000), |_, _| Hangs).run().await;
     assert_eq!((out.end, out.took), (End::TimedOut, 1000));
     assert_eq!(out.lines.last().unwrap(), "1000 a: timed out: no answer within 1.0s [1 1000]");
@@ -328,7 +329,7 @@ async fn a_wait_never_ends_late_whatever_hangs_or_asks_for_patience() {
     let out = Wait::new().on("a", timeout(1000), patient).run().await;
     assert_eq!((out.took, &out.asked[0]), (1000, &vec![0, 980]));
 
-    // What is learned before the cut says more than the cut.
+    // The failure before the cut tells more than the cut.
     let out = Wait::new()
         .on("a", timeout(1000), |n, _| if n == 1 { Fails(Class::Auth) } else { Hangs })
         .run()
@@ -353,7 +354,7 @@ async fn a_success_in_the_last_attempt_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timeout_of_nothing_is_one_attempt_however_long_it_takes() {
+async fn a_timeout_of_0_is_one_attempt_of_any_length() {
     let out = Wait::new().on("a", once, never).run().await;
     assert_eq!(
         (out.end, out.took, &out.lines),
@@ -445,7 +446,7 @@ async fn a_task_that_breaks_off_is_an_internal_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_deadline_of_all_is_exact_and_each_meets_it_in_its_own_way() {
+async fn the_deadline_of_all_is_exact_and_obeys_on_timeout() {
     let forever = |settings: &mut Settings| settings.timeout = Timeout::Never;
     let mut wait = Wait::new().on("a", forever, never).on("b", forever, |_, _| Hangs);
     wait.deadline = Some(700);
@@ -465,7 +466,7 @@ async fn the_deadline_of_all_is_exact_and_each_meets_it_in_its_own_way() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_ready_long_ago_is_asked_once_more_before_the_end() {
+async fn an_old_success_is_confirmed_before_the_end() {
     let out =
         Wait::new().on("a", plain, ready_from(0)).on("b", plain, ready_from(1500)).run().await;
     assert_eq!((out.end, out.took), (End::Ready, 1500));
@@ -478,13 +479,13 @@ async fn what_was_ready_long_ago_is_asked_once_more_before_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_ready_a_moment_ago_is_not_asked_again() {
+async fn a_fresh_success_is_not_confirmed() {
     let out = Wait::new().on("a", plain, ready_from(0)).on("b", plain, ready_from(900)).run().await;
     assert_eq!((out.end, out.took, out.asked[0].as_slice()), (End::Ready, 900, &[0][..]));
 }
 
 #[tokio::test(start_paused = true)]
-async fn there_is_one_confirming_round_however_long_it_takes() {
+async fn there_is_one_confirming_round_of_any_length() {
     let slow = |n: usize, _| if n == 1 { Ready } else { Takes(3000, Box::new(Ready)) };
     let out = Wait::new()
         .on("a", plain, slow)
@@ -497,7 +498,7 @@ async fn there_is_one_confirming_round_however_long_it_takes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_proceeded_past_or_asked_once_is_not_confirmed() {
+async fn proceeding_and_a_timeout_of_0_are_not_confirmed() {
     let proceed = |settings: &mut Settings| {
         timeout(300)(settings);
         settings.on_timeout = OnTimeout::Proceed;
@@ -513,7 +514,7 @@ async fn what_was_proceeded_past_or_asked_once_is_not_confirmed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_lost_is_waited_for_again() {
+async fn a_lost_dependency_is_retried() {
     let flapping = |_, now| if (1000..2000).contains(&now) { Fails(Class::Connect) } else { Ready };
     let out = Wait::new().on("a", plain, flapping).on("b", plain, ready_from(1500)).run().await;
     assert_eq!((out.end, out.took), (End::Ready, 2000));
@@ -523,7 +524,7 @@ async fn what_is_lost_is_waited_for_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_loss_whatever_has_grown_old_meanwhile_is_confirmed_too() {
+async fn a_loss_makes_the_other_old_successes_stale_again() {
     let flapping = |_, now| if (1000..4000).contains(&now) { Fails(Class::Connect) } else { Ready };
     let out = Wait::new().on("a", plain, flapping).on("b", plain, ready_from(1500)).run().await;
     assert_eq!((out.end, out.took), (End::Ready, 4000));
@@ -531,7 +532,7 @@ async fn after_a_loss_whatever_has_grown_old_meanwhile_is_confirmed_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_that_is_lost_has_one_timeout_together() {
+async fn all_lost_dependencies_share_one_timeout() {
     let a = |_, now| if (1000..3000).contains(&now) { Fails(Class::Connect) } else { Ready };
     let c = |_, now| if now >= 3000 { Fails(Class::Busy) } else { Ready };
     let out = Wait::new()
@@ -562,7 +563,7 @@ async fn a_loss_never_makes_the_wait_end_late() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_one_that_only_asks_for_patience_is_asked_once_more_in_time() {
+async fn a_lost_dependency_with_a_retry_after_is_retried_in_time() {
     let patient = |n, now| {
         let failure =
             Failure { retry_after: Some(ms(3_600_000)), ..Failure::new(Class::Busy, "later") };
@@ -575,7 +576,7 @@ async fn a_lost_one_that_only_asks_for_patience_is_asked_once_more_in_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_the_deadline_cuts_a_confirmation_the_earlier_success_stands() {
+async fn a_confirmation_cut_by_the_deadline_keeps_the_success() {
     let mut wait = Wait::new()
         .on("a", plain, |n, _| if n == 1 { Ready } else { Hangs })
         .on("b", plain, |n, _| {
@@ -603,7 +604,7 @@ async fn where_the_deadline_cuts_a_confirmation_the_earlier_success_stands() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_confirmation_that_finds_it_hopeless_ends_the_wait() {
+async fn a_hopeless_confirmation_ends_the_wait() {
     let hopeless = |n, _| {
         if n == 1 { Ready } else { Says(Verdict::Hopeless(Failure::new(Class::Config, "wrong"))) }
     };
@@ -640,7 +641,7 @@ async fn several_successes_are_consecutive_and_max_interval_apart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn successes_that_do_not_fit_into_the_timeout_are_a_timeout() {
+async fn too_few_successes_before_the_timeout_are_a_timeout() {
     let often = |settings: &mut Settings| {
         settings.successes = 4;
         timeout(1500)(settings);
@@ -650,7 +651,7 @@ async fn successes_that_do_not_fit_into_the_timeout_are_a_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_after_is_asked_only_then_and_its_clock_starts_then() {
+async fn a_dependent_starts_with_its_own_clock_once_its_predecessor_is_ready() {
     let later = |settings: &mut Settings| {
         settings.after = vec!["a".to_owned()];
         timeout(500)(settings);
@@ -662,7 +663,7 @@ async fn what_comes_after_is_asked_only_then_and_its_clock_starts_then() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_after_something_that_was_proceeded_past_is_asked_all_the_same() {
+async fn a_dependent_starts_after_its_predecessor_was_proceeded_past() {
     let proceed = |settings: &mut Settings| {
         timeout(300)(settings);
         settings.on_timeout = OnTimeout::Proceed;
@@ -673,7 +674,7 @@ async fn what_comes_after_something_that_was_proceeded_past_is_asked_all_the_sam
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_warning_and_on_past_a_timeout_but_not_past_the_hopeless() {
+async fn on_timeout_proceed_passes_timeouts_and_not_hopeless_failures() {
     let proceed = |settings: &mut Settings| {
         timeout(300)(settings);
         settings.on_timeout = OnTimeout::Proceed;
@@ -690,7 +691,7 @@ async fn a_warning_and_on_past_a_timeout_but_not_past_the_hopeless() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_hopeless_dependency_ends_the_whole_wait_at_once() {
+async fn a_hopeless_dependency_ends_the_wait_at_once() {
     let out = Wait::new()
         .on("a", plain, never)
         .on("b", plain, |_, _| Hangs)
@@ -733,7 +734,7 @@ async fn a_signal_ends_the_wait_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn secrets_that_the_other_side_echoes_are_hidden_everywhere() {
+async fn secrets_that_a_server_echoes_are_redacted() {
     let echo = |n, _| match n {
         1 => Says(Verdict::NotYet(Failure::new(Class::Auth, "no s3cr3t").hint("is s3cr3t right?"))),
         2 => Says(Verdict::Ready("welcome s3cr3t".to_owned())),
@@ -746,7 +747,7 @@ async fn secrets_that_the_other_side_echoes_are_hidden_everywhere() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn until_down_waits_for_what_is_gone_and_for_nothing_else() {
+async fn until_down_is_ready_only_when_nobody_is_there() {
     let down = |settings: &mut Settings| settings.until = Until::Down;
     let script = |n, _| match n {
         1 => Ready,
@@ -763,8 +764,7 @@ async fn until_down_waits_for_what_is_gone_and_for_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_attempts_are_open_than_descriptors_allow_and_the_wait_for_one_is_not_the_attempts_own_time()
- {
+async fn open_attempts_are_limited_and_queueing_is_not_the_attempts_time() {
     let takes = |_, _| Takes(300, Box::new(Ready));
     let short = |settings: &mut Settings| settings.attempt_timeout = ms(400);
     let mut wait = Wait::new().on("a", short, takes).on("b", short, takes).on("c", short, takes);
@@ -772,7 +772,7 @@ async fn no_more_attempts_are_open_than_descriptors_allow_and_the_wait_for_one_i
     let out = wait.run().await;
     assert_eq!((out.end, out.took), (End::Ready, 900));
     assert_eq!(out.asked, [[0], [300], [600]]);
-    // It is the dependency's own time, though.
+    // Queueing takes the dependency's own time, though.
     let mut wait = Wait::new().on("a", plain, |_, _| Takes(4000, Box::new(Ready))).on(
         "b",
         timeout(1000),
@@ -785,7 +785,7 @@ async fn no_more_attempts_are_open_than_descriptors_allow_and_the_wait_for_one_i
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_listener_hears_the_clock_though_nothing_happens() {
+async fn the_listener_is_called_each_tick() {
     let slow = |settings: &mut Settings| settings.attempt_timeout = ms(10_000);
     let out = Wait::new().on("a", slow, |_, _| Takes(3500, Box::new(Ready))).run().await;
     assert_eq!((out.end, out.ticks), (End::Ready, vec![1000, 2000, 3000]));

@@ -273,7 +273,7 @@ fn no_schedule_passes_its_deadline_or_stops() {
 }
 
 #[test]
-fn until_down_means_gone_and_not_merely_failing() {
+fn until_down_means_gone_and_not_failing() {
     let down = Settings { until: Until::Down, fail_fast: vec![Class::Auth], ..Settings::default() };
     let judged = |verdict| match next_step(verdict, &down) {
         NextStep::Ready(text) => format!("ready {text}"),

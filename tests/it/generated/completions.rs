@@ -2,7 +2,7 @@
 //!
 //! Not clap_complete's: it knows neither the schemes of a DEPENDENCY nor, in bash, the command behind `--`.
 
-use super::{Opt, options};
+use super::options;
 use afterall::kinds::KINDS;
 use std::fmt::Write;
 
@@ -26,19 +26,9 @@ fn schemes() -> Vec<(String, &'static str)> {
         .collect()
 }
 
-/// As it is written: `-t`, `--timeout`.
-fn written(option: &Opt) -> Vec<String> {
-    option
-        .short
-        .map(|short| format!("-{short}"))
-        .into_iter()
-        .chain([format!("--{}", option.long)])
-        .collect()
-}
-
 pub fn bash() -> String {
     let options = options();
-    let all: Vec<_> = options.iter().map(|option| format!("--{}", option.long)).collect();
+    let all: Vec<_> = options.iter().filter_map(|option| option.written().pop()).collect();
     let mut cases = String::new();
     for option in options.iter().filter(|option| option.value.is_some()) {
         let words = option.choices().join(" ");
@@ -51,7 +41,7 @@ pub fn bash() -> String {
             (_, _, false) => format!("mapfile -t COMPREPLY < <(compgen -W '{words}' -- \"$cur\")"),
             _ => ":".to_owned(),
         };
-        let _ = writeln!(cases, "        {}) {action}; return ;;", written(option).join(" | "));
+        let _ = writeln!(cases, "        {}) {action}; return ;;", option.written().join(" | "));
     }
     let schemes: Vec<_> = schemes().into_iter().map(|(scheme, _)| scheme).collect();
     format!(
@@ -119,7 +109,7 @@ fn for_arguments(text: &str) -> String {
 pub fn zsh() -> String {
     let mut arguments = String::new();
     for option in options() {
-        let names = written(&option);
+        let names = option.written();
         let (open, names) = match names.as_slice() {
             [short, long] => (format!("({short} {long})"), format!("'{{{short},{long}}}'")),
             _ => (String::new(), names[0].clone()),
@@ -221,10 +211,11 @@ complete -c afterall -n __afterall_behind -a '(__afterall_command)'
                 (_, _, _, false) => format!(" -x -a '{words}'"),
                 _ => " -x".to_owned(),
             };
+        let long =
+            if option.long.is_empty() { String::new() } else { format!(" -l {}", option.long) };
         let _ = writeln!(
             out,
-            "complete -c afterall -n 'not __afterall_behind'{short} -l {}{value} -d '{}'",
-            option.long,
+            "complete -c afterall -n 'not __afterall_behind'{short}{long}{value} -d '{}'",
             for_fish(option.brief())
         );
     }

@@ -1,9 +1,11 @@
 //! The manual page: the prose of `man/afterall.1.in`, and what the registries say in place of its `@NAME@` lines.
 
 use super::{options, root};
+use afterall::cli::args::definitions;
 use afterall::kinds::KINDS;
 use afterall::wait::settings::COMMON;
-use afterall::{cli::config, exit, tls};
+use afterall::wait::settings::common as common_key;
+use afterall::{exit, tls};
 use afterall::{probe::Class, spec::Key};
 use std::fmt::Write;
 use std::fs;
@@ -20,6 +22,7 @@ pub fn page() -> String {
         .replace("@OPTIONS@", &arguments())
         .replace("@FILE_OPTIONS@", &file_options())
         .replace("@EXIT@", &exit_status())
+        .replace("@FROM_ENV@", &from_env())
         .replace("@ENVIRONMENT@", &environment());
     format!(
         ".\\\" Generated from afterall.1.in and the source: UPDATE=1 cargo test generated\n{page}"
@@ -94,11 +97,9 @@ fn is_tls(keys: &[Key]) -> bool {
 fn common() -> String {
     let mut out = String::new();
     for common in COMMON {
-        let default = if common.default.is_empty() {
-            String::new()
-        } else {
-            format!("\nDefault: {}.", literal(common.default))
-        };
+        let default = common.default();
+        let default =
+            if default.is_empty() { default } else { format!("\nDefault: {}.", literal(&default)) };
         key(&mut out, &common.key, &default);
     }
     out.trim_end().to_owned()
@@ -138,9 +139,10 @@ fn arguments() -> String {
             .as_ref()
             .map(|value| format!(" \\fI{}\\fR", literal(value)))
             .unwrap_or_default();
-        let short = option.short.map(|short| format!("\\fB\\-{short}\\fR, ")).unwrap_or_default();
-        let long = literal(&format!("--{}", option.long));
-        item(&mut out, &format!("{short}\\fB{long}\\fR{value}"), &sentence(&capital(&option.help)));
+        let names = option.written();
+        let names: Vec<_> = names.iter().map(|name| format!("\\fB{}\\fR", literal(name))).collect();
+        let names = names.join(", ");
+        item(&mut out, &format!("{names}{value}"), &sentence(&capital(&option.help)));
     }
     out.trim_end().to_owned()
 }
@@ -159,7 +161,15 @@ fn capital(text: &str) -> String {
 
 /// As a sentence goes on: `deadline, format`, each bold.
 fn file_options() -> String {
-    config::OPTIONS.map(|name| format!("\\fB{}\\fR", literal(name))).join(", ")
+    let in_file =
+        definitions().filter(|known| known.is_in_file() && common_key(known.name).is_none());
+    let names: Vec<_> = in_file.map(|known| format!("\\fB{}\\fR", literal(known.name))).collect();
+    names.join(", ")
+}
+
+/// As a sentence goes on: the variables that `--from-env` reads.
+fn from_env() -> String {
+    afterall::cli::from_env::VARIABLES.map(literal).join(", ")
 }
 
 fn exit_status() -> String {
@@ -180,7 +190,7 @@ fn environment() -> String {
     item(
         &mut out,
         &format!(".B {}", variables.join(", ")),
-        "The options of the same names. A flag is set by anything but an empty value, 0, n, no, f, false or off.",
+        "The options of the same names. A flag is true, yes, on or 1, or false, no, off or 0, in upper or lower case; an empty value is none, and anything else is an error.",
     );
     out.trim_end().to_owned()
 }

@@ -93,7 +93,7 @@ fn every_failure_of_postgres_has_its_class_and_its_words() {
         (
             url("trusted", "postgres?target_session_attrs=standby"),
             "absent",
-            "the server is no standby",
+            "the server is not a standby",
         ),
         (
             url(
@@ -204,7 +204,7 @@ fn every_failure_of_nats_has_its_class_and_its_words() {
         (at(&late), "auth", format!("-ERR 'Authentication Timeout' ({})", late.address())),
         (at(&full), "busy", format!("-ERR 'maximum connections exceeded' ({})", full.address())),
         (at(&leaving), "busy", "the server is in lame duck mode".to_owned()),
-        (at(&route), "protocol", "clients have a port of their own, usually 4222".to_owned()),
+        (at(&route), "protocol", "clients must use the client port, usually 4222".to_owned()),
         (format!("tls://{}", open.address()), "tls", "the server does not offer TLS".to_owned()),
         (
             format!("{}#ca={}", mutual.url(), other.cert_text()),

@@ -159,8 +159,12 @@ fn a_name_is_judged_by_its_addresses_their_type_and_what_is_expected() {
             69,
             "db.test is 10.0.0.1, 10.0.0.2, not 10.0.0.3 [class=absent]",
         ),
-        ("dns:four.test#type=AAAA", 69, "four.test has no IPv6 address [class=absent]"),
-        ("dns:six.test#type=A", 69, "six.test has no IPv4 address [class=absent]"),
+        (
+            "dns:four.test#type=AAAA",
+            69,
+            "four.test does not resolve to an IPv6 address: name or service not known [class=dns]",
+        ),
+        ("dns:six.test#type=A", 69, "six.test does not resolve to an IPv4 address: "),
         ("dns:127.0.0.1", 0, "127.0.0.1"),
         ("dns:none.test", 69, "none.test does not resolve: name or service not known [class=dns]"),
     ] {
@@ -303,6 +307,45 @@ fn shell_syntax_is_refused_and_names_sh() {
     }
     ready("exec:sh -c 'test -e / || exit 1'", "exit status 0");
     ready("exec:test '|' = '|'", "exit status 0");
+}
+
+/// Runs its arguments with socket(2) refused for IPv4 and IPv6, as RestrictAddressFamilies=AF_UNIX does.
+const WITHOUT_SOCKETS: &str = r#"
+import ctypes, errno, os, platform, struct, sys
+arch, socket = {"x86_64": (0xC000003E, 41), "aarch64": (0xC00000B7, 198)}[platform.machine()]
+op = lambda code, yes, no, value: struct.pack("HBBI", code, yes, no, value)
+load, equal, ret = 0x20, 0x15, 0x06
+program = b"".join([
+    op(load, 0, 0, 4), op(equal, 0, 6, arch), op(load, 0, 0, 0), op(equal, 0, 4, socket),
+    op(load, 0, 0, 16), op(equal, 1, 0, 2), op(equal, 0, 1, 10),
+    op(ret, 0, 0, 0x50000 | errno.EAFNOSUPPORT), op(ret, 0, 0, 0x7FFF0000),
+])
+text = ctypes.create_string_buffer(program)
+filter = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(text)))
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, filter, 0, 0):
+    sys.exit("no seccomp: errno %d" % ctypes.get_errno())
+os.execvp(sys.argv[1], sys.argv[1:])
+"#;
+
+#[test]
+fn a_sandbox_without_sockets_is_named_and_ends_the_wait() {
+    let server = Nats::started("");
+    let says = "cannot become ready: this process may not open IPv4 sockets \
+                (RestrictAddressFamilies, seccomp?) [class=local";
+    for url in [format!("x=tcp://{}", server.address()), format!("x={}", server.url())] {
+        let run = Afterall::waiting_for([url]).under(["python3", "-c", WITHOUT_SOCKETS]);
+        run.run().code(69).stderr_has(says);
+    }
+}
+
+#[test]
+fn a_held_connection_must_stay_open() {
+    let (server, closing) = (Nats::started(""), crate::support::Scripted::closing());
+    let hold = |address| format!("tcp://{address}#hold=50ms");
+    ready(&hold(server.address()), "accepts connections, still open after 50ms");
+    not_ready(&hold(closing.address()), "connect", "connection accepted, and closed within 50ms");
+    Afterall::waiting_for(["x=tcp://a:1#hold=soon"]).run().code(64).stderr_has("x: hold: ");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `http:`, `https:` and `http+unix:` against a real nginx; scripted servers only for what a real one cannot show.
 
+mod client;
 mod proxy;
 
 use crate::support::{

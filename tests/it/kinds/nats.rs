@@ -48,8 +48,14 @@ fn nkeys_and_creds_files_sign_the_servers_nonce() {
     let (operator, dir) = (Operator::new(), Dir::new());
     let (public, seed) = operator.nkey();
     let by_nkey = Nats::started(&format!("authorization {{ users: [ {{ nkey: {public} }} ] }}"));
-    let seed = dir.write_secret("seed.nk", seed + "\n");
-    ready(&format!("{}#nkey={}", by_nkey.url(), seed.display()));
+    for (name, text) in [
+        ("seed.nk", format!("{seed}\n")),
+        ("both.nk", format!("{seed}\r\n{public}\r\n")),
+        ("comment.nk", format!("# of app\n{seed}\n")),
+    ] {
+        let path = dir.write_secret(name, text);
+        ready(&format!("{}#nkey={}", by_nkey.url(), path.display()));
+    }
     not_ready(&by_nkey.url(), "auth", "no credentials were given");
     let by_jwt = Nats::started(&operator.config());
     let creds = dir.write_secret("user.creds", operator.creds());
@@ -150,6 +156,21 @@ fn jetstream_and_a_stream_are_asked_for_by_name() {
     let without = Nats::started("");
     not_ready(&format!("{}#jetstream", without.url()), "absent", "JetStream is not enabled");
     assert!(!server.log().contains("[ERR]"), "{}", server.log());
+}
+
+#[test]
+fn lists_are_read_as_nats_go_reads_them() {
+    let (server, dead) = (Nats::started(""), Reserved::new());
+    let (live, dead) = (server.address(), dead.address());
+    for list in [
+        format!("nats://{dead}, nats://{live}"),
+        format!("nats://{dead},nats://{live},"),
+        format!("nats://{dead}/,nats://{live}/"),
+        format!("nats://{dead},,{live}"),
+    ] {
+        let run = Afterall::new().args(["--once", "env:NATS_URL"]).env("NATS_URL", &list);
+        run.run().code(0).stdout_has("NATS 2.");
+    }
 }
 
 #[test]

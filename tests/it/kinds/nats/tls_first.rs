@@ -87,6 +87,12 @@ fn a_server_that_waits_for_the_handshake_gets_it_as_from_async_nats() {
             theirs.err()
         );
     }
+    // With the key no INFO is waited for, and a server that sends INFO first is not one of these.
+    let first = format!("nats://u:p4ss@{}#tls-first,ca={}", relay.at, ca.cert_text());
+    Afterall::new().arg("--once").arg(first).run().code(0).stdout_has("NATS 2.");
+    let plain = format!("nats://u:p4ss@{}#tls-first,insecure", server.address());
+    let done = Afterall::new().arg("--once").arg(plain).run().code(69);
+    done.stdout_has("[class=tls]").stdout_has("the server sends INFO first");
     // Found out once, and not again in every attempt.
     let url = format!(
         "bus=tls://u:p4ss@{}#ca={},successes=3,max-interval=50ms,interval=10ms",

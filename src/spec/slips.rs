@@ -1,0 +1,157 @@
+//! What to write instead of a word that is no dependency.
+
+use super::{
+    expand::{Env, Expansion, Text},
+    url::{is_host_port, is_scheme},
+};
+use crate::secret::is_plain;
+
+/// The error for a text that is neither a URL nor `HOST:PORT`.
+///
+/// The text is shown where it reads as a name; elsewhere a piece of a password may stand here. `origin` is the variable that
+/// holds all of it.
+pub(super) fn describe(url: &Text, origin: Option<&Expansion>, env: &Env) -> String {
+    let text = url.raw();
+    if let Some(origin) = origin {
+        return of_a_value(text, &origin.origin());
+    }
+    if let Some(remedy) = unexpanded(text) {
+        return remedy;
+    }
+    let remedy = of_a_word(text, env);
+    remedy.unwrap_or_else(|| format!("must be {EXAMPLES}"))
+}
+
+const EXAMPLES: &str = "a URL or HOST:PORT, e.g. postgres://app@db/app, cache:6379";
+
+/// `$VAR`, `$(VAR)`, `{VAR}`: forms that nothing expands here. Also used for hosts and ports.
+pub(super) fn unexpanded(text: &str) -> Option<String> {
+    let is_one = text.contains(['$', '{', '}', '(', ')']);
+    is_one
+        .then(|| "only ${NAME} is expanded here, and env:NAME in place of the whole URL".to_owned())
+}
+
+fn of_a_value(text: &str, origin: &str) -> String {
+    let value = text.trim();
+    if value.is_empty() {
+        return format!("{origin} is empty; it must hold {EXAMPLES}");
+    }
+    let remedy = if value.starts_with(['"', '\'']) {
+        "its value begins with a quote, which --env-file and systemd keep"
+    } else if value.ends_with('+') {
+        "its value is empty"
+    } else if is_pairs(value) {
+        return format!(
+            "{origin} holds KEY=VALUE pairs; they are read behind their scheme, e.g. postgres:${{NAME}}"
+        );
+    } else {
+        return format!("{origin} must hold {EXAMPLES}");
+    };
+    format!("{origin}: {remedy}")
+}
+
+fn of_a_word(text: &str, env: &Env) -> Option<String> {
+    if text.is_empty() {
+        return Some(format!("nothing to wait for: must be {EXAMPLES}"));
+    }
+    if text.starts_with(['"', '\'']) {
+        return Some("begins with a quote, which nothing has removed".to_owned());
+    }
+    if is_pairs(text) {
+        return Some(
+            "KEY=VALUE pairs are read behind their scheme, e.g. 'postgres:host=db dbname=app'"
+                .to_owned(),
+        );
+    }
+    if let Some(prefix) = text.strip_suffix('+').filter(|prefix| is_scheme(prefix)) {
+        return Some(format!("behind {prefix}+ must stand a URL; is its variable empty?"));
+    }
+    if let Some((scheme, _)) = text.split_once("//").filter(|(scheme, _)| is_scheme(scheme)) {
+        return Some(format!("{scheme}// lacks its colon, e.g. {scheme}://host"));
+    }
+    if let Some((place, _)) = text.split_once('?').filter(|(place, _)| is_host_port(place)) {
+        return Some(format!("keys stand behind a #, e.g. {place}#timeout=5m"));
+    }
+    if let Some((name, value)) = text.split_once('=') {
+        let is_key = !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+        return match value {
+            "" if is_plain(name) => Some(format!(
+                "{name}= must be followed by a URL or HOST:PORT; is its variable empty?"
+            )),
+            _ if is_key => Some(format!(
+                "{name}= is a key, and stands behind the # of its dependency (quote the whole, so that nothing splits it)"
+            )),
+            _ => None,
+        };
+    }
+    if text.split(',').all(is_host_port) {
+        return Some("each dependency must be an argument of its own, e.g. a:1 b:2".to_owned());
+    }
+    if ["/", "./", "../", "~/"].iter().any(|start| text.starts_with(start)) {
+        let shown = if is_plain(text) { text } else { "PATH" };
+        return Some(format!("a path must be written file:{shown}; a command stands behind --"));
+    }
+    if !is_plain(text) {
+        return None;
+    }
+    Some(match text {
+        "help" | "version" => format!("{text} is no dependency; did you mean --{text}?"),
+        _ if text.chars().all(|c| c.is_ascii_digit()) => {
+            format!("{text} lacks its host; HOST:PORT must be one word, e.g. db:{text}")
+        }
+        _ if is_command(text, env) => {
+            format!("{text} is a command here; a command must stand behind --, e.g. -- {text}")
+        }
+        _ => format!("{text} lacks its port, e.g. {text}:5432; a command must stand behind --"),
+    })
+}
+
+/// `host=db dbname=app`, `Host=db;Database=app`.
+fn is_pairs(text: &str) -> bool {
+    let pairs: Vec<_> = text.split([' ', ';', '\n']).filter(|pair| !pair.is_empty()).collect();
+    pairs.len() >= 2
+        && pairs.iter().all(|pair| pair.split_once('=').is_some_and(|(key, _)| !key.is_empty()))
+}
+
+/// Whether PATH knows a program of this name.
+fn is_command(word: &str, env: &Env) -> bool {
+    let path = env.var("PATH").ok().flatten().unwrap_or_default();
+    path.split(':').any(|dir| !dir.is_empty() && std::path::Path::new(dir).join(word).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn described(text: &str) -> String {
+        let env = Env::new(|name| (name == "PATH").then(|| "/none:/bin".into()));
+        describe(&Text::literal(text), None, &env)
+    }
+
+    #[test]
+    fn every_common_slip_gets_its_remedy() {
+        for (text, want) in [
+            ("true", "true is a command here; a command must stand behind --"),
+            ("127.0.0.1", "127.0.0.1 lacks its port, e.g. 127.0.0.1:5432"),
+            ("5432", "5432 lacks its host"),
+            ("/run/ready", "a path must be written file:/run/ready"),
+            ("./S3CRET", "a path must be written file:PATH"),
+            ("postgres//db", "postgres// lacks its colon, e.g. postgres://host"),
+            ("help", "help is no dependency; did you mean --help?"),
+            ("a:1,b:2", "each dependency must be an argument of its own"),
+            ("127.0.0.1:1?timeout=5m", "keys stand behind a #, e.g. 127.0.0.1:1#timeout=5m"),
+            ("$DATABASE_URL", "only ${NAME} is expanded here"),
+            ("$(DATABASE_URL)", "only ${NAME} is expanded here"),
+            ("{{ url }}", "only ${NAME} is expanded here"),
+            ("migrations+", "behind migrations+ must stand a URL"),
+            ("\"postgres://db\"", "begins with a quote"),
+            ("on-timeout=proceed", "on-timeout= is a key"),
+            ("db=", "db= must be followed by a URL"),
+            ("host=db dbname=app", "KEY=VALUE pairs are read behind their scheme"),
+            ("S3CRET", "must be a URL or HOST:PORT"),
+        ] {
+            let message = described(text);
+            assert!(message.starts_with(want) && !message.contains("S3CRET"), "{text}: {message}");
+        }
+    }
+}

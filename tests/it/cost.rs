@@ -1,0 +1,60 @@
+//! What a start costs, in figures that do not depend on the machine's load.
+
+use crate::support::process::program;
+use crate::support::{Afterall, Dir, Scripted};
+use std::process::Command;
+
+/// What a start may cost more before somebody has to look.
+const ROOM: f64 = 1.1;
+
+/// System calls from our first one to the exec.
+const SYSTEM_CALLS: f64 = 42.0;
+
+/// Instructions in user space of the whole process, without a command, in the unoptimised build.
+const INSTRUCTIONS: f64 = 2_300_000.0;
+
+#[test]
+fn a_start_makes_few_system_calls() {
+    let (server, dir) = (Scripted::silent(), Dir::new());
+    let trace = dir.text("trace");
+    let strace = program("strace", "strace");
+    Afterall::waiting_for(["-q".to_owned(), format!("tcp://{}", server.address())])
+        .under([strace.to_str().unwrap(), "-qq", "-o", &trace])
+        .becoming(["/bin/true"])
+        .run()
+        .code(0);
+    let text = dir.read("trace");
+    // Before its first line the loader is at work, and after the second execve the command.
+    let lines: Vec<&str> = text.lines().collect();
+    let first = lines.iter().position(|line| line.starts_with("poll([{fd=0,")).unwrap();
+    let exec = lines.iter().rposition(|line| line.starts_with("execve(")).unwrap();
+    let calls = &lines[first..exec];
+    assert!(
+        calls.len() as f64 <= SYSTEM_CALLS * ROOM,
+        "{} calls:\n{}",
+        calls.len(),
+        calls.join("\n")
+    );
+}
+
+#[test]
+fn a_start_executes_few_instructions() {
+    if !cfg!(all(target_arch = "x86_64", debug_assertions)) {
+        // Each machine and each build has a figure of its own.
+        return;
+    }
+    let server = Scripted::silent();
+    let done = Command::new(program("valgrind", "valgrind"))
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--"])
+        .arg(Afterall::program())
+        .args(["-q".to_owned(), format!("tcp://{}", server.address())])
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{text}");
+    let counted = text.split("Collected : ").nth(1).unwrap().lines().next().unwrap();
+    let counted: f64 = counted.trim().parse().unwrap();
+    assert!(counted <= INSTRUCTIONS * ROOM, "{counted} instructions");
+}
