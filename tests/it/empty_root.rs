@@ -103,6 +103,8 @@ fn every_kind_works_with_nothing_but_itself_hosts_and_a_ca_file() {
         // The others are heavy to start. That nobody is there needs the same files.
         #[cfg(feature = "mysql")]
         "mysql=mysql://app@db.test:1/app#ca=/ca.pem,until=down".to_owned(),
+        #[cfg(feature = "mysql")]
+        "migrations-mysql=migrations+mysql://app@db.test:1/app#ca=/ca.pem,until=down".to_owned(),
         #[cfg(feature = "grpc")]
         "grpc=grpcs://db.test:1#ca=/ca.pem,until=down".to_owned(),
         #[cfg(feature = "amqp")]

@@ -4,7 +4,7 @@
 
 use super::{
     locks::crc32,
-    tool::{Lock, Tool},
+    tool::{Home, Lock, Tool},
     tools::UNKNOWN,
 };
 
@@ -78,6 +78,8 @@ pub fn on_mysql(tool: &Tool) -> Option<Tool> {
     if !rows_of_locks || !difference.locks.is_empty() {
         tool.locks = difference.locks;
     }
+    // A schema is a database here, and a tool keeps its table in the application's own.
+    tool.home = Home::SearchPath;
     if tool.name == "liquibase" {
         tool.table = "DATABASECHANGELOG";
     }

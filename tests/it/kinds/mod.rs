@@ -11,6 +11,8 @@ mod http;
 mod memcached;
 mod migrations;
 #[cfg(feature = "mysql")]
+mod migrations_mysql;
+#[cfg(feature = "mysql")]
 mod mysql;
 mod nats;
 mod postgres;

@@ -448,7 +448,7 @@ fn what_is_wrong_with_a_declaration_is_found_before_the_first_attempt() {
         ("postgres://db?sslmode=verify-full&sslrootcert=/none", "/none: no such file or directory"),
         ("postgres://db#query=", "db: query: is one SQL statement"),
         ("postgres:host=db,x port=1,2,3", "db: 3 ports for 2 hosts"),
-        ("jdbc:mysql://db/app", "of the jdbc: URLs, only jdbc:postgresql: is understood"),
+        ("jdbc:sqlserver://db/app", "of the jdbc: URLs, only those of a known kind are understood"),
     ] {
         Afterall::waiting_for([format!("db={url}")])
             .run()

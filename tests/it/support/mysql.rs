@@ -20,12 +20,17 @@ pub struct MariaDb {
 }
 
 impl MariaDb {
-    /// Prepared, not started: root logs in without a password, and there is a database `test`.
+    /// Prepared, not started: root logs in without a password.
     pub fn new() -> Self {
         let (dir, address) = (Dir::new(), Address::claim());
         let at = address.free();
         let mut install = Command::new(program("mariadb-install-db", PACKAGE));
-        install.args(["--no-defaults", "--auth-root-authentication-method=normal"]);
+        // Without the anonymous user, who comes before any `user@%` on the socket.
+        install.args([
+            "--no-defaults",
+            "--skip-test-db",
+            "--auth-root-authentication-method=normal",
+        ]);
         install.arg(format!("--datadir={}", dir.text("data"))).args(as_root());
         let output = install.output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
@@ -97,6 +102,16 @@ impl MariaDb {
         let socket = format!("--socket={}", self.socket());
         let done = client(&[&socket, "--user=root", "-e", statements, "-D", database]);
         done.unwrap_or_else(|error| panic!("{statements}: {error}"))
+    }
+
+    /// Everything in these databases, as mariadb-dump writes it.
+    pub fn dump(&self, databases: &[String]) -> String {
+        let mut command = Command::new(program("mariadb-dump", "mariadb-client"));
+        command.args(["--no-defaults", "--user=root", "--skip-dump-date", "--skip-comments"]);
+        command.arg(format!("--socket={}", self.socket())).arg("--databases").args(databases);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// What the real client makes of a login over TCP: nothing, or its complaint.

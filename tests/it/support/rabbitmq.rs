@@ -76,7 +76,7 @@ impl RabbitMq {
         command.env("HOME", self.dir.path()).env("ERL_EPMD_PORT", self.mapper_port.to_string());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(format!("{expression}.").as_bytes()).unwrap();
+        child.stdin.take().unwrap().write_all(format!("{expression}.\n").as_bytes()).unwrap();
         let output = child.wait_with_output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success() && said.starts_with("{ok"), "{expression}: {said}");

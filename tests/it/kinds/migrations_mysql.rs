@@ -1,0 +1,76 @@
+//! `migrations+mysql:` against a real MariaDB with the tables that the real tools left there.
+
+use crate::support::{Afterall, MariaDb};
+use std::path::Path;
+
+fn fixtures() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/migrations/mysql")
+}
+
+/// Fixture, key that says what is wanted (`@` is the fixtures' directory), class or `ready`, words.
+const CASES: &[(&str, &str, &str, &str)] = &[
+    ("rails-6.1", "dir=@/dirs/rails", "ready", "rails"),
+    ("sequel-timestamp", "dir=@/dirs/sequel-timestamp", "ready", "sequel"),
+    ("sequel-integer", "dir=@/dirs/sequel-integer", "ready", "sequel"),
+    ("django", "dir=@/dirs/django", "ready", "django"),
+    ("dbmate", "dir=@/dirs/dbmate", "ready", "dbmate"),
+    ("yoyo", "dir=@/dirs/yoyo", "ready", "yoyo"),
+    ("knex", "dir=@/dirs/knex", "ready", "knex"),
+    ("sequelize", "dir=@/dirs/sequelize", "ready", "sequelize"),
+    ("typeorm", "dir=@/dirs/typeorm", "ready", "typeorm"),
+    ("db-migrate", "dir=@/dirs/db-migrate", "ready", "db-migrate"),
+    ("drizzle", "dir=@/dirs/drizzle", "ready", "drizzle"),
+    ("mikro-orm", "dir=@/dirs/mikro-orm", "ready", "mikro-orm"),
+    ("sqlx", "dir=@/dirs/sqlx", "ready", "sqlx"),
+    ("kysely", "version=2024-01-02-b", "ready", "kysely"),
+    ("alembic", "version=aaaa00000002", "ready", "alembic"),
+    ("alembic", "dir=@/dirs/alembic", "absent", "aaaa00000003"),
+    ("sqlx-failed", "dir=@/dirs/sqlx-failed", "failed", ""),
+    ("knex-stalelock", "tool=knex", "absent", "knex_migrations_lock"),
+    ("rails-6.1", "version=20250101000000", "absent", ""),
+];
+
+#[test]
+fn the_tables_of_the_real_tools_are_read_and_not_changed() {
+    let server = MariaDb::started(&[]);
+    server
+        .sql("create user app identified by 's3cr3t'; create user stranger identified by 's3cr3t'");
+    let database = |fixture: &str| fixture.replace(['-', '.'], "_");
+    let mut loaded = Vec::new();
+    for (fixture, ..) in CASES {
+        if loaded.contains(fixture) {
+            continue;
+        }
+        loaded.push(fixture);
+        let name = database(fixture);
+        server.sql(&format!("create database {name}; grant select on {name}.* to app"));
+        let dump = std::fs::read_to_string(fixtures().join(format!("{fixture}.sql"))).unwrap();
+        server.sql_in(&name, &dump);
+    }
+    server.sql("grant create temporary tables on rails_6_1.* to stranger");
+    let names: Vec<_> = loaded.iter().map(|fixture| database(fixture)).collect();
+    let before = server.dump(&names);
+    let url = |user: &str, fixture: &str, key: &str| {
+        let key = key.replace('@', fixtures().to_str().unwrap());
+        let (at, name) = (server.address(), database(fixture));
+        format!("schema=migrations+mysql://{user}:s3cr3t@{at}/{name}#{key}")
+    };
+    for (fixture, key, class, says) in CASES {
+        let done = Afterall::new().args(["--once", &url("app", fixture, key)]).run();
+        let code = done.status().code();
+        let said = done.any_stderr();
+        let said = said.stdout_text();
+        let as_expected = match *class {
+            "ready" => code == Some(0),
+            class => code == Some(69) && said.contains(&format!("[class={class}]")),
+        };
+        assert!(
+            as_expected && said.contains(says),
+            "{fixture}#{key}: expected {class}: {says}\n{said}"
+        );
+    }
+    // A user without a right sees no table.
+    let done = Afterall::new().args(["--once", &url("stranger", "rails-6.1", "tool=rails")]).run();
+    done.code(69).stdout_has("[class=");
+    assert_eq!(server.dump(&names), before, "nothing was written");
+}
