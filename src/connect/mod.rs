@@ -113,6 +113,12 @@ impl Net {
         self.names.addresses(host, family, stage).await
     }
 
+    /// Connects to a Unix socket: at once, or not at all.
+    pub fn connect_unix(&self, path: &str, stage: &Stage) -> Result<UnixStream, Failure> {
+        stage.set(format!("no connection to {path}"));
+        connect_unix(path).map_err(|error| unix_failure(error, path))
+    }
+
     /// Connects to `endpoint`: over every address that it has, until one accepts or all have refused.
     pub async fn connect(
         &self,
@@ -123,13 +129,7 @@ impl Net {
             return dial(endpoint);
         }
         match endpoint {
-            Endpoint::Unix(path) => {
-                stage.set(format!("no connection to {path}"));
-                match connect_unix(path) {
-                    Ok(stream) => Ok(Box::new(stream)),
-                    Err(error) => Err(unix_failure(error, path)),
-                }
-            }
+            Endpoint::Unix(path) => Ok(Box::new(self.connect_unix(path, stage)?)),
             Endpoint::Tcp(host, port) => {
                 let mut addresses = match host.parse::<IpAddr>() {
                     Ok(address) => vec![SocketAddr::new(address, *port)],

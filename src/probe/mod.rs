@@ -9,7 +9,7 @@ pub mod stage;
 
 use std::{future::Future, net::SocketAddr, pin::Pin, time::Duration};
 
-use tokio::time::Instant;
+use tokio::{net::UnixStream, time::Instant};
 
 pub use blocking::BlockingLane;
 pub use failure::{Class, Cost, Failure, Verdict};
@@ -55,6 +55,11 @@ impl<'a> Attempt<'a> {
     /// Looks `host` up: see [`Net::addresses`].
     pub async fn addresses(&self, host: &str, family: Family) -> Result<Vec<SocketAddr>, Failure> {
         self.net.addresses(host, family, self.stage).await
+    }
+
+    /// Connects to a Unix socket, for kinds that ask who is behind it: see [`Net::connect_unix`].
+    pub fn connect_unix(&self, path: &str) -> Result<UnixStream, Failure> {
+        self.net.connect_unix(path, self.stage)
     }
 
     /// What is left of the attempt.

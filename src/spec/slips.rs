@@ -79,7 +79,7 @@ fn of_a_word(text: &str, env: &Env) -> Option<String> {
                 "{name}= must be followed by a URL or HOST:PORT; is its variable empty?"
             )),
             _ if is_key => Some(format!(
-                "{name}= is a key, and stands behind the # of its dependency (quote the whole, so that nothing splits it)"
+                "{name}= must be followed by a URL or HOST:PORT; a key stands behind the # of its dependency (quote the whole)"
             )),
             _ => None,
         };
@@ -145,7 +145,10 @@ mod tests {
             ("{{ url }}", "only ${NAME} is expanded here"),
             ("migrations+", "behind migrations+ must stand a URL"),
             ("\"postgres://db\"", "begins with a quote"),
-            ("on-timeout=proceed", "on-timeout= is a key"),
+            (
+                "on-timeout=proceed",
+                "on-timeout= must be followed by a URL or HOST:PORT; a key stands behind the #",
+            ),
             ("db=", "db= must be followed by a URL"),
             ("host=db dbname=app", "KEY=VALUE pairs are read behind their scheme"),
             ("S3CRET", "must be a URL or HOST:PORT"),

@@ -1,18 +1,51 @@
 //! What a failed handshake means, in words for the person who has to mend it.
 
-use std::{io, net::IpAddr, time::Duration};
+use std::{fmt, io, net::IpAddr, time::Duration};
 
 use rustls::{
     AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible,
     pki_types::UnixTime,
 };
 
+use super::der::algorithm_name;
 use crate::{
     connect::{Endpoint, is_local_limit, stream_failure},
     os::describe,
     probe::{Class, Cost, Failure},
     text::quoted,
 };
+
+/// What this build's TLS library cannot do, in words for a message.
+#[derive(Debug)]
+pub(super) struct Unsupported(String);
+
+impl Unsupported {
+    pub(super) fn new(words: impl Into<String>) -> Self {
+        Self(words.into())
+    }
+
+    /// A signature that cannot be verified, by the algorithms of the signature and of the issuer's key.
+    pub(super) fn signature(signature: &[u8], key: &[u8]) -> Self {
+        let (signature, key) = (algorithm_name(signature), algorithm_name(key));
+        Self(format!("{CANNOT_VERIFY}: it is signed by {signature} (issuer's key: {key}), {LACKS}"))
+    }
+
+    /// A key that cannot be used to verify what its owner signed.
+    pub(super) fn key(key: &[u8]) -> Self {
+        Self(format!("{CANNOT_VERIFY}: its key is {}, {LACKS}", algorithm_name(key)))
+    }
+}
+
+const CANNOT_VERIFY: &str = "certificate cannot be verified";
+const LACKS: &str = "which this build does not support";
+
+impl fmt::Display for Unsupported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unsupported {}
 
 /// What of our side the words depend on.
 pub(super) struct Told<'a> {
@@ -63,7 +96,9 @@ pub(super) fn late(error: &io::Error, endpoint: &Endpoint) -> Failure {
                 hint,
             )
         }
-        Some(error) => Failure::new(Class::Tls, format!("TLS broke: {error} ({endpoint})")),
+        Some(error) => {
+            Failure::new(Class::Tls, format!("TLS broke: {} ({endpoint})", plain(error)))
+        }
         None => stream_failure(error, endpoint),
     }
 }
@@ -83,7 +118,8 @@ fn with_cause(error: &Error, told: &Told<'_>) -> Failure {
             PeerIncompatible::ServerDoesNotSupportTls12Or13
             | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
         ) => ("the server speaks neither TLS 1.2 nor 1.3".to_owned(), None),
-        other => (format!("TLS handshake: {other}"), None),
+        // rustls's other words show no structure.
+        other => (format!("TLS handshake: {}", plain(other)), None),
     };
     // Either side has told the other why it gives up, and servers log that.
     with_hint(Failure::new(Class::Tls, format!("{what} ({})", told.host)).cost(Cost::Logged), hint)
@@ -129,6 +165,40 @@ fn certificate_words(error: &CertificateError, told: &Told<'_>) -> (String, Opti
             "certificate not trusted: another authority of the same name signed it".to_owned(),
             Some("ca may hold an older or a newer one"),
         ),
+        CertificateError::Revoked => ("certificate is revoked".to_owned(), None),
+        CertificateError::UnknownRevocationStatus => (
+            "certificate not trusted: no list of revoked certificates comes from its authority"
+                .to_owned(),
+            Some("sslcrl must hold a list of every authority in the chain"),
+        ),
+        CertificateError::ExpiredRevocationListContext { time, next_update } => (
+            format!(
+                "certificate not trusted: the list of revoked certificates expired {} ago",
+                apart(*time, *next_update)
+            ),
+            None,
+        ),
+        CertificateError::UnsupportedSignatureAlgorithmContext {
+            signature_algorithm_id, ..
+        } => {
+            let name = algorithm_name(signature_algorithm_id);
+            (format!("{CANNOT_VERIFY}: it is signed by {name}, {LACKS}"), None)
+        }
+        CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
+            signature_algorithm_id,
+            public_key_algorithm_id,
+        } => {
+            let words = Unsupported::signature(signature_algorithm_id, public_key_algorithm_id);
+            (words.0, None)
+        }
+        CertificateError::BadEncoding => ("certificate is not well formed".to_owned(), None),
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => (
+            "certificate not trusted: it is not for a server".to_owned(),
+            Some("its extendedKeyUsage must hold serverAuth"),
+        ),
+        CertificateError::Other(other) if unsupported(other).is_some() => {
+            (unsupported(other).unwrap_or_default().to_owned(), None)
+        }
         // webpki's own errors come wrapped; of these two the names say too little.
         other => match format!("{other:?}") {
             words if words.contains("UnsupportedCertVersion") => (
@@ -139,9 +209,29 @@ fn certificate_words(error: &CertificateError, told: &Told<'_>) -> (String, Opti
                 "certificate not trusted: it is that of an authority, not of a server".to_owned(),
                 None,
             ),
-            _ => (format!("certificate not trusted: {other}"), None),
+            _ => ("certificate not trusted: its form is not supported".to_owned(), None),
         },
     }
+}
+
+/// rustls's own words for an error, without the Rust structure that some end with.
+fn plain(error: &Error) -> String {
+    match error {
+        Error::PeerIncompatible(_) => "the two sides have nothing in common".to_owned(),
+        Error::PeerMisbehaved(_) => "the server broke the protocol".to_owned(),
+        Error::InvalidMessage(_) => "the server sent a message that is not well formed".to_owned(),
+        Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => {
+            "the server sent a message out of turn".to_owned()
+        }
+        Error::InvalidCertRevocationList(_) => {
+            "a list of revoked certificates is not usable".to_owned()
+        }
+        other => other.to_string(),
+    }
+}
+
+fn unsupported(error: &rustls::OtherError) -> Option<&str> {
+    error.0.downcast_ref::<Unsupported>().map(|unsupported| unsupported.0.as_str())
 }
 
 /// rustls shows `DnsName("a")` and `IpAddress(0::1)`.

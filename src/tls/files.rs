@@ -1,15 +1,15 @@
-//! The PEM files that a TLS setup names: read at build, and proved to hold what they should.
+//! The files that a TLS setup names: read at build, and proved to hold what they should.
 
 use rustls::{
     RootCertStore,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    pki_types::{CertificateDer, CertificateRevocationListDer, pem::PemObject},
     sign::CertifiedKey,
 };
 
-use super::Problem;
-use crate::{os::read_bytes, text::path_shown};
+use super::{Problem, der::Certificate, der::algorithm_name, key::read_key, provider};
+use crate::{os::read_bytes, secret::Secret, text::path_shown};
 
-/// The largest PEM file that is read, in bytes; the system's bundles have a quarter of a megabyte.
+/// The largest file that is read, in bytes; the system's bundles have a quarter of a megabyte.
 const MAX_PEM: u64 = 4 << 20;
 
 /// The certificates to trust. At least one, and each of a form that can be trusted at all.
@@ -25,24 +25,49 @@ pub(super) fn read_ca(path: &str) -> Result<Vec<CertificateDer<'static>>, String
 }
 
 /// A client certificate with the private key that belongs to it.
-pub(super) fn read_client(cert: &str, key: &str) -> Result<CertifiedKey, Problem> {
+///
+/// The certificate's own form is the server's matter: one of X.509 version 1 is sent as it is.
+pub(super) fn read_client(
+    cert: &str,
+    key: &str,
+    password: Option<&Secret>,
+) -> Result<CertifiedKey, Problem> {
     let certs = read_certs(cert).map_err(|what| Problem { key: "cert", what })?;
-    let private = read_key(key).map_err(|what| Problem { key: "key", what })?;
-    CertifiedKey::from_der(certs, private, &super::provider()).map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => Problem {
-            key: "key",
-            what: format!("{key} is not the private key of the certificate {cert}"),
-        },
-        rustls::Error::InvalidCertificate(_) => {
-            Problem { key: "cert", what: format!("{cert}: the first certificate cannot be read") }
-        }
-        // rustls has its own words for what is wrong with a key; none of them quotes it.
-        other => Problem { key: "key", what: format!("{key}: not a usable private key ({other})") },
-    })
+    let of_key =
+        |what: String| Problem { key: "key", what: format!("{}: {what}", path_shown(key)) };
+    let of_cert =
+        |what: String| Problem { key: "cert", what: format!("{}: {what}", path_shown(cert)) };
+    let private = read_key(&read_file(key).map_err(|what| Problem { key: "key", what })?, password);
+    let private = private.map_err(of_key)?;
+    let certificate = certs.first().and_then(|first| Certificate::read(first));
+    let certificate =
+        certificate.ok_or_else(|| of_cert("the first certificate cannot be read".to_owned()))?;
+    let signing = provider().key_provider.load_private_key(private).map_err(|_| {
+        let algorithm = algorithm_name(certificate.key_algorithm);
+        of_key(format!(
+            "must be a private key that this build supports, and the certificate's is {algorithm}"
+        ))
+    })?;
+    let public = signing.public_key();
+    if public.is_some_and(|public| public.as_ref() != certificate.public_key_info) {
+        let what = format!("{} is not the private key of the certificate {cert}", path_shown(key));
+        return Err(Problem { key: "key", what });
+    }
+    Ok(CertifiedKey::new(certs, signing))
+}
+
+/// The lists of revoked certificates in a PEM file.
+pub(super) fn read_crls(path: &str) -> Result<Vec<CertificateRevocationListDer<'static>>, String> {
+    let pem = read_file(path)?;
+    let crls = CertificateRevocationListDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
+    match crls {
+        Ok(crls) if !crls.is_empty() => Ok(crls),
+        _ => Err(format!("{path}: must hold a list of revoked certificates in PEM")),
+    }
 }
 
 fn read_certs(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
-    let pem = read_pem(path)?;
+    let pem = read_file(path)?;
     let certs = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
     match certs {
         Ok(certs) if !certs.is_empty() => Ok(certs),
@@ -54,17 +79,12 @@ fn read_certs(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     }
 }
 
-fn read_key(path: &str) -> Result<PrivateKeyDer<'static>, String> {
-    let pem = read_pem(path)?;
-    let encrypted = [&b"ENCRYPTED PRIVATE KEY"[..], b"Proc-Type: 4,ENCRYPTED"];
-    if encrypted.iter().any(|mark| pem.windows(mark.len()).any(|window| window == *mark)) {
-        return Err(format!(
-            "{path}: the private key is encrypted, and nobody is there to type its passphrase"
-        ));
+/// A file without the byte order mark that some editors put before its text.
+pub(super) fn read_file(path: &str) -> Result<Vec<u8>, String> {
+    let mut bytes =
+        read_bytes(path, MAX_PEM).map_err(|what| format!("{}: {what}", path_shown(path)))?;
+    if bytes.starts_with(b"\xef\xbb\xbf") {
+        bytes.drain(..3);
     }
-    PrivateKeyDer::from_pem_slice(&pem).map_err(|_| format!("{path}: holds no PEM private key"))
-}
-
-fn read_pem(path: &str) -> Result<Vec<u8>, String> {
-    read_bytes(path, MAX_PEM).map_err(|what| format!("{}: {what}", path_shown(path)))
+    Ok(bytes)
 }

@@ -1,27 +1,35 @@
 //! TLS for every kind: one rustls setup with ring, proved right at build, made only when first needed.
 
+mod chain;
+mod der;
 mod failure;
 mod files;
+mod key;
+mod names;
 mod verify;
 
 use std::{
     io,
     net::IpAddr,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use rustls::{
-    ClientConfig,
-    client::Resumption,
+    ClientConfig, SignatureScheme,
+    client::{ResolvesClientCert, Resumption},
     crypto::{CryptoProvider, ring},
-    pki_types::{CertificateDer, ServerName},
-    sign::{CertifiedKey, SingleCertAndKey},
+    pki_types::{CertificateDer, CertificateRevocationListDer, ServerName},
+    sign::CertifiedKey,
 };
 use tokio_rustls::TlsConnector;
 
 use crate::{
     connect::{Endpoint, RecordingStream, Stream},
     probe::{Attempt, Class, Failure},
+    secret::Secret,
     spec::{ConfigError, Key, Spec},
 };
 
@@ -43,9 +51,10 @@ pub static KEYS: &[Key] = &[
 ];
 
 /// What of the server's certificate is verified.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Verify {
     /// Its chain, its dates and its name.
+    #[default]
     Full,
     /// Its chain and its dates, not the name (libpq's `verify-ca`).
     Chain,
@@ -64,6 +73,100 @@ pub struct TlsFiles {
     pub key: Option<String>,
 }
 
+/// Which names of a certificate count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Names {
+    /// Those of its subjectAltName extension (RFC 9525).
+    #[default]
+    Alternative,
+    /// As for libpq and OpenSSL: where there are none, the subject's common name, also of an X.509 version 1 certificate.
+    SubjectOrAlternative,
+}
+
+/// Which versions of TLS are spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Versions {
+    /// 1.2 and 1.3.
+    #[default]
+    Both,
+    /// 1.2 alone.
+    Only12,
+    /// 1.3 alone.
+    Only13,
+}
+
+/// Whether the handshake names the server (RFC 6066, section 3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ServerNameIndication {
+    /// It does, where the name is not an address.
+    #[default]
+    Send,
+    /// It does not.
+    Omit,
+}
+
+/// Everything that decides how one dependency speaks TLS.
+#[derive(Default)]
+pub struct TlsSetup {
+    /// The files to read.
+    pub files: TlsFiles,
+    /// What opens the private key where it is encrypted.
+    pub key_password: Option<Secret>,
+    /// Files with lists of revoked certificates.
+    pub crls: Vec<String>,
+    /// The name that the certificate must have, if it is not the host's.
+    pub server_name: Option<String>,
+    /// What of the server's certificate is verified.
+    pub verify: Verify,
+    /// Which of its names count.
+    pub names: Names,
+    /// The versions that are spoken.
+    pub versions: Versions,
+    /// Whether the server is named in the handshake.
+    pub sni: ServerNameIndication,
+}
+
+/// A connection behind a TLS handshake.
+pub struct Secured {
+    /// The connection.
+    pub stream: Box<dyn Stream>,
+    /// The hash of the server's certificate that a login can be bound to: `tls-server-end-point` (RFC 5929).
+    pub end_point: Option<Vec<u8>>,
+    /// The protocol that the server chose of those that [`Tls::with_alpn`] offers (RFC 7301).
+    pub alpn: Option<Vec<u8>>,
+    /// What became of our certificate.
+    pub client_certificate: ClientCertificate,
+}
+
+/// What became of our certificate in a handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientCertificate {
+    /// The server did not ask for one.
+    NotRequested,
+    /// The server asked for one, and we have none.
+    NotSent,
+    /// The server asked for one, and got it.
+    Sent,
+}
+
+/// Sends the client certificate that there is, and remembers that it was asked for. One for each handshake.
+#[derive(Debug)]
+struct ClientResolver {
+    certificate: Option<Arc<CertifiedKey>>,
+    requested: AtomicBool,
+}
+
+impl ResolvesClientCert for ClientResolver {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.requested.store(true, Relaxed);
+        self.certificate.clone()
+    }
+
+    fn has_certs(&self) -> bool {
+        self.certificate.is_some()
+    }
+}
+
 /// What is wrong with a TLS setting: the key that it came from, and the words for it.
 struct Problem {
     key: &'static str,
@@ -75,8 +178,12 @@ pub struct Tls {
     /// None: the system's.
     ca: Option<Vec<CertificateDer<'static>>>,
     client: Option<Arc<CertifiedKey>>,
+    crls: Vec<CertificateRevocationListDer<'static>>,
     server_name: Option<ServerName<'static>>,
     verify: Verify,
+    names: Names,
+    versions: Versions,
+    sni: ServerNameIndication,
     alpn: Vec<Vec<u8>>,
     config: OnceLock<Result<Arc<ClientConfig>, Failure>>,
 }
@@ -92,22 +199,47 @@ impl Tls {
     /// Reads the TLS keys of a declaration. Errors name the key and the path, never what the file holds.
     pub fn from_spec(spec: &Spec) -> Result<Self, ConfigError> {
         let owned = |key: &str| spec.key(key).map(str::to_owned);
-        let files = TlsFiles { ca: owned("ca"), cert: owned("cert"), key: owned("key") };
-        let verify = if spec.flag("insecure")? { Verify::Nothing } else { Verify::Full };
-        Self::read(files, owned("server-name"), verify)
-            .map_err(|problem| spec.key_error(problem.key, problem.what))
+        let setup = TlsSetup {
+            files: TlsFiles { ca: owned("ca"), cert: owned("cert"), key: owned("key") },
+            server_name: owned("server-name"),
+            verify: if spec.flag("insecure")? { Verify::Nothing } else { Verify::Full },
+            ..TlsSetup::default()
+        };
+        Self::read(setup).map_err(|problem| spec.key_error(problem.key, problem.what))
     }
 
-    /// The same from settings that were read elsewhere, as Postgres has its own. The error names the path.
+    /// The same from settings that were read elsewhere.
+    ///
+    /// # Errors
+    /// What is wrong with a file or a name, with the path, never with what a file holds.
     pub fn new(
         files: TlsFiles,
         server_name: Option<String>,
         verify: Verify,
     ) -> Result<Self, String> {
-        Self::read(files, server_name, verify).map_err(|problem| problem.what)
+        Self::with_setup(TlsSetup { files, server_name, verify, ..TlsSetup::default() })
     }
 
-    fn read(files: TlsFiles, server_name: Option<String>, verify: Verify) -> Result<Self, Problem> {
+    /// The same, with everything that may be set.
+    ///
+    /// # Errors
+    /// As [`Tls::new`].
+    pub fn with_setup(setup: TlsSetup) -> Result<Self, String> {
+        Self::read(setup).map_err(|problem| problem.what)
+    }
+
+    /// Offers these protocols in the handshake, the preferred one first (RFC 7301), e.g. `h2`.
+    ///
+    /// Call it before the first handshake.
+    #[must_use]
+    pub fn with_alpn(mut self, protocols: &[&[u8]]) -> Self {
+        self.alpn = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        self
+    }
+
+    fn read(setup: TlsSetup) -> Result<Self, Problem> {
+        let TlsSetup { files, key_password, crls, server_name, verify, names, versions, sni } =
+            setup;
         let server_name = server_name.map(|name| name_of(&name)).transpose();
         let server_name = server_name.map_err(|what| Problem { key: "server-name", what })?;
         let ca = files.ca.filter(|path| path != "system");
@@ -115,7 +247,9 @@ impl Tls {
             .map(|path| files::read_ca(&path).map_err(|what| Problem { key: "ca", what }))
             .transpose()?;
         let client = match (files.cert, files.key) {
-            (Some(cert), Some(key)) => Some(Arc::new(files::read_client(&cert, &key)?)),
+            (Some(cert), Some(key)) => {
+                Some(Arc::new(files::read_client(&cert, &key, key_password.as_ref())?))
+            }
             (Some(_), None) => {
                 return Err(Problem {
                     key: "cert",
@@ -130,14 +264,23 @@ impl Tls {
             }
             (None, None) => None,
         };
-        let (alpn, config) = (Vec::new(), OnceLock::new());
-        Ok(Self { ca, client, server_name, verify, alpn, config })
+        let (paths, mut crls) = (crls, Vec::new());
+        for path in &paths {
+            crls.extend(files::read_crls(path).map_err(|what| Problem { key: "sslcrl", what })?);
+        }
+        let alpn = Vec::new();
+        let config = OnceLock::new();
+        let tls =
+            Self { ca, client, crls, server_name, verify, names, versions, sni, alpn, config };
+        if !tls.crls.is_empty() && verify != Verify::Nothing {
+            // Lists of a form that cannot be read are found now, not at the first handshake.
+            tls.verifier().map_err(|failure| Problem { key: "sslcrl", what: failure.message })?;
+        }
+        Ok(tls)
     }
 
-    /// Offers these application protocols in the handshake (RFC 7301).
-    pub fn with_alpn(mut self, protocols: &[&[u8]]) -> Self {
-        self.alpn = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-        self
+    fn verifier(&self) -> Result<verify::Verifier, Failure> {
+        verify::Verifier::new(self.verify, self.names, self.ca.as_deref(), &self.crls)
     }
 
     /// Speaks TLS on an open connection. `host` is what the certificate must be valid for, unless another name was set.
@@ -147,6 +290,16 @@ impl Tls {
         host: &str,
         stream: Box<dyn Stream>,
     ) -> Result<Box<dyn Stream>, Failure> {
+        Ok(self.handshake(attempt, host, stream).await?.stream)
+    }
+
+    /// The same, with what a kind may have to know of the handshake.
+    pub async fn handshake(
+        &self,
+        attempt: &Attempt<'_>,
+        host: &str,
+        stream: Box<dyn Stream>,
+    ) -> Result<Secured, Failure> {
         let name = match &self.server_name {
             Some(name) => name.clone(),
             None => name_of(host).map_err(|what| {
@@ -154,12 +307,29 @@ impl Tls {
             })?,
         };
         let config = self.config.get_or_init(|| self.config()).clone()?;
+        let resolver = Arc::new(ClientResolver {
+            certificate: self.client.clone(),
+            requested: AtomicBool::new(false),
+        });
+        let mut config = ClientConfig::clone(&config);
+        config.client_auth_cert_resolver = Arc::clone(&resolver) as Arc<dyn ResolvesClientCert>;
         attempt.stage(format!("connected to {host}, but no end of the TLS handshake"));
         let (stream, first) = RecordingStream::new(stream);
-        match TlsConnector::from(config).connect(name, stream).await {
-            Ok(stream) => Ok(Box::new(stream)),
-            Err(error) => Err(failure::handshake(&error, &first.bytes(), &self.told(host))),
-        }
+        let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+        let stream =
+            stream.map_err(|error| failure::handshake(&error, &first.bytes(), &self.told(host)))?;
+        let (_, session) = stream.get_ref();
+        let certificate = session.peer_certificates().and_then(<[_]>::first);
+        Ok(Secured {
+            end_point: certificate.and_then(|certificate| der::end_point(certificate)),
+            alpn: session.alpn_protocol().map(<[u8]>::to_vec),
+            client_certificate: match (resolver.requested.load(Relaxed), &self.client) {
+                (false, _) => ClientCertificate::NotRequested,
+                (true, None) => ClientCertificate::NotSent,
+                (true, Some(_)) => ClientCertificate::Sent,
+            },
+            stream: Box::new(stream),
+        })
     }
 
     fn told<'a>(&self, host: &'a str) -> failure::Told<'a> {
@@ -170,17 +340,19 @@ impl Tls {
         let internal = |error: rustls::Error| {
             Failure::new(Class::Config, format!("TLS cannot be set up: {error}"))
         };
-        let verifier = verify::Verifier::new(self.verify, self.ca.as_deref())?;
-        let builder = ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
+        let versions: &[_] = match self.versions {
+            Versions::Both => rustls::ALL_VERSIONS,
+            Versions::Only12 => &[&rustls::version::TLS12],
+            Versions::Only13 => &[&rustls::version::TLS13],
+        };
+        let mut config = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(versions)
             .map_err(internal)?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier));
-        let mut config = match &self.client {
-            Some(client) => builder
-                .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(client)))),
-            None => builder.with_no_client_auth(),
-        };
+            .with_custom_certificate_verifier(Arc::new(self.verifier()?))
+            // Each handshake has a resolver of its own.
+            .with_no_client_auth();
+        config.enable_sni = self.sni == ServerNameIndication::Send;
         config.alpn_protocols.clone_from(&self.alpn);
         // A resumed session skips the certificates of both sides, which are part of what is asked.
         config.resumption = Resumption::disabled();
@@ -195,6 +367,11 @@ impl std::fmt::Debug for Tls {
             .field("verify", &self.verify)
             .finish_non_exhaustive()
     }
+}
+
+/// Whether a file holds an encrypted private key in DER.
+pub fn holds_encrypted_der(path: &str) -> bool {
+    files::read_file(path).is_ok_and(|bytes| key::is_encrypted(&bytes))
 }
 
 /// The failure of reading or writing on an open TLS stream.

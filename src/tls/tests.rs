@@ -248,7 +248,7 @@ fn files_are_proved_right_at_build_and_errors_name_the_path_and_no_content() {
             &cert,
             &locked,
             format!(
-                "{at}/locked.pem: the private key is encrypted, and nobody is there to type its passphrase"
+                "{at}/locked.pem: the private key is encrypted, and must be in clear (sslpassword opens that of PostgreSQL)"
             ),
         ),
     ] {

@@ -5,22 +5,25 @@ use std::sync::{Arc, OnceLock};
 use rustls::{
     CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
     client::{
-        WebPkiServerVerifier,
+        VerifierBuilderError, WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_name,
     },
     crypto::{verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, ServerName, UnixTime},
+    pki_types::{CertificateDer, CertificateRevocationListDer, ServerName, UnixTime},
     server::ParsedCertificate,
 };
 
-use super::{Verify, provider};
+use super::{Names, Verify, chain, der::Certificate, failure::Unsupported, names, provider};
 use crate::probe::{Class, Failure};
 
 /// Verifies as much as `verify` says, against the system's roots or those that were given.
 #[derive(Debug)]
 pub(super) struct Verifier {
     verify: Verify,
+    names: Names,
+    /// Whether lists of revoked certificates are looked at.
+    has_crls: bool,
     /// None where nothing is verified.
     webpki: Option<Arc<WebPkiServerVerifier>>,
     /// What `ca` holds.
@@ -30,11 +33,16 @@ pub(super) struct Verifier {
 impl Verifier {
     pub(super) fn new(
         verify: Verify,
+        names: Names,
         ca: Option<&[CertificateDer<'static>]>,
+        crls: &[CertificateRevocationListDer<'static>],
     ) -> Result<Self, Failure> {
         let own = ca.unwrap_or_default().to_vec();
+        let has_crls = !crls.is_empty();
         let roots = match (verify, ca) {
-            (Verify::Nothing, _) => return Ok(Self { verify, webpki: None, own }),
+            (Verify::Nothing, _) => {
+                return Ok(Self { verify, names, has_crls, webpki: None, own });
+            }
             (_, Some(ca)) => {
                 let mut roots = RootCertStore::empty();
                 roots.add_parsable_certificates(ca.iter().cloned());
@@ -42,10 +50,65 @@ impl Verifier {
             }
             (_, None) => system_roots()?,
         };
-        let webpki = WebPkiServerVerifier::builder_with_provider(roots, provider()).build();
-        let webpki = webpki
-            .map_err(|e| Failure::new(Class::Config, format!("no certificate to trust: {e}")))?;
-        Ok(Self { verify, webpki: Some(webpki), own })
+        // As OpenSSL has it: once there is a list, every certificate of the chain needs one that has not expired.
+        let webpki = WebPkiServerVerifier::builder_with_provider(roots, provider())
+            .with_crls(crls.iter().cloned())
+            .enforce_revocation_expiration()
+            .build();
+        let webpki = webpki.map_err(|error| {
+            let what = match error {
+                VerifierBuilderError::InvalidCrl(_) => {
+                    "must be lists of revoked certificates of version 2, without indirect entries"
+                }
+                _ => "no certificate to trust",
+            };
+            Failure::new(Class::Config, what)
+        })?;
+        Ok(Self { verify, names, has_crls, webpki: Some(webpki), own })
+    }
+
+    /// Whether a name that webpki does not find is right all the same.
+    fn name_is_right(&self, leaf: &CertificateDer<'_>, name: &ServerName<'_>) -> bool {
+        self.verify == Verify::Chain
+            || self.names == Names::SubjectOrAlternative && names::matches(leaf, name)
+    }
+
+    /// Verifies a certificate of X.509 version 1, which webpki does not read.
+    fn version_1(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if self.has_crls {
+            return Err(Unsupported::new(
+                "certificate is of X.509 version 1, and sslcrl is not supported with that",
+            )
+            .into());
+        }
+        chain::verify(leaf, intermediates, &self.own, now)?;
+        match self.name_is_right(leaf, name) {
+            true => Ok(ServerCertVerified::assertion()),
+            false => Err(CertificateError::NotValidForNameContext {
+                expected: name.to_owned(),
+                presented: Vec::new(),
+            }
+            .into()),
+        }
+    }
+
+    /// Refuses a signature that no algorithm of this build can verify, by the name of the server's key.
+    fn check_scheme(
+        &self,
+        leaf: &CertificateDer<'_>,
+        scheme: SignatureScheme,
+    ) -> Result<(), Error> {
+        if provider().signature_verification_algorithms.supported_schemes().contains(&scheme) {
+            return Ok(());
+        }
+        let leaf = Certificate::read(leaf).ok_or(CertificateError::BadEncoding)?;
+        Err(Unsupported::key(leaf.key_algorithm).into())
     }
 
     /// Accepts what rustls refuses and OpenSSL does not: the server's very certificate, given as its own authority.
@@ -92,7 +155,10 @@ impl ServerCertVerifier for Verifier {
             // The name is looked at last, so this says that all the rest is right.
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) if self.verify == Verify::Chain => Ok(ServerCertVerified::assertion()),
+            )) if self.name_is_right(leaf, name) => Ok(ServerCertVerified::assertion()),
+            Err(_) if self.names == Names::SubjectOrAlternative && chain::is_version_1(leaf) => {
+                self.version_1(leaf, intermediates, name, now)
+            }
             Err(error) => self.pinned(leaf, name, error).map(|()| ServerCertVerified::assertion()),
         }
     }
@@ -106,12 +172,13 @@ impl ServerCertVerifier for Verifier {
         // Where any certificate will do, its signature proves nothing, and one of X.509 version 1 would fail here.
         match self.verify {
             Verify::Nothing => Ok(HandshakeSignatureValid::assertion()),
-            _ => verify_tls12_signature(
-                message,
-                leaf,
-                signature,
-                &provider().signature_verification_algorithms,
-            ),
+            _ if chain::is_version_1(leaf) => chain::verify_handshake(message, leaf, signature)
+                .map(|()| HandshakeSignatureValid::assertion()),
+            _ => {
+                self.check_scheme(leaf, signature.scheme)?;
+                let algorithms = &provider().signature_verification_algorithms;
+                verify_tls12_signature(message, leaf, signature, algorithms)
+            }
         }
     }
 
@@ -123,17 +190,22 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<HandshakeSignatureValid, Error> {
         match self.verify {
             Verify::Nothing => Ok(HandshakeSignatureValid::assertion()),
-            _ => verify_tls13_signature(
-                message,
-                leaf,
-                signature,
-                &provider().signature_verification_algorithms,
-            ),
+            _ if chain::is_version_1(leaf) => chain::verify_handshake(message, leaf, signature)
+                .map(|()| HandshakeSignatureValid::assertion()),
+            _ => {
+                self.check_scheme(leaf, signature.scheme)?;
+                let algorithms = &provider().signature_verification_algorithms;
+                verify_tls13_signature(message, leaf, signature, algorithms)
+            }
         }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider().signature_verification_algorithms.supported_schemes()
+        let mut schemes = provider().signature_verification_algorithms.supported_schemes();
+        // ring cannot verify these. Where nothing is verified they will do, and elsewhere the failure can name them.
+        schemes.push(SignatureScheme::ECDSA_NISTP521_SHA512);
+        schemes.push(SignatureScheme::ED448);
+        schemes
     }
 }
 

@@ -133,6 +133,9 @@ pub(super) fn exchange_failure(error: &hyper::Error, first: &[u8], endpoint: &En
             Class::Protocol,
             format!("not HTTP/1: more than 256 KiB before the response ({endpoint})"),
         ),
+        Some(io) if is_of_hyper(io) => {
+            Failure::new(Class::Protocol, format!("not HTTP/1: {io} ({endpoint})"))
+        }
         Some(io) if io.kind() != io::ErrorKind::UnexpectedEof => tls_stream_failure(io, endpoint),
         _ if error.is_parse() => {
             Failure::new(Class::Protocol, format!("not HTTP/1: {error} ({endpoint})"))
@@ -143,6 +146,12 @@ pub(super) fn exchange_failure(error: &hyper::Error, first: &[u8], endpoint: &En
         ),
         _ => Failure::new(Class::Connect, format!("the response ends half-way ({endpoint})")),
     }
+}
+
+/// Whether hyper made this error, about the chunks of a body. Those of rustls have the same kinds.
+fn is_of_hyper(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)
+        && error.get_ref().is_some_and(|inner| !inner.is::<rustls::Error>())
 }
 
 #[cfg(test)]

@@ -120,6 +120,10 @@ async fn endless_interim_responses_and_headers_are_cut() {
     let headers = format!("HTTP/1.1 200 OK\r\n{}", "X-A: b\r\n".repeat(50_000));
     let (got, _) = ask("", &[&headers]).await;
     assert!(got.starts_with("protocol: not HTTP/1: "), "{got}");
+    let chunks =
+        format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;{}", "x".repeat(90_000));
+    let (got, _) = ask("#match=a", &[&chunks]).await;
+    assert!(got.starts_with("protocol: not HTTP/1: "), "{got}");
     let line = format!("HTTP/1.1 200 OK\r\nX-A: {}", "b".repeat(1_000_000));
     let (got, _) = ask("", &[&line]).await;
     assert!(got.starts_with("protocol: not HTTP/1: "), "{got}");

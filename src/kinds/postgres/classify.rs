@@ -5,6 +5,7 @@ use std::fmt;
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::message::backend::ErrorFields;
 
+use super::sqlstate;
 use crate::{
     probe::{Class, Cost, Failure},
     text::one_line,
@@ -22,6 +23,8 @@ pub struct PgError {
     pub message: String,
     /// The detail, empty where there is none.
     pub detail: String,
+    /// The server's own hint, empty where there is none.
+    pub hint: String,
 }
 
 /// When the refusal came.
@@ -47,6 +50,7 @@ impl PgError {
                 b'C' => error.code = value,
                 b'M' => error.message = value,
                 b'D' => error.detail = value,
+                b'H' => error.hint = value,
                 _ => {}
             }
         }
@@ -56,24 +60,44 @@ impl PgError {
     /// The failure that it is, said of `place`.
     pub fn failure(&self, phase: Phase, place: impl fmt::Display) -> Failure {
         let (class, hint) = meaning(self, phase);
-        let words = one_line(&self.message, MAX_WORDS);
+        let mut words = one_line(&self.message, MAX_WORDS);
+        // After a login, a detail may quote rows.
+        if phase.is_login() && !self.detail.is_empty() {
+            let room = MAX_WORDS.saturating_sub(words.chars().count());
+            words = format!("{words}: {}", one_line(&self.detail, room.max(80)));
+        }
         let message = match self.code.as_str() {
             "" => format!("{words} ({place})"),
             code => format!("{}: {words} ({place})", one_line(code, 5)),
         };
-        // By default, a server logs everything that it refuses. So it does while it starts, but that ends soon, and soon is
-        // when we want to know.
-        let cost = if self.is_starting() { Cost::Answer } else { Cost::Logged };
+        // By default, a server logs everything that it refuses. So it does while it starts, but a start ends soon, and soon
+        // is when we want to know.
+        let ends_soon = self.is_starting() && !self.is_closed_standby();
+        let cost = if ends_soon { Cost::Answer } else { Cost::Logged };
         let failure = Failure::new(class, message).cost(cost);
         match hint {
             Some(hint) => failure.hint(hint),
+            None if phase.is_login() && !self.hint.is_empty() => {
+                failure.hint(one_line(&self.hint, MAX_WORDS))
+            }
             None => failure,
         }
     }
 
     /// Whether the server says that it takes no connections yet, or none any more.
     pub fn is_starting(&self) -> bool {
-        self.code == "57P03"
+        self.code == sqlstate::CANNOT_CONNECT_NOW
+    }
+
+    /// Whether the server is a standby that takes no connections at all (`hot_standby = off`): a state that lasts.
+    fn is_closed_standby(&self) -> bool {
+        self.is_starting() && self.detail.starts_with("Hot standby mode is disabled")
+    }
+}
+
+impl Phase {
+    fn is_login(self) -> bool {
+        matches!(self, Phase::Login | Phase::LoginWithOptions)
     }
 }
 
@@ -85,6 +109,8 @@ impl fmt::Display for PgError {
 
 type Meaning = (Class, Option<&'static str>);
 
+const TRIGGER: &str =
+    "a login trigger of the database, or a setting of the role, refuses the login";
 const PASSWORD: &str = "wrong password, or the role or its password does not exist yet";
 
 fn meaning(error: &PgError, phase: Phase) -> Meaning {
@@ -93,22 +119,42 @@ fn meaning(error: &PgError, phase: Phase) -> Meaning {
     const CONNECT: &str = "the right to connect may still have to be granted";
     const RIGHT: &str = "the right may still have to be granted";
     const LOCKED: &str = "another transaction holds a lock on what is asked, as migrations do";
-    let login = matches!(phase, Phase::Login | Phase::LoginWithOptions);
+    const CLOSED: &str =
+        "hot_standby = off: this standby takes no connections before it is promoted";
     match error.code.as_str() {
-        "28P01" => (Class::Auth, Some(PASSWORD)),
-        "28000" => (Class::Auth, Some(ROLE)),
-        "42501" => (Class::Auth, Some(if login { CONNECT } else { RIGHT })),
-        "3D000" | "57P04" => (Class::Absent, None),
-        "55P03" => (Class::Busy, Some(LOCKED)),
-        "57014" => (Class::Timeout, None),
-        // Poolers have one SQLSTATE for nearly all that they say.
-        "08P01" | "08006" | "XX000" | "58000" | "" => {
-            of_a_pooler(error).unwrap_or_else(|| of_class(error, phase))
+        sqlstate::INVALID_PASSWORD => (Class::Auth, Some(PASSWORD)),
+        sqlstate::INVALID_AUTHORIZATION => (Class::Auth, Some(ROLE)),
+        sqlstate::INSUFFICIENT_PRIVILEGE => {
+            (Class::Auth, Some(if phase.is_login() { CONNECT } else { RIGHT }))
         }
-        // `options` in the URL that the server's command line does not know.
-        "42601" if login => (Class::Config, None),
-        "42703" | "42601" | "25006" if phase == Phase::Query => (Class::Config, None),
-        "42P01" | "42883" | "42704" => (Class::Absent, None),
+        sqlstate::INVALID_CATALOG_NAME | sqlstate::DATABASE_DROPPED => (Class::Absent, None),
+        sqlstate::CANNOT_CONNECT_NOW if error.is_closed_standby() => (Class::Busy, Some(CLOSED)),
+        sqlstate::LOCK_NOT_AVAILABLE => (Class::Busy, Some(LOCKED)),
+        sqlstate::QUERY_CANCELED | sqlstate::TRANSACTION_TIMEOUT => (Class::Timeout, None),
+        // Poolers have one SQLSTATE for nearly all that they refuse.
+        sqlstate::PROTOCOL_VIOLATION
+        | sqlstate::CONNECTION_FAILURE
+        | sqlstate::INTERNAL_ERROR
+        | sqlstate::SYSTEM_ERROR
+        | "" => of_a_pooler(error).unwrap_or_else(|| of_class(error, phase)),
+        // `options` that the server's command line does not know, and values that no server knows.
+        sqlstate::SYNTAX_ERROR
+            if phase == Phase::LoginWithOptions
+                && error.message.starts_with("invalid command-line argument") =>
+        {
+            (Class::Config, None)
+        }
+        sqlstate::INVALID_PARAMETER_VALUE if phase == Phase::LoginWithOptions => {
+            (Class::Config, None)
+        }
+        sqlstate::UNDEFINED_COLUMN | sqlstate::SYNTAX_ERROR | sqlstate::READ_ONLY_TRANSACTION
+            if phase == Phase::Query =>
+        {
+            (Class::Config, None)
+        }
+        sqlstate::UNDEFINED_TABLE | sqlstate::UNDEFINED_FUNCTION | sqlstate::UNDEFINED_OBJECT => {
+            (Class::Absent, None)
+        }
         _ => of_class(error, phase),
     }
 }
@@ -116,14 +162,16 @@ fn meaning(error: &PgError, phase: Phase) -> Meaning {
 /// The class that the first two characters of a SQLSTATE name.
 fn of_class(error: &PgError, phase: Phase) -> Meaning {
     let class = match error.code.get(..2).unwrap_or_default() {
-        "08" if error.code != "08P01" => Class::Connect,
+        "08" if error.code != sqlstate::PROTOCOL_VIOLATION => Class::Connect,
         "28" => Class::Auth,
         // Resources; the state of what is asked for; operators; the system; conflicts; bugs, which restarts end.
         "53" | "55" | "57" | "58" | "40" | "XX" => Class::Busy,
         "3F" => Class::Absent,
         // A statement that cannot mean anything, whatever is in the database.
         "42" if phase == Phase::Query => Class::Config,
-        _ if matches!(phase, Phase::Login | Phase::LoginWithOptions) => Class::Protocol,
+        "" | "08" | "0A" if phase.is_login() => Class::Protocol,
+        // A login event trigger raised it (PostgreSQL 17): whatever its SQLSTATE, it admits nobody now.
+        _ if phase.is_login() => return (Class::Auth, Some(TRIGGER)),
         _ => Class::Absent,
     };
     (class, None)
@@ -209,7 +257,21 @@ mod tests {
             ("08006", "?", Login, Connect),
             ("08P01", "insufficient data left in message", Login, Protocol),
             ("0A000", "unsupported frontend protocol 3.0", Login, Protocol),
-            ("42601", "invalid command-line argument for server process: x", Login, Config),
+            (
+                "42601",
+                "invalid command-line argument for server process: x",
+                LoginWithOptions,
+                Config,
+            ),
+            ("42601", "syntax error at or near \"x\"", LoginWithOptions, Auth),
+            ("42601", "syntax error at or near \"x\"", Login, Auth),
+            ("22023", "invalid value for parameter \"client_encoding\"", LoginWithOptions, Config),
+            ("22023", "?", Login, Auth),
+            ("P0001", "Login forbidden", Login, Auth),
+            ("42703", "column \"x\" does not exist", Login, Auth),
+            ("25006", "cannot execute INSERT in a read-only transaction", Login, Auth),
+            ("42P01", "relation \"x\" does not exist", Login, Absent),
+            ("25P04", "terminating connection due to transaction timeout", Query, Timeout),
             ("42704", "unrecognized configuration parameter \"x\"", Login, Absent),
             ("42601", "syntax error at or near \"x\"", Query, Config),
             ("42703", "column \"x\" does not exist", Query, Config),
@@ -255,7 +317,7 @@ mod tests {
             let error = PgError {
                 code: code.to_owned(),
                 message: message.to_owned(),
-                detail: String::new(),
+                ..PgError::default()
             };
             assert_eq!(error.failure(phase, "db:5432").class, want, "{code} {message}");
         }
@@ -263,11 +325,8 @@ mod tests {
 
     #[test]
     fn the_message_begins_with_the_sqlstate_and_ends_with_the_place() {
-        let error = PgError {
-            code: "28P01".to_owned(),
-            message: "no\nx".to_owned(),
-            detail: String::new(),
-        };
+        let error =
+            PgError { code: "28P01".to_owned(), message: "no\nx".to_owned(), ..PgError::default() };
         let failure = error.failure(Phase::Login, "db:5432");
         assert_eq!(failure.message, "28P01: no (db:5432)");
         assert_eq!(
@@ -276,9 +335,34 @@ mod tests {
         );
         assert_eq!(failure.cost, Cost::Logged);
         let long =
-            PgError { code: "57P03".to_owned(), message: "x".repeat(1000), detail: String::new() };
+            PgError { code: "57P03".to_owned(), message: "x".repeat(1000), ..PgError::default() };
         let failure = long.failure(Phase::Login, "db:5432");
         assert!(failure.message.ends_with("x… (db:5432)"), "{}", failure.message);
         assert_eq!(failure.cost, Cost::Answer);
+    }
+
+    #[test]
+    fn details_that_tell_states_apart_are_shown_at_login() {
+        let error = |detail: &str| PgError {
+            code: sqlstate::CANNOT_CONNECT_NOW.to_owned(),
+            message: "the database system is not accepting connections".to_owned(),
+            detail: detail.to_owned(),
+            hint: "the server's hint".to_owned(),
+        };
+        let failure = error("Hot standby mode is disabled.").failure(Phase::Login, "db");
+        assert_eq!(
+            failure.message,
+            "57P03: the database system is not accepting connections: Hot standby mode is disabled. (db)"
+        );
+        assert!(failure.hint.unwrap().starts_with("hot_standby = off"));
+        assert_eq!(failure.cost, Cost::Logged, "the state lasts, and each attempt is logged");
+        let failure = error("Consistent recovery state has not been yet reached.");
+        let failure = failure.failure(Phase::Login, "db");
+        assert_eq!(
+            (failure.cost, failure.hint.as_deref()),
+            (Cost::Answer, Some("the server's hint"))
+        );
+        let failure = error("Key (password)=(x) exists.").failure(Phase::Query, "db");
+        assert!(!failure.message.contains("Key"), "{}", failure.message);
     }
 }

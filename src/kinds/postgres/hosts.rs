@@ -49,7 +49,7 @@ pub(super) fn read(all: &Params) -> Result<Vec<Place>, String> {
                 .parse::<u16>()
                 .ok()
                 .filter(|port| *port > 0)
-                .ok_or("port (or PGPORT): not a number from 1 to 65535")?,
+                .ok_or("port (or PGPORT): must be a number from 1 to 65535")?,
         };
         let host = hosts.as_ref().map_or("", |hosts| hosts[n]);
         let address = addresses.as_ref().map_or("", |addresses| addresses[n]);
@@ -67,7 +67,7 @@ fn place(host: &str, address: &str, port: u16) -> Result<Vec<Place>, String> {
     };
     if !address.is_empty() {
         if address.split('%').next().and_then(|address| address.parse::<IpAddr>().ok()).is_none() {
-            return Err("hostaddr (or PGHOSTADDR): is an address, not a name".to_owned());
+            return Err("hostaddr (or PGHOSTADDR): must be an address, e.g. 10.0.0.7".to_owned());
         }
         let host = if host.is_empty() { address } else { host }.to_owned();
         let endpoint = Endpoint::Tcp(address.to_owned(), port);

@@ -6,7 +6,7 @@ use fallible_iterator::FallibleIterator;
 use postgres_protocol::{
     authentication::{
         md5_hash,
-        sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256},
+        sasl::{SCRAM_SHA_256, SCRAM_SHA_256_PLUS},
     },
     message::{
         backend::{Message, ParameterStatusBody},
@@ -16,13 +16,16 @@ use postgres_protocol::{
 
 use super::{
     classify::PgError,
+    scram::{self, Binding, Exchange},
     session::{About, Session},
-    target::{Login, Server},
-    wire::{Error, Wire},
+    sqlstate,
+    ssl::CertMode,
+    target::{Access, Bind, Credentials, Login, Server},
+    wire::{Error, Notices, Wire, let_others_run},
 };
 use crate::{
     probe::{Attempt, Class, Cost, Failure},
-    secret::Secret,
+    tls::ClientCertificate,
 };
 
 /// A login that did not succeed, and how far it came.
@@ -40,7 +43,8 @@ impl From<Failure> for Refused {
 impl Refused {
     /// Whether the server does not admit this way of connecting, so that the other, with or without TLS, may be admitted.
     pub(super) fn by_admission(&self) -> bool {
-        !self.authenticated && matches!(&self.error, Error::Server(error) if error.code == "28000")
+        !self.authenticated
+            && matches!(&self.error, Error::Server(error) if error.code == sqlstate::INVALID_AUTHORIZATION)
     }
 
     /// Whether TLS is what failed: under TLS 1.3 a refusal of our certificate arrives only now.
@@ -63,8 +67,15 @@ pub(super) fn startup(login: &Login, wire: &mut Wire) -> Result<(), Failure> {
     ];
     let parameters =
         parameters.iter().filter_map(|(name, value)| value.map(|value| (*name, value.as_str())));
-    frontend::startup_message(parameters.chain([("client_encoding", "UTF8")]), &mut wire.output)
-        .map_err(unsendable)
+    let encoding = login.client_encoding.as_deref().unwrap_or("UTF8");
+    let start = wire.output.len();
+    frontend::startup_message(parameters.chain([("client_encoding", encoding)]), &mut wire.output)
+        .map_err(unsendable)?;
+    // The library writes 3.0 behind the length.
+    let version = &mut wire.output[start + 4..start + 8];
+    version.copy_from_slice(&login.protocol.asked.to_be_bytes());
+    wire.least_protocol = login.protocol.least;
+    Ok(())
 }
 
 /// The library refuses texts that hold a NUL.
@@ -75,14 +86,18 @@ fn unsendable(error: io::Error) -> Failure {
 /// Logs in. AuthenticationOk is not the end: roles, rights and limits are looked at after it.
 pub(super) async fn login(
     attempt: &Attempt<'_>,
-    login: &Login,
-    server: &Server,
+    access: &Access,
+    server: &mut Server,
     mut wire: Wire,
 ) -> Result<Session, Refused> {
+    let login = &access.login;
     let mut conversation = Conversation {
         login,
-        password: server.password.as_ref(),
+        cert_mode: access.encryption.cert_mode,
+        credentials: server.credentials.as_ref(),
+        derived: &mut server.derived,
         scram: None,
+        bound: false,
         cost: Cost::Answer,
         done: false,
     };
@@ -99,15 +114,19 @@ pub(super) async fn login(
 
 struct Conversation<'a> {
     login: &'a Login,
-    password: Option<&'a Secret>,
+    cert_mode: CertMode,
+    credentials: Option<&'a Credentials>,
+    derived: &'a mut Option<scram::Derived>,
     /// An exchange whose end is still to come.
-    scram: Option<ScramSha256>,
+    scram: Option<Exchange>,
+    /// The exchange proves that both ends share one TLS connection.
+    bound: bool,
     cost: Cost,
-    /// AuthenticationOk was said.
+    /// The server sent AuthenticationOk.
     done: bool,
 }
 
-impl Conversation<'_> {
+impl<'a> Conversation<'a> {
     async fn run(
         &mut self,
         attempt: &Attempt<'_>,
@@ -115,10 +134,13 @@ impl Conversation<'_> {
         about: &mut About,
     ) -> Result<(), Error> {
         let to = wire.endpoint.to_string();
+        let (mut notices, mut messages) = (Notices::default(), 0);
         attempt.stage(format!("connected to {to}, but no answer to the startup packet"));
         startup(self.login, wire)?;
         wire.send().await?;
         loop {
+            messages += 1;
+            let_others_run(messages).await;
             match wire.receive().await? {
                 Message::AuthenticationOk => {
                     if self.scram.is_some() {
@@ -128,6 +150,8 @@ impl Conversation<'_> {
                         )
                         .into());
                     }
+                    self.check_bound(wire)?;
+                    self.check_certificate(wire)?;
                     if self.cost == Cost::Answer && !self.login.require_auth.allows("none") {
                         return Err(self.not_allowed("none", wire).into());
                     }
@@ -138,12 +162,16 @@ impl Conversation<'_> {
                 Message::ErrorResponse(body) => {
                     return Err(Error::Server(PgError::read(body.fields())));
                 }
-                Message::ParameterStatus(body) => note(about, &body),
-                Message::BackendKeyData(_)
-                | Message::NoticeResponse(_)
-                | Message::NotificationResponse(_) => {}
+                Message::ParameterStatus(body) => {
+                    note(about, &body);
+                    notices.count(wire)?;
+                }
+                Message::NoticeResponse(_) | Message::NotificationResponse(_) => {
+                    notices.count(wire)?;
+                }
                 request if !self.done => {
-                    self.answer(request, wire)?;
+                    notices.count(wire)?;
+                    self.answer(request, wire).await?;
                     attempt.stage(format!("connected to {to}, but no answer to the password"));
                     wire.send().await?;
                 }
@@ -153,7 +181,7 @@ impl Conversation<'_> {
     }
 
     /// Answers a request for authentication, into the wire's output.
-    fn answer(&mut self, request: Message, wire: &mut Wire) -> Result<(), Failure> {
+    async fn answer(&mut self, request: Message, wire: &mut Wire) -> Result<(), Failure> {
         match request {
             Message::AuthenticationCleartextPassword => {
                 let password = self.password("password", wire)?;
@@ -168,37 +196,56 @@ impl Conversation<'_> {
             Message::AuthenticationSasl(body) => {
                 let mechanisms: Vec<_> =
                     body.mechanisms().map(|name| Ok(name.to_owned())).collect().unwrap_or_default();
-                if !mechanisms.iter().any(|name| name == SCRAM_SHA_256) {
+                let offers = |mechanism: &str| mechanisms.iter().any(|name| name == mechanism);
+                let end_point = wire.end_point.clone().filter(|_| self.login.bind != Bind::Disable);
+                let (mechanism, binding) = match end_point {
+                    Some(hash) if offers(SCRAM_SHA_256_PLUS) => {
+                        (SCRAM_SHA_256_PLUS, Binding::EndPoint(hash))
+                    }
+                    Some(_) => (SCRAM_SHA_256, Binding::NotOffered),
+                    None => (SCRAM_SHA_256, Binding::Unsupported),
+                };
+                if !offers(mechanism) {
                     return Err(unsupported(&format!("SASL with {}", mechanisms.join(", ")), wire));
                 }
-                let password = self.password("scram-sha-256", wire)?;
-                let scram = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
+                self.bound = mechanism == SCRAM_SHA_256_PLUS;
+                self.check_method("scram-sha-256", wire)?;
+                self.credentials(wire)?;
+                let (exchange, first) =
+                    Exchange::begin(binding).map_err(|what| broken(&what, wire))?;
                 self.cost = Cost::Login;
-                let sent = frontend::sasl_initial_response(
-                    SCRAM_SHA_256,
-                    scram.message(),
-                    &mut wire.output,
-                );
-                self.scram = Some(scram);
-                sent.map_err(unsendable)
+                self.scram = Some(exchange);
+                frontend::sasl_initial_response(mechanism, first.as_bytes(), &mut wire.output)
+                    .map_err(unsendable)
             }
             Message::AuthenticationSaslContinue(body) => {
-                let scram = self
+                let credentials = self.credentials(wire)?;
+                let exchange = self
                     .scram
                     .as_mut()
                     .ok_or_else(|| broken("SCRAM goes on that did not begin", wire))?;
-                scram.update(body.data()).map_err(|e| broken(&format!("SCRAM: {e}"), wire))?;
-                frontend::sasl_response(scram.message(), &mut wire.output).map_err(unsendable)
+                let challenge = exchange
+                    .challenge(body.data())
+                    .map_err(|what| broken(&format!("SCRAM: {what}"), wire))?;
+                let keys = match credentials {
+                    Credentials::ScramKeys(keys) => keys.clone(),
+                    Credentials::Password(password) => {
+                        scram::derive(self.derived, &challenge, password).await?
+                    }
+                };
+                let last = exchange.answer(&challenge, &keys);
+                frontend::sasl_response(last.as_bytes(), &mut wire.output).map_err(unsendable)
             }
             Message::AuthenticationSaslFinal(body) => {
-                let mut scram = self
+                let exchange = self
                     .scram
                     .take()
                     .ok_or_else(|| broken("SCRAM ends that did not begin", wire))?;
+                if exchange.is_proved_by(body.data()) {
+                    return Ok(());
+                }
                 let what = "the server cannot prove that it knows the password";
-                scram
-                    .finish(body.data())
-                    .map_err(|_| Failure::new(Class::Auth, format!("{what} ({})", wire.endpoint)))
+                Err(Failure::new(Class::Auth, format!("{what} ({})", wire.endpoint)))
             }
             Message::AuthenticationGss | Message::AuthenticationGssContinue(_) => {
                 Err(unsupported("GSSAPI", wire))
@@ -210,13 +257,64 @@ impl Conversation<'_> {
         }
     }
 
-    fn password(&mut self, method: &str, wire: &Wire) -> Result<String, Failure> {
-        if !self.login.require_auth.allows(method) {
-            return Err(self.not_allowed(method, wire));
+    /// Under `channel_binding=require`, nothing but a bound exchange is taken part in.
+    fn check_bound(&self, wire: &Wire) -> Result<(), Failure> {
+        if self.bound || self.login.bind != Bind::Require {
+            return Ok(());
         }
-        if let Some(password) = self.password {
-            self.cost = self.cost.max(Cost::Login);
-            return Ok(password.reveal().to_owned());
+        let what = match wire.end_point {
+            None if !wire.encrypted => "the connection has no TLS to bind the login to",
+            None => "the server's certificate gives nothing to bind the login to",
+            Some(_) => "the server does not bind the login to the TLS connection",
+        };
+        let what = format!("{what}, and channel_binding=require wants it ({})", wire.endpoint);
+        Err(Failure::new(Class::Auth, what))
+    }
+
+    /// Under `sslcertmode=require`, the server must have asked for our certificate, and have got it.
+    fn check_certificate(&self, wire: &Wire) -> Result<(), Failure> {
+        let what = match (self.cert_mode, wire.client_certificate) {
+            (CertMode::Require, ClientCertificate::NotRequested) => {
+                "the server did not ask for a client certificate"
+            }
+            (CertMode::Require, ClientCertificate::NotSent) => {
+                "the server admitted us without a client certificate"
+            }
+            _ => return Ok(()),
+        };
+        let what = format!("{what}, and sslcertmode=require wants one ({})", wire.endpoint);
+        Err(Failure::new(Class::Auth, what))
+    }
+
+    fn check_method(&self, method: &str, wire: &Wire) -> Result<(), Failure> {
+        self.check_bound(wire)?;
+        match self.login.require_auth.allows(method) {
+            true => Ok(()),
+            false => Err(self.not_allowed(method, wire)),
+        }
+    }
+
+    /// The password, for a method that sends it or a hash of it.
+    fn password(&mut self, method: &str, wire: &Wire) -> Result<&'a str, Failure> {
+        self.check_method(method, wire)?;
+        match self.credentials(wire)? {
+            Credentials::Password(password) => {
+                self.cost = self.cost.max(Cost::Login);
+                Ok(password.reveal())
+            }
+            Credentials::ScramKeys(_) => {
+                let what = format!(
+                    "the server asks for a password by {method}, and scram_client_key serves scram-sha-256 alone"
+                );
+                Err(Failure::new(Class::Auth, format!("{what} ({})", wire.endpoint)))
+            }
+        }
+    }
+
+    /// What we prove ourselves by. That there is nothing is for the server to mend too: pg_hba.conf may not be complete yet.
+    fn credentials(&self, wire: &Wire) -> Result<&'a Credentials, Failure> {
+        if let Some(credentials) = self.credentials {
+            return Ok(credentials);
         }
         const HINT: &str = "give one in the URL (${file:/run/secrets/x} keeps it out of the text), by the key password or passfile, \
                             by PGPASSWORD or in ~/.pgpass";
@@ -226,7 +324,7 @@ impl Conversation<'_> {
             "the server asks for a password of {:?}, and none is given{note}",
             self.login.user
         );
-        Err(Failure::new(Class::Config, format!("{what} ({})", wire.endpoint)).hint(HINT))
+        Err(Failure::new(Class::Auth, format!("{what} ({})", wire.endpoint)).hint(HINT))
     }
 
     fn not_allowed(&self, method: &str, wire: &Wire) -> Failure {

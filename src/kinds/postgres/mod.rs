@@ -13,10 +13,13 @@ mod hosts;
 mod login;
 mod open;
 mod os_user;
+pub mod parameters;
 mod passfile;
 mod query;
+mod scram;
 mod service;
 mod session;
+pub mod sqlstate;
 mod ssl;
 mod target;
 mod wire;
@@ -65,7 +68,9 @@ struct Postgres {
 fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
     let query = spec.key("query").map(str::to_owned);
     if query.as_ref().is_some_and(|query| query.trim().is_empty() || query.contains('\0')) {
-        return Err(spec.key_error("query", "is one SQL statement"));
+        return Err(
+            spec.key_error("query", "must be one SQL statement, e.g. select count(*) > 0 from t")
+        );
     }
     Ok(Box::new(Postgres { target: Target::from_spec(spec)?, check: Check { query } }))
 }

@@ -1,13 +1,15 @@
 //! From a server's address to a session: with or without TLS as sslmode has it, and a ping first where a login would be wasted.
 
 use postgres_protocol::message::{backend::Message, frontend};
-use tokio::time::timeout;
+use tokio::{net::UnixStream, time::timeout};
 
 use super::{
     classify::PgError,
     login::{Refused, login, startup},
+    os_user,
     session::Session,
-    ssl::Mode,
+    sqlstate,
+    ssl::{ALPN, Mode, Negotiation},
     target::{Access, Server},
     wire::{Drain, Error, Wire},
 };
@@ -23,6 +25,18 @@ fn logged(failure: Failure) -> Failure {
         Class::Tls => failure.cost(Cost::Logged),
         _ => failure,
     }
+}
+
+/// libpq's requirepeer: the server behind a Unix socket must run as this user.
+fn check_peer(stream: &UnixStream, path: &str, user: &str) -> Result<(), Failure> {
+    let peer = stream.peer_cred().ok().and_then(|peer| os_user::of_uid(peer.uid()));
+    let what = match peer {
+        Some(peer) if peer.name == user => return Ok(()),
+        Some(peer) => format!("the server runs as {}", peer.name),
+        None => "the server runs as a user whom /etc/passwd does not know".to_owned(),
+    };
+    Err(Failure::new(Class::Auth, format!("{what}, and requirepeer wants {user} ({path})"))
+        .cost(Cost::Answer))
 }
 
 /// One server while a session on it is opened.
@@ -140,12 +154,20 @@ impl<'a> Opening<'a> {
         self.login(wire).await
     }
 
-    async fn login(&self, wire: Wire) -> Result<Session, Refused> {
-        login(self.attempt, &self.access.login, self.server, wire).await
+    async fn login(&mut self, wire: Wire) -> Result<Session, Refused> {
+        login(self.attempt, self.access, self.server, wire).await
     }
 
     async fn connect(&mut self) -> Result<Wire, Failure> {
-        let stream = self.attempt.connect(&self.server.endpoint).await?;
+        let stream = match (&self.server.endpoint, &self.access.require_peer) {
+            (Endpoint::Unix(path), Some(user)) => {
+                let stream = self.attempt.connect_unix(path)?;
+                self.connected = true;
+                check_peer(&stream, path, user)?;
+                Box::new(stream)
+            }
+            (endpoint, _) => self.attempt.connect(endpoint).await?,
+        };
         self.connected = true;
         Ok(Wire::new(stream, self.server.endpoint.clone()))
     }
@@ -153,6 +175,9 @@ impl<'a> Opening<'a> {
     /// Connects and asks for TLS; nothing else is sent in clear.
     async fn request_tls(&mut self, tls: &Tls) -> Result<Answer, Error> {
         let mut wire = self.connect().await?;
+        if self.access.encryption.negotiation == Negotiation::Direct {
+            return Ok(Answer::Encrypted(self.shake_hands_directly(tls, wire).await?));
+        }
         self.attempt.stage(format!(
             "connected to {}, but no answer to the request for TLS",
             self.server.endpoint
@@ -161,13 +186,11 @@ impl<'a> Opening<'a> {
         wire.send().await?;
         match wire.receive_byte().await? {
             b'S' => {
-                let stream = tls
-                    .connect(self.attempt, &self.server.host, wire.stream)
+                let secured = tls
+                    .handshake(self.attempt, &self.server.host, wire.stream)
                     .await
                     .map_err(logged)?;
-                let mut wire = Wire::new(stream, self.server.endpoint.clone());
-                wire.encrypted = true;
-                Ok(Answer::Encrypted(wire))
+                Ok(Answer::Encrypted(Wire::secured(secured, self.server.endpoint.clone())))
             }
             b'N' => Ok(Answer::Plain(wire)),
             _ => match wire.receive().await? {
@@ -179,6 +202,24 @@ impl<'a> Opening<'a> {
                 .into()),
             },
         }
+    }
+
+    /// Begins with the TLS handshake, and wants the server to agree to speak PostgreSQL, as libpq does.
+    async fn shake_hands_directly(&self, tls: &Tls, wire: Wire) -> Result<Wire, Failure> {
+        const HINT: &str =
+            "servers before PostgreSQL 17 want to be asked for TLS first: sslnegotiation=postgres";
+        let secured = tls.handshake(self.attempt, &self.server.host, wire.stream).await;
+        let secured = secured.map_err(|failure| match failure.hint {
+            None => logged(failure).hint(HINT),
+            Some(_) => logged(failure),
+        })?;
+        if secured.alpn.as_deref() != Some(ALPN) {
+            let what =
+                "the server did not agree to ALPN postgresql, and sslnegotiation=direct wants it";
+            let what = format!("{what} ({})", self.server.endpoint);
+            return Err(Failure::new(Class::Tls, what).cost(Cost::Logged));
+        }
+        Ok(Wire::secured(secured, self.server.endpoint.clone()))
     }
 
     /// What `pg_isready` does: a startup packet, then the first answer; on a connection of its own, without a login.
@@ -193,7 +234,7 @@ impl<'a> Opening<'a> {
         match wire.receive().await? {
             // Not admitted in clear: with TLS it may be.
             Message::ErrorResponse(body) => match PgError::read(body.fields()) {
-                error if error.code == "28000" => Ok(()),
+                error if error.code == sqlstate::INVALID_AUTHORIZATION => Ok(()),
                 error => Err(Error::Server(error)),
             },
             Message::AuthenticationOk => {

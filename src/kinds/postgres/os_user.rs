@@ -16,9 +16,14 @@ pub struct OsUser {
 /// Not through getpwuid: a static glibc binary would load the image's NSS modules into itself for that, and images have
 /// none. Whoever comes from LDAP is named by USER or in the URL.
 pub fn current() -> Option<OsUser> {
+    of_uid(rustix::process::geteuid().as_raw())
+}
+
+/// The user of this uid, from /etc/passwd alone.
+pub fn of_uid(uid: u32) -> Option<OsUser> {
     // Not UTF-8 is no reason to find nobody.
     let passwd = fs::read("/etc/passwd").ok()?;
-    find(&String::from_utf8_lossy(&passwd), rustix::process::geteuid().as_raw())
+    find(&String::from_utf8_lossy(&passwd), uid)
 }
 
 fn find(passwd: &str, uid: u32) -> Option<OsUser> {

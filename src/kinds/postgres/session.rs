@@ -15,7 +15,7 @@ use tokio::time::timeout;
 pub use super::wire::Error;
 use super::{
     classify::{PgError, Phase},
-    wire::{Drain, Wire},
+    wire::{Drain, Notices, Wire, let_others_run},
 };
 use crate::{
     connect::Endpoint,
@@ -25,8 +25,11 @@ use crate::{
 /// The OID of `boolean` in every server's `pg_type.dat`.
 pub const BOOL: u32 = 16;
 
-/// The most that the rows of one answer may come to, in bytes.
-const MAX_ROWS: usize = 32 * 1024 * 1024;
+/// The most memory that the rows of one answer may take, in bytes.
+const MAX_ROWS: usize = 12 * 1024 * 1024;
+
+/// What a value of a row takes beside its text: the `String`, and what the allocator adds to a small block.
+const VALUE_OVERHEAD: usize = size_of::<Option<String>>() + 16;
 
 /// The longest wait for a lock that a read may need.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -205,14 +208,15 @@ impl Session {
         let (mut rows, mut size) = (Vec::new(), 0);
         self.until_ready(|message| {
             if let Message::DataRow(body) = message {
-                size += body.buffer().len();
+                let row = read_row(&body)?;
+                size += body.buffer().len() + size_of::<Row>() + row.len() * VALUE_OVERHEAD;
                 if size > MAX_ROWS {
                     return Err(Failure::new(
                         Class::Protocol,
-                        format!("the answer is longer than {} MiB", MAX_ROWS >> 20),
+                        format!("the answer takes more than {} MiB", MAX_ROWS >> 20),
                     ));
                 }
-                rows.push(read_row(&body)?);
+                rows.push(row);
             }
             Ok(())
         })
@@ -225,8 +229,10 @@ impl Session {
         &mut self,
         mut each: impl FnMut(Message) -> Result<(), Failure> + Send,
     ) -> Result<(), Error> {
-        let mut refusal = None;
+        let (mut refusal, mut messages, mut notices) = (None, 0, Notices::default());
         loop {
+            messages += 1;
+            let_others_run(messages).await;
             match self.wire.receive().await {
                 Ok(Message::ReadyForQuery(body)) => {
                     self.in_transaction = body.status() != b'I';
@@ -234,6 +240,9 @@ impl Session {
                 }
                 Ok(Message::ErrorResponse(body)) => {
                     refusal.get_or_insert_with(|| PgError::read(body.fields()));
+                }
+                Ok(Message::NoticeResponse(_) | Message::ParameterStatus(_)) => {
+                    notices.count(&self.wire)?;
                 }
                 Ok(message) => each(message)?,
                 // It said why before it hung up.

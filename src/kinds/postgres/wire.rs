@@ -7,20 +7,52 @@ use postgres_protocol::message::{
     backend::{Header, Message},
     frontend,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    task::yield_now,
+};
 
 use super::classify::PgError;
 use crate::{
     connect::{Endpoint, Stream, stream_failure},
     probe::{Class, Failure},
     text::one_line,
-    tls::tls_stream_failure,
+    tls::{ClientCertificate, Secured, tls_stream_failure},
 };
 
 /// The longest message before the login is done, in bytes. libpq takes 2,000 for a request and 30,000 for an error.
 const MAX_BEFORE_LOGIN: usize = 32 * 1024;
-/// The longest message after it.
-const MAX_AFTER_LOGIN: usize = 16 * 1024 * 1024;
+/// The longest message after it, in bytes: a row, or an error with a statement in it.
+const MAX_AFTER_LOGIN: usize = 4 * 1024 * 1024;
+
+/// Version 3.0 of the protocol as the startup packet has it (PostgreSQL manual, section 54.7).
+pub(super) const PROTOCOL_3_0: u32 = 3 << 16;
+/// Version 3.2, of PostgreSQL 18.
+pub(super) const PROTOCOL_3_2: u32 = 3 << 16 | 2;
+
+/// Messages of one login or one answer that are neither rows nor its end: notices, changed settings.
+///
+/// A server may send them without end, and none of them is waited for.
+#[derive(Default)]
+pub(super) struct Notices {
+    count: usize,
+    bytes: usize,
+}
+
+impl Notices {
+    const MOST: usize = 10_000;
+    const MOST_BYTES: usize = 1024 * 1024;
+
+    /// Counts the message that was received last.
+    pub(super) fn count(&mut self, wire: &Wire) -> Result<(), Failure> {
+        self.count += 1;
+        self.bytes += wire.last_length;
+        if self.count > Self::MOST || self.bytes > Self::MOST_BYTES {
+            return Err(wire.garbage("notices without end"));
+        }
+        Ok(())
+    }
+}
 
 /// What a message may begin with before the login is done: R, E, N, S, K, Z, and v of a server that negotiates.
 const TAGS_OF_LOGIN: &[u8] = b"RENSKZv";
@@ -30,6 +62,12 @@ pub(super) struct Wire {
     pub(super) stream: Box<dyn Stream>,
     pub(super) endpoint: Endpoint,
     pub(super) encrypted: bool,
+    /// The hash of the server's certificate that a login can be bound to.
+    pub(super) end_point: Option<Vec<u8>>,
+    /// What became of our certificate in the TLS handshake.
+    pub(super) client_certificate: ClientCertificate,
+    /// The least protocol version that a server may negotiate down to.
+    pub(super) least_protocol: u32,
     pub(super) logged_in: bool,
     /// What was read and not yet understood.
     input: BytesMut,
@@ -37,6 +75,8 @@ pub(super) struct Wire {
     pub(super) output: BytesMut,
     /// The first message was understood.
     known: bool,
+    /// The length of the message that was received last, in bytes.
+    last_length: usize,
 }
 
 /// Why a conversation broke off.
@@ -63,10 +103,39 @@ impl From<Failure> for Error {
     }
 }
 
+/// Gives the thread away after every 256th message: many messages may come in one read.
+pub(super) async fn let_others_run(messages: usize) {
+    if messages.is_multiple_of(256) {
+        yield_now().await;
+    }
+}
+
 impl Wire {
     pub(super) fn new(stream: Box<dyn Stream>, endpoint: Endpoint) -> Self {
         let (input, output) = (BytesMut::new(), BytesMut::new());
-        Self { stream, endpoint, encrypted: false, logged_in: false, input, output, known: false }
+        Self {
+            stream,
+            endpoint,
+            encrypted: false,
+            end_point: None,
+            client_certificate: ClientCertificate::NotRequested,
+            least_protocol: 0,
+            logged_in: false,
+            input,
+            output,
+            known: false,
+            last_length: 0,
+        }
+    }
+
+    /// The same for a stream behind a TLS handshake.
+    pub(super) fn secured(secured: Secured, endpoint: Endpoint) -> Self {
+        Self {
+            encrypted: true,
+            end_point: secured.end_point,
+            client_certificate: secured.client_certificate,
+            ..Self::new(secured.stream, endpoint)
+        }
     }
 
     /// Sends what was put into `output`.
@@ -103,14 +172,23 @@ impl Wire {
                 self.fill().await?;
                 continue;
             }
-            if self.input.first() == Some(&b'v') {
-                // NegotiateProtocolVersion: it knows 3.0, and so do we.
-                drop(self.input.split_to(whole));
-                continue;
+            match self.input.first() {
+                Some(b'v') => {
+                    let message = self.input.split_to(whole);
+                    self.check_protocol(&message)?;
+                    continue;
+                }
+                // BackendKeyData serves cancels, which are never sent. From 3.2 on its key is longer than the library reads.
+                Some(b'K') => {
+                    drop(self.input.split_to(whole));
+                    self.known = true;
+                    continue;
+                }
+                _ => {}
             }
             match Message::parse(&mut self.input) {
                 Ok(Some(message)) => {
-                    self.known = true;
+                    (self.known, self.last_length) = (true, whole);
                     return Ok(message);
                 }
                 Ok(None) => {}
@@ -154,6 +232,26 @@ impl Wire {
         match usize::try_from(header.len()) {
             Ok(length) if length <= max => Ok(Some(length + 1)),
             _ => Err(self.garbage("a message of impossible length")),
+        }
+    }
+
+    /// NegotiateProtocolVersion: the newest version of the server, which must be one that is wanted.
+    fn check_protocol(&self, message: &[u8]) -> Result<(), Failure> {
+        let newest = message.get(5..9).and_then(|bytes| bytes.try_into().ok());
+        let newest = newest.map_or(0, u32::from_be_bytes);
+        // Some poolers send the minor version alone.
+        let newest = if newest < PROTOCOL_3_0 { PROTOCOL_3_0 | newest } else { newest };
+        match newest >= self.least_protocol {
+            true => Ok(()),
+            false => Err(Failure::new(
+                Class::Protocol,
+                format!(
+                    "the server's protocol is {}.{}, and min_protocol_version wants a newer one ({})",
+                    newest >> 16,
+                    newest & 0xffff,
+                    self.endpoint
+                ),
+            )),
         }
     }
 

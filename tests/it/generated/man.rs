@@ -19,6 +19,7 @@ pub fn page() -> String {
         .replace("@KINDS@", &kinds())
         .replace("@COMMON@", &common())
         .replace("@CLASSES@", &classes())
+        .replace("@PARAMETERS@", &parameters())
         .replace("@OPTIONS@", &arguments())
         .replace("@FILE_OPTIONS@", &file_options())
         .replace("@EXIT@", &exit_status())
@@ -27,6 +28,26 @@ pub fn page() -> String {
     format!(
         ".\\\" Generated from afterall.1.in and the source: UPDATE=1 cargo test generated\n{page}"
     )
+}
+
+/// libpq's parameters that are not simply honoured, each with the reason.
+fn parameters() -> String {
+    use afterall::kinds::postgres::parameters::{PARAMETERS, Treatment};
+    let mut out = String::new();
+    let names = PARAMETERS.iter().filter(|p| matches!(p.treatment, Treatment::Honoured));
+    let names: Vec<_> = names.map(|p| literal(p.name)).collect();
+    let _ = writeln!(out, "Honoured as by libpq: {}.", names.join(", "));
+    for p in PARAMETERS {
+        let text = match &p.treatment {
+            Treatment::Honoured => continue,
+            Treatment::Only(words, why) => {
+                format!("must be one of `{}`: {why}", words.join("`, `"))
+            }
+            Treatment::NoEffect(_, why) => format!("accepted and without effect: {why}"),
+        };
+        item(&mut out, &format!("\\fB{}\\fR", literal(p.name)), &sentence(&text));
+    }
+    out.trim_end().to_owned()
 }
 
 /// Text as roff takes it literally.

@@ -75,7 +75,7 @@ fn every_failure_of_postgres_has_its_class_and_its_words() {
         (url("rejected", "postgres"), "auth", "28000: pg_hba.conf rejects connection"),
         (
             url("app", "postgres"),
-            "config",
+            "auth",
             "the server asks for a password of \"app\", and none is given",
         ),
         (url("trusted", "none"), "absent", "3D000: database \"none\" does not exist"),
@@ -135,8 +135,8 @@ fn every_failure_of_postgres_has_its_class_and_its_words() {
         ),
         (
             url("trusted", "postgres?channel_binding=require"),
-            "config",
-            "channel_binding=require: is not supported",
+            "auth",
+            "the connection has no TLS to bind the login to",
         ),
         (
             format!("postgres://app@{}/x", nats.address()),

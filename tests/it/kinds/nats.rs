@@ -1,6 +1,7 @@
 //! `nats:` and `tls:` against a real nats-server; scripted servers only for what a real one cannot show.
 
 mod client;
+mod cluster;
 mod handshake_first;
 mod operator;
 mod tls_first;

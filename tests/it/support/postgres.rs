@@ -237,11 +237,16 @@ impl Postgres {
     /// Turns TLS on. `clients` is the authority of client certificates, which
     /// `clientcert=verify-full` in an hba line demands.
     pub fn tls(&self, identity: &Identity, clients: Option<&Path>) {
+        self.tls_files(&identity.cert, &identity.key, clients);
+    }
+
+    /// The same, from files.
+    pub fn tls_files(&self, cert: &Path, key: &Path, clients: Option<&Path>) {
         let install = |from: &Path, name: &str| {
             chown(&self.dir.write_secret(&format!("data/{name}"), fs::read(from).unwrap()));
         };
-        install(&identity.cert, "server.crt");
-        install(&identity.key, "server.key");
+        install(cert, "server.crt");
+        install(key, "server.key");
         self.conf("ssl = on");
         if let Some(ca) = clients {
             install(ca, "clients.pem");

@@ -4,6 +4,7 @@ mod npgsql;
 
 use std::collections::BTreeMap;
 
+use super::parameters;
 use crate::spec::{ConfigError, Spec, expand::Text};
 
 /// Whose rules a connection string follows.
@@ -29,34 +30,15 @@ pub struct Params {
     dialect: Dialect,
 }
 
-/// libpq's keywords that decide something here (PostgreSQL manual, section 34.1.2), and two of our own: `schema`, where
-/// other drivers say in which one they live, and `no-verify`, set where a dialect encrypts without verifying.
-const KEYWORDS: &[&str] = &[
-    "application_name",
-    "channel_binding",
-    "connect_timeout",
-    "dbname",
-    "gssencmode",
-    "host",
-    "hostaddr",
+/// What other drivers say, and libpq's parameters do not: where tables are, and what a dialect's own words come to.
+const OWN_KEYWORDS: &[&str] = &[
+    // Set where a dialect encrypts without verifying.
     "no-verify",
-    "options",
-    "passfile",
-    "password",
-    "port",
-    "require_auth",
     "requiressl",
+    // Where Prisma and JDBC keep their tables.
     "schema",
     "search_path",
     "session_search_path",
-    "service",
-    "servicefile",
-    "sslcert",
-    "sslkey",
-    "sslmode",
-    "sslrootcert",
-    "target_session_attrs",
-    "user",
     "x-migrations-table",
     "x-migrations-table-quoted",
 ];
@@ -72,6 +54,8 @@ const ALIASES: &[(&str, &str)] = &[
     ("channelBinding", "channel_binding"),
     ("requireAuth", "require_auth"),
     ("currentSchema", "schema"),
+    ("gssEncMode", "gssencmode"),
+    ("sslNegotiation", "sslnegotiation"),
     // Rails sends SET after the login, where a pooler lets it through.
     ("schema_search_path", "session_search_path"),
 ];
@@ -93,7 +77,8 @@ impl Params {
             .iter()
             .find(|(alias, _)| *alias == keyword)
             .map_or(keyword, |(_, keyword)| keyword);
-        match KEYWORDS.iter().find(|name| **name == known) {
+        let own = || OWN_KEYWORDS.iter().copied().find(|name| *name == known);
+        match parameters::find(known).map(|parameter| parameter.name).or_else(own) {
             Some(known) => drop(self.values.insert(known, value.into())),
             None => self.pass_over(keyword),
         }
@@ -157,8 +142,12 @@ pub fn read(spec: &Spec) -> Result<Params, ConfigError> {
             params.passed_over.join(", ")
         ));
     }
-    if let Some(password) = params.get("password") {
-        spec.secret(password);
+    for secret in
+        ["password", "sslpassword", "scram_client_key", "scram_server_key", "oauth_client_secret"]
+    {
+        if let Some(secret) = params.get(secret) {
+            spec.secret(secret);
+        }
     }
     Ok(params)
 }
@@ -267,6 +256,9 @@ fn read_query(
                 let before = params.get("options").map(|all| format!("{all} ")).unwrap_or_default();
                 params.set("options", before + &option);
             }
+            // pgjdbc's word for a server without GSSAPI in which encryption by it is optional.
+            "gssEncMode" if value == "allow" => params.set("gssencmode", "prefer"),
+            "loadBalanceHosts" => params.set("load_balance_hosts", load_balance(&value)),
             "targetServerType" => params.set("target_session_attrs", server_type(&value)?),
             _ => params.set(&key, value),
         }
@@ -299,6 +291,11 @@ fn read_query(
     Ok(())
 }
 
+/// JDBC's and Npgsql's boolean in libpq's words.
+fn load_balance(value: &str) -> &'static str {
+    if value.eq_ignore_ascii_case("true") { "random" } else { "disable" }
+}
+
 /// JDBC's `targetServerType` in libpq's words.
 fn server_type(value: &str) -> Result<&'static str, String> {
     Ok(match value {
@@ -307,7 +304,7 @@ fn server_type(value: &str) -> Result<&'static str, String> {
         "secondary" | "slave" => "standby",
         "preferSecondary" | "preferSlave" => "prefer-standby",
         _ => return Err(
-            "targetServerType: is one of any, primary, secondary, preferSecondary, preferPrimary"
+            "targetServerType: must be one of any, primary, secondary, preferSecondary, preferPrimary"
                 .to_owned(),
         ),
     })

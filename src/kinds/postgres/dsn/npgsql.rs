@@ -29,6 +29,11 @@ const NAMES: &[(&str, &str)] = &[
     ("targetsessionattributes", "target_session_attrs"),
     ("requireauth", "require_auth"),
     ("trustservercertificate", "no-verify"),
+    ("sslpassword", "sslpassword"),
+    ("sslnegotiation", "sslnegotiation"),
+    ("loadbalancehosts", "load_balance_hosts"),
+    ("gssencryptionmode", "gssencmode"),
+    ("clientencoding", "client_encoding"),
 ];
 
 /// Reads `text` if it is one of Npgsql's strings. libpq's pairs are parted by spaces, and a semicolon in them is a part of a value.
@@ -51,7 +56,10 @@ pub(super) fn read(text: &Text) -> Option<Params> {
             Some("target_session_attrs") => {
                 params.set("target_session_attrs", value.to_ascii_lowercase())
             }
-            Some("channel_binding" | "require_auth") => {
+            Some("load_balance_hosts") => {
+                params.set("load_balance_hosts", super::load_balance(&value))
+            }
+            Some("channel_binding" | "require_auth" | "sslnegotiation" | "gssencmode") => {
                 params.set(keyword(&key).unwrap_or_default(), value.to_ascii_lowercase());
             }
             Some(keyword) => params.set(keyword, value),

@@ -87,7 +87,7 @@ fn connection_strings_are_read_in_every_form_that_drivers_take() {
         ("postgres:jdbc:postgresql://db/app?ssl=false", "dbname=app host=db"),
         (
             "jdbc:postgresql://a,b/app?targetServerType=preferSecondary&ApplicationName=x&currentSchema=s&loadBalanceHosts=true",
-            "application_name=x dbname=app host=a,b port=, schema=s target_session_attrs=prefer-standby",
+            "application_name=x dbname=app host=a,b load_balance_hosts=random port=, schema=s target_session_attrs=prefer-standby",
         ),
         (
             "jdbc:mysql://db/app",
@@ -203,7 +203,6 @@ fn what_is_no_matter_of_the_connection_is_remarked_upon_by_name_and_without_a_va
             "connection_limit, pgbouncer",
         ),
         ("jdbc:postgresql://db/app?prepareThreshold=0", "prepareThreshold"),
-        ("postgres:host=db keepalives=1 user=u", "keepalives"),
         ("postgres:Host=db;Username=u;Maximum Pool Size=9", "Maximum Pool Size"),
     ] {
         assert_eq!(notes(text), says(names), "{text}");

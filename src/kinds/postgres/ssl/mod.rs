@@ -1,16 +1,25 @@
-//! libpq's sslmode: which connections begin with TLS, and what of the server's certificate is verified.
+//! libpq's TLS parameters: which connections begin with TLS, and what of the server's certificate is verified.
 
-use std::{fs, os::unix::fs::MetadataExt, path::Path};
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
 
-use super::dsn::Params;
+use super::{
+    dsn::{Dialect, Params},
+    parameters::{choice, label, switch},
+};
 use crate::{
     os::describe,
     spec::{ConfigError, Spec},
-    text::{nearest, path_shown},
-    tls::{Tls, TlsFiles, Verify},
+    text::path_shown,
+    tls::{
+        Names, ServerNameIndication, Tls, TlsFiles, TlsSetup, Verify, Versions, holds_encrypted_der,
+    },
 };
 
-/// libpq's sslmode (PostgreSQL manual, section 34.19), the strict ones last.
+/// libpq's sslmode (PostgreSQL manual, section 32.19), the strict ones last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
     /// Never TLS.
@@ -41,17 +50,28 @@ impl Mode {
     pub fn word(self) -> &'static str {
         Self::WORDS[self as usize].0
     }
+}
 
-    fn read(word: &str) -> Result<Self, String> {
-        if let Some((_, mode)) = Self::WORDS.iter().find(|(name, _)| *name == word) {
-            return Ok(*mode);
-        }
-        let words = Self::WORDS.map(|(name, _)| name);
-        Err(match nearest(&word.to_ascii_lowercase(), words) {
-            Some(near) => format!("sslmode (or PGSSLMODE): not a mode; did you mean {near}?"),
-            None => format!("sslmode (or PGSSLMODE): not a mode; they are {}", words.join(", ")),
-        })
-    }
+/// libpq's sslnegotiation: what comes first on a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Negotiation {
+    /// PostgreSQL's own request for TLS.
+    #[default]
+    Request,
+    /// The TLS handshake, with ALPN `postgresql` (PostgreSQL 17, and TLS terminators).
+    Direct,
+}
+
+/// libpq's sslcertmode: whether a server that asks for our certificate gets it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CertMode {
+    /// It never does.
+    Disable,
+    /// It does if we have one.
+    #[default]
+    Allow,
+    /// It must ask, and get one.
+    Require,
 }
 
 /// How connections over the network are protected.
@@ -59,59 +79,138 @@ impl Mode {
 pub struct Encryption {
     /// Which ones are.
     pub mode: Mode,
+    /// What comes first on them.
+    pub negotiation: Negotiation,
+    /// Whether our certificate must have been asked for.
+    pub cert_mode: CertMode,
     /// With what; none where the mode is `disable`, or where there is no network between us and any server.
     pub tls: Option<Tls>,
 }
 
-/// Everything that was asked for.
+/// The protocol that a server with direct TLS must agree to (registered with IANA).
+pub const ALPN: &[u8] = b"postgresql";
+
+/// Everything that the parameters ask for.
 #[derive(Debug)]
 struct Asked {
     mode: Mode,
     verify: Verify,
+    negotiation: Negotiation,
+    cert_mode: CertMode,
+    versions: Versions,
+    sni: ServerNameIndication,
     files: TlsFiles,
+    crls: Vec<String>,
 }
 
-/// Reads sslmode and all that belongs to it. `declared` is what the declaration says, `all` what the environment adds to it.
+/// Reads sslmode and all that belongs to it. `declared` is what the declaration sets, `effective` what service files and the
+/// environment add to it.
 pub fn read(
     spec: &Spec,
     declared: &Params,
-    all: &Params,
+    effective: &Params,
     home: Option<&str>,
     networked: bool,
 ) -> Result<Encryption, ConfigError> {
-    let asked = decide(spec, declared, all, home)?;
-    if asked.mode == Mode::Disable || !networked {
-        return Ok(Encryption { mode: asked.mode, tls: None });
+    let asked = decide(spec, declared, effective, home)?;
+    let Asked { mode, negotiation, cert_mode, .. } = asked;
+    if mode == Mode::Disable || !networked {
+        return Ok(Encryption { mode, negotiation, cert_mode, tls: None });
     }
+    let crls = existing_crls(spec, asked.crls);
+    let files = existing(spec, effective, asked.files, mode).map_err(|what| spec.error(what))?;
     // Where our own keys ask for verification, the system's roots are what they are documented to trust.
-    if asked.mode >= Mode::VerifyCa && asked.files.ca.is_none() && !Tls::is_asked_for(spec) {
-        let mode = asked.mode.word();
+    if mode >= Mode::VerifyCa && files.ca.is_none() && !Tls::is_asked_for(spec) {
+        let mode = mode.word();
         spec.note(format_args!(
             "sslmode={mode} names no sslrootcert: the system's certificates are trusted (libpq would refuse)"
         ));
     }
     if spec.key("key").is_none()
-        && let Some(path) = &asked.files.key
+        && let Some(path) = &files.key
     {
         check_key_file(path).map_err(|what| spec.error(format_args!("sslkey: {what}")))?;
+        // pgjdbc reads such a key, and libpq does not.
+        if declared.dialect() != Dialect::Jdbc && holds_encrypted_der(path) {
+            return Err(spec.error(format_args!(
+                "sslkey: {path}: an encrypted key must be PEM, as libpq does not read it in DER"
+            )));
+        }
     }
-    let server_name = spec.key("server-name").map(str::to_owned);
-    let tls = Tls::new(asked.files, server_name, asked.verify).map_err(|what| spec.error(what))?;
-    Ok(Encryption { mode: asked.mode, tls: Some(tls) })
+    let key_password = effective.get("sslpassword").map(|password| spec.secret(password));
+    // The file of sslrootcert may be left out by now.
+    let unverified = mode < Mode::VerifyCa && files.ca.is_none();
+    let verify = if unverified { Verify::Nothing } else { asked.verify };
+    let tls = Tls::with_setup(TlsSetup {
+        files,
+        key_password,
+        crls,
+        server_name: spec.key("server-name").map(str::to_owned),
+        verify,
+        names: Names::SubjectOrAlternative,
+        versions: asked.versions,
+        sni: asked.sni,
+    });
+    let tls = tls.map_err(|what| spec.error(what))?;
+    let tls = match negotiation {
+        Negotiation::Request => tls,
+        Negotiation::Direct => tls.with_alpn(&[ALPN]),
+    };
+    Ok(Encryption { mode, negotiation, cert_mode, tls: Some(tls) })
 }
 
 fn decide(
     spec: &Spec,
     declared: &Params,
-    all: &Params,
+    effective: &Params,
     home: Option<&str>,
 ) -> Result<Asked, ConfigError> {
-    // pg's (node) word for encryption without verification, which libpq's `require` is too.
-    let no_verify = |word: &str| word == "no-verify";
-    let read = |word: &str| {
-        Mode::read(if no_verify(word) { "require" } else { word }).map_err(|what| spec.error(what))
+    let (mode, insecure) = mode(spec, declared, effective)?;
+    let wrong = |what: String| spec.error(what);
+    let negotiations = [("postgres", Negotiation::Request), ("direct", Negotiation::Direct)];
+    let negotiation =
+        choice(effective, "sslnegotiation", &negotiations).map_err(wrong)?.unwrap_or_default();
+    if negotiation == Negotiation::Direct && mode < Mode::Require {
+        return Err(spec.error(format_args!(
+            "sslmode={} is too weak for sslnegotiation=direct: must be require, verify-ca or verify-full",
+            mode.word()
+        )));
+    }
+    let cert_modes = [
+        ("disable", CertMode::Disable),
+        ("allow", CertMode::Allow),
+        ("require", CertMode::Require),
+    ];
+    let cert_mode =
+        choice(effective, "sslcertmode", &cert_modes).map_err(wrong)?.unwrap_or_default();
+    let sni = match switch(effective, "sslsni").map_err(wrong)? {
+        Some(false) => ServerNameIndication::Omit,
+        _ => ServerNameIndication::Send,
     };
-    let written = declared.get("sslmode").map(read).transpose()?;
+    let mut files = files(spec, effective, home, insecure);
+    if cert_mode == CertMode::Disable {
+        (files.cert, files.key) = (None, None);
+    }
+    let verify = match mode {
+        Mode::VerifyFull => Verify::Full,
+        Mode::VerifyCa => Verify::Chain,
+        _ if insecure || files.ca.is_none() => Verify::Nothing,
+        _ => Verify::Chain,
+    };
+    let versions = versions(effective).map_err(wrong)?;
+    let crls = crls(effective, home);
+    Ok(Asked { mode, verify, negotiation, cert_mode, versions, sni, files, crls })
+}
+
+/// The mode, and whether a certificate is never looked at.
+fn mode(spec: &Spec, declared: &Params, effective: &Params) -> Result<(Mode, bool), ConfigError> {
+    // pg's (node) word for encryption without verification, which libpq's `require` is too.
+    let no_verify = |params: &Params| params.get("sslmode") == Some("no-verify");
+    let read = |params: &Params| match no_verify(params) {
+        true => Ok(Some(Mode::Require)),
+        false => choice(params, "sslmode", &Mode::WORDS).map_err(|what| spec.error(what)),
+    };
+    let written = read(declared)?;
     let insecure = spec.flag("insecure")?;
     let named = ["ca", "cert", "server-name"].into_iter().find(|key| spec.key(key).is_some());
     if let (Some(key), Some(mode)) = (named, written)
@@ -133,51 +232,144 @@ fn decide(
     if insecure && declared.get("sslrootcert").is_some() {
         return Err(spec.key_error("insecure", "contradicts sslrootcert"));
     }
-    let system = spec.key("ca").is_none() && all.get("sslrootcert") == Some("system");
-    let mode = match (written, all.get("sslmode")) {
-        (Some(mode), _) => mode,
-        (None, _) if insecure => Mode::Require,
-        (None, _) if named.is_some() => Mode::VerifyFull,
-        (None, Some(word)) => read(word)?,
-        (None, None) if system => Mode::VerifyFull,
-        (None, None) if all.get("requiressl") == Some("1") => Mode::Require,
-        (None, None) => Mode::Prefer,
+    let system = spec.key("ca").is_none() && effective.get("sslrootcert") == Some("system");
+    let mode = match written {
+        Some(mode) => mode,
+        None if insecure => Mode::Require,
+        None if named.is_some() => Mode::VerifyFull,
+        None => match read(effective)? {
+            Some(mode) => mode,
+            None if system => Mode::VerifyFull,
+            None if effective.get("requiressl") == Some("1") => Mode::Require,
+            None => Mode::Prefer,
+        },
     };
     if system && !insecure && mode != Mode::VerifyFull {
         let mode = mode.word();
         return Err(spec.error(format_args!(
-            "sslmode={mode} is too weak for sslrootcert=system (libpq wants verify-full there)"
+            "sslmode={mode} is too weak for sslrootcert=system: must be verify-full, as libpq has it"
         )));
     }
-    let insecure =
-        insecure || all.get("no-verify").is_some() || all.get("sslmode").is_some_and(no_verify);
-    let files = files(spec, all, home, insecure);
-    let verify = match mode {
-        Mode::VerifyFull => Verify::Full,
-        Mode::VerifyCa => Verify::Chain,
-        _ if insecure || files.ca.is_none() => Verify::Nothing,
-        _ => Verify::Chain,
-    };
-    Ok(Asked { mode, verify, files })
+    let insecure = insecure || effective.get("no-verify").is_some() || no_verify(effective);
+    Ok((mode, insecure))
 }
 
-/// The files that were named, else those that libpq finds under `~/.postgresql`.
+/// libpq's bounds on the TLS version.
+fn versions(params: &Params) -> Result<Versions, String> {
+    const WORDS: [(&str, u8); 4] = [("TLSv1", 0), ("TLSv1.1", 1), ("TLSv1.2", 2), ("TLSv1.3", 3)];
+    let (least, most) = ("ssl_min_protocol_version", "ssl_max_protocol_version");
+    let min = choice(params, least, &WORDS)?.unwrap_or(2);
+    let max = choice(params, most, &WORDS)?.unwrap_or(3);
+    if max < 2 {
+        return Err(format!(
+            "{}: must be TLSv1.2 or TLSv1.3: older versions are not supported",
+            label(most)
+        ));
+    }
+    match (min, max) {
+        (3, 2) => Err(format!("{}: must not be above {most}", label(least))),
+        (3, _) => Ok(Versions::Only13),
+        (_, 2) => Ok(Versions::Only12),
+        _ => Ok(Versions::Both),
+    }
+}
+
+/// The files that are named, else those that libpq finds under `~/.postgresql`.
 ///
 /// libpq refuses to verify where none is named and none found. The drivers of other languages (pgx, Npgsql), whose URLs these
-/// are too, take the system's authorities then, and so do we: that verifies no less.
-fn files(spec: &Spec, all: &Params, home: Option<&str>, insecure: bool) -> TlsFiles {
+/// are too, trust the system's authorities then, and so do we: that verifies no less.
+fn files(spec: &Spec, params: &Params, home: Option<&str>, insecure: bool) -> TlsFiles {
     let given =
-        |key: &str, keyword: &str| spec.key(key).or_else(|| all.get(keyword)).map(str::to_owned);
-    let found = |file: &str| {
-        home.map(|home| format!("{home}/.postgresql/{file}"))
-            .filter(|path| Path::new(path).exists())
-    };
+        |key: &str, keyword: &str| spec.key(key).or_else(|| params.get(keyword)).map(str::to_owned);
+    let found = |file: &str| in_home(home, file);
     let ca = given("ca", "sslrootcert").or_else(|| found("root.crt").filter(|_| !insecure));
     let cert = given("cert", "sslcert").or_else(|| found("postgresql.crt"));
-    // A key of its own is kept, so that one without a certificate is told.
-    let key =
-        given("key", "sslkey").or_else(|| cert.as_ref().and_then(|_| found("postgresql.key")));
+    // libpq looks at a key only beside a certificate; the key `key` without one is an error.
+    let key = spec.key("key").map(str::to_owned).or_else(|| {
+        cert.as_ref()?;
+        params.get("sslkey").map(str::to_owned).or_else(|| found("postgresql.key"))
+    });
     TlsFiles { ca, cert, key }
+}
+
+/// The lists of revoked certificates that are named, else the one that libpq finds under `~/.postgresql`.
+fn crls(params: &Params, home: Option<&str>) -> Vec<String> {
+    let mut crls: Vec<_> = params.get("sslcrl").map(str::to_owned).into_iter().collect();
+    match params.get("sslcrldir") {
+        Some(dir) => crls.extend(hashed_crls(dir)),
+        None if crls.is_empty() => crls.extend(in_home(home, "root.crl")),
+        None => {}
+    }
+    crls
+}
+
+/// A file that libpq finds by its name alone.
+fn in_home(home: Option<&str>, file: &str) -> Option<String> {
+    home.map(|home| format!("{home}/.postgresql/{file}")).filter(|path| Path::new(path).exists())
+}
+
+/// The files of a directory that `openssl rehash` has prepared: `HASH.r0`, `HASH.r1` and so on.
+fn hashed_crls(dir: &str) -> Vec<String> {
+    let is_crl = |path: &PathBuf| {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        let number = extension.and_then(|extension| extension.strip_prefix('r'));
+        number
+            .is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut paths: Vec<_> = entries.filter(is_crl).map(|path| path.display().to_string()).collect();
+    paths.sort();
+    paths
+}
+
+/// Leaves out what libpq leaves out: a file that libpq's own parameters name and that is not there.
+///
+/// Images set such parameters to paths without a file on purpose. Our own keys stay strict.
+fn existing(
+    spec: &Spec,
+    params: &Params,
+    mut files: TlsFiles,
+    mode: Mode,
+) -> Result<TlsFiles, String> {
+    let left_out = |keyword: &str, consequence: &str| {
+        spec.note(format_args!("{}: names no file, {consequence}", label(keyword)));
+    };
+    if spec.key("cert").is_none() && files.cert.as_deref().is_some_and(is_missing) {
+        left_out("sslcert", "so no client certificate is sent, as libpq has it");
+        files.cert = None;
+        if spec.key("key").is_none() {
+            files.key = None;
+        }
+    }
+    let of_libpq = spec.key("ca").is_none() && files.ca.as_deref() != Some("system");
+    if of_libpq && mode < Mode::VerifyCa && files.ca.as_deref().is_some_and(is_missing) {
+        left_out("sslrootcert", "so the server's certificate is not verified, as libpq has it");
+        files.ca = None;
+    }
+    if let (Some(_), None, Some(path)) = (&files.cert, &files.key, params.get("sslcert")) {
+        return Err(format!(
+            "sslcert: {} needs its private key, by sslkey or ~/.postgresql/postgresql.key",
+            path_shown(path)
+        ));
+    }
+    Ok(files)
+}
+
+/// The lists that exist. libpq goes on without one that does not.
+fn existing_crls(spec: &Spec, mut crls: Vec<String>) -> Vec<String> {
+    let named = crls.len();
+    crls.retain(|path| !is_missing(path));
+    if crls.len() < named {
+        let label = label("sslcrl");
+        spec.note(format_args!("{label}: names no file, so it is left out, as libpq has it"));
+    }
+    crls
+}
+
+fn is_missing(path: &str) -> bool {
+    fs::metadata(path).is_err_and(|error| {
+        matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+    })
 }
 
 /// libpq's rule: 0600 or less; 0640 or less where the file is root's, for keys that a group shares.
@@ -190,7 +382,7 @@ fn check_key_file(path: &str) -> Result<(), String> {
     }
     let mode = metadata.mode() & 0o777;
     Err(format!(
-        "{path}: its mode is {mode:04o}, and libpq wants 0600 or less, or 0640 or less where root owns it"
+        "{path}: its mode is {mode:04o}, and must be 0600 or less, or 0640 or less where root owns it"
     ))
 }
 

@@ -10,7 +10,8 @@ fn asked(text: &str, env: &[(&str, &str)]) -> String {
     let declared = dsn::read(&spec).unwrap();
     let mut variables = Params::default();
     env.iter().for_each(|(keyword, value)| variables.set(keyword, *value));
-    match decide(&spec, &declared, &declared.clone().or(variables), Some("/does/not/exist")) {
+    let effective = declared.clone().or(variables);
+    match decide(&spec, &declared, &effective, Some("/does/not/exist")) {
         Ok(asked) => format!(
             "{} {:?} {}",
             asked.mode.word(),
@@ -36,17 +37,17 @@ fn sslmode_means_what_it_means_to_libpq() {
         ("postgres://h?sslrootcert=system", "verify-full Full system"),
         (
             "postgres://h?sslmode=require&sslrootcert=system",
-            "db: sslmode=require is too weak for sslrootcert=system (libpq wants verify-full there)",
+            "db: sslmode=require is too weak for sslrootcert=system: must be verify-full, as libpq has it",
         ),
         ("postgres:host=h requiressl=1", "require Nothing -"),
         ("postgres://h?sslmode=no-verify&sslrootcert=ca", "require Nothing ca"),
         (
             "postgres://h?sslmode=requrie",
-            "db: sslmode (or PGSSLMODE): not a mode; did you mean require?",
+            "db: sslmode (or PGSSLMODE): must be one of disable, allow, prefer, require, verify-ca, verify-full; did you mean require?",
         ),
         (
             "postgres://h?sslmode=yes",
-            "db: sslmode (or PGSSLMODE): not a mode; they are disable, allow, prefer, require, verify-ca, verify-full",
+            "db: sslmode (or PGSSLMODE): must be one of disable, allow, prefer, require, verify-ca, verify-full",
         ),
     ] {
         assert_eq!(asked(text, &[]), want, "{text}");
@@ -116,7 +117,77 @@ fn the_keys_file_is_ours_alone() {
     assert_eq!(
         why,
         format!(
-            "{path}: its mode is 0660, and libpq wants 0600 or less, or 0640 or less where root owns it"
+            "{path}: its mode is 0660, and must be 0600 or less, or 0640 or less where root owns it"
         )
     );
+}
+
+fn decided(text: &str) -> Result<Asked, String> {
+    let spec = Spec::parse("db", &KIND, text, &Env::new(|_| None)).unwrap();
+    let declared = dsn::read(&spec).unwrap();
+    decide(&spec, &declared, &declared, None).map_err(|error| error.to_string())
+}
+
+#[test]
+fn versions_are_those_that_libpq_allows() {
+    for (query, want) in [
+        ("", "Both"),
+        ("&ssl_min_protocol_version=TLSv1", "Both"),
+        ("&ssl_min_protocol_version=TLSv1.3", "Only13"),
+        ("&ssl_max_protocol_version=TLSv1.2", "Only12"),
+        (
+            "&ssl_min_protocol_version=TLSv1.3&ssl_max_protocol_version=TLSv1.2",
+            "db: ssl_min_protocol_version",
+        ),
+        ("&ssl_max_protocol_version=TLSv1.1", "db: ssl_max_protocol_version"),
+        ("&ssl_min_protocol_version=1.3", "db: ssl_min_protocol_version"),
+    ] {
+        let got = decided(&format!("postgres://h?sslmode=require{query}"));
+        let got = got.map_or_else(|error| error, |asked| format!("{:?}", asked.versions));
+        assert!(got.starts_with(want), "{query}: {got}");
+    }
+}
+
+#[test]
+fn direct_negotiation_wants_a_mode_that_requires_tls() {
+    for (mode, ok) in
+        [("require", true), ("verify-full", true), ("prefer", false), ("disable", false)]
+    {
+        let got = decided(&format!("postgres://h?sslmode={mode}&sslnegotiation=direct"));
+        assert_eq!(got.is_ok(), ok, "{mode}: {got:?}");
+    }
+    let error = decided("postgres://h?sslnegotiation=direct").unwrap_err();
+    assert!(error.contains("sslmode=prefer is too weak for sslnegotiation=direct"), "{error}");
+    assert!(decided("postgres://h?sslnegotiation=maybe").unwrap_err().contains("must be one of"));
+}
+
+#[test]
+fn files_that_libpq_leaves_out_are_left_out_with_a_note() {
+    for (text, ca, cert, noted) in [
+        (
+            "postgres://h?sslmode=require&sslcert=/none&sslkey=/none",
+            None,
+            None,
+            "sslcert (or PGSSLCERT): names no file",
+        ),
+        ("postgres://h?sslmode=require&sslkey=/none", None, None, ""),
+        (
+            "postgres://h?sslmode=require&sslrootcert=/none",
+            None,
+            None,
+            "sslrootcert (or PGSSLROOTCERT): names no file",
+        ),
+        ("postgres://h?sslmode=verify-ca&sslrootcert=/none", Some("/none"), None, ""),
+        ("postgres://h#ca=/none", Some("/none"), None, ""),
+        ("postgres://h#cert=/none,key=/none", None, Some("/none"), ""),
+        ("postgres://h?sslmode=verify-full&sslrootcert=system", Some("system"), None, ""),
+    ] {
+        let spec = Spec::parse("db", &KIND, text, &Env::new(|_| None)).unwrap();
+        let declared = dsn::read(&spec).unwrap();
+        let asked = decide(&spec, &declared, &declared, None).unwrap();
+        let files = existing(&spec, &declared, asked.files, asked.mode).unwrap();
+        assert_eq!((files.ca.as_deref(), files.cert.as_deref()), (ca, cert), "{text}");
+        let notes = spec.notes().concat();
+        assert!(notes.contains(noted) && notes.is_empty() == noted.is_empty(), "{text}: {notes}");
+    }
 }

@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
+
 use super::{
     classify::Phase,
     dsn::{self, Dialect, Params},
-    hosts, os_user, passfile, service,
+    hosts, os_user,
+    parameters::{self, choice, label},
+    passfile, scram, service,
     ssl::{self, Encryption},
+    wire::{PROTOCOL_3_0, PROTOCOL_3_2},
 };
 use crate::{
     connect::Endpoint,
@@ -26,29 +31,13 @@ pub static KEYS: &[Key] = &[
     },
 ];
 
-/// libpq's variables (PostgreSQL manual, section 34.15).
-const VARIABLES: &[(&str, &str)] = &[
-    ("PGAPPNAME", "application_name"),
-    ("PGCHANNELBINDING", "channel_binding"),
-    ("PGCONNECT_TIMEOUT", "connect_timeout"),
-    ("PGDATABASE", "dbname"),
-    ("PGGSSENCMODE", "gssencmode"),
-    ("PGHOST", "host"),
-    ("PGHOSTADDR", "hostaddr"),
-    ("PGOPTIONS", "options"),
-    ("PGPASSFILE", "passfile"),
-    ("PGPASSWORD", "password"),
-    ("PGPORT", "port"),
-    ("PGREQUIREAUTH", "require_auth"),
-    ("PGREQUIRESSL", "requiressl"),
-    ("PGSERVICE", "service"),
-    ("PGSSLCERT", "sslcert"),
-    ("PGSSLKEY", "sslkey"),
-    ("PGSSLMODE", "sslmode"),
-    ("PGSSLROOTCERT", "sslrootcert"),
-    ("PGTARGETSESSIONATTRS", "target_session_attrs"),
-    ("PGUSER", "user"),
-];
+/// Where the parameters of one target come from.
+struct Sources {
+    /// The declaration and the service file that it names.
+    declared: Params,
+    /// The same, and what the environment adds.
+    effective: Params,
+}
 
 /// What to reach: the servers of one declaration and the login that they share.
 pub struct Target {
@@ -68,6 +57,8 @@ pub(super) struct Access {
     /// What `connect_timeout` leaves to each server until it is ready for a query.
     pub(super) connect_timeout: Option<Duration>,
     pub(super) after_refusal: AfterRefusal,
+    /// The user as whom a server behind a Unix socket must run.
+    pub(super) require_peer: Option<String>,
 }
 
 /// What a driver does when one of several hosts refuses the login.
@@ -130,12 +121,61 @@ pub(super) struct Server {
     pub(super) endpoint: Endpoint,
     /// What its certificate must be valid for.
     pub(super) host: String,
-    pub(super) password: Option<Secret>,
+    pub(super) credentials: Option<Credentials>,
+    /// The keys that the password came to in the last attempt.
+    pub(super) derived: Option<scram::Derived>,
     /// The last attempt found it down or starting, or did not come to its end.
     pub(super) down: bool,
 }
 
-/// What the startup packet says, and what may be sent after it.
+/// What a login proves itself by.
+#[derive(Clone)]
+pub(super) enum Credentials {
+    /// A password.
+    Password(Secret),
+    /// libpq's scram_client_key and scram_server_key.
+    ScramKeys(scram::Keys),
+}
+
+/// The versions of the protocol that are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Protocol {
+    /// What the startup packet asks for.
+    pub(super) asked: u32,
+    /// What the server may negotiate down to.
+    pub(super) least: u32,
+}
+
+impl Protocol {
+    fn read(params: &Params) -> Result<Self, String> {
+        const WORDS: [(&str, u32); 3] =
+            [("3.0", PROTOCOL_3_0), ("3.2", PROTOCOL_3_2), ("latest", PROTOCOL_3_2)];
+        let (least, most) = ("min_protocol_version", "max_protocol_version");
+        let min = choice(params, least, &WORDS)?.unwrap_or(PROTOCOL_3_0);
+        // As in libpq: poolers that do not negotiate are asked for more than 3.0 only where that is wanted.
+        let max = choice(params, most, &WORDS)?.unwrap_or(min);
+        match min > max {
+            true => Err(format!("{}: must not be above {most}", label(least))),
+            false => Ok(Self { asked: max, least: min }),
+        }
+    }
+}
+
+/// libpq's `channel_binding`: whether a login proves that both ends share one TLS connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Bind {
+    Disable,
+    #[default]
+    Prefer,
+    Require,
+}
+
+impl Bind {
+    const WORDS: [(&str, Bind); 3] =
+        [("disable", Bind::Disable), ("prefer", Bind::Prefer), ("require", Bind::Require)];
+}
+
+/// What the startup packet holds, and what may be sent after it.
 pub(super) struct Login {
     pub(super) user: String,
     pub(super) database: String,
@@ -144,6 +184,10 @@ pub(super) struct Login {
     pub(super) search_path: Option<String>,
     /// Set in the transaction of a question, for drivers that set it after the login.
     pub(super) session_search_path: Option<String>,
+    /// None: UTF-8, in which names in tables and messages are readable whatever the database's own encoding.
+    pub(super) client_encoding: Option<String>,
+    pub(super) protocol: Protocol,
+    pub(super) bind: Bind,
     pub(super) require_auth: RequireAuth,
     /// Why no password was found in a file where one was looked for.
     pub(super) passfile_note: Option<String>,
@@ -156,12 +200,15 @@ impl Login {
             let literal = path.replace('\'', "''").replace('\\', "\\\\");
             format!("SELECT pg_catalog.set_config('search_path', E'{literal}', true)")
         });
-        path.into_iter().collect()
+        let encoding = self.client_encoding.as_ref();
+        let encoding = encoding.map(|_| "SET LOCAL client_encoding = 'UTF8'".to_owned());
+        encoding.into_iter().chain(path).collect()
     }
 
     /// When a refusal of this login comes, and whether our own options may have caused it.
     pub(super) fn phase(&self) -> Phase {
-        match self.options.is_some() || self.search_path.is_some() {
+        let own = [&self.options, &self.search_path, &self.client_encoding];
+        match own.iter().any(|option| option.is_some()) {
             true => Phase::LoginWithOptions,
             false => Phase::Login,
         }
@@ -189,7 +236,8 @@ impl RequireAuth {
         match methods.iter().all(|method| METHODS.contains(&method.as_str())) {
             true => Ok(Self { methods, negated }),
             false => Err(format!(
-                "require_auth: lists some of {}, either all with a ! or none",
+                "{}: must list some of {}, either all with a ! or none",
+                label("require_auth"),
                 METHODS.join(", ")
             )),
         }
@@ -212,17 +260,14 @@ pub(super) enum Wanted {
 }
 
 impl Wanted {
-    fn read(text: &str) -> Option<Self> {
-        Some(match text {
-            "any" => Wanted::Any,
-            "read-write" => Wanted::ReadWrite,
-            "read-only" => Wanted::ReadOnly,
-            "primary" => Wanted::Primary,
-            "standby" => Wanted::Standby,
-            "prefer-standby" => Wanted::PreferStandby,
-            _ => return None,
-        })
-    }
+    const WORDS: [(&str, Wanted); 6] = [
+        ("any", Wanted::Any),
+        ("read-write", Wanted::ReadWrite),
+        ("read-only", Wanted::ReadOnly),
+        ("primary", Wanted::Primary),
+        ("standby", Wanted::Standby),
+        ("prefer-standby", Wanted::PreferStandby),
+    ];
 }
 
 impl Target {
@@ -247,18 +292,21 @@ impl Target {
             let service = service::read(service, &files).map_err(|what| spec.error(what))?;
             declared = declared.or(service);
         }
-        let all = declared.clone().or(env);
-        Self::build(spec, &declared, &all, home.as_deref(), os_user.map(|user| user.name))
+        let effective = declared.clone().or(env);
+        let sources = Sources { declared, effective };
+        Self::build(spec, &sources, home.as_deref(), os_user.map(|user| user.name))
     }
 
     fn build(
         spec: &Spec,
-        declared: &Params,
-        all: &Params,
+        sources: &Sources,
         home: Option<&str>,
         os_user: Option<String>,
     ) -> Result<Self, ConfigError> {
-        refuse_unsupported(all).map_err(|what| spec.error(what))?;
+        let Sources { declared, effective: all } = sources;
+        let wrong = |what: String| spec.error(what);
+        parameters::check(all).map_err(wrong)?;
+        refuse_pieces_of_passwords(all).map_err(wrong)?;
         let own = |keyword: &str| all.get(keyword).map(str::to_owned);
         let user_variable = || spec.env.var("USER").ok().flatten().filter(|user| !user.is_empty());
         let user = own("user").or(os_user).or_else(user_variable).ok_or_else(|| {
@@ -271,7 +319,8 @@ impl Target {
         let (passfile, passfile_note) = passwords(spec, all, home)?;
         // The key `passfile` beats a password in the URL; elsewhere a password beats the file, as in libpq.
         let file_first = spec.key("passfile").is_some() && spec.key("password").is_none();
-        let servers = places
+        let keys = scram_keys(all).map_err(wrong)?;
+        let servers: Vec<Server> = places
             .into_iter()
             .map(|place| {
                 let of_file = || {
@@ -281,30 +330,36 @@ impl Target {
                 let given = || own("password");
                 let password =
                     if file_first { of_file().or_else(given) } else { given().or_else(of_file) };
+                let password =
+                    password.map(|password| Credentials::Password(spec.secret(password)));
                 Server {
-                    password: password.map(|password| spec.secret(password)),
+                    // A password beats the keys in libpq too, but only where a method asks for it.
+                    credentials: keys.clone().map(Credentials::ScramKeys).or(password),
+                    derived: None,
                     endpoint: place.endpoint,
                     host: place.host,
                     down: false,
                 }
             })
             .collect();
-        let wanted = match all.get("target_session_attrs") {
-            Some(word) => Wanted::read(word).ok_or_else(|| {
-                spec.error("target_session_attrs: is one of any, read-write, read-only, primary, standby, prefer-standby")
-            })?,
-            None => Wanted::Any,
-        };
+        let wanted = choice(all, "target_session_attrs", &Wanted::WORDS).map_err(wrong)?;
+        let starts = [("disable", Start::First), ("random", Start::Random)];
+        let start = choice(all, "load_balance_hosts", &starts).map_err(wrong)?;
         let require_auth = all
             .get("require_auth")
             .map(RequireAuth::read)
             .transpose()
             .map_err(|what| spec.error(what))?;
         let login = Login {
-            application_name: own("application_name").unwrap_or_else(|| "afterall".to_owned()),
+            application_name: own("application_name")
+                .or_else(|| own("fallback_application_name"))
+                .unwrap_or_else(|| "afterall".to_owned()),
             options: own("options"),
             search_path: own("search_path"),
             session_search_path: own("session_search_path"),
+            client_encoding: own("client_encoding").filter(|encoding| encoding != "auto"),
+            protocol: Protocol::read(all).map_err(wrong)?,
+            bind: choice(all, "channel_binding", &Bind::WORDS).map_err(wrong)?.unwrap_or_default(),
             require_auth: require_auth.unwrap_or_default(),
             passfile_note,
             user,
@@ -313,13 +368,14 @@ impl Target {
         let access = Access {
             login,
             encryption,
-            wanted,
+            wanted: wanted.unwrap_or(Wanted::Any),
             connect_timeout: connect_timeout(all).map_err(|what| spec.error(what))?,
             after_refusal: AfterRefusal::of(declared.dialect()),
+            require_peer: own("requirepeer"),
         };
         let target = Self {
             servers,
-            order: Order::new(Start::First),
+            order: Order::new(start.unwrap_or(Start::First)),
             access,
             schema: own("schema"),
             migrations_table: MigrationsTable::read(all).map_err(|what| spec.error(what))?,
@@ -350,7 +406,12 @@ impl Target {
 
 fn environment(spec: &Spec) -> Result<Params, ConfigError> {
     let mut params = Params::default();
-    for (variable, keyword) in VARIABLES {
+    // libpq still reads the variable of a parameter that is gone.
+    let variables = parameters::PARAMETERS
+        .iter()
+        .filter_map(|parameter| Some((parameter.variable?, parameter.name)))
+        .chain([("PGREQUIRESSL", "requiressl")]);
+    for (variable, keyword) in variables {
         if let Some(value) = spec.env.var(variable).map_err(|what| spec.error(what))? {
             params.set(keyword, value);
         }
@@ -400,19 +461,38 @@ fn passwords(
     }
 }
 
-fn refuse_unsupported(all: &Params) -> Result<(), String> {
-    match (all.get("channel_binding"), all.get("gssencmode")) {
-        (None | Some("disable" | "prefer"), None | Some("disable" | "prefer")) => Ok(()),
-        (Some("require"), _) => {
-            Err("channel_binding=require: is not supported (prefer is, which goes on without)"
+/// libpq's keys in place of a password: what SCRAM proves itself by, worked out beforehand.
+fn scram_keys(params: &Params) -> Result<Option<scram::Keys>, String> {
+    let key = |name: &str| -> Result<Option<[u8; 32]>, String> {
+        let Some(text) = params.get(name) else { return Ok(None) };
+        let key = STANDARD.decode(text).ok().and_then(|key| key.try_into().ok());
+        key.map(Some).ok_or_else(|| format!("{name}: must be 32 bytes in Base64"))
+    };
+    match (key("scram_client_key")?, key("scram_server_key")?) {
+        (None, None) => Ok(None),
+        (Some(client), Some(server)) => Ok(Some(scram::Keys { client, server })),
+        _ => {
+            Err("scram_client_key: must come with scram_server_key, and the other way round"
                 .to_owned())
         }
-        (_, Some("require")) => Err("gssencmode=require: GSSAPI is not supported".to_owned()),
-        (None | Some("disable" | "prefer"), _) => {
-            Err("gssencmode: is one of disable, prefer, require".to_owned())
-        }
-        _ => Err("channel_binding: is one of disable, prefer, require".to_owned()),
     }
+}
+
+/// Refuses a user, a database or a host that holds a password, which a wrong separator put there: `user=app;password=x`.
+fn refuse_pieces_of_passwords(params: &Params) -> Result<(), String> {
+    for name in ["user", "dbname", "host", "application_name"] {
+        let value = params.get(name).unwrap_or_default().to_ascii_lowercase();
+        let holds = |word: &str| {
+            value.split_once(word).is_some_and(|(_, rest)| rest.trim_start().starts_with('='))
+        };
+        if ["password", "passwd", "pwd"].into_iter().any(holds) {
+            return Err(format!(
+                "{}: must not hold a password: the separator before it is wrong (a URL has &, pairs have a blank, Npgsql has ;)",
+                label(name)
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Whole seconds; nothing, 0 and less mean no bound of its own.
@@ -422,7 +502,9 @@ fn connect_timeout(all: &Params) -> Result<Option<Duration>, String> {
         Ok(seconds) => {
             Ok(u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs))
         }
-        Err(_) => Err("connect_timeout: is a whole number of seconds".to_owned()),
+        Err(_) => {
+            Err(format!("{}: must be a whole number of seconds, e.g. 3", label("connect_timeout")))
+        }
     }
 }
 

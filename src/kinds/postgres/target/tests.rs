@@ -46,22 +46,37 @@ fn servers_users_and_databases_have_libpqs_defaults() {
         ("postgres:host=a,b port=1,2,3 user=u", "db: 3 ports for 2 hosts"),
         ("postgres:hostaddr=10.0.0.1,::1 user=u", "u@10.0.0.1:5432,[::1]:5432/u"),
         ("postgres:host=a,b hostaddr=10.0.0.1 user=u", "db: 2 host names, but 1 hostaddr values"),
-        ("postgres:hostaddr=db user=u", "db: hostaddr (or PGHOSTADDR): is an address, not a name"),
-        ("postgres:port=x user=u", "db: port (or PGPORT): not a number from 1 to 65535"),
+        (
+            "postgres:hostaddr=db user=u",
+            "db: hostaddr (or PGHOSTADDR): must be an address, e.g. 10.0.0.7",
+        ),
+        ("postgres:port=x user=u", "db: port (or PGPORT): must be a number from 1 to 65535"),
         (
             "postgres://u@db?connect_timeout=soon",
-            "db: connect_timeout: is a whole number of seconds",
+            "db: connect_timeout (or PGCONNECT_TIMEOUT): must be a whole number of seconds, e.g. 3",
         ),
         (
-            "postgres://u@db?channel_binding=require",
-            "db: channel_binding=require: is not supported (prefer is, which goes on without)",
+            "postgres://u@db?channel_binding=maybe",
+            "db: channel_binding (or PGCHANNELBINDING): must be one of disable, prefer, require",
         ),
-        ("postgres://u@db?gssencmode=require", "db: gssencmode=require: GSSAPI is not supported"),
+        (
+            "postgres://u@db?gssencmode=require",
+            "db: gssencmode (or PGGSSENCMODE): must be one of disable, prefer: encryption by GSSAPI is not supported",
+        ),
         (
             "postgres://u@db?target_session_attrs=master",
-            "db: target_session_attrs: is one of any, read-write, read-only, primary, standby, prefer-standby",
+            "db: target_session_attrs (or PGTARGETSESSIONATTRS): must be one of any, read-write, read-only, primary, standby, prefer-standby",
         ),
         ("postgres://u@db#user=v,password=x", "v@db:5432/v"),
+        (
+            "postgres://db/app?user=app;password=x",
+            "db: user (or PGUSER): must not hold a password: the separator before it is wrong (a URL has &, pairs have a blank, Npgsql has ;)",
+        ),
+        ("postgres://u@db?scram_client_key=AA", "db: scram_client_key: must be 32 bytes in Base64"),
+        (
+            "postgres://u@db?min_protocol_version=3.2&max_protocol_version=3.0",
+            "db: min_protocol_version (or PGMINPROTOCOLVERSION): must not be above max_protocol_version",
+        ),
     ] {
         assert_eq!(seen(text, &[]), want, "{text}");
     }
@@ -102,7 +117,10 @@ fn passwords(text: &str, env: &[(&str, &str)]) -> Vec<Option<String>> {
     target
         .servers
         .iter()
-        .map(|server| server.password.as_ref().map(|password| password.reveal().to_owned()))
+        .map(|server| match &server.credentials {
+            Some(Credentials::Password(password)) => Some(password.reveal().to_owned()),
+            _ => None,
+        })
         .collect()
 }
 
@@ -230,5 +248,46 @@ fn a_search_path_is_set_where_its_driver_sets_it() {
         let got = (login.search_path.as_deref(), login.options.as_deref());
         assert_eq!(got, (startup, options), "{query}");
         assert_eq!(login.session_setup().concat(), session, "{query}");
+    }
+}
+
+#[test]
+fn a_driver_decides_what_a_refusal_means() {
+    for (text, want) in [
+        ("postgres://u@a,b", AfterRefusal::Stop),
+        ("postgresql+asyncpg://u@a,b", AfterRefusal::Stop),
+        ("postgresql+psycopg2://u@a,b", AfterRefusal::Stop),
+        ("postgresql+psycopg://u@a,b", AfterRefusal::TryNext),
+        ("postgresql+psycopg_async://u@a,b", AfterRefusal::TryNext),
+        ("jdbc:postgresql://a,b/x?user=u", AfterRefusal::TryNext),
+        ("postgres:Host=a,b;Username=u", AfterRefusal::TryNext),
+        ("postgres:host=a,b user=u", AfterRefusal::Stop),
+    ] {
+        let target = Target::from_spec(&spec(text, &[])).unwrap();
+        assert_eq!(target.access.after_refusal, want, "{text}");
+    }
+}
+
+#[test]
+fn the_protocol_is_as_new_as_it_must_be() {
+    for (query, asked, least) in [
+        ("sslmode=disable", PROTOCOL_3_0, PROTOCOL_3_0),
+        ("max_protocol_version=latest", PROTOCOL_3_2, PROTOCOL_3_0),
+        ("min_protocol_version=3.2", PROTOCOL_3_2, PROTOCOL_3_2),
+        ("min_protocol_version=3.0", PROTOCOL_3_0, PROTOCOL_3_0),
+    ] {
+        let target = Target::from_spec(&spec(&format!("postgres://u@db?{query}"), &[])).unwrap();
+        assert_eq!(target.access.login.protocol, Protocol { asked, least }, "{query}");
+    }
+}
+
+#[test]
+fn every_variable_of_libpq_is_read() {
+    for parameter in parameters::PARAMETERS {
+        let Some(variable) = parameter.variable else { continue };
+        let env = Env::new(move |name| (name == variable).then(|| "x".into()));
+        let spec = Spec::parse("db", &KIND, "postgres:", &env).unwrap();
+        let params = environment(&spec).unwrap();
+        assert_eq!(params.get(parameter.name), Some("x"), "{variable}");
     }
 }

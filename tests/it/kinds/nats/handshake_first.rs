@@ -36,6 +36,22 @@ fn a_handshake_first_server_is_ready_where_async_nats_logs_in() {
     }
 }
 
+#[test]
+fn tls_first_leaves_no_error_in_the_log_of_a_handshake_first_server() {
+    let ca = Authority::new("ca");
+    let server = Nats::newest("");
+    let identity = ca.server(&[&server.host()]);
+    server.configure(&format!(
+        "tls {{ cert_file: \"{}\", key_file: \"{}\", handshake_first: true }}",
+        identity.cert_text(),
+        identity.key_text()
+    ));
+    server.start();
+    let url = format!("tls://{}#tls-first,ca={}", server.address(), ca.cert_text());
+    Afterall::new().args(["--once", &url]).run().code(0).stdout_has("NATS 2.");
+    assert!(!server.log().contains("[ERR]"), "{}", server.log());
+}
+
 fn async_nats(server: &Nats, password: &str, ca: &Authority) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let options = ConnectOptions::with_user_and_password("u".to_owned(), password.to_owned())

@@ -6,14 +6,14 @@ use std::thread;
 
 /// What was tried, and where the two disagree: nowhere.
 #[derive(Default)]
-struct Compared {
+pub(super) struct Compared {
     tried: usize,
     ready: usize,
     differences: Vec<String>,
 }
 
 impl Compared {
-    fn compare(&mut self, pairs: &str, env: &[(&str, &str)]) {
+    pub(super) fn compare(&mut self, pairs: &str, env: &[(&str, &str)]) {
         let theirs = libpq(pairs, env);
         let run = Afterall::new().arg("--once").arg(format!("db=postgres:{pairs}"));
         let done = env.iter().fold(run, |run, (name, value)| run.env(name, value)).run();
@@ -29,7 +29,7 @@ impl Compared {
     }
 
     #[track_caller]
-    fn agree(&self) {
+    pub(super) fn agree(&self) {
         assert!(self.differences.is_empty(), "{}", self.differences.join("\n"));
         assert!(
             self.ready > 0 && self.ready < self.tried,
@@ -180,9 +180,7 @@ fn client_certificates_log_in_as_psqls_do() {
         app.cert_text()
     );
     let done = Afterall::waiting_for([url]).run().code(64);
-    done.stderr_has(&format!(
-        "db: sslkey: {readable}: its mode is 0644, and libpq wants 0600 or less"
-    ));
+    done.stderr_has(&format!("db: sslkey: {readable}: its mode is 0644, and must be 0600 or less"));
 }
 
 #[test]
@@ -323,4 +321,131 @@ fn of_primary_and_standby_those_are_chosen_that_psql_chooses() {
     }
     assert_eq!(compared.tried, 5 * 6);
     compared.agree();
+}
+
+#[test]
+fn every_parameter_decides_as_it_does_for_psql() {
+    let (authority, server, none) =
+        (Authority::new("authority"), Postgres::started(), Postgres::started());
+    server.tls(&authority.server(&["localhost"]), None);
+    server.conf("ssl_max_protocol_version = 'TLSv1.2'");
+    server.reload();
+    server.psql("create role app login password 's3cr3t'; create role old login");
+    server.psql("set password_encryption = md5; alter role old password 's3cr3t'");
+    server.hba(&["local all all trust", "host all old all md5", "host all all all scram-sha-256"]);
+    none.hba(&["host all all all trust"]);
+    let user = String::from_utf8(
+        std::process::Command::new("stat")
+            .args(["-c", "%U"])
+            .arg(server.data())
+            .output()
+            .unwrap()
+            .stdout,
+    )
+    .unwrap();
+    let socket = format!("requirepeer={} host={}", user.trim(), server.socket_dir());
+    let wrong = format!("requirepeer=nobody_at_all host={}", server.socket_dir());
+    let mut compared = Compared::default();
+    for parameters in [
+        "",
+        "keepalives=0",
+        "keepalives=x",
+        "keepalives_idle=x",
+        "tcp_user_timeout=10",
+        "tcp_user_timeout=abc",
+        "client_encoding=LATIN1",
+        "client_encoding=auto",
+        "client_encoding=bogus",
+        "replication=off",
+        "replication=true",
+        "gssencmode=disable",
+        "gssencmode=require",
+        "gssencmode=x",
+        "krbsrvname=x",
+        "sslcompression=1",
+        "sslsni=0",
+        "fallback_application_name=x",
+        "require_auth=x",
+        "channel_binding=require",
+        "channel_binding=prefer",
+        "channel_binding=x",
+        "channel_binding=require sslmode=disable",
+        "channel_binding=require user=old",
+        "channel_binding=prefer user=old",
+        "ssl_min_protocol_version=TLSv1.3",
+        "ssl_min_protocol_version=TLSv1.2",
+        "ssl_max_protocol_version=TLSv1.2",
+        "ssl_min_protocol_version=x",
+        "ssl_min_protocol_version=TLSv1.3 sslmode=disable",
+        "sslcert=/none sslkey=/none",
+        "sslkey=/none",
+        "sslrootcert=/none",
+        "sslrootcert=/none sslmode=verify-ca",
+        "connect_timeout=0",
+        "password='' ",
+        &socket,
+        &wrong,
+    ] {
+        // psql 15 does not know require_auth.
+        if parameters.starts_with("require_auth") {
+            continue;
+        }
+        for mode in ["prefer", "require"] {
+            let pairs = format!(
+                "host={} port={} dbname=postgres user=app password=s3cr3t sslmode={mode} {parameters}",
+                server.host(),
+                server.port()
+            );
+            compared.compare(&pairs, &[("HOME", "/none")]);
+        }
+    }
+    let to = format!("host={} port={} dbname=postgres user=app", none.host(), none.port());
+    for (name, value) in [
+        ("PGCHANNELBINDING", "require"),
+        ("PGSSLMINPROTOCOLVERSION", "x"),
+        ("PGSSLCERT", "/none"),
+        ("PGCLIENTENCODING", "bogus"),
+        ("PGSSLSNI", "0"),
+        ("PGGSSENCMODE", "x"),
+    ] {
+        compared.compare(&to, &[(name, value)]);
+    }
+    compared.agree();
+}
+
+#[test]
+fn a_refusal_ends_the_list_as_it_does_for_psql() {
+    let (refuses, admits) = (Postgres::started(), Postgres::started());
+    for server in [&refuses, &admits] {
+        server.psql("create role app login password 's3cr3t'; create role full login password 's3cr3t' connection limit 0");
+        server.hba(&["host all all all scram-sha-256"]);
+    }
+    refuses.psql("alter role app password 'other'");
+    admits.psql("alter role full connection limit -1");
+    let starting = Postgres::starting_up();
+    let mut compared = Compared::default();
+    let gone = ("127.0.0.1".to_owned(), "1".to_owned());
+    let at = |server: &Postgres| (server.host(), server.port().to_string());
+    for first in [at(&refuses), at(&starting), gone] {
+        for (user, database) in
+            [("app", "postgres"), ("full", "postgres"), ("full", "here"), ("nobody", "postgres")]
+        {
+            let (host, port) = at(&admits);
+            compared.compare(
+                &format!(
+                    "host={},{host} port={},{port} user={user} password=s3cr3t dbname={database}",
+                    first.0, first.1
+                ),
+                &[],
+            );
+        }
+    }
+    compared.agree();
+    // pgjdbc goes on, and a refusal says that it ends the list.
+    let (first, second) = (refuses.address(), admits.address());
+    let jdbc = format!("jdbc:postgresql://{first},{second}/postgres?user=app&password=s3cr3t");
+    Afterall::new().arg("--once").arg(jdbc).run().code(0).stdout_has("ready");
+    let url = format!("postgres://app:s3cr3t@{first},{second}/postgres");
+    let done = Afterall::new().arg("--once").arg(url).run().code(69);
+    done.stdout_has("28P01").stdout_has("a refusal ends the list of servers");
 }
