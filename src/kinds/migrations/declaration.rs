@@ -12,7 +12,6 @@ use super::{
     tools::{TOOLS, UNKNOWN, named_tool, names},
 };
 use crate::{
-    kinds::postgres::Target,
     spec::{ConfigError, Spec},
     text::nearest,
 };
@@ -23,11 +22,20 @@ const AUTO: &str = "auto";
 /// The tool whose URL may name its table.
 const GOLANG_MIGRATE: &str = "golang-migrate";
 
-/// What a declaration asks of its target.
+/// What a URL names beside the database.
+#[derive(Default)]
+pub struct Named {
+    /// The schema in which the application keeps its tables, in place of the search path.
+    pub schema: Option<String>,
+    /// The table of golang-migrate.
+    pub table: Option<TableName>,
+}
+
+/// What a declaration asks. `named` is what its URL adds.
 ///
 /// # Errors
 /// Keys that are unknown to a tool, contradict each other or name an unusable directory.
-pub fn read(spec: &Spec, target: &Target) -> Result<Look, ConfigError> {
+pub fn read(spec: &Spec, named: Named) -> Result<Look, ConfigError> {
     let mut tool = match spec.key("tool").filter(|name| *name != AUTO) {
         Some(name) => Some(known(name).map_err(|what| spec.key_error("tool", what))?),
         None => None,
@@ -41,7 +49,7 @@ pub fn read(spec: &Spec, target: &Target) -> Result<Look, ConfigError> {
     let condition = plain(spec, "where", "must be a condition, e.g. status = 'done'")?;
     check_pairs(spec)?;
     // golang-migrate alone has this parameter.
-    if let Some(named) = target.migrations_table().filter(|_| table.is_none()) {
+    if let Some(named) = named.table.filter(|_| table.is_none()) {
         if tool.is_some_and(|tool| tool != GOLANG_MIGRATE) {
             return Err(spec.key_error(
                 "tool",
@@ -49,7 +57,7 @@ pub fn read(spec: &Spec, target: &Target) -> Result<Look, ConfigError> {
             ));
         }
         tool = Some(GOLANG_MIGRATE);
-        table = Some(TableName { schema: named.schema.clone(), table: named.table.clone() });
+        table = Some(named);
     }
     let (dir, version) = (spec.list("dir"), spec.key("version"));
     // A head of Alembic's says nothing about what comes before it without the files: there, dir explains version.
@@ -85,7 +93,7 @@ pub fn read(spec: &Spec, target: &Target) -> Result<Look, ConfigError> {
         (None, Some(_)) => Wish::Dir,
         (None, None) => Wish::Clean,
     };
-    let schema = target.schema().map(str::to_owned);
+    let schema = named.schema;
     let search = Search { tools, table, column, has_dir: folder.is_some() };
     Ok(Look { search, wish, folder, schema, condition, unclear: None })
 }

@@ -38,7 +38,9 @@ mod wanted;
 
 pub use documented::{Documented, documented};
 
+use declaration::Named;
 use look::Look;
+use name::TableName;
 
 use super::postgres::{DIALECTS, LOGIN_KEYS, Target};
 use crate::{
@@ -135,7 +137,11 @@ impl Probe for Migrations {
 
 fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
     let target = Target::from_spec(spec)?;
-    let look = declaration::read(spec, &target)?;
+    let table = target
+        .migrations_table()
+        .map(|named| TableName { schema: named.schema.clone(), table: named.table.clone() });
+    let named = Named { schema: target.schema().map(str::to_owned), table };
+    let look = declaration::read(spec, named)?;
     Ok(Box::new(Migrations { target, look }))
 }
 
