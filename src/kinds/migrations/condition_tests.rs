@@ -41,7 +41,7 @@ fn live() -> Vec<Held> {
 }
 
 #[test]
-fn a_directory_wants_each_of_its_migrations_and_no_other() {
+fn a_directory_wants_its_migrations_alone() {
     for (tool, rows, keys, want) in [
         (
             "rails",
@@ -120,7 +120,7 @@ fn a_directory_wants_each_of_its_migrations_and_no_other() {
 }
 
 #[test]
-fn what_is_not_wanted_is_mentioned_and_does_not_block() {
+fn unwanted_failures_are_mentioned_and_do_not_block() {
     let keys = wanted(&["a"]);
     let mut seen = seen("prisma", &["a", "b|failed", "c|unfinished"]);
     seen.held = live();
@@ -159,7 +159,7 @@ fn a_failure_with_a_migrator_at_work_is_in_progress() {
 }
 
 #[test]
-fn a_version_is_a_member_or_where_one_row_is_all_a_minimum() {
+fn a_version_is_a_member_or_a_minimum() {
     for (tool, rows, version, want) in [
         ("rails", &["2"][..], "1", "absent: 1 is not applied (rails, public.t)"),
         (
@@ -225,7 +225,7 @@ fn a_version_is_a_member_or_where_one_row_is_all_a_minimum() {
 }
 
 #[test]
-fn clean_is_something_applied_nothing_failed_and_nobody_at_work() {
+fn clean_needs_success_and_no_migrator() {
     for (tool, rows, want) in [
         (
             "rails",
@@ -281,7 +281,7 @@ fn clean_is_something_applied_nothing_failed_and_nobody_at_work() {
 }
 
 #[test]
-fn heads_stand_for_everything_that_they_come_after() {
+fn heads_include_everything_before_them() {
     let revision = |id: &str, parents: &[&str], labels: &[&str]| Revision {
         id: id.to_owned(),
         label: id.to_owned(),

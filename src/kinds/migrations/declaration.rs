@@ -22,21 +22,23 @@ const AUTO: &str = "auto";
 /// The tool whose URL may name its table.
 const GOLANG_MIGRATE: &str = "golang-migrate";
 
-/// What the connection string itself says about the history table.
-pub struct Origin {
-    /// golang-migrate's `x-migrations-table`.
-    pub table: Option<TableName>,
-    /// The schema of the application's tables.
+/// What a URL names beside the database.
+#[derive(Default)]
+pub struct Named {
+    /// The schema in which the application keeps its tables, in place of the search path.
     pub schema: Option<String>,
+    /// The table of golang-migrate.
+    pub table: Option<TableName>,
 }
 
-/// What a declaration asks of its target. `dialect` is a tool as it is on this database, none where it is not there.
+/// What a declaration asks. `named` is what its URL adds; `dialect` is a tool as it is on this database, none where it is
+/// not there.
 ///
 /// # Errors
 /// Keys that are unknown to a tool, contradict each other or name an unusable directory.
 pub fn read(
     spec: &Spec,
-    origin: Origin,
+    named: Named,
     dialect: fn(&Tool) -> Option<Tool>,
 ) -> Result<Look, ConfigError> {
     let mut tool = match spec.key("tool").filter(|name| *name != AUTO) {
@@ -52,7 +54,7 @@ pub fn read(
     let condition = plain(spec, "where", "must be a condition, e.g. status = 'done'")?;
     check_pairs(spec)?;
     // golang-migrate alone has this parameter.
-    if let Some(named) = origin.table.filter(|_| table.is_none()) {
+    if let Some(named) = named.table.filter(|_| table.is_none()) {
         if tool.is_some_and(|tool| tool != GOLANG_MIGRATE) {
             return Err(spec.key_error(
                 "tool",
@@ -100,8 +102,9 @@ pub fn read(
         (None, Some(_)) => Wish::Dir,
         (None, None) => Wish::Clean,
     };
+    let schema = named.schema;
     let search = Search { tools, table, column, has_dir: folder.is_some() };
-    Ok(Look { search, wish, folder, schema: origin.schema, condition, unclear: None })
+    Ok(Look { search, wish, folder, schema, condition, unclear: None })
 }
 
 /// The text of a key that must not be empty.

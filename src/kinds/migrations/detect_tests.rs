@@ -47,7 +47,7 @@ fn found(search: &Search, relations: &[Relation]) -> String {
 const VERSIONS: &str = "version varchar";
 
 #[test]
-fn a_crowded_name_is_told_apart_by_its_columns() {
+fn columns_identify_a_common_name() {
     for (columns, want) in [
         ("version int8, dirty bool", "golang-migrate"),
         ("version int8, inserted_at timestamp", "ecto"),
@@ -95,7 +95,7 @@ fn the_most_specific_shape_wins() {
 }
 
 #[test]
-fn rails_is_known_by_its_metadata_table_or_by_being_asked_for() {
+fn rails_is_identified_by_its_metadata_table() {
     let alone = [relation("public.schema_migrations", VERSIONS)];
     let metadata = relation("public.ar_internal_metadata", "key varchar, value varchar");
     let both = [metadata.clone(), alone[0].clone()];
@@ -110,7 +110,7 @@ fn rails_is_known_by_its_metadata_table_or_by_being_asked_for() {
 }
 
 #[test]
-fn only_the_search_path_and_a_tools_own_schema_count() {
+fn only_path_and_own_schema_count() {
     let supabase = [
         relation("auth.schema_migrations", VERSIONS),
         relation("realtime.schema_migrations", "version int8, inserted_at timestamp"),
@@ -136,7 +136,7 @@ fn only_the_search_path_and_a_tools_own_schema_count() {
 }
 
 #[test]
-fn several_candidates_are_named_and_none_is_taken() {
+fn several_candidates_are_named() {
     let two = [
         relation("app.schema_migrations", VERSIONS),
         relation("public.schema_migrations", VERSIONS),
@@ -162,7 +162,7 @@ fn several_candidates_are_named_and_none_is_taken() {
 }
 
 #[test]
-fn a_table_that_its_tool_has_replaced_is_passed_over() {
+fn a_replaced_table_is_skipped() {
     let both = [
         relation("public.schema_info", "version int4"),
         relation("public.schema_migrations", "filename text"),
@@ -173,7 +173,7 @@ fn a_table_that_its_tool_has_replaced_is_passed_over() {
 }
 
 #[test]
-fn a_mistake_is_named_as_what_it_is() {
+fn a_mistake_is_explained() {
     let golang = [relation("public.schema_migrations", "version int8, dirty bool")];
     assert_eq!(
         found(&search(named_tool("ecto"), None), &golang),
@@ -228,7 +228,7 @@ fn unsound_tools_are_refused_with_the_reason() {
 }
 
 #[test]
-fn what_is_looked_for_is_told_and_so_is_what_is_there_instead() {
+fn the_message_names_what_was_looked_for() {
     assert_eq!(
         found(&search(named_tool("rails"), None), &[]),
         "none: schema_migrations in app, public; "
@@ -250,7 +250,7 @@ fn what_is_looked_for_is_told_and_so_is_what_is_there_instead() {
 }
 
 #[test]
-fn a_table_that_the_search_path_does_not_lead_to_is_pointed_out() {
+fn a_table_off_the_search_path_is_named() {
     let elsewhere = [relation("tenant.schema_migrations", "version int8, dirty bool")];
     let said = found(&search(named_tool("golang-migrate"), None), &elsewhere);
     let hint = "there is tenant.schema_migrations, which is not on the search path: if it is the one, say table=tenant.schema_migrations";

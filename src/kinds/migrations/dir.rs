@@ -78,7 +78,7 @@ impl Listing {
         for (root, dir) in paths.iter().enumerate() {
             listing.roots.push(fs::canonicalize(dir).unwrap_or(dir.clone()));
             listing
-                .walk(root, dir, "", 0, &mut seen)
+                .walk(root, dir, "", MAX_DEPTH, &mut seen)
                 .map_err(|what| format!("{}: {what}", dir.display()))?;
         }
         listing.files.sort();
@@ -108,20 +108,20 @@ impl Listing {
         Ok(Self { files, ..Self::default() })
     }
 
-    /// `seen` holds directories by device and inode: a link to one of them, or a second mention, adds nothing.
+    /// `deeper` is how many levels are left. `seen` holds directories by device and inode: a link to one of them, or a second mention, adds nothing.
     fn walk(
         &mut self,
         root: usize,
         dir: &Path,
         prefix: &str,
-        depth: usize,
+        deeper: usize,
         seen: &mut HashSet<(u64, u64)>,
     ) -> Result<(), String> {
         let metadata = fs::metadata(dir).map_err(|e| describe(&e))?;
         if !metadata.is_dir() {
             return Err("must be a directory".to_owned());
         }
-        if depth > MAX_DEPTH || !seen.insert((metadata.dev(), metadata.ino())) {
+        if !seen.insert((metadata.dev(), metadata.ino())) {
             return Ok(());
         }
         for entry in fs::read_dir(dir).map_err(|e| describe(&e))? {
@@ -141,8 +141,10 @@ impl Listing {
                 false => (kind.is_dir(), kind.is_file()),
             };
             if is_dir {
-                // The service cannot read it either.
-                let _ = self.walk(root, &entry.path(), &format!("{path}/"), depth + 1, seen);
+                if let Some(deeper) = deeper.checked_sub(1) {
+                    // The service cannot read it either.
+                    let _ = self.walk(root, &entry.path(), &format!("{path}/"), deeper, seen);
+                }
             } else if is_file {
                 self.files.push(File { root, path });
             }
@@ -224,11 +226,14 @@ impl Listing {
         found
     }
 
-    /// The directory above the only root, if it can be listed.
+    /// The directory above the only root, if it can be listed, and those beside the root.
     pub fn above(&self) -> Option<Listing> {
         let [root] = self.roots.as_slice() else { return None };
-        let parent = root.parent().filter(|parent| parent.parent().is_some())?.to_str()?.to_owned();
-        Listing::read(&[parent]).ok()
+        let parent = root.parent().filter(|parent| parent.parent().is_some())?;
+        let mut above = Self { roots: vec![parent.to_owned()], ..Self::default() };
+        above.walk(0, parent, "", 1, &mut HashSet::new()).ok()?;
+        above.files.sort();
+        Some(above)
     }
 }
 

@@ -134,13 +134,15 @@ struct Pattern {
     scope: Scope,
     pattern: Regex,
     except: Option<Regex>,
+    /// The extensions that a file must have one of, where the pattern shows them.
+    extensions: Vec<String>,
 }
 
 impl Pattern {
     fn new(scope: Scope, pattern: &str, except: &str) -> Result<Self, String> {
         let compile = |text: &str| Regex::new(text).map_err(|e| e.to_string());
         let except = if except.is_empty() { None } else { Some(compile(except)?) };
-        Ok(Self { scope, pattern: compile(pattern)?, except })
+        Ok(Self { scope, pattern: compile(pattern)?, except, extensions: extensions(pattern) })
     }
 
     /// What the pattern captures of a file's path.
@@ -150,11 +152,39 @@ impl Pattern {
             Scope::Flat | Scope::Deep => file.name(),
             Scope::Path => &file.path,
         };
+        // Most files are of other tools, and a comparison costs less than a regular expression.
+        let has = |extension: &String| {
+            subject.strip_suffix(extension.as_str()).is_some_and(|stem| stem.ends_with('.'))
+        };
+        if !self.extensions.is_empty() && !self.extensions.iter().any(has) {
+            return None;
+        }
         if self.except.as_ref().is_some_and(|except| except.is_match(subject)) {
             return None;
         }
         Some(self.pattern.captures(subject)?.get(1)?.as_str())
     }
+}
+
+/// The extensions at the end of a pattern: `\.sql$`, `\.(?:sql|go)$` or `\.[cm]?[jt]s$`. None: it shows none.
+fn extensions(pattern: &str) -> Vec<String> {
+    const SCRIPTS: [&str; 6] = ["js", "ts", "cjs", "cts", "mjs", "mts"];
+    let Some((_, end)) = pattern.strip_suffix('$').and_then(|all| all.rsplit_once("\\.")) else {
+        return Vec::new();
+    };
+    let end = end.strip_suffix(')').filter(|end| !end.contains('(')).unwrap_or(end);
+    let end = end.strip_prefix("(?:").and_then(|end| end.strip_suffix(')')).unwrap_or(end);
+    let mut found = Vec::new();
+    for part in end.split('|') {
+        if part == "[cm]?[jt]s" {
+            found.extend(SCRIPTS.map(str::to_owned));
+        } else if part.bytes().all(|b| b.is_ascii_alphanumeric()) && !part.is_empty() {
+            found.push(part.to_owned());
+        } else {
+            return Vec::new();
+        }
+    }
+    found
 }
 
 fn named(
@@ -231,4 +261,26 @@ pub fn sorted(mut list: Vec<Want>, order: Order) -> Vec<Want> {
         key::compare(order, a, b).unwrap_or(without_order)
     });
     list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extensions_are_read_from_a_pattern() {
+        for (pattern, want) in [
+            (r"^([0-9]+)_.*\.exs$", &["exs"][..]),
+            (r"^(.+\.sql)$", &["sql"]),
+            (r"^(.+)\.(?:json|yml)$", &["json", "yml"]),
+            (r"^(m.*)\.[cm]?[jt]s$", &["js", "ts", "cjs", "cts", "mjs", "mts"]),
+            (r"^(.+)\.(?:[cm]?[jt]s|sql)$", &["js", "ts", "cjs", "cts", "mjs", "mts", "sql"]),
+            (r"^([0-9]+)_.*\.up\..*$", &[]),
+            (r"^V(\d+(?:\.\d+)?)$", &[]),
+            (r"^(.+)\.(?:ya?ml|json)$", &[]),
+            (r"^([0-9]+)_.*\.sql", &[]),
+        ] {
+            assert_eq!(extensions(pattern), want, "{pattern}");
+        }
+    }
 }

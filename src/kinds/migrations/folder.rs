@@ -5,8 +5,11 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use regex_lite::Regex;
@@ -21,11 +24,14 @@ use super::{
 };
 use crate::probe::Failure;
 
-/// How long all declarations together may hold up the start with their directories.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a declaration may hold up the start with its directory.
+const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How much of that is used up.
-static USED: Mutex<Duration> = Mutex::new(Duration::ZERO);
+/// Whether a directory used up the start's patience. Then no other one has any.
+static USED_UP: AtomicBool = AtomicBool::new(false);
+
+/// Where another tool's files lie, if that is one level above or below.
+type Level = Option<String>;
 
 /// What listing returns: the files, or what is wrong with `dir`.
 type Listed = Result<Arc<Listing>, String>;
@@ -77,6 +83,8 @@ pub struct Folder {
     listing: Mutex<Option<Job<Listed>>>,
     recognised: Mutex<HashMap<Vec<usize>, Job<Vec<bool>>>>,
     readings: Mutex<HashMap<usize, Job<Reading>>>,
+    /// By name and table of another tool.
+    levels: Mutex<HashMap<(&'static str, &'static str), Job<Level>>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -85,10 +93,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Waits for a job as long as the start's patience lasts.
 fn patiently<T: Clone + Send + 'static>(job: &Job<T>) -> Option<T> {
-    let mut used = lock(&USED);
-    let begun = Instant::now();
-    let result = job.wait_for(PATIENCE.saturating_sub(*used));
-    *used += begun.elapsed();
+    let bound = if USED_UP.load(Ordering::Relaxed) { Duration::ZERO } else { PATIENCE };
+    let result = job.wait_for(bound);
+    USED_UP.fetch_or(result.is_none(), Ordering::Relaxed);
     result
 }
 
@@ -101,6 +108,7 @@ impl Folder {
             listing: Mutex::default(),
             recognised: Mutex::default(),
             readings: Mutex::default(),
+            levels: Mutex::default(),
         }
     }
 
@@ -113,32 +121,38 @@ impl Folder {
         let Ok(listing) = self.start_listing() else { return Ok(()) };
         let Some(listing) = patiently(&listing) else { return Ok(()) };
         let listing = listing?;
-        let checked = Job::start(move || {
-            let by_name = |tool: &&Tool| request.recognises(tool, &listing);
-            let opens =
-                |tool: &&Tool| matches!(tool.files, Files::Read(reader) if reader.opens_files);
-            // Names tell enough of some tools. Of the others a file has to be opened, if nobody else wants it.
-            if !is_one_tool && tools.iter().filter(|tool| !opens(tool)).any(|tool| by_name(&tool)) {
-                return Ok(Vec::new());
+        let mut places: Vec<usize> = (0..self.tools.len()).collect();
+        if !is_one_tool {
+            // Names tell enough of some tools. Of the others a file is opened, if nobody else wants it.
+            let opens = |place: &usize| matches!(self.tools[*place].files, Files::Read(reader) if reader.opens_files);
+            let (opened, named): (Vec<_>, Vec<_>) = places.into_iter().partition(opens);
+            let recognised = |places: &[usize]| {
+                let job = self.start_recognising(places.to_vec(), &listing).ok()?;
+                patiently(&job)
+            };
+            let Some(by_name) = recognised(&named) else { return Ok(()) };
+            if by_name.contains(&true) {
+                return Ok(());
             }
-            let mut readings = Vec::new();
-            for (place, tool) in tools.iter().enumerate() {
-                if is_one_tool || by_name(&tool) {
-                    readings.push((place, request.read(tool, &listing)?));
-                }
-            }
-            match readings.iter().all(|(_, wanted)| wanted.list.is_empty()) {
-                true => Err(nothing_in(&request, &tools, &listing, is_one_tool)),
-                false => Ok(readings),
-            }
-        });
-        let Ok(checked) = checked else { return Ok(()) };
-        for (place, wanted) in patiently(&checked).unwrap_or(Ok(Vec::new()))? {
-            if let Ok(job) = Job::start(move || Ok(wanted)) {
-                lock(&self.readings).insert(place, job);
+            let Some(by_name) = recognised(&opened) else { return Ok(()) };
+            places = opened
+                .into_iter()
+                .zip(by_name)
+                .filter(|(_, is)| *is)
+                .map(|(place, _)| place)
+                .collect();
+        }
+        for place in places {
+            let Ok(job) = self.start_reading(place, &listing) else { return Ok(()) };
+            let Some(wanted) = patiently(&job) else { return Ok(()) };
+            if !wanted?.list.is_empty() {
+                return Ok(());
             }
         }
-        Ok(())
+        let explained = Job::start(move || nothing_in(&request, &tools, &listing, is_one_tool));
+        let shown = self.shown();
+        let plain = || format!("{shown} holds no migration");
+        Err(explained.ok().and_then(|job| patiently(&job)).unwrap_or_else(plain))
     }
 
     fn start_listing(&self) -> std::io::Result<Job<Listed>> {
@@ -165,24 +179,41 @@ impl Folder {
         job.result().await.map_err(|what| wrong(&what))
     }
 
+    fn start_recognising(
+        &self,
+        places: Vec<usize>,
+        listing: &Arc<Listing>,
+    ) -> std::io::Result<Job<Vec<bool>>> {
+        let mut recognised = lock(&self.recognised);
+        if let Some(job) = recognised.get(&places) {
+            return Ok(job.clone());
+        }
+        let (request, tools) = (Arc::clone(&self.request), Arc::clone(&self.tools));
+        let (own, listing) = (places.clone(), Arc::clone(listing));
+        let job = Job::start(move || {
+            own.iter().map(|place| request.recognises(&tools[*place], &listing)).collect()
+        })?;
+        Ok(recognised.entry(places).or_insert(job).clone())
+    }
+
+    fn start_reading(&self, place: usize, listing: &Arc<Listing>) -> std::io::Result<Job<Reading>> {
+        let mut readings = lock(&self.readings);
+        if let Some(job) = readings.get(&place) {
+            return Ok(job.clone());
+        }
+        let (request, tools) = (Arc::clone(&self.request), Arc::clone(&self.tools));
+        let listing = Arc::clone(listing);
+        let job = Job::start(move || request.read(&tools[place], &listing))?;
+        Ok(readings.entry(place).or_insert(job).clone())
+    }
+
     /// For each of these tools, whether some file is called like one of its migrations.
     ///
     /// # Errors
     /// As [`listing`](Self::listing).
     pub async fn recognised(&self, places: Vec<usize>) -> Result<Vec<bool>, Failure> {
         let listing = self.listing().await?;
-        let job = lock(&self.recognised).get(&places).cloned();
-        let job = match job {
-            Some(job) => job,
-            None => {
-                let (request, tools) = (Arc::clone(&self.request), Arc::clone(&self.tools));
-                let own = places.clone();
-                let job = Job::start(move || {
-                    own.iter().map(|place| request.recognises(&tools[*place], &listing)).collect()
-                });
-                lock(&self.recognised).entry(places).or_insert(job.map_err(no_thread)?).clone()
-            }
-        };
+        let job = self.start_recognising(places, &listing).map_err(no_thread)?;
         Ok(job.result().await)
     }
 
@@ -192,15 +223,7 @@ impl Folder {
     /// As [`listing`](Self::listing). What is wrong with the tool's files is a [`Reading`].
     pub async fn reading(&self, place: usize) -> Result<Reading, Failure> {
         let listing = self.listing().await?;
-        let job = lock(&self.readings).get(&place).cloned();
-        let job = match job {
-            Some(job) => job,
-            None => {
-                let (request, tool) = (Arc::clone(&self.request), self.tools[place]);
-                let job = Job::start(move || request.read(&tool, &listing)).map_err(no_thread)?;
-                lock(&self.readings).entry(place).or_insert(job).clone()
-            }
-        };
+        let job = self.start_reading(place, &listing).map_err(no_thread)?;
         Ok(job.result().await)
     }
 
@@ -210,7 +233,16 @@ impl Folder {
     /// As [`listing`](Self::listing).
     pub async fn one_level_off(&self, tool: &'static Tool) -> Result<Option<String>, Failure> {
         let listing = self.listing().await?;
-        let job = Job::start(move || one_level_off(&[*tool], &listing)).map_err(no_thread)?;
+        let key = (tool.name, tool.table);
+        let known = lock(&self.levels).get(&key).cloned();
+        let job = match known {
+            Some(job) => job,
+            None => {
+                let job =
+                    Job::start(move || one_level_off(&[*tool], &listing)).map_err(no_thread)?;
+                lock(&self.levels).entry(key).or_insert(job).clone()
+            }
+        };
         Ok(job.result().await)
     }
 }

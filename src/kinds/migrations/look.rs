@@ -12,7 +12,7 @@ use super::{
     locks::Held,
     name::shown,
     row::{Row, State},
-    tool::{Lock, Tool},
+    tool::{Files, Home, Lock, Tool},
     wanted::Wanted,
 };
 use crate::{
@@ -313,14 +313,8 @@ impl Look {
         let mut meant = vec![true; self.search.tools.len()];
         if let Some(folder) = &self.folder {
             meant = folder.recognised((0..meant.len()).collect()).await?;
-            for (tool, table) in self.search.theirs(relations, path) {
-                if let Some(place) = folder.one_level_off(tool).await? {
-                    return Ok(Stop::Unclear(format!(
-                        "dir: {} is {}'s, and {place}",
-                        table.full_name(),
-                        tool.name
-                    )));
-                }
+            if let Some(off) = self.one_level_off(folder, relations, path, &meant).await? {
+                return Ok(Stop::Unclear(off));
             }
         }
         Ok(match self.search.nothing(relations, path, &meant) {
@@ -334,6 +328,36 @@ impl Look {
                 Stop::Unclear("the table was just made".to_owned())
             }
         })
+    }
+
+    /// What to report where `dir` is one level too high or too low for the tool whose table is there.
+    ///
+    /// Where the files that were recognised could be those of a tool with another table, that table may yet come.
+    async fn one_level_off(
+        &self,
+        folder: &Folder,
+        relations: &[Relation],
+        path: &[String],
+        meant: &[bool],
+    ) -> Result<Option<String>, Failure> {
+        let meant = self.search.tools.iter().zip(meant).filter(|(_, is_meant)| **is_meant);
+        let tables: Vec<&str> = meant
+            .filter(|(tool, _)| {
+                let opens = matches!(tool.files, Files::Read(reader) if reader.opens_files);
+                !opens && !matches!(tool.home, Home::Only(_))
+            })
+            .map(|(tool, _)| tool.table)
+            .collect();
+        for (tool, table) in self.search.theirs(relations, path) {
+            if tables.is_empty() || tables.iter().any(|name| *name != table.name) {
+                continue;
+            }
+            if let Some(place) = folder.one_level_off(tool).await? {
+                let table = table.full_name();
+                return Ok(Some(format!("dir: {table} is {}'s, and {place}", tool.name)));
+            }
+        }
+        Ok(None)
     }
 
     /// Locks, rows, and where these may be changing, locks and rows again.

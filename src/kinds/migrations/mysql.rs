@@ -3,7 +3,7 @@
 use super::{
     KEYS,
     database::{Answer, Database, Relation, Surroundings, TextRow},
-    declaration::{self, Origin},
+    declaration::{self, Named},
     locks::Held,
     look::Look,
     mysql_tools::on_mysql,
@@ -47,7 +47,7 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
     }
     let table = target.migrations_table().map(TableName::read).transpose();
     let table = table.map_err(|what| spec.error(format_args!("x-migrations-table: {what}")))?;
-    let look = declaration::read(spec, Origin { table, schema: None }, on_mysql)?;
+    let look = declaration::read(spec, Named { table, schema: None }, on_mysql)?;
     Ok(Box::new(Migrations { target, order: Order::new(Start::First), look }))
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     KEYS,
-    declaration::{self, Origin},
+    declaration::{self, Named},
     look::Look,
     name::TableName,
 };
@@ -43,8 +43,8 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
     let named = target.migrations_table();
     let table =
         named.map(|named| TableName { schema: named.schema.clone(), table: named.table.clone() });
-    let origin = Origin { table, schema: target.schema().map(str::to_owned) };
-    let look = declaration::read(spec, origin, |tool| Some(*tool))?;
+    let url = Named { table, schema: target.schema().map(str::to_owned) };
+    let look = declaration::read(spec, url, |tool| Some(*tool))?;
     Ok(Box::new(Migrations { target, look }))
 }
 

@@ -104,7 +104,7 @@ fn built(keys: &[(&str, &str)]) -> Result<Box<dyn Probe>, String> {
 }
 
 #[test]
-fn a_wrong_declaration_is_told_what_would_be_right() {
+fn an_error_states_what_would_be_right() {
     let dir = tempfile::tempdir().unwrap();
     let empty = dir.path().join("empty");
     let sql = dir.path().join("sql");

@@ -486,7 +486,7 @@ pub static TOOLS: &[Tool] = &[
     Tool {
         name: "node-pg-migrate",
         table: "pgmigrations",
-        shape: Exactly(&[("id", Int), ("name", Str), ("run_on", Time)]),
+        shape: Little(&[("id", Int), ("name", Str), ("run_on", Time)], &[]),
         mark: "t.name NOT LIKE '/%'",
         rows: NAME,
         key: script,

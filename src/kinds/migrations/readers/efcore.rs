@@ -32,8 +32,8 @@ pub fn recognises(listing: &Listing) -> bool {
 pub fn read(listing: &Listing) -> Result<Wanted, String> {
     let mut list = Vec::new();
     for file in listing.files.iter().filter(|file| file.path.ends_with(".cs")) {
-        let text = listing.text(file)?;
-        for id in ids(&text) {
+        let bytes = listing.bytes(file)?;
+        for id in ids(&String::from_utf8_lossy(&bytes)) {
             let id = id.ok_or_else(|| {
                 format!("{}: Migration(...) must have a plain string, e.g. \"2024_A\"", file.path)
             })?;

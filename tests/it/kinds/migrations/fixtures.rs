@@ -151,7 +151,7 @@ static EXPECTED: &[Expected] = &[
 ];
 
 #[test]
-fn every_fixture_is_known_and_answers_all_three_conditions() {
+fn every_fixture_answers_all_three_conditions() {
     let server = server();
     for expected in EXPECTED {
         let database = load(&server, expected.fixture);
@@ -190,7 +190,7 @@ fn every_fixture_is_known_and_answers_all_three_conditions() {
 }
 
 #[test]
-fn every_fixture_that_there_is_is_expected() {
+fn every_fixture_is_expected() {
     let names = std::fs::read_dir(super::fixtures())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -234,7 +234,7 @@ fn dump(server: &Postgres, database: &str) -> String {
 }
 
 #[test]
-fn a_database_is_the_same_before_and_after_even_where_we_could_write() {
+fn a_database_is_never_changed() {
     let server = server();
     server.psql("create role owner login superuser");
     database(&server, "nothing");
@@ -275,7 +275,7 @@ fn a_database_is_the_same_before_and_after_even_where_we_could_write() {
 }
 
 #[test]
-fn a_failed_or_dirty_migration_is_said_loudly_and_ends_the_wait_only_where_asked_to() {
+fn a_failed_migration_is_reported_and_retried() {
     let server = server();
     let dirty = load(&server, "golang-migrate-dirty");
     let place = "(golang-migrate, public.schema_migrations) [class=failed]";
@@ -329,8 +329,7 @@ fn a_change_that_sqitch_failed_to_deploy_is_failed_until_it_is_deployed() {
 }
 
 #[test]
-fn flyways_baseline_stands_for_what_comes_before_it_and_a_failure_beyond_the_directory_does_not_count()
- {
+fn flyways_baseline_includes_what_comes_before_it() {
     let server = server();
     let flyway = load(&server, "SYNTHETIC-flyway");
     let mut scripts = vec![
@@ -396,7 +395,7 @@ fn alembic_knows_what_a_head_stands_for_where_the_files_are_given() {
 }
 
 #[test]
-fn tools_without_a_fixture_are_known_by_the_tables_that_their_source_makes() {
+fn tools_without_a_fixture_are_detected_too() {
     let server = server();
     for (name, ddl, version, place) in [
         (

@@ -143,7 +143,7 @@ fn rails_shows_that_it_is_at_work() {
 }
 
 #[test]
-fn a_restart_of_an_older_release_is_not_held_up_while_a_newer_one_migrates() {
+fn a_newer_migration_does_not_hold_up_a_restart() {
     let server = empty();
     let older = rails_files();
     for n in 3..=STEPS {

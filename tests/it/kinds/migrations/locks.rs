@@ -5,7 +5,7 @@ use crate::support::{Afterall, ms, secs};
 use std::fs;
 
 #[test]
-fn a_table_that_is_locked_whole_is_in_progress_and_costs_no_line_in_the_log() {
+fn a_table_locked_whole_is_in_progress() {
     let server = server();
     let ef = load(&server, "SYNTHETIC-efcore");
     let mut migrator = server.session(&ef);
@@ -92,7 +92,7 @@ fn what_is_clean_in_the_midst_of_a_run_is_not_taken_for_its_end() {
 }
 
 #[test]
-fn a_restart_of_an_older_release_is_not_held_up_by_a_newer_ones_migration() {
+fn a_newer_migration_does_not_hold_up_an_older_release() {
     let server = server();
     let prisma = load(&server, "prisma-inprogress");
     let older =
@@ -115,7 +115,7 @@ fn a_restart_of_an_older_release_is_not_held_up_by_a_newer_ones_migration() {
 }
 
 #[test]
-fn a_lock_row_that_was_left_behind_blocks_clean_alone_and_names_its_holder() {
+fn a_stale_lock_row_blocks_clean_alone() {
     let server = server();
     let liquibase = load(&server, "liquibase-inprogress");
     let holder = "locked by vm (fd00:0:0:0:0:0:0:2%eth0) since 2026-11-21 00:10:51.051008, as public.databasechangeloglock says";
@@ -150,7 +150,7 @@ fn a_lock_row_that_was_left_behind_blocks_clean_alone_and_names_its_holder() {
 }
 
 #[test]
-fn a_lock_table_that_may_not_be_read_is_a_missing_right_for_clean_and_a_remark_otherwise() {
+fn an_unreadable_lock_table_blocks_clean_alone() {
     let server = server();
     let knex = load(&server, "knex-complete");
     server.psql_in(&knex, &format!("revoke select on knex_migrations_lock from {WATCHER}"));

@@ -4,7 +4,7 @@ use super::{WATCHER, database, directory, files, is_not_ready, is_ready, load, o
 use crate::support::{Afterall, ms, secs};
 
 #[test]
-fn several_tables_are_named_and_none_is_taken() {
+fn several_tables_are_named_and_none_is_guessed() {
     let server = server();
     let rails = load(&server, "rails-6.1-complete");
     server.psql_in(&rails, "create schema watcher; create table watcher.schema_migrations(version varchar primary key)");
@@ -28,7 +28,7 @@ fn several_tables_are_named_and_none_is_taken() {
 }
 
 #[test]
-fn what_is_unclear_for_a_moment_only_does_not_end_the_wait() {
+fn a_short_doubt_does_not_end_the_wait() {
     let server = server();
     database(&server, "moment");
     server.psql_in("moment", "create table schema_migrations(id int)");
@@ -45,7 +45,7 @@ fn what_is_unclear_for_a_moment_only_does_not_end_the_wait() {
 }
 
 #[test]
-fn files_of_one_tool_beside_the_table_of_another_are_the_mistake_that_they_are() {
+fn files_and_table_of_different_tools_are_reported() {
     let server = server();
     let golang = load(&server, "golang-migrate");
     let dir = directory(&["20240101120000_a.exs"]);
@@ -65,7 +65,7 @@ fn files_of_one_tool_beside_the_table_of_another_are_the_mistake_that_they_are()
 }
 
 #[test]
-fn a_right_that_is_missing_is_named_as_the_statement_that_gives_it() {
+fn a_missing_right_is_reported_as_the_grant() {
     let server = server();
     database(&server, "rights");
     server.psql_in(
@@ -93,7 +93,7 @@ fn a_right_that_is_missing_is_named_as_the_statement_that_gives_it() {
 }
 
 #[test]
-fn rows_that_a_policy_hides_are_no_missing_migrations() {
+fn rows_hidden_by_a_policy_are_an_error() {
     let server = server();
     let rails = load(&server, "rails-6.1-complete");
     server.psql_in(&rails, "alter table schema_migrations enable row level security");
@@ -107,7 +107,7 @@ fn rows_that_a_policy_hides_are_no_missing_migrations() {
 }
 
 #[test]
-fn a_directory_has_to_hold_migrations_and_to_be_the_only_one() {
+fn a_directory_must_hold_migrations_and_be_the_only_match() {
     let server = server();
     let rails = load(&server, "rails-6.1-complete");
     let empty = directory(&[]);
@@ -142,7 +142,7 @@ fn a_directory_has_to_hold_migrations_and_to_be_the_only_one() {
 }
 
 #[test]
-fn sequel_records_names_in_lower_case_whatever_the_files_are_called() {
+fn sequel_records_names_in_lower_case() {
     let server = server();
     let sequel = load(&server, "sequel-timestamp");
     let dir = directory(&[
@@ -174,7 +174,7 @@ fn sequel_records_names_in_lower_case_whatever_the_files_are_called() {
 }
 
 #[test]
-fn a_table_that_no_known_tool_writes_is_described_by_the_operator() {
+fn an_unknown_table_is_described_by_the_operator() {
     let server = server();
     database(&server, "own");
     server.psql_in(
@@ -231,7 +231,7 @@ fn a_table_that_no_known_tool_writes_is_described_by_the_operator() {
 }
 
 #[test]
-fn liquibase_has_no_directory_that_could_be_compared() {
+fn a_directory_of_liquibase_is_refused() {
     let server = server();
     let liquibase = load(&server, "liquibase");
     const INSTEAD: &str = "use version=ID::AUTHOR or version=TAG of the last changeset";
@@ -242,7 +242,7 @@ fn liquibase_has_no_directory_that_could_be_compared() {
 }
 
 #[test]
-fn the_schema_that_a_url_names_is_looked_into_and_no_other() {
+fn the_schema_in_a_url_replaces_the_search_path() {
     let server = server();
     let prisma = load(&server, "prisma");
     server.psql_in(&prisma, "create schema app; alter table _prisma_migrations set schema app");

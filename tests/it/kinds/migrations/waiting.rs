@@ -4,7 +4,7 @@ use super::{database, directory, server, url};
 use crate::support::{Afterall, secs, sh, wait_until};
 
 #[test]
-fn a_table_that_is_created_late_is_waited_for_and_then_each_migration() {
+fn a_late_table_and_each_migration_are_waited_for() {
     let server = server();
     let dir = directory(&["20240101120000_a.rb", "20240102120000_b.rb", "20240103120000_c.rb"]);
     let keys = format!("tool=rails,max-interval=50ms,dir={}", dir.path().display());
@@ -48,7 +48,7 @@ fn a_table_that_is_created_late_is_waited_for_and_then_each_migration() {
 }
 
 #[test]
-fn a_single_row_is_replaced_under_our_eyes_and_never_seen_empty() {
+fn a_row_that_is_replaced_is_never_seen_missing() {
     let server = server();
     database(&server, "app");
     server.psql_in("app", "create table schema_migrations(version bigint primary key, dirty boolean not null); insert into schema_migrations values (1, false)");
@@ -70,7 +70,7 @@ fn a_single_row_is_replaced_under_our_eyes_and_never_seen_empty() {
 }
 
 #[test]
-fn no_transaction_and_no_session_stays_between_attempts() {
+fn nothing_stays_open_between_attempts() {
     let server = server();
     database(&server, "app");
     let waiting = Afterall::waiting_for([url(
