@@ -231,6 +231,10 @@ fn planned(declared: Declared, mut mistakes: Mistakes, env: &Env) -> Vec<Depende
 
 /// One attempt against a server that plays `conversation`.
 fn ask(dependency: Dependency, conversation: Conversation) {
+    // The fuzzer finds the value in the program. A server that sends it without having been told is no leak.
+    if conversation.holds(SECRET.as_bytes()) {
+        return;
+    }
     let secrets = dependency.secrets.clone();
     match attempt(dependency, conversation.into_net()) {
         Verdict::Ready(detail) => harmless(&detail, &secrets),

@@ -40,6 +40,11 @@ impl Conversation {
         Self(connections)
     }
 
+    /// Whether a server sends these bytes.
+    pub fn holds(&self, bytes: &[u8]) -> bool {
+        self.0.iter().any(|sent| sent.windows(bytes.len()).any(|window| window == bytes))
+    }
+
     /// A network whose servers play the conversation. Each closes when it has sent everything.
     pub fn into_net(self) -> Net {
         let connections = Mutex::new(self.0);

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 import lab
-from lab import BINARY, ROOM, TABLE, compiled, defaults, environment, scratch
+from lab import BINARY, TABLE, compiled, defaults, environment, scratch
 from real import Postgres, wait_until
 
 GROUP = "a fleet on one PostgreSQL"
@@ -131,8 +131,8 @@ def main():
     checks = {
         "none starts early": measured["early"] == 0,
         "all start": len(starts) == count,
-        # max-interval is 1 s; 200 logins with SCRAM on both sides queue for the machine's two cores.
-        "the last starts within 10 s": bool(starts) and starts[-1] < 10 + ROOM,
+        # max-interval is 1 s; the logins of 200 waiters queue for the cores. The rest is for load.
+        "the last starts within 15 s": bool(starts) and starts[-1] < 15,
         # An attempt that leaves a line in the log is repeated after 500 ms, later after 1 s.
         "the log grows by at most 2 lines a second and waiter": measured["no_role"][1] < 2.2 * count,
     }
