@@ -165,7 +165,7 @@ fn queries(server: &MariaDb) {
     }
     // Whatever the rights: a function that writes is refused by the read-only session.
     server.sql(
-        "create function app.f() returns int modifies sql data begin insert into app.t values (2, 'y'); return 1; end",
+        "delimiter //\ncreate function app.f() returns int modifies sql data begin insert into app.t values (2, 'y'); return 1; end//",
     );
     not_ready(&format!("{adm}#query=select app.f()"), "config", "1792");
     assert_eq!(server.sql("select count(*) from app.t"), "1");
