@@ -1,4 +1,4 @@
-//! The TOML file: the same declarations and options that the command line gives, with the line of everything that is wrong.
+//! The TOML file: the declarations and options of the command line. Each error names its line.
 
 use std::ops::Range;
 
@@ -20,7 +20,7 @@ use crate::{
     wait::settings::{COMMON, unknown_key},
 };
 
-/// What a file holds.
+/// The content of a file.
 #[derive(Default)]
 pub struct Config {
     /// Its `[dependency.NAME]` tables, in order.
@@ -29,10 +29,11 @@ pub struct Config {
     pub values: Vec<OptionValue>,
 }
 
-/// The largest file that is read, in bytes.
+/// The largest accepted file, in bytes.
 const MOST: u64 = 1024 * 1024;
 
-/// Reads the file at `path`. What is wrong goes into `mistakes`, with path and line, and never with a value.
+/// Reads the file at `path`. Each error goes into `mistakes` with path and line, and never holds a
+/// value.
 pub fn read(path: &str, env: &Env, mistakes: &mut Mistakes) -> Config {
     let text = read_text(path, MOST).map_err(|message| ConfigError::at(path, message));
     let mut config = Config::default();
@@ -56,7 +57,7 @@ impl File<'_> {
         for error in &errors {
             mistakes.push(self.error(error.span(), error.message()));
         }
-        // What follows a mistake in the syntax may be read as something else.
+        // After a syntax error the parser may misread the rest.
         if !errors.is_empty() {
             return;
         }
@@ -83,7 +84,7 @@ impl File<'_> {
         }
     }
 
-    /// One dependency. All that is wrong with it but the last mistake goes into `mistakes`.
+    /// Reads one dependency. Returns its last error; the errors before go into `mistakes`.
     fn dependency(
         &self,
         name: &str,
@@ -129,7 +130,7 @@ impl File<'_> {
                 continue;
             }
             let values = match value.get_ref() {
-                // Every other array is one list.
+                // Any other array is the list of one key.
                 DeValue::Array(items) if kind.repeats.contains(&key) => items.iter().collect(),
                 _ => vec![value],
             };
@@ -141,7 +142,7 @@ impl File<'_> {
         Ok(declaration)
     }
 
-    /// A value as a key's: text is expanded and taken whole, an array is a list.
+    /// Reads the value of a key. Text is expanded and not split; an array is a list.
     fn key(
         &self,
         name: &str,
@@ -201,7 +202,7 @@ impl File<'_> {
     }
 }
 
-/// A table's entries as they stand in the file.
+/// Returns a table's entries in the order of the file.
 fn in_order<'a>(table: &'a DeTable<'a>) -> Vec<(&'a str, Range<usize>, &'a Value<'a>)> {
     let mut entries: Vec<_> =
         table.iter().map(|(name, value)| (name.get_ref().as_ref(), name.span(), value)).collect();
@@ -209,14 +210,14 @@ fn in_order<'a>(table: &'a DeTable<'a>) -> Vec<(&'a str, Range<usize>, &'a Value
     entries
 }
 
-/// The table of the dependencies.
+/// The table that holds the dependencies.
 const DEPENDENCY: &str = "dependency";
 
 fn is_known(kind: &Kind, key: &str) -> bool {
     COMMON.iter().any(|common| common.key.name == key) || kind.own_keys().any(|own| own.name == key)
 }
 
-/// How a `#` that is no beginning of keys is written.
+/// How to write a literal `#` in a URL.
 fn hash_in(kind: &Kind) -> &'static str {
     match kind.grammar.has_servers() {
         true => "; a # in a URL must be written %23",
@@ -333,7 +334,7 @@ mod tests {
             let error = config(text).err().unwrap_or_else(|| panic!("{text}"));
             assert!(error.starts_with(want) && !error.contains("SECRET"), "{text}: {error}");
         }
-        // What the kind's grammar finds has its line too.
+        // Errors of the kind's grammar have a line too.
         let config = config("[dependency.a]\nurl = 'tcp://x:SECRET'").unwrap();
         let mut mistakes = Mistakes::default();
         plan::plan(config.declared, &Settings::default(), &env(), &mut mistakes);

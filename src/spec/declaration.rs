@@ -1,4 +1,4 @@
-//! One declaration as it was written: name, scheme, what follows it, keys.
+//! One declaration as the user wrote it: name, scheme, the rest after the scheme, keys.
 
 use super::{
     ConfigError, Grammar, Kind, Spec,
@@ -11,45 +11,45 @@ use super::{
 };
 use crate::text::one_line;
 
-/// A key with its value, read both ways: as one, and as a list of parts joined by `+`.
+/// A key with its value, both as one text and as a list of parts joined by `+`.
 pub struct KeyValue {
-    /// As it was written; not yet known to exist.
+    /// The name as written. No kind has confirmed that the key exists.
     pub name: String,
     /// The whole value, decoded.
     pub value: String,
     /// The parts between literal `+`, each decoded.
     pub items: Vec<String>,
-    /// File and line, where it stands in a file.
+    /// File and line, for a key from a file.
     pub at: Option<String>,
 }
 
 impl KeyValue {
-    /// A key with a value that holds no expansion.
+    /// Makes a key whose value holds no expansion.
     pub fn literal(name: &str, value: &str) -> Self {
         let items = value.split('+').map(str::to_owned).collect();
         Self { name: name.to_owned(), value: value.to_owned(), items, at: None }
     }
 }
 
-/// One declaration as it was written: split and expanded. Its kind is not known yet.
+/// One declaration, split and expanded. Its kind is not known yet.
 pub struct Declaration {
-    /// The name that was given, if one was.
+    /// The name, if the user declares one.
     pub name: Option<String>,
-    /// What errors call it: its name, or its place on the command line or in a file.
+    /// The label in errors: the name, or the place on the command line or in a file.
     pub place: String,
-    /// Before the colon, in lower case.
+    /// The scheme without its colon, in lower case.
     pub scheme: String,
-    /// What follows the scheme's colon.
+    /// The text after the scheme's colon.
     pub rest: Text,
-    /// What stands behind the first `#`. Read by [`Declaration::read_as`].
+    /// The text after the first `#`. [`Declaration::read_as`] reads it.
     behind: Option<Text>,
     /// The keys.
     pub keys: Vec<KeyValue>,
-    /// Where a variable holds all of it: `${VAR}`, as messages call the dependency then.
+    /// `${VAR}` if one variable holds the whole declaration. Messages then use it as the name.
     variable: Option<String>,
-    /// Set where `HOST:PORT` was written.
+    /// Whether the user wrote a bare `HOST:PORT`.
     pub bare_host: Option<String>,
-    /// Every expansion in it, keys included.
+    /// Every expansion in the declaration, keys included.
     expansions: Vec<Expansion>,
 }
 
@@ -57,10 +57,10 @@ pub struct Declaration {
 const BARE: &str = "tcp";
 
 impl Declaration {
-    /// Reads `[NAME=]URL[#KEY[=VALUE][,KEY[=VALUE]]...]`. `place` is where it stands, for errors where it has no name.
+    /// Reads `[NAME=]URL[#KEY[=VALUE][,KEY[=VALUE]]...]`. Errors name `place` if there is no name.
     ///
     /// # Errors
-    /// What is wrong with its shape, or a variable that is not set. A value is not shown.
+    /// A malformed declaration, or a variable that is not set. No error shows a value.
     pub fn parse(place: &str, text: &str, env: &Env) -> Result<Self, ConfigError> {
         let (name, text) = split_name(text);
         let place = name.unwrap_or(place);
@@ -78,10 +78,10 @@ impl Declaration {
         Ok(Self { behind, expansions, ..read })
     }
 
-    /// Reads a URL whose expansions are still opaque. Its keys are read elsewhere.
+    /// Reads a URL whose expansions are still opaque. The caller reads the keys.
     ///
     /// # Errors
-    /// What is wrong with its shape. A value is not shown.
+    /// A malformed URL. No error shows a value.
     pub fn from_url(
         place: &str,
         name: Option<String>,
@@ -89,13 +89,14 @@ impl Declaration {
         env: &Env,
     ) -> Result<Self, String> {
         let expansions = url.expansions().cloned().collect();
-        // The application's own connection string is read as it stands, and is called by its variable.
+        // The application's own connection string is not expanded. Its variable names the
+        // dependency.
         let (variable, url) = match whole_value(url) {
             Some(value) => (Some(url.clone()), Text::literal(value.trim_end_matches(['\r', '\n']))),
             None => (None, url.clone()),
         };
         let shown = variable.as_ref().map(Text::display_redacted);
-        // A connection string of key=value pairs may stand on several lines; a URL may not.
+        // A connection string of key=value pairs may have several lines; a URL may not.
         let is_odd =
             |c: char| c.is_control() && (url.raw().contains("//") || !c.is_ascii_whitespace());
         if url.raw().contains(is_odd) {
@@ -118,7 +119,8 @@ impl Declaration {
                 return Err(slips::describe(&url, origin, env));
             }
         };
-        // `postgres:${DSN}`: a connection string that is no URL, or a URL of the same scheme, whole in a variable.
+        // `postgres:${DSN}`: the variable holds a key=value connection string, or a URL of the same
+        // scheme.
         let (shown, scheme, rest) = match rest.as_value() {
             Some(value) => {
                 let shown = shown.or_else(|| Some(url.display_redacted()));
@@ -147,10 +149,10 @@ impl Declaration {
         })
     }
 
-    /// Reads the rest and the keys by the grammar of its kind, and returns what the dependency is called unless it has a name.
+    /// Reads the rest and the keys by the grammar of the kind. Returns the default name.
     ///
     /// # Errors
-    /// What is wrong with the servers or the keys. Neither the text nor a value is shown.
+    /// Malformed servers or keys. No error shows the text or a value.
     pub fn read_as(&mut self, kind: &Kind) -> Result<String, ConfigError> {
         self.join_words(kind.grammar);
         let shown = self.read_rest(kind).map_err(|message| self.error(message))?;
@@ -161,9 +163,9 @@ impl Declaration {
         Ok(self.variable.clone().unwrap_or(named))
     }
 
-    /// A `#` within quotes belongs to the words of a command.
+    /// Splits the keys off a command. A `#` within quotes belongs to the command.
     fn join_words(&mut self, grammar: Grammar) {
-        // A variable that holds all of it ends where it ends.
+        // If one variable holds the whole command, its value holds no keys.
         if self.variable.is_some() || !matches!(grammar, Grammar::Words) {
             return;
         }
@@ -174,7 +176,7 @@ impl Declaration {
         self.rest = behind.part(&joined[..at.unwrap_or(joined.len())]);
     }
 
-    /// Proves the rest well formed, and returns how it is shown behind the scheme.
+    /// Checks the rest. Returns the form of it that messages show after the scheme.
     fn read_rest(&mut self, kind: &Kind) -> Result<String, String> {
         let grammar = kind.grammar;
         match grammar {
@@ -192,12 +194,12 @@ impl Declaration {
                 check_authority(grammar, &rest)?;
                 Ok(shown_servers(grammar, &rest))
             }
-            // A connection string of key=value pairs: where its password stands is known to its kind alone.
+            // Only the kind can find the password in a connection string of key=value pairs.
             None => Ok(String::new()),
         }
     }
 
-    /// Remarks for the operator: values that are hardly meant as they are.
+    /// Returns remarks for the operator about values that are probably mistakes.
     pub fn notes(&self) -> Vec<String> {
         let ends = |expansion: &&Expansion| expansion.value().ends_with(['\n', '\r']);
         let note = |expansion: &Expansion| {
@@ -209,12 +211,12 @@ impl Declaration {
         self.expansions.iter().filter(ends).map(note).collect()
     }
 
-    /// Takes in the expansions of a key that was read elsewhere.
+    /// Adds the expansions of a key that the caller read.
     pub fn add_expansions(&mut self, text: &Text) {
         self.expansions.extend(text.expansions().cloned());
     }
 
-    /// The spec that its kind builds from. `keys` are the kind's own.
+    /// Returns the spec from which the kind builds. `keys` are the kind's own.
     pub fn into_spec(self, name: String, kind: &Kind, keys: Vec<KeyValue>, env: &Env) -> Spec {
         let spec = Spec::new(name, self.scheme, self.rest, keys, env.clone());
         hidden::take(spec.secrets(), kind.grammar, &spec.rest, &self.expansions);
@@ -222,21 +224,21 @@ impl Declaration {
         spec
     }
 
-    /// An error about this declaration.
+    /// Makes an error about this declaration.
     pub fn error(&self, message: impl std::fmt::Display) -> ConfigError {
         ConfigError::at(&self.place, message)
     }
 }
 
-/// The command without its arguments.
+/// Returns the command without its arguments.
 fn first_word(rest: &Text) -> String {
     let word = rest.split(' ').find(|word| !word.is_empty());
-    // `PGPASSWORD=x psql` is a mistake, which the kind reports.
+    // The kind reports `PGPASSWORD=x psql` as a mistake.
     let name = word.as_ref().and_then(|word| word.split('=').next());
     name.map(|name| name.display_redacted()).unwrap_or_default()
 }
 
-/// The first `#` outside of a shell's quotes, in bytes.
+/// Returns the byte offset of the first `#` outside of a shell's quotes.
 fn hash_outside_quotes(text: &str) -> Option<usize> {
     let (mut quote, mut chars) = (None, text.char_indices());
     while let Some((at, c)) = chars.next() {
@@ -251,12 +253,12 @@ fn hash_outside_quotes(text: &str) -> Option<usize> {
     None
 }
 
-/// Expands a URL, in which `env:NAME` stands for `${NAME}`, also behind `PREFIX+`.
+/// Expands a URL. `env:NAME` means `${NAME}`, also after `PREFIX+`.
 ///
-/// `env:` is looked for before anything is expanded: a value may begin with it by chance.
+/// The check for `env:` precedes the expansion, because a value may begin with `env:` by chance.
 ///
 /// # Errors
-/// A variable that is not set, or a file that cannot be read, by name.
+/// Names the variable that is not set, or the file that cannot be read.
 pub fn expand_url(text: &str, env: &Env) -> Result<Text, String> {
     let (prefix, url) = split_prefix(text);
     match url.strip_prefix("env:") {
@@ -268,7 +270,7 @@ pub fn expand_url(text: &str, env: &Env) -> Result<Text, String> {
     }
 }
 
-/// Splits `PREFIX+` off, where a scheme's name and a `+` stand before `${` or `env:`.
+/// Splits `PREFIX+` off, if a scheme's name and a `+` precede `${` or `env:`.
 fn split_prefix(text: &str) -> (&str, &str) {
     let at = text.find(|c: char| !c.is_ascii_alphanumeric() && !"+-.".contains(c));
     let end = at.unwrap_or(text.len());
@@ -280,7 +282,7 @@ fn split_prefix(text: &str) -> (&str, &str) {
     }
 }
 
-/// The value of `${URL}` or of `PREFIX+${URL}`, the prefix before it.
+/// Returns the value of `${URL}`, or of `PREFIX+${URL}` with the prefix in front.
 fn whole_value(url: &Text) -> Option<String> {
     let (prefix, rest) = split_prefix(url.raw());
     let is_prefix = prefix.is_empty() || is_scheme(prefix);
@@ -288,7 +290,7 @@ fn whole_value(url: &Text) -> Option<String> {
     value.filter(|_| is_prefix)
 }
 
-/// `postgres:${DSN}` where DSN is `postgresql://...` is that URL. `PREFIX+` stays in front.
+/// Returns the URL of `postgres:${DSN}` if DSN is `postgresql://...`. `PREFIX+` stays in front.
 fn with_inner(scheme: &str, inner: &str) -> String {
     let inner = inner.to_ascii_lowercase();
     match scheme.split_once('+') {
@@ -299,7 +301,7 @@ fn with_inner(scheme: &str, inner: &str) -> String {
     }
 }
 
-/// Splits `NAME=` off, where `SCHEME:`, `HOST:PORT`, `${` or `env:` follows it.
+/// Splits `NAME=` off, if `SCHEME:`, `HOST:PORT`, `${` or `env:` follows.
 fn split_name(text: &str) -> (Option<&str>, &str) {
     let Some((name, rest)) = text.split_once('=') else { return (None, text) };
     let before_keys = rest.split('#').next().unwrap_or_default();
@@ -310,7 +312,7 @@ fn split_name(text: &str) -> (Option<&str>, &str) {
     if is_name(name) && follows { (Some(name), rest) } else { (None, text) }
 }
 
-/// The name that a declaration gives itself, if it gives one.
+/// Returns the name before the `=`, if the declaration has one.
 pub fn given_name(text: &str) -> Option<&str> {
     split_name(text).0
 }
@@ -321,17 +323,17 @@ pub fn is_name(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
 }
 
-/// Proves `//SERVERS...` well formed for a kind with a grammar of its own, and returns how it is shown.
+/// Checks `//SERVERS...` for a kind with its own grammar. Returns the form that messages show.
 ///
 /// # Errors
-/// What is wrong with the servers, without the text.
+/// Malformed servers. The error does not show the text.
 pub fn read_servers(rest: &Text) -> Result<String, String> {
     let Some(servers) = rest.strip_prefix("//") else { return Ok(String::new()) };
     check_authority(Grammar::Servers, &servers)?;
     Ok(shown_servers(Grammar::Servers, &servers).trim_start_matches(':').to_owned())
 }
 
-/// Host, port and path as they are shown: no userinfo, no query, and expansions as they were written.
+/// Returns host, port and path for messages: no userinfo, no query, and expansions as written.
 fn shown_servers(grammar: Grammar, rest: &Text) -> String {
     let (authority, path) = split_authority(rest);
     let path = path.raw().split('?').next().map(|raw| path.part(raw).display_redacted());

@@ -1,10 +1,10 @@
-//! What is wrong on the command line, in the environment or in a file.
+//! Mistakes on the command line, in the environment or in a file.
 
 use std::{error::Error, fmt};
 
 use crate::text::harmless;
 
-/// One mistake on the command line, in the environment or in a file. Never holds a value, only names.
+/// One mistake on the command line, in the environment or in a file. Holds names, never a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError(String);
 
@@ -14,7 +14,7 @@ impl ConfigError {
         Self(harmless(&message.into()))
     }
 
-    /// A mistake at `place`, with which the message begins.
+    /// Makes a mistake whose message begins with `place`.
     pub fn at(place: impl fmt::Display, message: impl fmt::Display) -> Self {
         Self::new(format!("{place}: {message}"))
     }
@@ -28,25 +28,25 @@ impl fmt::Display for ConfigError {
 
 impl Error for ConfigError {}
 
-/// Every mistake that was found, in the order of the declarations.
+/// All mistakes so far, in the order of the declarations.
 #[derive(Debug, Default)]
 pub struct Mistakes(Vec<ConfigError>);
 
 impl Mistakes {
     /// Records a mistake.
     pub fn push(&mut self, error: ConfigError) {
-        // A mistake in a default shows itself wherever the default is used.
+        // A mistake in a default would be reported for each use of the default.
         if !self.0.contains(&error) {
             self.0.push(error);
         }
     }
 
-    /// The value of a success. A mistake is recorded, so that the next one can be looked for.
+    /// Returns the value of a success. Records a mistake, so that the caller can find more of them.
     pub fn keep<T>(&mut self, result: Result<T, ConfigError>) -> Option<T> {
         result.map_err(|error| self.push(error)).ok()
     }
 
-    /// Whether nothing is wrong so far.
+    /// Whether there is no mistake so far.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

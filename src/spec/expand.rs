@@ -1,4 +1,5 @@
-//! `${VAR}`, `${VAR:-default}`, `${file:PATH}`: expanded once, and opaque to everything that splits or decodes later.
+//! `${VAR}`, `${VAR:-default}`, `${file:PATH}`: expanded once. Later splits and decodings see an
+//! expansion as one opaque character.
 
 use std::{ffi::OsString, rc::Rc};
 
@@ -7,7 +8,7 @@ use crate::{
     secret::{Secrets, is_plain},
 };
 
-/// Where variables come from; handed in, so that tests bring their own.
+/// The source of variables. Callers hand it in, so that tests can use their own.
 #[derive(Clone)]
 pub struct Env {
     lookup: Rc<Lookup>,
@@ -17,22 +18,22 @@ pub struct Env {
 type Lookup = dyn Fn(&str) -> Option<OsString>;
 
 impl Env {
-    /// The variables that `lookup` knows.
+    /// Makes an environment of the variables that `lookup` knows.
     pub fn new(lookup: impl Fn(&str) -> Option<OsString> + 'static) -> Self {
         Self { lookup: Rc::new(lookup), secrets: Secrets::default() }
     }
 
-    /// The process's own variables.
+    /// Returns the process's own variables.
     pub fn process() -> Self {
         Self::new(|name| std::env::var_os(name))
     }
 
-    /// The secrets of all dependencies that are declared in this environment.
+    /// Returns the secrets of all dependencies that are declared in this environment.
     pub fn secrets(&self) -> &Secrets {
         &self.secrets
     }
 
-    /// A variable's value; an error where it is not UTF-8. The error never holds the value.
+    /// Returns a variable's value, or an error if it is not UTF-8. The error never holds the value.
     pub fn var(&self, name: &str) -> Result<Option<String>, String> {
         match (self.lookup)(name).map(OsString::into_string) {
             None => Ok(None),
@@ -42,21 +43,21 @@ impl Env {
     }
 }
 
-/// An expansion: what it was written as, and what it stands for.
+/// An expansion: its written form and its value.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Expansion {
-    /// As it was written, e.g. `${DB_PASSWORD}`, without its default.
+    /// The written form without the default, e.g. `${DB_PASSWORD}`.
     source: String,
     text: String,
 }
 
 impl Expansion {
-    /// The value. It may be a secret.
+    /// Returns the value, which may be a secret.
     pub fn value(&self) -> &str {
         &self.text
     }
 
-    /// Where the value comes from, for messages: `the variable NAME` or `the file PATH`.
+    /// Returns the source of the value for messages: `the variable NAME` or `the file PATH`.
     pub fn origin(&self) -> String {
         let name = self.source.trim_start_matches("${").trim_end_matches('}');
         match name.strip_prefix("file:") {
@@ -65,7 +66,8 @@ impl Expansion {
         }
     }
 
-    /// Whether the value is a secret wherever it stands: it comes from a file, or from a variable whose name says so.
+    /// Whether the value is always a secret: it comes from a file, or its variable's name means a
+    /// secret.
     pub fn is_declared_secret(&self) -> bool {
         const WORDS: [&str; 9] =
             ["PASS", "SECRET", "TOKEN", "KEY", "CRED", "PW", "AUTH", "JWT", "HOOK"];
@@ -73,18 +75,20 @@ impl Expansion {
         name.starts_with("${FILE:") || WORDS.iter().any(|word| name.contains(word))
     }
 
-    /// Whether the value reads as a name and its variable's name says nothing else, so that messages may show it.
+    /// Whether messages may show the value: it reads as a name, and its variable's name does not
+    /// mean a secret.
     pub fn is_plain(&self) -> bool {
         !self.is_declared_secret() && is_plain(&self.text)
     }
 }
 
-/// Expansions stand in the text as one character each, from a private plane of Unicode, so that every split and
-/// search sees an expansion as one opaque letter. The same characters in the input are taken in as expansions of themselves.
+/// First character that represents an expansion. Each expansion is one character of a private plane
+/// of Unicode, so that every split and search sees one opaque letter. If the input holds such a
+/// character, it becomes an expansion of itself.
 const FIRST: u32 = 0x10_0000;
 const LAST: u32 = 0x10_fffd;
 
-/// Text with its expansions still opaque. Parts of it can be cut out like parts of a string.
+/// Text with opaque expansions. Parts can be cut out as from a string.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Text {
     raw: String,
@@ -92,7 +96,7 @@ pub struct Text {
 }
 
 impl Text {
-    /// Text in which nothing is expanded, as an application's own connection string.
+    /// Makes a text without expansions, e.g. an application's own connection string.
     pub fn literal(text: &str) -> Self {
         Builder::default().push_literal(text).build()
     }
@@ -111,7 +115,7 @@ impl Text {
                 let Some((inside, after)) = after.split_once('}') else {
                     return Err("a ${ must be closed by } (a literal ${ is written $${)".to_owned());
                 };
-                // A default may hold a secret as well as a value may: what is shown is the name alone.
+                // Messages show the name alone, because a default may hold a secret too.
                 let shown = inside.split(":-").next().unwrap_or_default();
                 out = out.value(format!("${{{shown}}}"), value_of(inside, env)?)?;
                 rest = after;
@@ -123,49 +127,49 @@ impl Text {
         Ok(out.push_literal(rest).build())
     }
 
-    /// The text as it can be searched; an expansion is one character in it.
+    /// Returns the text for searches. Each expansion is one character in it.
     pub fn raw(&self) -> &str {
         &self.raw
     }
 
-    /// A part of this text: `raw` must be cut out of [`Text::raw`].
+    /// Returns a part of this text. `raw` must be a part of [`Text::raw`].
     pub fn part(&self, raw: &str) -> Self {
         Self { raw: raw.to_owned(), values: Rc::clone(&self.values) }
     }
 
-    /// The text before and after the first `separator`.
+    /// Returns the text before and after the first `separator`.
     pub fn split_once(&self, separator: char) -> Option<(Self, Self)> {
         self.raw.split_once(separator).map(|(a, b)| (self.part(a), self.part(b)))
     }
 
-    /// The text before and after the last `separator`.
+    /// Returns the text before and after the last `separator`.
     pub fn rsplit_once(&self, separator: char) -> Option<(Self, Self)> {
         self.raw.rsplit_once(separator).map(|(a, b)| (self.part(a), self.part(b)))
     }
 
-    /// The parts between separators.
+    /// Returns the parts between separators.
     pub fn split(&self, separator: char) -> impl Iterator<Item = Self> {
         self.raw.split(separator).map(|part| self.part(part))
     }
 
-    /// The text behind `prefix`.
+    /// Returns the text after `prefix`.
     pub fn strip_prefix(&self, prefix: &str) -> Option<Self> {
         self.raw.strip_prefix(prefix).map(|rest| self.part(rest))
     }
 
-    /// Whether nothing stands here.
+    /// Whether the text is empty.
     pub fn is_empty(&self) -> bool {
         self.raw.is_empty()
     }
 
-    /// The value, if the text is one single expansion.
+    /// Returns the value if the text is one single expansion.
     pub fn as_value(&self) -> Option<&str> {
         let mut chars = self.raw.chars();
         let value = self.value(chars.next()?)?;
         chars.next().is_none().then_some(value.text.as_str())
     }
 
-    /// Literal parts as they stand, expansions in place.
+    /// Returns the literal parts unchanged, with each expansion's value in place.
     pub fn expanded(&self) -> String {
         self.raw.chars().fold(String::new(), |mut out, c| {
             match self.value(c) {
@@ -176,7 +180,7 @@ impl Text {
         })
     }
 
-    /// For people: literal parts as they stand, expansions as they were written.
+    /// Returns the text for messages: literal parts unchanged, expansions as written.
     pub fn display_redacted(&self) -> String {
         self.raw.chars().fold(String::new(), |mut out, c| {
             match self.value(c) {
@@ -187,7 +191,8 @@ impl Text {
         })
     }
 
-    /// Literal parts percent-decoded (RFC 3986, section 2.1), expansions in place and not decoded.
+    /// Returns the literal parts percent-decoded (RFC 3986, section 2.1), and expansions not
+    /// decoded.
     pub fn percent_decoded(&self) -> Result<String, String> {
         const WRONG: &str = "is not valid percent-encoding (a literal % is written %25)";
         let mut out = Vec::with_capacity(self.raw.len());
@@ -205,7 +210,7 @@ impl Text {
         String::from_utf8(out).map_err(|_| WRONG.to_owned())
     }
 
-    /// The expansions in this text.
+    /// Returns the expansions in this text.
     pub fn expansions(&self) -> impl Iterator<Item = &Expansion> {
         self.raw
             .chars()
@@ -213,7 +218,7 @@ impl Text {
             .filter(|value| value.source.starts_with("${"))
     }
 
-    /// The expansion that leaves nothing of this text, if something was written here and nothing is left.
+    /// Returns the empty expansion, if the text consists of expansions that are all empty.
     pub fn emptied_by(&self) -> Option<&Expansion> {
         self.expansions().next().filter(|_| self.expanded().is_empty())
     }
@@ -225,7 +230,8 @@ impl Text {
     }
 }
 
-/// Percent-decodes literal text. `None`: a `%` without its two digits, which the library would let through.
+/// Percent-decodes literal text. `None`: a `%` without two hex digits, which the library would
+/// accept.
 fn decoded(text: &str) -> Option<Vec<u8>> {
     let is_hex = |c: Option<char>| c.is_some_and(|c| c.is_ascii_hexdigit());
     let mut escapes = text.split('%').skip(1).map(str::chars);
@@ -244,7 +250,8 @@ impl Builder {
         for c in text.chars() {
             if (FIRST..=LAST).contains(&u32::from(c)) {
                 self.values.push(Expansion { source: c.to_string(), text: c.to_string() });
-                // Input of 64 Ki such characters wraps around and is garbled, as it was to begin with.
+                // Only input with 64 Ki such characters wraps around, and such input is garbage
+                // already.
                 let index = (self.values.len() as u32 - 1) % (LAST - FIRST);
                 self.raw.extend(char::from_u32(FIRST + index));
             } else {

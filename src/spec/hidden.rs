@@ -1,4 +1,4 @@
-//! Which parts of a declaration are secrets, though no key says so.
+//! Finds secrets in a declaration that no key marks as secret.
 
 use super::{
     Grammar,
@@ -7,10 +7,11 @@ use super::{
 };
 use crate::secret::Secrets;
 
-/// Takes in every expansion, and what looks like a password in the text.
+/// Registers every expansion, and text that looks like a password, as secrets.
 ///
-/// These stay visible, since messages would be of no use without them: a host or port, unless its variable is called a secret;
-/// elsewhere a value that reads as a name ([`Expansion::is_plain`]), but for the path and the query of a [`Grammar::Url`].
+/// Messages need some values, which stay visible. A host or port is visible unless its variable's
+/// name means a secret. Elsewhere a value is visible if it reads as a name
+/// ([`Expansion::is_plain`]). Path and query of a [`Grammar::Url`] are never visible.
 pub(super) fn take(secrets: &Secrets, grammar: Grammar, rest: &Text, expansions: &[Expansion]) {
     let (mut places, mut path) = (Vec::new(), Vec::new());
     if let Some(rest) = rest.strip_prefix("//").filter(|_| grammar.has_servers()) {
@@ -38,7 +39,7 @@ pub(super) fn take(secrets: &Secrets, grammar: Grammar, rest: &Text, expansions:
     take_pairs(secrets, &rest.expanded());
 }
 
-/// Takes in the password of a text that is a URL.
+/// Registers the password of a URL.
 fn take_password(secrets: &Secrets, text: &str) {
     let authority = text
         .split_once("://")
@@ -49,9 +50,9 @@ fn take_password(secrets: &Secrets, text: &str) {
     }
 }
 
-/// Takes in the value of each `password=VALUE`, whatever separates it from what stands before it.
+/// Registers the value of each `password=VALUE`, whatever character precedes it.
 ///
-/// A wrong separator makes it a part of the user's name or of a path, which messages show.
+/// With a wrong separator the pair becomes part of a user name or path, which messages show.
 pub(super) fn take_pairs(secrets: &Secrets, text: &str) {
     const WORDS: [&str; 8] =
         ["password", "passwd", "passphrase", "pass", "pwd", "secret", "token", "apikey"];

@@ -1,12 +1,12 @@
-//! The keys behind the `#`.
+//! The keys after the `#`.
 
 use super::{Grammar, KeyValue, expand::Text};
 
 /// Reads `KEY[=VALUE][,KEY[=VALUE]]...`.
 ///
 /// # Errors
-/// What is wrong with the shape. What stands there may be the tail of a password whose `#` or `,` is not encoded, so nothing of
-/// it is shown.
+/// Malformed keys. The error shows no text, which may be part of a password with an unencoded `#`
+/// or `,`.
 pub(super) fn read(keys: &Text, grammar: Grammar) -> Result<Vec<KeyValue>, String> {
     let mut read: Vec<KeyValue> = Vec::new();
     for key in keys.split(',') {

@@ -1,4 +1,4 @@
-//! One parsed declaration: name, scheme, target, keys. What it prints never holds a secret.
+//! One parsed declaration: name, scheme, target, keys. Its output never holds a secret.
 
 pub mod declaration;
 mod declared;
@@ -27,15 +27,15 @@ use crate::{
     text::{MAX_FOREIGN, one_line},
 };
 
-/// A declaration that has its name and its scheme's kind: what a kind builds from.
+/// A declaration with its name and kind, from which the kind builds the probe.
 pub struct Spec {
-    /// What messages call it.
+    /// The name in messages.
     pub name: String,
-    /// Before the colon, in lower case.
+    /// The scheme without its colon, in lower case.
     pub scheme: String,
-    /// What follows the scheme's colon.
+    /// The text after the scheme's colon.
     pub rest: Text,
-    /// The process's variables, for kinds that honour some.
+    /// The process's variables, for kinds that read some.
     pub env: Env,
     keys: Vec<KeyValue>,
     secrets: Secrets,
@@ -43,13 +43,13 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// Puts a spec together from a declaration and the kind's own part of its keys.
+    /// Makes a spec from a declaration and those of its keys that are the kind's own.
     pub fn new(name: String, scheme: String, rest: Text, keys: Vec<KeyValue>, env: Env) -> Self {
         let secrets = env.secrets().of_another();
         Self { name, scheme, rest, env, keys, secrets, notes: RefCell::default() }
     }
 
-    /// The spec of a whole declaration, for the tests of a kind.
+    /// Returns the spec of a whole declaration, for the tests of a kind.
     #[cfg(test)]
     pub fn parse(name: &str, kind: &Kind, text: &str, env: &Env) -> Result<Self, ConfigError> {
         let mut declaration = Declaration::parse("argument 1", text, env)?;
@@ -58,37 +58,37 @@ impl Spec {
         Ok(declaration.into_spec(name.to_owned(), kind, keys, env))
     }
 
-    /// An error about this dependency.
+    /// Makes an error about this dependency.
     pub fn error(&self, what: impl fmt::Display) -> ConfigError {
         ConfigError::at(&self.name, what)
     }
 
-    /// An error about one of its keys.
+    /// Makes an error about one of its keys.
     pub fn key_error(&self, key: &str, what: impl fmt::Display) -> ConfigError {
         ConfigError::at(&self.name, format_args!("{key}: {what}"))
     }
 
-    /// A key's value.
+    /// Returns a key's value.
     pub fn key(&self, name: &str) -> Option<&str> {
         self.all(name).next()
     }
 
-    /// The names of its own keys.
+    /// Returns the names of the kind's own keys.
     pub fn key_names(&self) -> impl Iterator<Item = &str> {
         self.keys.iter().map(|key| key.name.as_str())
     }
 
-    /// Every value of a key that repeats.
+    /// Returns every value of a key that may repeat.
     pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.keys.iter().filter(move |key| key.name == name).map(|key| key.value.as_str())
     }
 
-    /// The parts of a key whose value is a list.
+    /// Returns the parts of a key whose value is a list.
     pub fn list(&self, name: &str) -> Option<&[String]> {
         self.keys.iter().find(|key| key.name == name).map(|key| key.items.as_slice())
     }
 
-    /// A key that is `true` or `false`; a bare one means true.
+    /// Returns a key's `true` or `false`. A key without a value means true.
     pub fn flag(&self, name: &str) -> Result<bool, ConfigError> {
         match self.key(name) {
             None | Some("false") => Ok(false),
@@ -97,27 +97,27 @@ impl Spec {
         }
     }
 
-    /// Takes in a value that must never be shown, not even where a server echoes it.
+    /// Registers a value that no output may show, not even in a server's echo.
     pub fn secret(&self, value: impl Into<String>) -> Secret {
         self.secrets.take(value)
     }
 
-    /// A key's value as a secret.
+    /// Returns a key's value as a secret.
     pub fn secret_key(&self, name: &str) -> Option<Secret> {
         self.key(name).map(|value| self.secret(value))
     }
 
-    /// Every secret of the declaration.
+    /// Returns every secret of the declaration.
     pub fn secrets(&self) -> &Secrets {
         &self.secrets
     }
 
-    /// A remark for whoever asks for every detail (`-v`). Holds names, never a value.
+    /// Adds a remark that `-v` prints. It holds names, never a value.
     pub fn note(&self, what: impl fmt::Display) {
         self.notes.borrow_mut().push(format!("{}: {what}", self.name));
     }
 
-    /// Every remark that was made so far, fit to be shown.
+    /// Returns every remark so far, redacted for messages.
     pub fn notes(&self) -> Vec<String> {
         self.notes
             .borrow()
@@ -131,7 +131,7 @@ impl Spec {
         self.parts_of(&self.rest)
     }
 
-    /// Splits a text of this form that is a part of the rest.
+    /// Splits a part of the rest that has the same form.
     pub fn parts_of(&self, rest: &Text) -> Result<Parts, ConfigError> {
         let Some(rest) = rest.strip_prefix("//") else {
             return Err(self
@@ -149,7 +149,7 @@ impl Spec {
         Ok(Parts { authority, userinfo, servers, path, query })
     }
 
-    /// User and password, each decoded.
+    /// Returns user and password, each decoded.
     pub fn userinfo(&self, userinfo: &Text) -> Result<(String, Option<Secret>), ConfigError> {
         let (user, password) = match userinfo.split_once(':') {
             Some((user, password)) => (user, Some(password)),
@@ -162,12 +162,12 @@ impl Spec {
         Ok((decoded("user", user)?, password.map(|password| self.secret(password))))
     }
 
-    /// A list of `HOST[:PORT]`, joined by commas.
+    /// Reads a list of `HOST[:PORT]`, joined by commas.
     pub fn servers(&self, servers: &Text) -> Result<Vec<Server>, ConfigError> {
         servers.split(',').map(|server| self.server(&server)).collect()
     }
 
-    /// One `HOST[:PORT]`.
+    /// Reads one `HOST[:PORT]`.
     pub fn server(&self, text: &Text) -> Result<Server, ConfigError> {
         read_server(text).map_err(|what| self.error(what))
     }

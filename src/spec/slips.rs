@@ -1,4 +1,4 @@
-//! What to write instead of a word that is no dependency.
+//! Errors for words that are not dependencies, with the right form.
 
 use super::{
     expand::{Env, Expansion, Text},
@@ -6,10 +6,10 @@ use super::{
 };
 use crate::secret::is_plain;
 
-/// The error for a text that is neither a URL nor `HOST:PORT`.
+/// Returns the error for a text that is neither a URL nor `HOST:PORT`.
 ///
-/// The text is shown where it reads as a name; elsewhere a piece of a password may stand here. `origin` is the variable that
-/// holds all of it.
+/// The error shows the text only if it reads as a name, because it may be part of a password.
+/// `origin` is the variable that holds the whole text.
 pub(super) fn describe(url: &Text, origin: Option<&Expansion>, env: &Env) -> String {
     let text = url.raw();
     if let Some(origin) = origin {
@@ -24,7 +24,8 @@ pub(super) fn describe(url: &Text, origin: Option<&Expansion>, env: &Env) -> Str
 
 const EXAMPLES: &str = "a URL or HOST:PORT, e.g. postgres://app@db/app, cache:6379";
 
-/// `$VAR`, `$(VAR)`, `{VAR}`: forms that nothing expands here. Also used for hosts and ports.
+/// Whether the text holds `$VAR`, `$(VAR)` or `{VAR}`, which afterall does not expand. Hosts and
+/// ports use this check too.
 pub(super) fn unexpanded(text: &str) -> Option<String> {
     let is_one = text.contains(['$', '{', '}', '(', ')']);
     is_one
@@ -106,14 +107,14 @@ fn of_a_word(text: &str, env: &Env) -> Option<String> {
     })
 }
 
-/// `host=db dbname=app`, `Host=db;Database=app`.
+/// Whether the text is a connection string: `host=db dbname=app`, `Host=db;Database=app`.
 fn is_pairs(text: &str) -> bool {
     let pairs: Vec<_> = text.split([' ', ';', '\n']).filter(|pair| !pair.is_empty()).collect();
     pairs.len() >= 2
         && pairs.iter().all(|pair| pair.split_once('=').is_some_and(|(key, _)| !key.is_empty()))
 }
 
-/// Whether PATH knows a program of this name.
+/// Whether a directory of PATH has a program of this name.
 fn is_command(word: &str, env: &Env) -> bool {
     let path = env.var("PATH").ok().flatten().unwrap_or_default();
     path.split(':').any(|dir| !dir.is_empty() && std::path::Path::new(dir).join(word).is_file())

@@ -1,8 +1,9 @@
-//! The parts of a URL: authority, servers, path, query. No error shows the text that it is about.
+//! The parts of a URL: authority, servers, path, query. No error shows the wrong text.
 
 use super::{Grammar, expand::Text, slips};
 
-/// Whether `scheme` is one (RFC 3986, section 3.1). SQLAlchemy's drivers, behind a `+`, may hold an underscore.
+/// Whether `scheme` is valid (RFC 3986, section 3.1). SQLAlchemy's drivers, after a `+`, may hold
+/// an underscore.
 pub(super) fn is_scheme(scheme: &str) -> bool {
     let base = scheme.split('+').next().unwrap_or_default();
     scheme.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -10,7 +11,7 @@ pub(super) fn is_scheme(scheme: &str) -> bool {
         && !base.contains('_')
 }
 
-/// `HOST:DIGITS` or `[V6]:DIGITS`, and nothing else.
+/// Whether the text is exactly `HOST:DIGITS` or `[V6]:DIGITS`.
 pub(super) fn is_host_port(text: &str) -> bool {
     let Some((host, port)) = text.rsplit_once(':') else { return false };
     let host_ok = match host.strip_prefix('[') {
@@ -20,7 +21,7 @@ pub(super) fn is_host_port(text: &str) -> bool {
     host_ok && !port.is_empty() && port.chars().all(|c| c.is_ascii_digit())
 }
 
-/// An IPv6 address, with or without a port, that stands without its brackets.
+/// Whether the text is an IPv6 address without brackets, with or without a port.
 pub(super) fn is_bare_ipv6(text: &str) -> bool {
     let address = text.split('%').next().unwrap_or_default();
     address.matches(':').count() >= 2
@@ -31,7 +32,8 @@ pub(super) fn is_bare_ipv6(text: &str) -> bool {
                 .is_some_and(|(host, _)| host.parse::<std::net::Ipv6Addr>().is_ok()))
 }
 
-/// The error for an IPv6 address without brackets. Digits that can be a port are taken for one.
+/// Returns the error for an IPv6 address without brackets. Last digits that can be a port count as
+/// the port.
 pub(super) fn needs_brackets(text: &str) -> String {
     let is_address = |text: &str| {
         text.split('%').next().is_some_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok())
@@ -39,7 +41,7 @@ pub(super) fn needs_brackets(text: &str) -> String {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if is_address(host) => match port.parse::<u16>() {
             Ok(port) if port > 0 => (host, port),
-            // No port, but no part of the address either.
+            // The last part is neither a port nor part of the address.
             _ if !is_address(text) => (host, 443),
             _ => (text, 443),
         },
@@ -48,10 +50,10 @@ pub(super) fn needs_brackets(text: &str) -> String {
     format!("an IPv6 address needs brackets, e.g. [{host}]:{port}")
 }
 
-/// Proves the servers well formed before the dependency is named after them.
+/// Checks the servers before the dependency gets its name from them.
 ///
-/// A password with an unencoded `/`, `?`, `#` or `@` leaves its pieces in place of host, port, path or keys. The error does not
-/// show the pieces.
+/// If a password holds an unencoded `/`, `?`, `#` or `@`, parts of it become host, port, path or
+/// keys. Errors do not show these parts.
 pub(super) fn check_authority(grammar: Grammar, rest: &Text) -> Result<(), String> {
     let (authority, rest) = split_authority(rest);
     for server in servers_of(grammar, &authority).split(',') {
@@ -64,10 +66,12 @@ pub(super) fn check_authority(grammar: Grammar, rest: &Text) -> Result<(), Strin
     Ok(())
 }
 
-/// Reads a list as NATS clients do (`processUrlString` of nats.go), and returns its scheme and the tidy list.
+/// Reads a list as NATS clients do (`processUrlString` of nats.go). Returns the scheme and the
+/// normalized list.
 ///
-/// Blanks, one slash at the end of a server and empty entries are dropped. A server may repeat the scheme, or have another
-/// one of `schemes`: the whole list then has the later one of the two, e.g. `tls` beside `nats`.
+/// Blanks, one slash at the end of a server and empty entries are dropped. A server may repeat the
+/// scheme, or have another one of `schemes`. The list then has the later of the two, e.g. `tls`
+/// beside `nats`.
 pub(super) fn tidy_list(schemes: &[&str], scheme: &str, rest: &Text) -> (String, Text) {
     let rank = |scheme: &str| schemes.iter().position(|known| known.eq_ignore_ascii_case(scheme));
     let mut highest = rank(scheme);
@@ -92,7 +96,7 @@ pub(super) fn tidy_list(schemes: &[&str], scheme: &str, rest: &Text) -> (String,
 const ENCODE: &str =
     "(a / ? # or @ in a password must be percent-encoded, or come from a variable)";
 
-/// The servers of an authority; with their userinfo where each may have one.
+/// Returns the servers of an authority, with userinfo if each may have its own.
 pub(super) fn servers_of(grammar: Grammar, authority: &Text) -> Text {
     match grammar {
         Grammar::ServersWithLogins => authority.clone(),
@@ -104,13 +108,14 @@ pub(super) fn without_userinfo(server: &Text) -> Text {
     server.rsplit_once('@').map_or_else(|| server.clone(), |(_, server)| server)
 }
 
-/// Splits what follows `//` before the first `/` or `?`.
+/// Splits the text after `//` at the first `/` or `?`.
 pub(super) fn split_authority(rest: &Text) -> (Text, Text) {
     let end = rest.raw().find(['/', '?']).unwrap_or(rest.raw().len());
     (rest.part(&rest.raw()[..end]), rest.part(&rest.raw()[end..]))
 }
 
-/// One `HOST[:PORT]`. No error shows the text: where a password's `/` or `@` is not encoded, a piece of it stands here.
+/// Reads one `HOST[:PORT]`. No error shows the text, which may be part of a password with an
+/// unencoded `/` or `@`.
 pub(super) fn read_server(text: &Text) -> Result<Server, String> {
     let (host, port) = match text.strip_prefix("[") {
         Some(rest) => {
@@ -142,7 +147,7 @@ pub(super) fn read_server(text: &Text) -> Result<Server, String> {
         return Err(gap);
     }
     let host = host.percent_decoded().map_err(|e| format!("the host {e}"))?;
-    // The directory of a Unix socket, or an abstract one, percent-encoded as libpq has it.
+    // The directory of a Unix socket, or an abstract socket, percent-encoded as in libpq.
     let is_path = host.starts_with(['/', '@']);
     let is_v6 =
         host.split('%').next().is_some_and(|host| host.parse::<std::net::Ipv6Addr>().is_ok());
@@ -153,7 +158,8 @@ pub(super) fn read_server(text: &Text) -> Result<Server, String> {
     Ok(Server { host, port })
 }
 
-/// Proves that no expansion leaves `host=` or `port=` empty, in a query or in a connection string of pairs.
+/// Checks that no expansion leaves `host=` or `port=` empty, in a query or in a connection string
+/// of pairs.
 pub(super) fn check_pairs(text: &Text) -> Result<(), String> {
     const NAMES: [(&str, &str); 5] = [
         ("host", "host"),
@@ -185,7 +191,7 @@ fn read_port(text: &Text) -> Result<u16, String> {
     }
 }
 
-/// The error for a host in which an empty expansion leaves a gap, as in `${REGION}.example.com`.
+/// Returns the error for a host with a gap from an empty expansion, e.g. `${REGION}.example.com`.
 fn gap_in(host: &Text) -> Option<String> {
     let empty = host.expansions().find(|expansion| expansion.value().is_empty())?;
     let name = host.expanded();
@@ -196,22 +202,22 @@ fn gap_in(host: &Text) -> Option<String> {
 /// One server of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
-    /// A name or an address, an IPv6 one without its brackets. May be empty where a kind has a default.
+    /// A name or an address; IPv6 without brackets. May be empty if the kind has a default.
     pub host: String,
-    /// Its port, if one was given.
+    /// The port, if the user declares one.
     pub port: Option<u16>,
 }
 
 /// The parts of `//[USERINFO@]SERVERS[/PATH][?QUERY]`, still undecoded.
 pub struct Parts {
-    /// Userinfo and servers together, for a kind in which each server may have its own.
+    /// Userinfo and servers together, for a kind whose servers may have a login each.
     pub authority: Text,
-    /// Before the last `@` of the authority.
+    /// The text before the last `@` of the authority.
     pub userinfo: Option<Text>,
     /// The servers, joined by commas.
     pub servers: Text,
-    /// With its leading slash; empty if there is none.
+    /// The path with its leading slash; empty if there is none.
     pub path: Text,
-    /// Behind the `?`.
+    /// The text after the `?`.
     pub query: Option<Text>,
 }
