@@ -1,5 +1,5 @@
-//! The system's resolver: hosts file, DNS, and all else that nsswitch.conf names.
-#![allow(unsafe_code)] // The standard library's lookup takes no family, and drops the number of an error.
+//! The system's resolver: hosts file, DNS, and the other sources in nsswitch.conf.
+#![allow(unsafe_code)] // The standard library has no lookup by family, and hides error numbers.
 
 use std::{
     ffi::{CStr, CString},
@@ -8,19 +8,19 @@ use std::{
     ptr,
 };
 
-/// Which addresses of a name are asked for.
+/// The family of addresses that a lookup asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Family {
-    /// Those of both families.
+    /// Both families.
     #[default]
     Any,
-    /// IPv4 addresses (A records). Nothing else is asked of the name servers.
+    /// IPv4 addresses only: the name servers get a query for A records alone.
     V4,
-    /// IPv6 addresses (AAAA records). Nothing else is asked of the name servers.
+    /// IPv6 addresses only: the name servers get a query for AAAA records alone.
     V6,
 }
 
-/// Why a lookup brought no address.
+/// Why a lookup returned no address.
 #[derive(Debug)]
 pub enum LookupError {
     /// The name does not exist.
@@ -33,11 +33,12 @@ pub enum LookupError {
     System(io::Error),
 }
 
-/// glibc's numbers for a name without an address of the family, which POSIX does not have (netdb.h).
+/// glibc's numbers for a name without an address of the family, which POSIX does not have
+/// (netdb.h).
 const EAI_NODATA: libc::c_int = -5;
 const EAI_ADDRFAMILY: libc::c_int = -9;
 
-/// Looks `host` up. Blocks for as long as the resolver is configured to try, 10 seconds or more.
+/// Looks `host` up. Blocks until the resolver gives up, usually 10 seconds or more.
 ///
 /// # Errors
 /// See [`LookupError`]. The texts are those of gai_strerror(3), in lower case.
@@ -51,10 +52,10 @@ pub fn getaddrinfo(host: &str, family: Family) -> Result<Vec<SocketAddr>, Lookup
         Family::V4 => libc::AF_INET,
         Family::V6 => libc::AF_INET6,
     };
-    // Without a type, each address is returned once for every type.
+    // Without a socket type, getaddrinfo returns each address once per type.
     hints.ai_socktype = libc::SOCK_STREAM;
     let mut list: *mut libc::addrinfo = ptr::null_mut();
-    // SAFETY: name and hints live through the call, and list is a place for its result.
+    // SAFETY: name and hints outlive the call, and list can hold its result.
     let code = unsafe { libc::getaddrinfo(name.as_ptr(), ptr::null(), &hints, &mut list) };
     if code != 0 {
         return Err(error_of(code));
@@ -62,7 +63,7 @@ pub fn getaddrinfo(host: &str, family: Family) -> Result<Vec<SocketAddr>, Lookup
     let mut addresses = Vec::new();
     let mut next = list;
     while !next.is_null() {
-        // SAFETY: the list is the resolver's, and is freed below, after its last use.
+        // SAFETY: the list comes from the resolver, and is freed below, after its last use.
         let entry = unsafe { &*next };
         // SAFETY: ai_addr points to ai_addrlen bytes, or is null.
         addresses.extend(unsafe { address_of(entry) });
@@ -82,13 +83,13 @@ unsafe fn address_of(entry: &libc::addrinfo) -> Option<SocketAddr> {
     }
     match entry.ai_family {
         libc::AF_INET if length >= size_of::<libc::sockaddr_in>() => {
-            // SAFETY: family and length say that a sockaddr_in stands here.
+            // SAFETY: family and length show that this is a sockaddr_in.
             let address = unsafe { entry.ai_addr.cast::<libc::sockaddr_in>().read_unaligned() };
             let ip = Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr));
             Some(SocketAddr::new(IpAddr::V4(ip), 0))
         }
         libc::AF_INET6 if length >= size_of::<libc::sockaddr_in6>() => {
-            // SAFETY: family and length say that a sockaddr_in6 stands here.
+            // SAFETY: family and length show that this is a sockaddr_in6.
             let address = unsafe { entry.ai_addr.cast::<libc::sockaddr_in6>().read_unaligned() };
             let ip = Ipv6Addr::from(address.sin6_addr.s6_addr);
             Some(SocketAddr::V6(SocketAddrV6::new(ip, 0, 0, address.sin6_scope_id)))

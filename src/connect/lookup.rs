@@ -1,8 +1,8 @@
-//! Names: looked up at most once a second, and shared by every dependency that needs them.
+//! Name lookups: at most one per name and second, shared by all dependencies.
 //!
-//! A lookup blocks, and one of a silent name server blocks for 10 seconds or more. Each runs on a thread. At most
-//! [`YOUNG_LOOKUPS`] run at once, but one that has run for [`YOUNG`] no longer counts: silent name servers delay other
-//! names by a second or so, and not by their own silence.
+//! A lookup blocks, for 10 seconds or more if a name server is silent. Each lookup runs on a
+//! thread. At most [`YOUNG_LOOKUPS`] run at once. A lookup that has run for [`YOUNG`] no longer
+//! counts, so a silent name server delays other names by about a second.
 
 use std::{
     collections::HashMap,
@@ -32,38 +32,40 @@ use crate::{
 /// A blocking lookup: every address of a name, with port 0.
 pub type Resolve = fn(&str, Family) -> Result<Vec<SocketAddr>, LookupError>;
 
-/// A name is looked up at most once in this time.
+/// The least time between two lookups of one name.
 const AT_MOST_EVERY: Duration = Duration::from_secs(1);
 
 /// How long an unused answer stays valid: longer than any resolver tries.
 const FRESH_FOR: Duration = Duration::from_secs(60);
 
-/// How many lookups may begin at once.
+/// How many young lookups may run at once.
 const YOUNG_LOOKUPS: usize = 8;
 
-/// A lookup that has run for this long waits for a silent server, and makes way for others.
+/// A lookup that has run for this long probably waits for a silent server, and no longer delays
+/// other lookups.
 const YOUNG: Duration = Duration::from_secs(1);
 
-/// When a silent lookup is asked a second time. One lost packet costs a resolver 5 seconds by default.
+/// The time after which a silent lookup is repeated. By default a resolver resends a lost packet
+/// after 5 seconds.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 
 /// How many lookups may wait for silent servers. Each holds a thread and a descriptor.
 const MAX_LOOKUPS: usize = 256;
 
-/// How many names are remembered. Redirects of a server may name any number.
+/// How many names are cached. A server's redirects may name any number of hosts.
 const MAX_NAMES: usize = 1024;
 
 type Answer = Result<Vec<SocketAddr>, Failure>;
 
 type Name = (String, Family);
 
-/// The names that were asked for, each with its last or running lookup.
+/// The requested names, each with its last or running lookup.
 pub struct Resolver {
     known: Mutex<HashMap<Name, Lookup>>,
     asking: Asking,
 }
 
-/// What every lookup needs.
+/// The resources that all lookups share.
 #[derive(Clone)]
 struct Asking {
     resolve: Resolve,
@@ -78,9 +80,9 @@ struct Lookup {
     progress: watch::Receiver<Progress>,
 }
 
-/// How far a lookup has come.
+/// The progress of a lookup.
 enum Progress {
-    /// Other lookups come first.
+    /// The lookup waits for others.
     Queued,
     Running,
     Answered(Answer),
@@ -88,14 +90,15 @@ enum Progress {
 
 impl Lookup {
     fn is_running(&self) -> bool {
-        // A task that was lost has closed the channel.
+        // The channel is closed if the task was lost.
         !matches!(*self.progress.borrow(), Progress::Answered(_))
             && self.progress.has_changed().is_ok()
     }
 }
 
 impl Resolver {
-    /// A resolver that asks `resolve`, and holds at most `descriptors` descriptors for it.
+    /// Makes a resolver that calls `resolve`, and uses at most `descriptors` descriptors for
+    /// lookups.
     pub fn new(resolve: Resolve, descriptors: usize) -> Self {
         let all = descriptors.clamp(YOUNG_LOOKUPS, MAX_LOOKUPS);
         let asking = Asking {
@@ -106,7 +109,8 @@ impl Resolver {
         Self { known: Mutex::default(), asking }
     }
 
-    /// Returns every address of `host`. May be dropped at any time: the lookup goes on, and the next attempt uses its answer.
+    /// Returns every address of `host`. The caller may drop this future at any time. The lookup
+    /// then goes on, and the next attempt uses its answer.
     pub async fn addresses(&self, host: &str, family: Family, stage: &Stage) -> Answer {
         let name = (host.to_owned(), family);
         let mut progress = self.lookup(&name);
@@ -142,7 +146,7 @@ impl Resolver {
         let (sender, progress) = watch::channel(Progress::Queued);
         let (asking, asked) = (self.asking.clone(), name.clone());
         tokio::spawn(async move {
-            // A semaphore that nobody closes always gives a permit.
+            // This code never closes the semaphore, so a permit always comes.
             let (Ok(any), Ok(young)) = (
                 Arc::clone(&asking.all).acquire_owned().await,
                 Arc::clone(&asking.young).acquire_owned().await,
@@ -167,7 +171,7 @@ impl Resolver {
 }
 
 impl Asking {
-    /// Asks once, and once more where no answer comes. The first answer counts.
+    /// Starts a lookup, and a second one if no answer comes. The first answer counts.
     async fn ask(
         &self,
         name: &Name,
@@ -185,14 +189,14 @@ impl Asking {
             return answer.unwrap_or_else(lost);
         }
         if let Ok(any) = Arc::clone(&self.all).try_acquire_owned() {
-            // The first lookup still runs where no thread is left for the second.
+            // If no thread is left for the second lookup, the first one still runs.
             let _ = self.start(name, any, sender.clone());
         }
         drop(sender);
         answers.recv().await.unwrap_or_else(lost)
     }
 
-    /// Starts one lookup on a thread, which holds the permit until the resolver returns.
+    /// Starts one lookup on a thread. The thread keeps the permit until the resolver returns.
     fn start(
         &self,
         name: &Name,
@@ -211,7 +215,8 @@ impl Asking {
     }
 }
 
-/// Each address once. A resolver may name one several times, e.g. for each line of the hosts file.
+/// Returns each address once. A resolver may repeat an address, e.g. for each line of the hosts
+/// file.
 fn distinct(host: &str, family: Family, mut addresses: Vec<SocketAddr>) -> Answer {
     let mut seen = std::collections::HashSet::new();
     addresses.retain(|address| seen.insert(*address));
@@ -232,7 +237,7 @@ fn no_address(host: &str, family: Family) -> Failure {
     }
 }
 
-/// What an error of the resolver means.
+/// Returns the failure that an error of the resolver means.
 fn failure(host: &str, family: Family, error: LookupError) -> Failure {
     let to = match family {
         Family::Any => "",
@@ -247,7 +252,7 @@ fn failure(host: &str, family: Family, error: LookupError) -> Failure {
         LookupError::System(error) if is_local_limit(&error) => {
             Failure::local(&error, format_args!("looking up {host}"))
         }
-        // A resolver that may not open a socket reports that its servers did not reply.
+        // If the resolver may not open a socket, it reports that its servers did not reply.
         error => sandbox::forbids_ip().unwrap_or_else(|| match error {
             LookupError::System(error) => unresolved(&describe(&error)),
             LookupError::Resolver(words) | LookupError::NoName(words) => unresolved(&words),

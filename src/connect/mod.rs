@@ -1,4 +1,5 @@
-//! Names, addresses and connections, for every kind: one shared lookup per name, every address within one attempt.
+//! Names, addresses and connections, for every kind: one shared lookup per name, every address
+//! within one attempt.
 
 mod getaddrinfo;
 mod lookup;
@@ -34,13 +35,13 @@ use crate::{
     text::{MAX_FOREIGN, one_line},
 };
 
-/// RFC 8305, section 8: the next address is tried so long after the one before.
+/// The delay before the next address is tried (RFC 8305, section 8).
 const STAGGER: Duration = Duration::from_millis(250);
 
-/// Connects that may be open at once for one attempt.
+/// How many connects may be open at once in one attempt.
 pub const MAX_CONNECTS: usize = 4;
 
-/// What all dependencies share of the network.
+/// The network resources that all dependencies share.
 pub struct Net {
     names: lookup::Resolver,
     dial: Option<Dial>,
@@ -49,21 +50,21 @@ pub struct Net {
 /// Opens a stream in place of the operating system.
 type Dial = Box<dyn Fn(&Endpoint) -> Result<Box<dyn Stream>, Failure> + Send + Sync>;
 
-/// A byte stream to a server, whatever is underneath.
+/// A byte stream to a server over any transport.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
-/// Where a server listens.
+/// The address of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
-    /// A name or an address, and a port.
+    /// A host name or IP address, and a port.
     Tcp(String, u16),
-    /// The path of a Unix socket; one that starts with `@` is abstract.
+    /// The path of a Unix socket; a path that starts with `@` is abstract.
     Unix(String),
 }
 
 impl Endpoint {
-    /// Whether it is on this machine.
+    /// Whether the endpoint is on this machine.
     pub fn is_local(&self) -> bool {
         match self {
             Endpoint::Unix(_) => true,
@@ -86,24 +87,25 @@ impl std::fmt::Display for Endpoint {
 }
 
 impl Net {
-    /// A network that looks names up by `resolve`, which may block.
+    /// Makes a network that looks names up by `resolve`, which may block.
     pub fn new(resolve: Resolve) -> Self {
         Self { names: lookup::Resolver::new(resolve, lookup_descriptors()), dial: None }
     }
 
-    /// A network whose streams `dial` opens, for tests that play the server in memory.
+    /// Makes a network whose streams `dial` opens, for tests with servers in memory.
     pub fn dialing(
         dial: impl Fn(&Endpoint) -> Result<Box<dyn Stream>, Failure> + Send + Sync + 'static,
     ) -> Self {
         Self { dial: Some(Box::new(dial)), ..Self::system() }
     }
 
-    /// The network as the operating system's resolver knows it.
+    /// Makes a network with the operating system's resolver.
     pub fn system() -> Self {
         Self::new(getaddrinfo::getaddrinfo)
     }
 
-    /// Returns every address of `host`. The resolver is asked at most once a second, however many dependencies ask.
+    /// Returns every address of `host`. All dependencies together cause at most one lookup per
+    /// second.
     pub async fn addresses(
         &self,
         host: &str,
@@ -113,13 +115,13 @@ impl Net {
         self.names.addresses(host, family, stage).await
     }
 
-    /// Connects to a Unix socket: at once, or not at all.
+    /// Connects to a Unix socket at once, or fails.
     pub fn connect_unix(&self, path: &str, stage: &Stage) -> Result<UnixStream, Failure> {
         stage.set(format!("no connection to {path}"));
         connect_unix(path).map_err(|error| unix_failure(error, path))
     }
 
-    /// Connects to `endpoint`: over every address that it has, until one accepts or all have refused.
+    /// Connects to `endpoint`. Tries all of its addresses, until one accepts or all have refused.
     pub async fn connect(
         &self,
         endpoint: &Endpoint,
@@ -144,7 +146,7 @@ impl Net {
     }
 }
 
-/// A quarter of the descriptors that `ulimit -n` allows. Connections need the others.
+/// Returns a quarter of the descriptors that `ulimit -n` allows. Connections need the others.
 fn lookup_descriptors() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     limit.map_or(usize::MAX, |limit| limit as usize / 4)
@@ -155,7 +157,7 @@ fn lookup_descriptors() -> usize {
 enum ConnectError {
     /// socket(2) failed.
     Socket(sandbox::Refused),
-    /// connect(2) failed, or anything after it.
+    /// connect(2) or a later call failed.
     Connect(io::Error),
 }
 
@@ -173,13 +175,13 @@ impl ConnectError {
         }
     }
 
-    /// Whether both have the same cause, so that one message is enough for both.
+    /// Whether both have the same cause, so that one message can report both.
     fn is_like(&self, other: &Self) -> bool {
         self.io().kind() == other.io().kind()
             && std::mem::discriminant(self) == std::mem::discriminant(other)
     }
 
-    /// The failure at `place`, an address or several.
+    /// Returns the failure at `place`, which is one address or several.
     fn failure(&self, place: &str) -> Failure {
         match self {
             Self::Socket(refused) if refused.is_forbidden() => refused.failure(),
@@ -188,9 +190,10 @@ impl ConnectError {
     }
 }
 
-/// Connects to a Unix socket. A path that begins with `@` is abstract.
+/// Connects to a Unix socket. A path that begins with `@` is an abstract socket.
 ///
-/// A non-blocking socket connects at once or fails. A blocking one would wait for room in the server's queue.
+/// A non-blocking socket connects at once or fails. A blocking socket would wait for room in the
+/// server's queue.
 fn connect_unix(path: &str) -> Result<UnixStream, ConnectError> {
     let address = match path.strip_prefix('@') {
         Some(name) => SocketAddrUnix::new_abstract_name(name.as_bytes()),
@@ -204,7 +207,8 @@ fn connect_unix(path: &str) -> Result<UnixStream, ConnectError> {
 
 fn unix_failure(error: ConnectError, path: &str) -> Failure {
     match error {
-        // EAGAIN of a Unix socket is no limit of ours: the server accepts more slowly than clients connect.
+        // EAGAIN of a Unix socket means that the server's queue is full, not that we are at a
+        // limit.
         ConnectError::Connect(error) if error.kind() == io::ErrorKind::WouldBlock => {
             Failure::new(Class::Busy, format!("its queue of connections is full ({path})"))
         }
@@ -215,7 +219,8 @@ fn unix_failure(error: ConnectError, path: &str) -> Failure {
     }
 }
 
-/// RFC 8305, section 4: the families in turn, beginning with the one that the resolver put first.
+/// Returns the addresses with families alternating, the resolver's first family first (RFC 8305,
+/// section 4).
 fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (a, b): (Vec<_>, Vec<_>) =
@@ -234,9 +239,10 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 
 /// Connects to the first address that accepts.
 ///
-/// The next address is tried once all before it have failed, or 250 ms after the last connect began. Addresses that have
-/// not answered are tried again: a SYN that a rate-limited REJECT dropped then costs 250 ms, not the kernel's second.
-/// Once [`MAX_CONNECTS`] are open, the oldest makes way only for an address that was not tried yet.
+/// The next address is tried once all before it have failed, or 250 ms after the last connect
+/// began. Silent addresses are tried again. If a rate-limited REJECT drops a SYN, the retry comes
+/// after 250 ms instead of the kernel's second. Once [`MAX_CONNECTS`] are open, the oldest connect
+/// is aborted only for an address that was not tried yet.
 async fn connect_any(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
     let mut open = JoinSet::<(usize, Result<TcpStream, ConnectError>)>::new();
     let mut oldest_first = VecDeque::<AbortHandle>::new();
@@ -253,7 +259,7 @@ async fn connect_any(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
             true => Some(begun),
             false => again().filter(|_| open.len() < MAX_CONNECTS),
         };
-        // A sleep of no length would cost a millisecond, one tick of the timer.
+        // A sleep of zero length would take a millisecond, one tick of the timer.
         let ended = if let Some(index) = candidate.filter(|_| Instant::now() >= next) {
             if open.len() >= MAX_CONNECTS
                 && let Some(oldest) = oldest_first.pop_front()
@@ -278,7 +284,7 @@ async fn connect_any(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
         } else {
             tokio::select! {
                 biased;
-                // An aborted task made way for another address.
+                // The task was aborted in favour of another address.
                 done = open.join_next(), if !open.is_empty() => done.and_then(Result::ok),
                 () = sleep_until(next), if candidate.is_some() => None,
             }
@@ -300,7 +306,8 @@ async fn connect_any(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
     Err(all_refused(addresses, refused))
 }
 
-/// The failure of an attempt that every address has refused: the messages of all, each once.
+/// Returns the failure of an attempt that all addresses have refused. It joins their messages, each
+/// once.
 fn all_refused(addresses: &[SocketAddr], errors: Vec<Option<ConnectError>>) -> Failure {
     let mut causes: Vec<(ConnectError, Vec<String>)> = Vec::new();
     for (address, error) in addresses.iter().zip(errors) {
@@ -316,7 +323,7 @@ fn all_refused(addresses: &[SocketAddr], errors: Vec<Option<ConnectError>>) -> F
     let words = one_line(&words.join("; "), MAX_FOREIGN);
     let means_down = failures.iter().all(|failure| failure.means_down);
     let is_final = failures.iter().all(|failure| failure.is_final);
-    // A refusal by one address tells more than the silence of another.
+    // A refusal by one address is more informative than the silence of another.
     let first =
         failures.iter().find(|failure| failure.class == Class::Connect).or(failures.first());
     let class = first.map_or(Class::Connect, |failure| failure.class);
@@ -324,7 +331,7 @@ fn all_refused(addresses: &[SocketAddr], errors: Vec<Option<ConnectError>>) -> F
     Failure { means_down, is_final, hint, ..Failure::new(class, words) }
 }
 
-/// The failure of one connect; `place` is shown behind the system's words.
+/// Returns the failure of one connect. The message ends with `place`.
 pub fn connect_failure(error: &io::Error, place: &str) -> Failure {
     use io::ErrorKind::*;
     let message = format!("{} ({place})", describe(error));
@@ -339,7 +346,7 @@ pub fn connect_failure(error: &io::Error, place: &str) -> Failure {
         }
         (PermissionDenied, _) => Failure::new(Class::Connect, message)
             .hint("a route or a firewall rule of this machine forbids it (ip route, nft)"),
-        // What connect(2) says where the route is of type blackhole.
+        // connect(2) returns EINVAL if the route has the type blackhole.
         (InvalidInput, _) => {
             Failure::new(Class::Connect, message).hint("the route to it may be a blackhole")
         }
@@ -351,7 +358,7 @@ pub fn connect_failure(error: &io::Error, place: &str) -> Failure {
     }
 }
 
-/// The failure of reading or writing on an open connection.
+/// Returns the failure of reading or writing on an open connection.
 pub fn stream_failure(error: &io::Error, endpoint: &Endpoint) -> Failure {
     let what = match error.kind() {
         io::ErrorKind::UnexpectedEof => "connection closed by the server".to_owned(),
@@ -365,7 +372,8 @@ pub fn stream_failure(error: &io::Error, endpoint: &Endpoint) -> Failure {
 
 /// Whether the system is out of descriptors, memory, threads or buffers: a limit of this side.
 ///
-/// EADDRNOTAVAIL is not among them: a connect to `::1` fails so where IPv6 is off, and the next address may accept.
+/// EADDRNOTAVAIL is not such a limit. A connect to `::1` causes it where IPv6 is off, and the next
+/// address may accept.
 pub fn is_local_limit(error: &io::Error) -> bool {
     const LIMITS: [i32; 5] =
         [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS, libc::EAGAIN];

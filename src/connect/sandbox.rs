@@ -6,7 +6,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
 use crate::probe::failure::{Class, Failure};
 
-/// Opens a stream socket. Where the system refuses it, the dependency is not at fault.
+/// Opens a stream socket. If the system refuses, the dependency is not at fault.
 ///
 /// # Errors
 /// [`Refused`] with the error of socket(2).
@@ -28,13 +28,13 @@ impl Refused {
         Self { error, family }
     }
 
-    /// Whether the refusal is for good, and not a limit such as that of open files.
+    /// Whether the refusal is permanent, unlike e.g. the limit of open files.
     pub(super) fn is_forbidden(&self) -> bool {
         let code = self.error.raw_os_error();
         code.is_some_and(|code| [libc::EAFNOSUPPORT, libc::EPERM, libc::EACCES].contains(&code))
     }
 
-    /// The failure of an attempt that needs this family and no other. No later attempt can succeed.
+    /// Returns the failure of an attempt that needs this family. No later attempt can succeed.
     pub(super) fn failure(&self) -> Failure {
         let family = match self.family {
             AddressFamily::INET => "IPv4",
@@ -48,7 +48,8 @@ impl Refused {
     }
 }
 
-/// The failure of every connection by IP, if this process may open no socket for it.
+/// Returns the failure of all IP connections, if this process may open neither IPv4 nor IPv6
+/// sockets.
 pub(super) fn forbids_ip() -> Option<Failure> {
     let refused = open_socket(AddressFamily::INET).err().filter(Refused::is_forbidden)?;
     open_socket(AddressFamily::INET6).err().filter(Refused::is_forbidden)?;

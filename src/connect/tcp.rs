@@ -1,4 +1,5 @@
-//! One TCP connect, begun without the reactor: a server on this machine has answered before the call returns.
+//! One TCP connect, without the reactor at first: on loopback the answer precedes the call's
+//! return.
 
 use std::{io, net, net::SocketAddr};
 
@@ -14,15 +15,16 @@ use super::{ConnectError, sandbox};
 
 /// The state of a connect when the call returns.
 pub enum Begun {
-    /// The other side has accepted.
+    /// The server has accepted.
     Connected(net::TcpStream),
-    /// The other side has not answered yet.
+    /// The server has not answered yet.
     Pending(net::TcpStream),
 }
 
 /// Begins to connect.
 ///
-/// On loopback the answer is there at once: a refused connection then costs five system calls, and no wake-up.
+/// On loopback the answer comes at once. A refused connection then takes five system calls and no
+/// wake-up.
 pub(super) fn begin(address: SocketAddr) -> Result<Begun, ConnectError> {
     let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
     let socket: OwnedFd = sandbox::open_socket(family).map_err(ConnectError::Socket)?;
@@ -54,7 +56,8 @@ pub async fn finish(socket: net::TcpStream, address: SocketAddr) -> io::Result<T
 
 fn connected(stream: net::TcpStream, address: SocketAddr) -> io::Result<net::TcpStream> {
     if is_itself(&stream, address)? {
-        // Reset, not closed: TIME_WAIT would keep the port that the server is about to bind.
+        // A normal close would leave TIME_WAIT on the port that the server is about to bind, so the
+        // connection is reset.
         sockopt::set_socket_linger(&stream, Some(std::time::Duration::ZERO))?;
         return Err(io::ErrorKind::ConnectionRefused.into());
     }
@@ -65,8 +68,9 @@ fn connected(stream: net::TcpStream, address: SocketAddr) -> io::Result<net::Tcp
 
 /// Whether a socket is connected to itself.
 ///
-/// The kernel may pick, as our local port, the very port of this machine that nobody listens on. TCP then connects the
-/// socket to itself (RFC 9293, simultaneous open). With an attempt every few milliseconds that happens within minutes.
+/// If nobody listens on a port of this machine, the kernel may pick the same port as our local
+/// port. TCP then connects the socket to itself (RFC 9293, simultaneous open). With an attempt
+/// every few milliseconds this happens within minutes.
 fn is_itself(stream: &net::TcpStream, address: SocketAddr) -> io::Result<bool> {
     let own = stream.local_addr()?;
     Ok(own.port() == address.port() && own.ip() == address.ip())
@@ -83,7 +87,7 @@ mod tests {
         let address = socket.local_addr().unwrap();
         let stream = socket.connect(address).await.unwrap().into_std().unwrap();
         assert!(connected(stream, address).is_err());
-        // Nothing is left of it: the port can be listened on at once.
+        // No socket remains, so a server can listen on the port at once.
         net::TcpListener::bind(address).unwrap();
     }
 

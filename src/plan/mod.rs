@@ -1,4 +1,4 @@
-//! From declarations to dependencies: names, defaults, duplicates, unknown keys, what comes first.
+//! From declarations to dependencies: names, defaults, duplicates, unknown keys, order.
 
 mod order;
 pub mod print;
@@ -14,32 +14,32 @@ use crate::{
     },
 };
 
-/// A declaration with its kind and its settings; nothing outside the process was looked at yet.
+/// A declaration with its kind and its settings, before any I/O.
 pub struct Planned {
     /// Its kind.
     pub kind: &'static Kind,
-    /// What its kind builds from.
+    /// The spec from which the kind builds.
     pub spec: Spec,
-    /// Scheme, servers and path, fit to be shown.
+    /// Scheme, servers and path, redacted for messages.
     pub target: String,
-    /// What comes first, by its place in the plan.
+    /// The dependencies that come first, by their places in the plan.
     pub after: Vec<usize>,
-    /// How it is waited for.
+    /// The settings of the wait.
     pub settings: Settings,
 }
 
-/// All that is waited for, and what the operator should know about it.
+/// All dependencies, and remarks for the operator.
 pub struct Plan {
-    /// In the order of declaration.
+    /// The dependencies in the order of declaration.
     pub planned: Vec<Planned>,
-    /// Remarks on what was declared.
+    /// Remarks on the declarations.
     pub notes: Vec<String>,
 }
 
 /// Gives every declaration its name, its kind and its settings. No I/O.
 ///
-/// An unknown scheme or key, a name given twice, a value that its key does not take, and an `after` that cannot be, go into
-/// `mistakes`; the rest is planned.
+/// Unknown schemes and keys, duplicate names, invalid values and an impossible `after` go into
+/// `mistakes`. The rest is planned.
 pub fn plan(declared: Declared, defaults: &Settings, env: &Env, mistakes: &mut Mistakes) -> Plan {
     let Declared { declarations, mut broken, mut notes } = declared;
     let mut read = Vec::new();
@@ -69,11 +69,11 @@ pub fn plan(declared: Declared, defaults: &Settings, env: &Env, mistakes: &mut M
     Plan { planned, notes }
 }
 
-/// Budgets that cannot work: what an operator would want to know before the night.
+/// Returns remarks on time limits that cannot work together.
 pub fn warnings(planned: &[Planned], deadline: Option<Duration>) -> Vec<String> {
     let mut warnings = Vec::new();
     for Planned { spec, settings, .. } in planned {
-        // The default bound under a short timeout is no mistake: it is cut by the timeout.
+        // A default bound that exceeds a short timeout needs no remark: the timeout cuts it.
         let is_set = settings.attempt_timeout != Settings::default().attempt_timeout;
         if let Timeout::After(timeout) = settings.timeout
             && settings.attempt_timeout > timeout
@@ -97,7 +97,7 @@ pub fn warnings(planned: &[Planned], deadline: Option<Duration>) -> Vec<String> 
     warnings
 }
 
-/// Makes a look of the wait: one attempt each, at once.
+/// Reduces the wait to a single look: one attempt per dependency, at once.
 pub fn once(planned: &mut [Planned]) {
     for Planned { settings, after, .. } in planned {
         settings.timeout = Timeout::Once;
@@ -107,9 +107,10 @@ pub fn once(planned: &mut [Planned]) {
     }
 }
 
-/// Has every kind prove its declaration right, and returns its remarks too. Reads the files that declarations name.
+/// Has every kind check its declaration and build its probe. Returns the dependencies and all
+/// remarks. Reads the files that declarations name.
 ///
-/// What a kind finds wrong goes into `mistakes`.
+/// Errors of a kind go into `mistakes`.
 pub fn build(planned: Vec<Planned>, mistakes: &mut Mistakes) -> (Vec<Dependency>, Vec<String>) {
     let (mut dependencies, mut notes) = (Vec::new(), Vec::new());
     for Planned { kind, spec, settings, after, .. } in planned {
@@ -126,7 +127,7 @@ pub fn build(planned: Vec<Planned>, mistakes: &mut Mistakes) -> (Vec<Dependency>
     (dependencies, notes)
 }
 
-/// A name for each declaration; `target` is what one without a name is called by.
+/// Returns a name for each declaration. A declaration without a name gets its `target` as name.
 fn names<'a>(
     declarations: impl Iterator<Item = (&'a Declaration, &'a str)> + Clone,
     mistakes: &mut Mistakes,
@@ -141,7 +142,7 @@ fn names<'a>(
     for (declaration, target) in declarations {
         names.push(declaration.name.clone().unwrap_or_else(|| {
             let numbered = (2..).map(|n| format!("{target}-{n}"));
-            // The first free name is taken; there always is one.
+            // The first free name is chosen; there always is one.
             std::iter::once(target.to_owned())
                 .chain(numbered)
                 .find(|name| taken.insert(name.clone()))
@@ -151,7 +152,7 @@ fn names<'a>(
     names
 }
 
-/// Splits the keys into the common ones, taken in, and the kind's own.
+/// Applies the common keys to the settings, and returns the kind's own keys too.
 fn settings(
     name: &str,
     kind: &Kind,
@@ -176,14 +177,15 @@ fn settings(
             mistakes.push(ConfigError::at(name, unknown_key(kind, &key.name)));
         }
     }
-    // What is wrong with the defaults is reported where they are set.
+    // Mistakes in the defaults are reported where the user sets them.
     if defaults.check().is_ok() {
         mistakes.keep(settings.check().map_err(|message| ConfigError::at(name, message)));
     }
     (settings, own)
 }
 
-/// `postgres:5432` is a port on a host called postgres; whoever wrote it may have meant more.
+/// Returns a remark that suggests a protocol's check. `postgres:5432` is only a TCP check of a host
+/// called postgres, and the user may have meant more.
 fn suggest_protocol_check(name: &str, kind: &Kind, declaration: &Declaration) -> Option<String> {
     let address = declaration.rest.display_redacted();
     if kind.name == "tcp" {

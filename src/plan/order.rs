@@ -1,4 +1,5 @@
-//! The order of the plan: `after` resolved to places and proved free of cycles, and what its longest chain may take.
+//! The order of the plan: resolves `after` to places, rejects cycles, and sums the timeouts of the
+//! longest chain.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -11,8 +12,8 @@ use crate::{
 
 /// Resolves every `after` to places in the plan.
 ///
-/// A name that nothing has, and a chain that comes back to where it began, go into `mistakes`. `broken` are the names of
-/// dependencies that are declared and cannot be planned.
+/// Unknown names and cycles go into `mistakes`. `broken` are the names of dependencies that are
+/// declared and cannot be planned.
 pub fn resolve(planned: &mut [Planned], broken: &[String], mistakes: &mut Mistakes) {
     let places: HashMap<String, usize> =
         planned.iter().enumerate().map(|(n, p)| (p.spec.name.clone(), n)).collect();
@@ -45,7 +46,7 @@ fn unknown(planned: &[Planned], n: usize, name: &str) -> ConfigError {
         .key_error("after", format_args!("must name a dependency; none is called {name}{near}"))
 }
 
-/// Topological order (Kahn 1962), or a place on a cycle.
+/// Returns a topological order (Kahn 1962), or a place on a cycle.
 fn sorted(planned: &[Planned]) -> Result<Vec<usize>, usize> {
     let mut waits_for: Vec<usize> = planned.iter().map(|p| p.after.len()).collect();
     let mut order: Vec<usize> = (0..planned.len()).filter(|&n| waits_for[n] == 0).collect();
@@ -63,7 +64,8 @@ fn sorted(planned: &[Planned]) -> Result<Vec<usize>, usize> {
             }
         }
     }
-    // Whatever is left waits for something that is left; following that long enough leads onto a circle.
+    // Each place that is left waits for another one that is left. Following these links leads onto
+    // a cycle.
     let Some(mut left) = (0..planned.len()).find(|&n| waits_for[n] > 0) else { return Ok(order) };
     for _ in 0..planned.len() {
         left = planned[left].after.iter().copied().find(|&n| waits_for[n] > 0).unwrap_or(left);
@@ -71,7 +73,8 @@ fn sorted(planned: &[Planned]) -> Result<Vec<usize>, usize> {
     Err(left)
 }
 
-/// What the longest chain of `after` may take in all; `None` where there is none, or none with a limit.
+/// Returns the longest time that a chain of `after` may take. `None`: no chain, or none with a
+/// limit.
 pub fn longest_chain(planned: &[Planned]) -> Option<Duration> {
     let mut until: Vec<Option<Duration>> = vec![None; planned.len()];
     for n in sorted(planned).unwrap_or_default() {

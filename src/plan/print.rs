@@ -1,4 +1,5 @@
-//! `--print-plan`: what would be waited for, and how, so that a deployment can be checked before it runs. No secret is in it.
+//! `--print-plan`: prints the dependencies and their settings, so that a deployment can be checked
+//! before it runs. It prints no secret.
 
 use std::{fmt::Write, time::Duration};
 
@@ -9,9 +10,9 @@ use crate::{
     wait::settings::{COMMON, format_duration},
 };
 
-/// What follows the dependencies.
+/// The part of the plan after the dependencies.
 pub struct Ending {
-    /// A timeout of everything that still waits.
+    /// The timeout of all dependencies that still wait.
     pub deadline: Option<Duration>,
     /// The command's name.
     pub command: Option<String>,
@@ -19,7 +20,8 @@ pub struct Ending {
     pub problem: Option<String>,
 }
 
-/// The plan: as text for people, each setting as it would be written; or as one JSON object.
+/// Returns the plan as text for people, with settings in the form of a declaration, or as one JSON
+/// object.
 pub fn plan(plan: &Plan, ending: &Ending, is_json: bool) -> String {
     if is_json { object(plan, ending) } else { text(plan, ending) }
 }
@@ -65,7 +67,7 @@ fn object(plan: &Plan, ending: &Ending) -> String {
     format!("{plan}\n")
 }
 
-/// `attempt-timeout` is `attempt_timeout` in JSON, as in the events.
+/// Returns the name of a key in JSON: `attempt-timeout` is `attempt_timeout`, as in the events.
 fn field(name: &str) -> String {
     name.replace(['-', ' '], "_")
 }
@@ -79,7 +81,7 @@ fn lines(planned: &Planned) -> Vec<(&str, String)> {
     ];
     let common = COMMON.iter().map(|common| (common.key.name, (common.show)(settings)));
     lines.extend(common.filter(|(_, value)| !value.is_empty()));
-    // A kind's own keys may hold secrets, so only their names are shown.
+    // A kind's own keys may hold secrets, so only their names are printed.
     lines.extend(spec.key_names().map(|name| (name, "(set)".to_owned())));
     lines
 }

@@ -102,7 +102,7 @@ fn an_unknown_key_that_is_near_none_is_shown_all_that_there_are() {
         said.starts_with("a: unknown key zebra; tcp takes timeout, attempt-timeout, interval, "),
         "{said}"
     );
-    // Another kind's key is no key of this one.
+    // A key of another kind is unknown here.
     assert!(wrong(&["a=tcp://a:1#query=S3CR"]).starts_with("a: unknown key query"));
 }
 
@@ -197,7 +197,7 @@ fn a_port_on_a_host_that_is_called_like_a_kind_is_remarked_upon() {
         let notes = planned(&[harmful]).unwrap().notes;
         assert!(notes[0].contains("blocks this host"), "{notes:?}");
     }
-    // `unix`, `file`, `dns` and `exec` name no servers, and `tcp` checks no more.
+    // `unix`, `file`, `dns` and `exec` name no servers, and `tcp` checks as little.
     assert_eq!(
         planned(&["tcp:1", "unix:1", "dns:1", "exec:1"]).unwrap().notes,
         Vec::<String>::new()
@@ -236,7 +236,7 @@ fn the_longest_chain_of_after_is_held_against_the_deadline_however_many_ways_lea
         warnings(&planned(&layers).unwrap().planned, Some(Duration::from_secs(1)))[0]
             .contains("add up to 40s")
     );
-    // What has no limit adds up to none.
+    // A chain with an unlimited dependency has no limit.
     let plan = planned(&["a=file:x#timeout=never", "b=file:x#after=a"]).unwrap();
     assert_eq!(warnings(&plan.planned, Some(Duration::from_secs(1))), [""; 0]);
 }

@@ -24,8 +24,8 @@ pub(super) fn describe(url: &Text, origin: Option<&Expansion>, env: &Env) -> Str
 
 const EXAMPLES: &str = "a URL or HOST:PORT, e.g. postgres://app@db/app, cache:6379";
 
-/// Whether the text holds `$VAR`, `$(VAR)` or `{VAR}`, which afterall does not expand. Hosts and
-/// ports use this check too.
+/// Returns a remark if the text looks like `$VAR`, `$(VAR)` or `{VAR}`, which afterall does not
+/// expand. The errors for hosts and ports use this remark too.
 pub(super) fn unexpanded(text: &str) -> Option<String> {
     let is_one = text.contains(['$', '{', '}', '(', ')']);
     is_one

@@ -32,8 +32,8 @@ pub(super) fn is_bare_ipv6(text: &str) -> bool {
                 .is_some_and(|(host, _)| host.parse::<std::net::Ipv6Addr>().is_ok()))
 }
 
-/// Returns the error for an IPv6 address without brackets. Last digits that can be a port count as
-/// the port.
+/// Returns the error for an IPv6 address without brackets. Digits after the last colon count as the
+/// port if they can be one.
 pub(super) fn needs_brackets(text: &str) -> String {
     let is_address = |text: &str| {
         text.split('%').next().is_some_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok())

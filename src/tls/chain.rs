@@ -1,6 +1,8 @@
-//! Chains that webpki cannot read and OpenSSL can: those of a server certificate of X.509 version 1.
+//! Verifies chains of a server certificate of X.509 version 1, which OpenSSL accepts and webpki
+//! cannot read.
 //!
-//! `openssl x509 -req` without an extension file makes such certificates, and so does the recipe of PostgreSQL's manual.
+//! `openssl x509 -req` without an extension file makes such certificates. So does the recipe of
+//! PostgreSQL's manual.
 
 use rustls::{
     CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme,
@@ -9,7 +11,7 @@ use rustls::{
 
 use super::{der::Certificate, failure::Unsupported, provider};
 
-/// More certificates than any chain of today has.
+/// The longest chain, in certificates. Real chains are shorter.
 const MAX_DEPTH: usize = 8;
 
 /// Whether `leaf` is of X.509 version 1.
@@ -17,10 +19,11 @@ pub(super) fn is_version_1(leaf: &[u8]) -> bool {
     Certificate::read(leaf).is_some_and(|leaf| leaf.version == 1)
 }
 
-/// Verifies the chain from `leaf` to one of `trusted`: signatures, dates, and that every issuer may issue.
+/// Verifies the chain from `leaf` to one of `trusted`: signatures, dates, and the issuers' right to
+/// issue.
 ///
 /// # Errors
-/// As webpki has them.
+/// The same errors as webpki.
 pub(super) fn verify(
     leaf: &CertificateDer<'_>,
     presented: &[CertificateDer<'_>],
@@ -66,8 +69,9 @@ fn check_dates(certificate: &Certificate<'_>, now: UnixTime) -> Result<(), Error
     Ok(())
 }
 
-/// Whether an intermediate certificate is an authority's, and holds no limit that is not understood here. `below` is how many
-/// intermediate certificates stand between it and the server's.
+/// Whether an intermediate certificate belongs to an authority, and has no critical extension that
+/// this code does not know. `below` is the number of intermediate certificates between it and the
+/// server's.
 fn may_issue(certificate: &Certificate<'_>, below: usize) -> bool {
     const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
     const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
@@ -113,7 +117,8 @@ fn unsupported_signature(certificate: &Certificate<'_>, issuer: &Certificate<'_>
     Unsupported::signature(certificate.signature_algorithm, issuer.key_algorithm).into()
 }
 
-/// Verifies what the server signed in the handshake with the key of `leaf`, whatever version the certificate has.
+/// Verifies the server's signature in the handshake with the key of `leaf`, for any version of the
+/// certificate.
 pub(super) fn verify_handshake(
     message: &[u8],
     leaf: &CertificateDer<'_>,

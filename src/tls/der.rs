@@ -1,4 +1,4 @@
-//! The few parts of X.509 that webpki keeps to itself: a bounded reader of DER, without a copy.
+//! A bounded reader of DER without copies, for the parts of X.509 that webpki does not expose.
 
 use ring::digest::{SHA256, SHA384, SHA512, digest};
 use rustls::pki_types::UnixTime;
@@ -8,7 +8,7 @@ pub(super) const INTEGER: u8 = 0x02;
 pub(super) const BIT_STRING: u8 = 0x03;
 pub(super) const OBJECT_ID: u8 = 0x06;
 
-/// One element: its tag, its value, and the whole of it.
+/// One element: its tag, its value, and all of its bytes.
 #[derive(Clone, Copy)]
 pub(super) struct Element<'a> {
     pub(super) tag: u8,
@@ -16,11 +16,11 @@ pub(super) struct Element<'a> {
     pub(super) whole: &'a [u8],
 }
 
-/// The elements that follow each other in a value.
+/// The sequence of elements in a value.
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl<'a> Reader<'a> {
-    /// The next element. None: there is none, or it is broken.
+    /// Returns the next element. `None`: there is none, or it is malformed.
     pub(super) fn next(&mut self) -> Option<Element<'a>> {
         let (&[tag, length], rest) = self.0.split_first_chunk()?;
         let (length, rest) = match length {
@@ -37,12 +37,12 @@ impl<'a> Reader<'a> {
         Some(Element { tag, value, whole })
     }
 
-    /// The next element, which must have this tag.
+    /// Returns the next element, which must have this tag.
     pub(super) fn expect(&mut self, tag: u8) -> Option<&'a [u8]> {
         self.next().filter(|element| element.tag == tag).map(|element| element.value)
     }
 
-    /// The next element if it has this tag; else nothing is taken.
+    /// Returns the next element if it has this tag; else consumes nothing.
     pub(super) fn optional(&mut self, tag: u8) -> Option<&'a [u8]> {
         match self.0.first() {
             Some(first) if *first == tag => self.expect(tag),
@@ -51,7 +51,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A certificate, as far as it is looked at here (RFC 5280, section 4.1).
+/// The parts of a certificate that this crate reads (RFC 5280, section 4.1).
 pub(super) struct Certificate<'a> {
     /// 1 or 3; 2 is not in use.
     pub(super) version: u8,
@@ -61,12 +61,12 @@ pub(super) struct Certificate<'a> {
     pub(super) subject: &'a [u8],
     /// SubjectPublicKeyInfo with its tag.
     pub(super) public_key_info: &'a [u8],
-    /// The algorithm of the public key: what stands in its SEQUENCE.
+    /// The algorithm of the public key: the content of its SEQUENCE.
     pub(super) key_algorithm: &'a [u8],
     pub(super) key: &'a [u8],
-    /// What is signed.
+    /// The signed bytes.
     pub(super) signed: &'a [u8],
-    /// The algorithm of the signature: what stands in its SEQUENCE.
+    /// The algorithm of the signature: the content of its SEQUENCE.
     pub(super) signature_algorithm: &'a [u8],
     pub(super) signature: &'a [u8],
     extensions: &'a [u8],
@@ -80,7 +80,7 @@ pub(super) struct Extension<'a> {
 }
 
 impl<'a> Certificate<'a> {
-    /// None: not a certificate.
+    /// Reads a certificate. `None`: the bytes are not a certificate.
     pub(super) fn read(der: &'a [u8]) -> Option<Self> {
         let mut parts = Reader(Reader(der).expect(SEQUENCE)?);
         let to_be_signed = parts.next().filter(|element| element.tag == SEQUENCE)?;
@@ -122,7 +122,7 @@ impl<'a> Certificate<'a> {
         })
     }
 
-    /// The extensions. A broken one ends them with None.
+    /// Returns the extensions. After a malformed extension comes one `None` and the end.
     pub(super) fn extensions(&self) -> impl Iterator<Item = Option<Extension<'a>>> {
         let mut rest = Reader(self.extensions);
         std::iter::from_fn(move || {
@@ -143,7 +143,7 @@ impl<'a> Certificate<'a> {
         })
     }
 
-    /// The first common name of the subject.
+    /// Returns the first common name of the subject.
     pub(super) fn common_name(&self) -> Option<&'a str> {
         const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
         let mut sets = Reader(self.subject);
@@ -160,12 +160,12 @@ impl<'a> Certificate<'a> {
     }
 }
 
-/// The bytes of a BIT STRING that ends with a whole byte.
+/// Returns the bytes of a BIT STRING that ends with a whole byte.
 fn bits(value: &[u8]) -> Option<&[u8]> {
     value.split_first().filter(|(unused, _)| **unused == 0).map(|(_, bytes)| bytes)
 }
 
-/// UTCTime and GeneralizedTime as RFC 5280, section 4.1.2.5, has them.
+/// Reads a UTCTime or GeneralizedTime (RFC 5280, section 4.1.2.5).
 fn time(element: Element<'_>) -> Option<UnixTime> {
     let text = std::str::from_utf8(element.value).ok()?.strip_suffix('Z')?;
     let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<u32>().ok();
@@ -188,7 +188,8 @@ fn time(element: Element<'_>) -> Option<UnixTime> {
     Some(UnixTime::since_unix_epoch(since))
 }
 
-/// Days since 1970-01-01 of the Gregorian calendar (Hinnant, "chrono-compatible low-level date algorithms").
+/// Returns the days since 1970-01-01 in the Gregorian calendar (Hinnant, "chrono-compatible
+/// low-level date algorithms").
 fn days_from_civil(year: u32, month: u32, day: u32) -> i64 {
     let year = i64::from(year) - i64::from(month <= 2);
     let (era, month) = (year.div_euclid(400), i64::from(month));
@@ -202,9 +203,10 @@ const SHA256_ID: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01]
 const SHA384_ID: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02];
 const SHA512_ID: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03];
 
-/// `tls-server-end-point`: the hash of the server's certificate, by the function of its signature (RFC 5929, section 4).
+/// Returns `tls-server-end-point`: the hash of the server's certificate, with the hash function of
+/// its signature (RFC 5929, section 4).
 ///
-/// None where the signature names no function: Ed25519 has none of its own.
+/// `None` if the signature names no hash function: Ed25519 has none.
 pub(super) fn end_point(certificate: &[u8]) -> Option<Vec<u8>> {
     const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01];
     const ECDSA: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04];
@@ -215,7 +217,7 @@ pub(super) fn end_point(certificate: &[u8]) -> Option<Vec<u8>> {
         (Some([4 | 5 | 11]), _) | (_, Some([1] | [3, 2])) => &SHA256,
         (Some([12]), _) | (_, Some([3, 3])) => &SHA384,
         (Some([13]), _) | (_, Some([3, 4])) => &SHA512,
-        // RSA-PSS names the function in its parameters; SHA-1 is what it means without.
+        // RSA-PSS names the function in its parameters. Without parameters it means SHA-1.
         (Some([10]), _) => {
             let hash = algorithm.expect(SEQUENCE).and_then(|parameters| {
                 let hash = Reader(parameters).optional(0xa0)?;
@@ -233,7 +235,7 @@ pub(super) fn end_point(certificate: &[u8]) -> Option<Vec<u8>> {
     Some(digest(function, certificate).as_ref().to_vec())
 }
 
-/// What an algorithm is called in the standards, for messages.
+/// Returns an algorithm's name in the standards, for messages.
 pub(super) fn algorithm_name(algorithm: &[u8]) -> String {
     const NAMES: &[(&[u8], &str)] = &[
         (&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01], "RSA"),
@@ -276,7 +278,7 @@ pub(super) fn algorithm_name(algorithm: &[u8]) -> String {
     find(NAMES, id).map_or_else(|| format!("the algorithm {}", dotted(id)), str::to_owned)
 }
 
-/// An object identifier in its dotted form.
+/// Returns an object identifier in its dotted form.
 fn dotted(id: &[u8]) -> String {
     let mut out = String::new();
     let mut number: u64 = 0;

@@ -1,4 +1,4 @@
-//! What a failed handshake means, in words for the person who has to mend it.
+//! Explains a failed handshake to the person who has to repair it.
 
 use std::{fmt, io, net::IpAddr, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
     text::quoted,
 };
 
-/// What this build's TLS library cannot do, in words for a message.
+/// An algorithm that this build's TLS library does not support.
 #[derive(Debug)]
 pub(super) struct Unsupported(String);
 
@@ -24,13 +24,13 @@ impl Unsupported {
         Self(words.into())
     }
 
-    /// A signature that cannot be verified, by the algorithms of the signature and of the issuer's key.
+    /// An unsupported signature: the algorithms of the signature and of the issuer's key.
     pub(super) fn signature(signature: &[u8], key: &[u8]) -> Self {
         let (signature, key) = (algorithm_name(signature), algorithm_name(key));
         Self(format!("{CANNOT_VERIFY}: it is signed by {signature} (issuer's key: {key}), {LACKS}"))
     }
 
-    /// A key that cannot be used to verify what its owner signed.
+    /// An unsupported key, whose owner's signatures cannot be verified.
     pub(super) fn key(key: &[u8]) -> Self {
         Self(format!("{CANNOT_VERIFY}: its key is {}, {LACKS}", algorithm_name(key)))
     }
@@ -47,11 +47,11 @@ impl fmt::Display for Unsupported {
 
 impl std::error::Error for Unsupported {}
 
-/// What of our side the words depend on.
+/// The facts of our side that a message depends on.
 pub(super) struct Told<'a> {
-    /// Whom we spoke to.
+    /// The server.
     pub(super) host: &'a str,
-    /// `ca` was given, so the system's certificates do not count.
+    /// The user declares `ca`, so the system's certificates do not count.
     pub(super) own_ca: bool,
     /// We have a client certificate.
     pub(super) client_cert: bool,
@@ -59,10 +59,11 @@ pub(super) struct Told<'a> {
 
 const NO_TLS: &str = "the server does not speak TLS";
 
-/// The failure of a handshake; `first` is what the server said first.
+/// Returns the failure of a handshake. `first` holds the server's first bytes.
 pub(super) fn handshake(error: &io::Error, first: &[u8], told: &Told<'_>) -> Failure {
     let host = told.host;
-    // A TLS record is a handshake message or an alert, of a version whose first byte is 3 (RFC 8446, section 5.1).
+    // A TLS record is a handshake message or an alert, of a version whose first byte is 3 (RFC
+    // 8446, section 5.1).
     let is_tls = matches!(first, [] | [0x15 | 0x16] | [0x15 | 0x16, 3, ..]);
     if !is_tls {
         let reply = quoted(first);
@@ -86,7 +87,7 @@ pub(super) fn handshake(error: &io::Error, first: &[u8], told: &Told<'_>) -> Fai
     }
 }
 
-/// The failure of an open TLS stream.
+/// Returns the failure of an open TLS stream.
 pub(super) fn late(error: &io::Error, endpoint: &Endpoint) -> Failure {
     match inner(error) {
         Some(Error::AlertReceived(alert)) => {
@@ -118,10 +119,10 @@ fn with_cause(error: &Error, told: &Told<'_>) -> Failure {
             PeerIncompatible::ServerDoesNotSupportTls12Or13
             | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
         ) => ("the server speaks neither TLS 1.2 nor 1.3".to_owned(), None),
-        // rustls's other words show no structure.
+        // The other messages of rustls hold no Rust structure.
         other => (format!("TLS handshake: {}", plain(other)), None),
     };
-    // Either side has told the other why it gives up, and servers log that.
+    // One side has sent the reason in an alert, and servers log alerts.
     with_hint(Failure::new(Class::Tls, format!("{what} ({})", told.host)).cost(Cost::Logged), hint)
 }
 
@@ -132,7 +133,7 @@ fn with_hint(failure: Failure, hint: Option<&'static str>) -> Failure {
     }
 }
 
-/// What is wrong with the server's certificate.
+/// Describes the fault of the server's certificate.
 fn certificate_words(error: &CertificateError, told: &Told<'_>) -> (String, Option<&'static str>) {
     match error {
         CertificateError::UnknownIssuer if told.own_ca => (
@@ -199,7 +200,7 @@ fn certificate_words(error: &CertificateError, told: &Told<'_>) -> (String, Opti
         CertificateError::Other(other) if unsupported(other).is_some() => {
             (unsupported(other).unwrap_or_default().to_owned(), None)
         }
-        // webpki's own errors come wrapped; of these two the names say too little.
+        // webpki's own errors are wrapped. The names of these two explain too little.
         other => match format!("{other:?}") {
             words if words.contains("UnsupportedCertVersion") => (
                 "certificate is of X.509 version 1".to_owned(),
@@ -214,7 +215,7 @@ fn certificate_words(error: &CertificateError, told: &Told<'_>) -> (String, Opti
     }
 }
 
-/// rustls's own words for an error, without the Rust structure that some end with.
+/// Returns rustls's message for an error, without the Rust structure at the end of some.
 fn plain(error: &Error) -> String {
     match error {
         Error::PeerIncompatible(_) => "the two sides have nothing in common".to_owned(),
@@ -234,7 +235,7 @@ fn unsupported(error: &rustls::OtherError) -> Option<&str> {
     error.0.downcast_ref::<Unsupported>().map(|unsupported| unsupported.0.as_str())
 }
 
-/// rustls shows `DnsName("a")` and `IpAddress(0::1)`.
+/// Returns a name without rustls's wrapping, e.g. `a` for `DnsName("a")`.
 fn plain_name(name: &str) -> String {
     let inside = name.split_once('(').and_then(|(_, name)| name.strip_suffix(')'));
     let name = inside.unwrap_or(name).trim_matches('"');
@@ -243,7 +244,7 @@ fn plain_name(name: &str) -> String {
 
 fn apart(later: UnixTime, earlier: UnixTime) -> humantime::FormattedDuration {
     let seconds = later.as_secs().saturating_sub(earlier.as_secs());
-    // Two units say enough.
+    // Two units are precise enough.
     let unit = match seconds {
         0..60 => 1,
         60..86_400 => 60,
@@ -252,7 +253,8 @@ fn apart(later: UnixTime, earlier: UnixTime) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_secs(seconds / unit * unit))
 }
 
-/// What the server's alert means (RFC 8446, section 6.2). `client_cert`: whether we have one, where that is known.
+/// Explains the server's alert (RFC 8446, section 6.2). `client_cert`: whether we have a
+/// certificate, if known.
 fn alert_words(
     alert: AlertDescription,
     client_cert: Option<bool>,
@@ -298,7 +300,7 @@ fn alert_words(
     }
 }
 
-/// `BadCertificate` as the RFC writes it.
+/// Returns an alert's name in lower-case words, e.g. `bad certificate`.
 fn alert_name(alert: AlertDescription) -> String {
     let mut out = String::new();
     for c in format!("{alert:?}").replace("CA", "Ca").chars() {

@@ -1,4 +1,4 @@
-//! The files that a TLS setup names: read at build, and proved to hold what they should.
+//! Reads and checks the files that a TLS setup names, at build.
 
 use rustls::{
     RootCertStore,
@@ -9,10 +9,10 @@ use rustls::{
 use super::{Problem, der::Certificate, der::algorithm_name, key::read_key, provider};
 use crate::{os::read_bytes, secret::Secret, text::path_shown};
 
-/// The largest file that is read, in bytes; the system's bundles have a quarter of a megabyte.
+/// The largest accepted file, in bytes. The system's bundles have a quarter of a megabyte.
 const MAX_PEM: u64 = 4 << 20;
 
-/// The certificates to trust. At least one, and each of a form that can be trusted at all.
+/// Returns the certificates to trust: at least one, and each usable as a trust anchor.
 pub(super) fn read_ca(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     let certs = read_certs(path)?;
     let mut roots = RootCertStore::empty();
@@ -24,9 +24,9 @@ pub(super) fn read_ca(path: &str) -> Result<Vec<CertificateDer<'static>>, String
     Ok(certs)
 }
 
-/// A client certificate with the private key that belongs to it.
+/// Returns a client certificate with its private key.
 ///
-/// The certificate's own form is the server's matter: one of X.509 version 1 is sent as it is.
+/// The server judges the certificate's form, so a certificate of X.509 version 1 is sent unchanged.
 pub(super) fn read_client(
     cert: &str,
     key: &str,
@@ -56,7 +56,7 @@ pub(super) fn read_client(
     Ok(CertifiedKey::new(certs, signing))
 }
 
-/// The lists of revoked certificates in a PEM file.
+/// Returns the lists of revoked certificates in a PEM file.
 pub(super) fn read_crls(path: &str) -> Result<Vec<CertificateRevocationListDer<'static>>, String> {
     let pem = read_file(path)?;
     let crls = CertificateRevocationListDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
@@ -79,7 +79,7 @@ fn read_certs(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     }
 }
 
-/// A file without the byte order mark that some editors put before its text.
+/// Returns a file's text without the byte order mark that some editors add.
 pub(super) fn read_file(path: &str) -> Result<Vec<u8>, String> {
     let mut bytes =
         read_bytes(path, MAX_PEM).map_err(|what| format!("{}: {what}", path_shown(path)))?;

@@ -18,17 +18,18 @@ use rustls::pki_types::{
 use super::der::{Reader, SEQUENCE};
 use crate::secret::Secret;
 
-/// The most rounds that an encrypted key may ask for: some seconds. OpenSSL's default is 2,048.
+/// The most rounds that an encrypted key may need; they take some seconds. OpenSSL's default is
+/// 2,048.
 const MAX_ROUNDS: u32 = 10_000_000;
 
 const NO_PASSWORD: &str =
     "the private key is encrypted, and must be in clear (sslpassword opens that of PostgreSQL)";
 const WRONG_PASSWORD: &str = "sslpassword does not open the encrypted private key";
 
-/// Reads a private key, opening it with `password` where it is encrypted.
+/// Reads a private key, and decrypts an encrypted one with `password`.
 ///
 /// # Errors
-/// What is wrong, without anything of the file's text.
+/// The fault of the file, without any of its text.
 pub(super) fn read_key(
     bytes: &[u8],
     password: Option<&Secret>,
@@ -52,7 +53,8 @@ pub(super) fn read_key(
     PrivateKeyDer::from_pem_slice(bytes).map_err(|_| "holds no PEM private key".to_owned())
 }
 
-/// Whether DER is an EncryptedPrivateKeyInfo (RFC 5958, section 3): a private key begins with its version.
+/// Whether DER is an EncryptedPrivateKeyInfo (RFC 5958, section 3): a private key begins with its
+/// version.
 pub(super) fn is_encrypted(der: &[u8]) -> bool {
     Reader(der).expect(SEQUENCE).is_some_and(|value| {
         let first = Reader(value).next();
@@ -82,7 +84,7 @@ fn open_pkcs8(der: &[u8], password: Option<&Secret>) -> Result<PrivateKeyDer<'st
     Ok(PrivatePkcs8KeyDer::from(key.as_bytes().to_vec()).into())
 }
 
-/// What an encrypted key of OpenSSL's older form holds.
+/// The content of an encrypted key in OpenSSL's older form.
 #[derive(Clone, Copy)]
 enum Form {
     Rsa,
@@ -118,7 +120,7 @@ fn section<'a>(text: &'a str, label: &str) -> Option<Section<'a>> {
     Some(Section { info: info.map(str::trim), body: &inside[end?..] })
 }
 
-/// OpenSSL's older encryption: the key by one round of MD5 (EVP_BytesToKey), CBC, PKCS #7.
+/// Decrypts OpenSSL's older form: the key by one round of MD5 (EVP_BytesToKey), CBC, PKCS #7.
 fn open_traditional(
     section: &Section<'_>,
     form: Form,
@@ -139,7 +141,7 @@ fn open_traditional(
         }
     };
     let opened = opened.ok_or(WRONG_PASSWORD)?;
-    // A wrong password leaves a valid padding once in 256 times.
+    // Once in 256 times a wrong password leads to valid padding.
     if Reader(&opened).expect(SEQUENCE).is_none() {
         return Err(WRONG_PASSWORD.to_owned());
     }

@@ -1,4 +1,5 @@
-//! TLS for every kind: one rustls setup with ring, proved right at build, made only when first needed.
+//! TLS for every kind: one rustls setup with ring, checked at build and made at the first
+//! handshake.
 
 mod chain;
 mod der;
@@ -50,22 +51,22 @@ pub static KEYS: &[Key] = &[
     Key { name: "insecure", value: "", help: "trust any certificate" },
 ];
 
-/// What of the server's certificate is verified.
+/// How much of the server's certificate is verified.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Verify {
-    /// Its chain, its dates and its name.
+    /// Chain, dates and name.
     #[default]
     Full,
-    /// Its chain and its dates, not the name (libpq's `verify-ca`).
+    /// Chain and dates, not the name (libpq's `verify-ca`).
     Chain,
-    /// Nothing: encryption without knowing with whom (libpq's `require`).
+    /// Nothing: encryption to an unverified server (libpq's `require`).
     Nothing,
 }
 
-/// The files that a TLS setup reads, each a path.
+/// The paths of the files that a TLS setup reads.
 #[derive(Clone, Debug, Default)]
 pub struct TlsFiles {
-    /// The certificates to trust; none, or `system`, means those of the system.
+    /// The certificates to trust. None, or `system`, means the system's certificates.
     pub ca: Option<String>,
     /// The client certificate and its chain.
     pub cert: Option<String>,
@@ -76,69 +77,70 @@ pub struct TlsFiles {
 /// Which names of a certificate count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Names {
-    /// Those of its subjectAltName extension (RFC 9525).
+    /// The names of its subjectAltName extension (RFC 9525).
     #[default]
     Alternative,
-    /// As for libpq and OpenSSL: where there are none, the subject's common name, also of an X.509 version 1 certificate.
+    /// As in libpq and OpenSSL: without such names, the subject's common name, also of an X.509
+    /// version 1 certificate.
     SubjectOrAlternative,
 }
 
-/// Which versions of TLS are spoken.
+/// The versions of TLS that the client offers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Versions {
     /// 1.2 and 1.3.
     #[default]
     Both,
-    /// 1.2 alone.
+    /// Only 1.2.
     Only12,
-    /// 1.3 alone.
+    /// Only 1.3.
     Only13,
 }
 
 /// Whether the handshake names the server (RFC 6066, section 3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ServerNameIndication {
-    /// It does, where the name is not an address.
+    /// The handshake names the server, unless the name is an address.
     #[default]
     Send,
-    /// It does not.
+    /// The handshake does not name the server.
     Omit,
 }
 
-/// Everything that decides how one dependency speaks TLS.
+/// All TLS settings of one dependency.
 #[derive(Default)]
 pub struct TlsSetup {
     /// The files to read.
     pub files: TlsFiles,
-    /// What opens the private key where it is encrypted.
+    /// The password of an encrypted private key.
     pub key_password: Option<Secret>,
     /// Files with lists of revoked certificates.
     pub crls: Vec<String>,
-    /// The name that the certificate must have, if it is not the host's.
+    /// The name that the certificate must have, if it differs from the host.
     pub server_name: Option<String>,
-    /// What of the server's certificate is verified.
+    /// How much of the server's certificate is verified.
     pub verify: Verify,
-    /// Which of its names count.
+    /// Which of the certificate's names count.
     pub names: Names,
-    /// The versions that are spoken.
+    /// The versions that the client offers.
     pub versions: Versions,
-    /// Whether the server is named in the handshake.
+    /// Whether the handshake names the server.
     pub sni: ServerNameIndication,
 }
 
-/// A connection behind a TLS handshake.
+/// A connection after a TLS handshake.
 pub struct Secured {
     /// The connection.
     pub stream: Box<dyn Stream>,
-    /// The hash of the server's certificate that a login can be bound to: `tls-server-end-point` (RFC 5929).
+    /// The hash of the server's certificate for channel binding: `tls-server-end-point` (RFC 5929).
     pub end_point: Option<Vec<u8>>,
-    /// The protocol that the server chose of those that [`Tls::with_alpn`] offers (RFC 7301).
+    /// The protocol that the server chose from those of [`Tls::with_alpn`] (RFC 7301).
     pub alpn: Option<Vec<u8>>,
-    /// What became of our certificate.
+    /// Whether our certificate was used.
     pub client_certificate: ClientCertificate,
 }
 
-/// What became of our certificate in a handshake.
+/// Whether our certificate was used in a handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientCertificate {
     /// The server did not ask for one.
@@ -149,7 +151,8 @@ pub enum ClientCertificate {
     Sent,
 }
 
-/// Sends the client certificate that there is, and remembers that it was asked for. One for each handshake.
+/// Sends the client certificate, if any, and records that the server asked for it. Each handshake
+/// has its own.
 #[derive(Debug)]
 struct ClientResolver {
     certificate: Option<Arc<CertifiedKey>>,
@@ -167,15 +170,16 @@ impl ResolvesClientCert for ClientResolver {
     }
 }
 
-/// What is wrong with a TLS setting: the key that it came from, and the words for it.
+/// An error in a TLS setting: the key and the message.
 struct Problem {
     key: &'static str,
     what: String,
 }
 
-/// How one dependency speaks TLS. Its files were read and proved right; the rest is made at the first handshake.
+/// The TLS client of one dependency. Its files are read and checked; the rest is made at the first
+/// handshake.
 pub struct Tls {
-    /// None: the system's.
+    /// `None` means the system's certificates.
     ca: Option<Vec<CertificateDer<'static>>>,
     client: Option<Arc<CertifiedKey>>,
     crls: Vec<CertificateRevocationListDer<'static>>,
@@ -196,7 +200,8 @@ impl Tls {
         })
     }
 
-    /// Reads the TLS keys of a declaration. Errors name the key and the path, never what the file holds.
+    /// Reads the TLS keys of a declaration. Errors name the key and the path, never the file's
+    /// content.
     pub fn from_spec(spec: &Spec) -> Result<Self, ConfigError> {
         let owned = |key: &str| spec.key(key).map(str::to_owned);
         let setup = TlsSetup {
@@ -208,10 +213,10 @@ impl Tls {
         Self::read(setup).map_err(|problem| spec.key_error(problem.key, problem.what))
     }
 
-    /// The same from settings that were read elsewhere.
+    /// Makes the client from settings that the caller has read.
     ///
     /// # Errors
-    /// What is wrong with a file or a name, with the path, never with what a file holds.
+    /// A wrong file or name. The error names the path, never the file's content.
     pub fn new(
         files: TlsFiles,
         server_name: Option<String>,
@@ -220,10 +225,10 @@ impl Tls {
         Self::with_setup(TlsSetup { files, server_name, verify, ..TlsSetup::default() })
     }
 
-    /// The same, with everything that may be set.
+    /// Makes the client from all possible settings.
     ///
     /// # Errors
-    /// As [`Tls::new`].
+    /// The same errors as [`Tls::new`].
     pub fn with_setup(setup: TlsSetup) -> Result<Self, String> {
         Self::read(setup).map_err(|problem| problem.what)
     }
@@ -273,7 +278,7 @@ impl Tls {
         let tls =
             Self { ca, client, crls, server_name, verify, names, versions, sni, alpn, config };
         if !tls.crls.is_empty() && verify != Verify::Nothing {
-            // Lists of a form that cannot be read are found now, not at the first handshake.
+            // Malformed lists are found now, not at the first handshake.
             tls.verifier().map_err(|failure| Problem { key: "sslcrl", what: failure.message })?;
         }
         Ok(tls)
@@ -283,7 +288,8 @@ impl Tls {
         verify::Verifier::new(self.verify, self.names, self.ca.as_deref(), &self.crls)
     }
 
-    /// Speaks TLS on an open connection. `host` is what the certificate must be valid for, unless another name was set.
+    /// Does the TLS handshake on an open connection. The certificate must be valid for `host`,
+    /// unless another name is set.
     pub async fn connect(
         &self,
         attempt: &Attempt<'_>,
@@ -293,7 +299,7 @@ impl Tls {
         Ok(self.handshake(attempt, host, stream).await?.stream)
     }
 
-    /// The same, with what a kind may have to know of the handshake.
+    /// Does the handshake, and returns its results beside the connection.
     pub async fn handshake(
         &self,
         attempt: &Attempt<'_>,
@@ -350,11 +356,11 @@ impl Tls {
             .map_err(internal)?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(self.verifier()?))
-            // Each handshake has a resolver of its own.
+            // Each handshake has its own certificate resolver.
             .with_no_client_auth();
         config.enable_sni = self.sni == ServerNameIndication::Send;
         config.alpn_protocols.clone_from(&self.alpn);
-        // A resumed session skips the certificates of both sides, which are part of what is asked.
+        // A resumed session would skip the certificates, which the probe must check.
         config.resumption = Resumption::disabled();
         Ok(Arc::new(config))
     }
@@ -374,22 +380,23 @@ pub fn holds_encrypted_der(path: &str) -> bool {
     files::read_file(path).is_ok_and(|bytes| key::is_encrypted(&bytes))
 }
 
-/// The failure of reading or writing on an open TLS stream.
+/// Returns the failure of reading or writing on an open TLS stream.
 ///
-/// Under TLS 1.3 the server looks at our certificate after the handshake has ended for us: its refusal is an alert
-/// that comes with the first read.
+/// Under TLS 1.3 our handshake ends before the server checks our certificate. If it refuses the
+/// certificate, its alert comes with the first read.
 pub fn tls_stream_failure(error: &io::Error, endpoint: &Endpoint) -> Failure {
     failure::late(error, endpoint)
 }
 
-/// One provider for everything, never the process-wide default: nobody else can have installed another.
+/// Returns the one provider. The process-wide default is not used, because other code could have
+/// set it.
 fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
     Arc::clone(PROVIDER.get_or_init(|| Arc::new(ring::default_provider())))
 }
 
-/// A name or an address as TLS knows it: without an IPv6 zone, which means something on this machine only, without
-/// brackets, and without the dot that ends an absolute name.
+/// Returns a name or address in TLS's form: without brackets, IPv6 zone or the final dot of an
+/// absolute name. Only this machine knows the zone.
 fn name_of(host: &str) -> Result<ServerName<'static>, String> {
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let bare = bare.split_once('%').map_or(bare, |(address, _)| address);

@@ -1,4 +1,4 @@
-//! Which names of a certificate count for a host: libpq's rules, which are OpenSSL users' rules.
+//! The names of a certificate that count for a host, by libpq's rules.
 
 use std::net::IpAddr;
 
@@ -6,9 +6,10 @@ use rustls::pki_types::ServerName;
 
 use super::der::{Certificate, Reader};
 
-/// Whether libpq takes `certificate` for one of `name` (`fe-secure-common.c`).
+/// Whether libpq accepts `certificate` for `name` (`fe-secure-common.c`).
 ///
-/// The alternative names come first. The common name counts where none of them is of the host's sort, a name or an address.
+/// The alternative names come first. The common name counts if none of them has the host's type, a
+/// name or an address.
 pub(super) fn matches(certificate: &[u8], name: &ServerName<'_>) -> bool {
     let Some(certificate) = Certificate::read(certificate) else { return false };
     let host = name.to_str();
@@ -16,7 +17,7 @@ pub(super) fn matches(certificate: &[u8], name: &ServerName<'_>) -> bool {
     let mut common_name_counts = true;
     for alternative in alternative_names(&certificate) {
         let (is_of_the_sort, matches) = match alternative {
-            // libpq compares a host that is an address with these too.
+            // libpq compares these with a host that is an address, too.
             Alternative::Name(pattern) => (address.is_none(), name_matches(pattern, &host)),
             Alternative::Address(bytes) => {
                 (address.is_some(), address.is_some_and(|address| is_address(address, bytes)))
@@ -36,7 +37,8 @@ enum Alternative<'a> {
     Address(&'a [u8]),
 }
 
-/// The dNSName and iPAddress entries of the subjectAltName extension (RFC 5280, section 4.2.1.6).
+/// Returns the dNSName and iPAddress entries of the subjectAltName extension (RFC 5280, section
+/// 4.2.1.6).
 fn alternative_names<'a>(certificate: &Certificate<'a>) -> Vec<Alternative<'a>> {
     const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
     let mut names = Vec::new();
@@ -56,7 +58,7 @@ fn alternative_names<'a>(certificate: &Certificate<'a>) -> Vec<Alternative<'a>> 
     names
 }
 
-/// `*.` stands for one label. A name with a NUL in it matches nothing.
+/// Whether the pattern matches. `*.` matches one label. A name with a NUL matches nothing.
 fn name_matches(pattern: &str, host: &str) -> bool {
     if pattern.contains('\0') {
         return false;

@@ -1,4 +1,5 @@
-//! Handshakes over an in-memory pipe, against rustls's own server with certificates made for the test.
+//! Handshakes over an in-memory pipe, against rustls's own server with certificates made for the
+//! test.
 
 #![allow(clippy::unwrap_used)]
 
@@ -77,7 +78,7 @@ fn server(cert: &Issued, clients: Option<&CertificateDer<'static>>) -> ServerCon
     builder.with_single_cert(vec![cert.der.clone()], cert.key.clone().try_into().unwrap()).unwrap()
 }
 
-/// Shakes hands as `host`, and then reads one byte.
+/// Does the handshake for `host`, and then reads one byte.
 async fn greet(tls: &Tls, host: &str, server: ServerConfig) -> Result<(), Failure> {
     let (ours, theirs) = duplex(64 * 1024);
     let serve = tokio::spawn(async move {

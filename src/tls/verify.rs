@@ -1,4 +1,5 @@
-//! Which server certificates are accepted: rustls's own rules, and what OpenSSL users expect beside them.
+//! Verifies server certificates by rustls's rules, and by the further rules that OpenSSL users
+//! expect.
 
 use std::sync::{Arc, OnceLock};
 
@@ -17,16 +18,17 @@ use rustls::{
 use super::{Names, Verify, chain, der::Certificate, failure::Unsupported, names, provider};
 use crate::probe::{Class, Failure};
 
-/// Verifies as much as `verify` says, against the system's roots or those that were given.
+/// Verifies as much as `verify` demands, with the system's trusted certificates or the declared
+/// ones.
 #[derive(Debug)]
 pub(super) struct Verifier {
     verify: Verify,
     names: Names,
-    /// Whether lists of revoked certificates are looked at.
+    /// Whether lists of revoked certificates are checked.
     has_crls: bool,
-    /// None where nothing is verified.
+    /// `None` if nothing is verified.
     webpki: Option<Arc<WebPkiServerVerifier>>,
-    /// What `ca` holds.
+    /// The certificates in `ca`.
     own: Vec<CertificateDer<'static>>,
 }
 
@@ -50,7 +52,8 @@ impl Verifier {
             }
             (_, None) => system_roots()?,
         };
-        // As OpenSSL has it: once there is a list, every certificate of the chain needs one that has not expired.
+        // As in OpenSSL: if there is a list, every certificate of the chain needs a list that has
+        // not expired.
         let webpki = WebPkiServerVerifier::builder_with_provider(roots, provider())
             .with_crls(crls.iter().cloned())
             .enforce_revocation_expiration()
@@ -67,13 +70,13 @@ impl Verifier {
         Ok(Self { verify, names, has_crls, webpki: Some(webpki), own })
     }
 
-    /// Whether a name that webpki does not find is right all the same.
+    /// Whether the name is acceptable although webpki rejects it.
     fn name_is_right(&self, leaf: &CertificateDer<'_>, name: &ServerName<'_>) -> bool {
         self.verify == Verify::Chain
             || self.names == Names::SubjectOrAlternative && names::matches(leaf, name)
     }
 
-    /// Verifies a certificate of X.509 version 1, which webpki does not read.
+    /// Verifies a certificate of X.509 version 1, which webpki cannot read.
     fn version_1(
         &self,
         leaf: &CertificateDer<'_>,
@@ -98,7 +101,8 @@ impl Verifier {
         }
     }
 
-    /// Refuses a signature that no algorithm of this build can verify, by the name of the server's key.
+    /// Rejects a signature that this build cannot verify. The error names the algorithm of the
+    /// server's key.
     fn check_scheme(
         &self,
         leaf: &CertificateDer<'_>,
@@ -111,9 +115,9 @@ impl Verifier {
         Err(Unsupported::key(leaf.key_algorithm).into())
     }
 
-    /// Accepts what rustls refuses and OpenSSL does not: the server's very certificate, given as its own authority.
+    /// Accepts the server's own certificate as its authority, as OpenSSL does and rustls does not.
     ///
-    /// The dates were checked before: webpki looks at them before it asks what a certificate may be used for and who issued it.
+    /// webpki has checked the dates already: it does so before it checks usage and issuer.
     fn pinned(
         &self,
         leaf: &CertificateDer<'_>,
@@ -152,7 +156,7 @@ impl ServerCertVerifier for Verifier {
         let Some(webpki) = &self.webpki else { return Ok(ServerCertVerified::assertion()) };
         match webpki.verify_server_cert(leaf, intermediates, name, ocsp, now) {
             Ok(verified) => Ok(verified),
-            // The name is looked at last, so this says that all the rest is right.
+            // webpki checks the name last, so this error means that all else is valid.
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) if self.name_is_right(leaf, name) => Ok(ServerCertVerified::assertion()),
@@ -169,7 +173,8 @@ impl ServerCertVerifier for Verifier {
         leaf: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        // Where any certificate will do, its signature proves nothing, and one of X.509 version 1 would fail here.
+        // If any certificate is accepted, its signature proves nothing, and a certificate of X.509
+        // version 1 would fail here.
         match self.verify {
             Verify::Nothing => Ok(HandshakeSignatureValid::assertion()),
             _ if chain::is_version_1(leaf) => chain::verify_handshake(message, leaf, signature)
@@ -202,14 +207,16 @@ impl ServerCertVerifier for Verifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         let mut schemes = provider().signature_verification_algorithms.supported_schemes();
-        // ring cannot verify these. Where nothing is verified they will do, and elsewhere the failure can name them.
+        // ring cannot verify these. They are offered all the same: `insecure` accepts them, and
+        // otherwise the failure can name them.
         schemes.push(SignatureScheme::ECDSA_NISTP521_SHA512);
         schemes.push(SignatureScheme::ED448);
         schemes
     }
 }
 
-/// The system's trusted certificates, read once: it takes milliseconds, and images from scratch have none.
+/// Returns the system's trusted certificates. They are read once, because reading takes
+/// milliseconds. Images from scratch have none.
 fn system_roots() -> Result<Arc<RootCertStore>, Failure> {
     static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
     let roots = ROOTS.get_or_init(|| {
