@@ -35,6 +35,6 @@ unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     let args = (0..count)
         .map(|n| unsafe { OsString::from_vec(CStr::from_ptr(*argv.add(n)).to_bytes().to_vec()) });
     // A panic must not unwind into C.
-    let ended = catch_unwind(AssertUnwindSafe(|| crate::end_of(args.collect())));
+    let ended = catch_unwind(AssertUnwindSafe(|| super::end_of(args.collect())));
     exit(ended.unwrap_or(Exit::Defect).code())
 }

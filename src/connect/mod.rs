@@ -22,7 +22,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-pub use getaddrinfo::{Family, LookupError};
+pub use getaddrinfo::Family;
 pub use lookup::Resolve;
 pub use recorded::{FirstBytes, RecordingStream};
 
@@ -93,6 +93,7 @@ impl Net {
     }
 
     /// Makes a network whose streams `dial` opens, for tests with servers in memory.
+    #[allow(dead_code, reason = "the fuzz targets and the tests that run them use it")]
     pub fn dialing(
         dial: impl Fn(&Endpoint) -> Result<Box<dyn Stream>, Failure> + Send + Sync + 'static,
     ) -> Self {

@@ -118,7 +118,6 @@ pub fn build(planned: Vec<Planned>, mistakes: &mut Mistakes) -> (Vec<Dependency>
         notes.extend(spec.notes());
         dependencies.extend(probe.map(|probe| Dependency {
             secrets: spec.secrets().clone(),
-            name: spec.name,
             settings,
             probe,
             after,

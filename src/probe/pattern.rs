@@ -2,17 +2,12 @@
 
 use regex_lite::{Regex, RegexBuilder};
 
-use super::{blocking::BlockingLane, failure::Failure};
-
 /// The largest compiled pattern, in bytes. Matching costs time in proportion to it and to the text.
 const MAX_COMPILED: usize = 64 * 1024;
 
 /// A regular expression in the dialect of the crate `regex`, which has neither look-around nor back-references.
 #[derive(Clone)]
-pub struct Pattern {
-    regex: Regex,
-    lane: BlockingLane,
-}
+pub struct Pattern(Regex);
 
 impl Pattern {
     /// Compiles `text`.
@@ -23,29 +18,20 @@ impl Pattern {
         let regex = RegexBuilder::new(text).size_limit(MAX_COMPILED).build();
         let regex = regex
             .map_err(|error| format!("must be a regular expression, e.g. ^ready$ ({error})"))?;
-        Ok(Self { regex, lane: BlockingLane::default() })
+        Ok(Self(regex))
     }
 
     /// Whether `text` matches somewhere.
     ///
     /// As in grep, Perl and Python, `$` also matches before a newline that ends the text. May run for seconds on a
-    /// large text: see [`Pattern::is_match_on_thread`].
+    /// large text: call it on a [`BlockingLane`](super::blocking::BlockingLane).
     pub fn is_match(&self, text: &[u8]) -> bool {
         let text = String::from_utf8_lossy(text);
-        if self.regex.is_match(&text) {
+        if self.0.is_match(&text) {
             return true;
         }
         let line = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
-        self.regex.as_str().contains('$') && line.is_some_and(|line| self.regex.is_match(line))
-    }
-
-    /// [`Pattern::is_match`] on a thread, so that an attempt can be cut while it runs.
-    ///
-    /// # Errors
-    /// A failure of class `local` where no thread can be started.
-    pub async fn is_match_on_thread(&self, text: Vec<u8>) -> Result<bool, Failure> {
-        let pattern = self.clone();
-        self.lane.run(move || pattern.is_match(&text)).await
+        self.0.as_str().contains('$') && line.is_some_and(|line| self.0.is_match(line))
     }
 }
 

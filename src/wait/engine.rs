@@ -37,8 +37,6 @@ const SAME_INSTANT: Duration = Duration::from_millis(5);
 
 /// One thing to wait for.
 pub struct Dependency {
-    /// Its name in messages.
-    pub name: String,
     /// How to wait for it.
     pub settings: Settings,
     /// How to ask it.

@@ -235,6 +235,7 @@ const ON_TIMEOUTS: &[(&str, OnTimeout)] =
 const UNTILS: &[(&str, Until)] = &[("ready", Until::Ready), ("down", Until::Down)];
 
 /// The words that a common key takes, where they can be listed: for completions and the manual.
+#[allow(dead_code, reason = "the tests write completions and the manual from it")]
 pub fn choices(key: &str) -> Vec<&'static str> {
     fn words<T>(choices: &[(&'static str, T)]) -> Vec<&'static str> {
         choices.iter().map(|(name, _)| *name).collect()

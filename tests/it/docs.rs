@@ -68,7 +68,7 @@ fn kinds() -> String {
 fn migration_tools() -> String {
     let codes =
         |words: &[String]| words.iter().map(|word| code(word)).collect::<Vec<_>>().join("<br>");
-    let row = |tool: afterall::kinds::migrations::Documented| {
+    let row = |tool: afterall::kinds::migrations::documented::Documented| {
         let files: Vec<String> = tool.files.iter().map(|file| (*file).to_owned()).collect();
         vec![
             code(tool.name),
@@ -87,7 +87,7 @@ fn migration_tools() -> String {
         "at work",
         "cannot be known",
     ];
-    table(&head, afterall::kinds::migrations::documented().into_iter().map(row))
+    table(&head, afterall::kinds::migrations::documented::documented().into_iter().map(row))
 }
 
 /// Each key once, with all the kinds that have it in this meaning.

@@ -18,7 +18,7 @@ mod database;
 mod declaration;
 mod detect;
 mod dir;
-mod documented;
+pub mod documented;
 mod files;
 mod folder;
 mod glob;
@@ -40,8 +40,6 @@ mod row;
 mod tool;
 mod tools;
 mod wanted;
-
-pub use documented::{Documented, documented};
 
 #[cfg(feature = "mysql")]
 pub use mysql::KIND as ON_MYSQL;

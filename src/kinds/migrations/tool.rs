@@ -24,6 +24,7 @@ pub struct Tool {
     /// its quoted schema, `{c}` the operator's column, `{w}` the operator's condition.
     pub rows: &'static str,
     /// The states beside applied that the SELECT tells apart.
+    #[allow(dead_code, reason = "the documentation shows it")]
     pub states: &'static [State],
     /// How a key is written so that table, file name and `version` agree.
     pub key: fn(&str) -> String,
@@ -40,6 +41,7 @@ pub struct Tool {
     /// Why the tool is refused, where its table proves nothing.
     pub refused: Option<&'static str>,
     /// What neither rows nor locks can tell, for documentation.
+    #[allow(dead_code, reason = "the documentation shows it")]
     pub unknown: &'static str,
 }
 

@@ -19,8 +19,8 @@ mod target;
 
 pub use ask::{Question, ask};
 pub use dsn::shown;
-pub use failure::{Error, Phase, ServerError};
-pub use session::{Prepared, Row, Session};
+pub use failure::{Error, Phase};
+pub use session::Session;
 pub use target::{KEYS as LOGIN_KEYS, Target};
 
 use crate::{

@@ -170,11 +170,6 @@ impl Target {
         self.servers.iter().all(|server| server.endpoint.is_local())
     }
 
-    /// The user who logs in.
-    pub fn user(&self) -> &str {
-        &self.user
-    }
-
     /// The database.
     pub fn database(&self) -> Option<&str> {
         self.database.as_deref()

@@ -25,9 +25,9 @@ mod target;
 mod wire;
 
 pub use ask::Question;
-pub use classify::{PgError, Phase};
-pub use session::{Column, Error, Prepared, Row, Session};
-pub use target::{KEYS as LOGIN_KEYS, MigrationsTable, Target};
+pub use classify::Phase;
+pub use session::{Error, Session};
+pub use target::{KEYS as LOGIN_KEYS, Target};
 
 use crate::{
     probe::{Attempt, AttemptFuture, Probe},

@@ -22,7 +22,7 @@ pub enum Treatment {
     /// Only these values are accepted: others ask for what is not supported.
     Only(&'static [&'static str], &'static str),
     /// No value that libpq accepts can change the verdict, for this reason.
-    NoEffect(Values, &'static str),
+    NoEffect(Values, #[allow(dead_code, reason = "the manual prints it")] &'static str),
 }
 
 /// The values that libpq accepts.

@@ -117,6 +117,7 @@ impl Listener for Heard {
 /// A wait that is put together and then run once.
 struct Wait {
     began: Instant,
+    names: Vec<String>,
     dependencies: Vec<Dependency>,
     asked: Vec<Arc<Mutex<Vec<u64>>>>,
     open: Arc<AtomicUsize>,
@@ -140,6 +141,7 @@ impl Wait {
     fn new() -> Self {
         Self {
             began: Instant::now(),
+            names: Vec::new(),
             dependencies: Vec::new(),
             asked: Vec::new(),
             open: Arc::default(),
@@ -165,12 +167,10 @@ impl Wait {
             ..Settings::default()
         };
         set(&mut settings);
-        let names: Vec<_> =
-            self.dependencies.iter().map(|dependency| dependency.name.clone()).collect();
         let after = settings
             .after
             .iter()
-            .map(|first| names.iter().position(|name| name == first).unwrap())
+            .map(|first| self.names.iter().position(|name| name == first).unwrap())
             .collect();
         let asked = Arc::<Mutex<Vec<u64>>>::default();
         let script = Box::new(script);
@@ -182,20 +182,15 @@ impl Wait {
         };
         let secrets = Secrets::default();
         secrets.take("s3cr3t");
-        self.dependencies.push(Dependency {
-            name: name.to_owned(),
-            settings,
-            probe: Box::new(probe),
-            secrets,
-            after,
-        });
+        self.names.push(name.to_owned());
+        self.dependencies.push(Dependency { settings, probe: Box::new(probe), secrets, after });
         self.asked.push(asked);
         self
     }
 
     async fn run(self) -> Outcome {
-        let names = self.dependencies.iter().map(|dependency| dependency.name.clone()).collect();
-        let mut heard = Heard { began: self.began, names, lines: Vec::new(), ticks: Vec::new() };
+        let mut heard =
+            Heard { began: self.began, names: self.names, lines: Vec::new(), ticks: Vec::new() };
         let world = WaitContext {
             net: Net::new(|_, _| panic!("no name is to be looked up")),
             open_attempts: self.open_attempts,
