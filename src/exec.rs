@@ -1,4 +1,4 @@
-//! Becoming the command: looked up before the wait, executed after it, at most once.
+//! Looks the command up before the wait, and executes it after the wait, at most once.
 #![allow(unsafe_code)] // execvp and ptrace have no safe interface.
 
 mod program;
@@ -27,12 +27,12 @@ pub struct Command {
     is_looked_up: bool,
 }
 
-/// Why the command cannot take our place.
+/// Why the command cannot be executed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ExecError {
     /// 126 or 127.
     pub exit: Exit,
-    /// What is wrong with what.
+    /// The message, which names the file.
     pub message: String,
 }
 
@@ -54,17 +54,17 @@ impl Command {
         Some(Self { name, argv, is_looked_up: false })
     }
 
-    /// The name for messages. The arguments may hold secrets, and are not shown.
+    /// Returns the name for messages. The arguments may hold secrets, and are not shown.
     pub fn name(&self) -> String {
         one_line(&self.name.to_string_lossy(), 200)
     }
 
-    /// The paths at which execvp(3) looks, in its order. `path` is PATH.
+    /// Returns the paths at which execvp(3) looks, in its order. `path` is PATH.
     pub fn candidates(&self, path: Option<&OsStr>) -> Vec<PathBuf> {
         candidates(&self.name, path)
     }
 
-    /// Checks, by execvp's rules, that the command can be executed: before the wait, not after it.
+    /// Checks before the wait that the command can be executed, by execvp's rules.
     ///
     /// # Errors
     /// 127 where it or its interpreter does not exist, 126 where it cannot be executed.
@@ -75,8 +75,8 @@ impl Command {
         Ok(())
     }
 
-    /// Like [`Command::look_up`], but opens no file: for a command that is on a file system which may
-    /// not answer yet.
+    /// Like [`Command::look_up`], but opens no file: for a command that is on a file system which
+    /// may not answer yet.
     ///
     /// # Errors
     /// 127 where the command does not exist, 126 where it may not be executed.
@@ -123,10 +123,10 @@ impl Command {
         ExecError { exit: Exit::NotFound, message: format!("{}: {what}", shown(&self.name)) }
     }
 
-    /// Becomes the command. Returns only where that failed; a signal ends this process at once then.
+    /// Becomes the command. Returns only on failure; a signal then ends this process at once.
     pub fn exec(mut self, signals: Signals) -> ExecError {
         let path = std::env::var_os("PATH");
-        // A command that a dependency waits for is looked up only now.
+        // The file of this command is itself a dependency, so the lookup happens only now.
         if !self.is_looked_up
             && let Err(error) = self.look_up(path.as_deref())
         {
@@ -141,9 +141,9 @@ impl Command {
             libc::execvp(argv[0], argv.as_ptr());
             io::Error::last_os_error()
         };
-        // The last message must not end this process where nobody reads it.
+        // The last message must not end this process if nobody reads it.
         signals::ignore_own_writes();
-        // The command has changed since it was looked up, if that finds anything now.
+        // If the lookup finds an error now, the command has changed since the first lookup.
         if let Err(error) = self.look_up(path.as_deref()) {
             return error;
         }
@@ -156,10 +156,10 @@ impl Command {
     }
 }
 
-/// Where glibc looks if PATH is not set. musl adds /usr/local/bin.
+/// The directories that glibc searches if PATH is not set. musl adds /usr/local/bin.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
-/// The paths at which execvp(3) looks for `name`, in its order.
+/// Returns the paths at which execvp(3) looks for `name`, in its order.
 fn candidates(name: &OsStr, path: Option<&OsStr>) -> Vec<PathBuf> {
     if name.as_bytes().contains(&b'/') {
         return vec![PathBuf::from(name)];
@@ -171,7 +171,7 @@ fn candidates(name: &OsStr, path: Option<&OsStr>) -> Vec<PathBuf> {
         .collect()
 }
 
-/// A name or a path as messages show it.
+/// Returns a name or a path in the form of messages.
 fn shown(name: &OsStr) -> String {
     one_line(&name.to_string_lossy(), MAX_FOREIGN)
 }

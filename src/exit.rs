@@ -22,7 +22,7 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// The code.
+    /// Returns the exit code.
     pub const fn code(self) -> i32 {
         match self {
             Exit::Ready => 0,
@@ -37,7 +37,7 @@ impl Exit {
     }
 }
 
-/// The table as help, man page and README show it.
+/// The table for help, man page and README.
 pub static TABLE: &[(&str, &str)] = &[
     ("0", "everything is ready, and there was no command"),
     ("64", "usage or config error, found before the first attempt"),

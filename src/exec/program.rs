@@ -1,4 +1,4 @@
-//! Whether the kernel can execute a file, found out before the wait rather than after it.
+//! Checks before the wait that the kernel can execute a file.
 
 use std::{
     ffi::{CString, OsStr},
@@ -21,9 +21,9 @@ use crate::{
 /// Why execvp(3) cannot execute a file.
 #[derive(Debug)]
 pub(super) enum Unfit {
-    /// Nothing is at this path. execvp goes on to the next directory of PATH.
+    /// No file has this path. execvp goes on to the next directory of PATH.
     Absent,
-    /// The file may not be executed. execvp goes on, and remembers it.
+    /// The file may not be executed. execvp records this and goes on.
     Denied(String),
     /// The file's interpreter or loader does not exist. execvp goes on as if the file did not.
     NoInterpreter(String),
@@ -31,10 +31,10 @@ pub(super) enum Unfit {
     Foreign(String),
 }
 
-/// The kernel reads this much of a script's first line (BINPRM_BUF_SIZE in linux/binfmts.h).
+/// The bytes of a script's first line that the kernel reads (BINPRM_BUF_SIZE in linux/binfmts.h).
 const FIRST_LINE: usize = 256;
 
-/// The kernel follows an interpreter that is a script itself this often (exec_binprm in fs/exec.c).
+/// How many interpreters that are scripts the kernel follows (exec_binprm in fs/exec.c).
 const MAX_INTERPRETERS: usize = 5;
 
 /// Checks that there is a file at `path` that may be executed. Does not open it.
@@ -57,7 +57,8 @@ pub(super) fn check(path: &Path, search: &OsStr) -> Result<(), Unfit> {
 
 fn check_nested(path: &Path, search: &OsStr, depth: usize) -> Result<(), Unfit> {
     may_execute(path)?;
-    // A program that may be executed and not read is rare, and left to the kernel.
+    // Programs with execute permission and without read permission are rare. The kernel checks
+    // them.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path);
     let mut start = [0; 1024];
     let Ok((file, length)) = file.and_then(|file| {
@@ -72,7 +73,7 @@ fn check_nested(path: &Path, search: &OsStr, depth: usize) -> Result<(), Unfit> 
     } else if start.starts_with(b"\x7fELF") {
         check_elf(path, &file, start)
     } else if start.split(|&byte| byte == b'\n').next().is_some_and(|line| line.contains(&0)) {
-        // Text would be a script without a first line of its own, for which execvp starts /bin/sh.
+        // A text file is a script without `#!`, for which execvp starts /bin/sh.
         check_format(path, foreign_system(start))
     } else {
         Ok(())
@@ -91,7 +92,7 @@ fn check_script(line: &[u8], search: &OsStr, depth: usize) -> Result<(), Unfit> 
         check_nested(path, search, depth + 1)
             .map_err(|unfit| of_interpreter(interpreter, unfit))?;
     }
-    // `env NAME` is the one interpreter that names another one.
+    // `env NAME` is the only interpreter that names another one.
     let is_env = Path::new(OsStr::from_bytes(interpreter)).file_name() == Some(OsStr::new("env"));
     match words.next() {
         Some(name) if is_env && !name.starts_with(b"-") && !name.contains(&b'=') => {
@@ -103,7 +104,7 @@ fn check_script(line: &[u8], search: &OsStr, depth: usize) -> Result<(), Unfit> 
     }
 }
 
-/// What is wrong with a script, given what is wrong with its interpreter.
+/// Returns the error for a script from the error for its interpreter.
 fn of_interpreter(interpreter: &[u8], unfit: Unfit) -> Unfit {
     let name = String::from_utf8_lossy(interpreter);
     let shown = one_line(&name.escape_debug().to_string(), MAX_FOREIGN);
@@ -149,7 +150,7 @@ struct Elf {
     machine: u16,
     is_64_bit: bool,
     is_little_endian: bool,
-    /// Where the program headers are in the file, how long each is, and how many there are.
+    /// The offset of the program headers, the length of each, and their number.
     headers: (u64, u64, u64),
 }
 
@@ -166,7 +167,7 @@ impl Elf {
         Some(Self { machine: number(18, 2)? as u16, is_64_bit, is_little_endian, headers })
     }
 
-    /// The path of the dynamic loader; `None` for a static program.
+    /// Returns the path of the dynamic loader; `None` for a static program.
     fn loader(&self, file: &File, start: &[u8]) -> Option<Vec<u8>> {
         const PT_INTERP: u64 = 3;
         const MAX_HEADERS: u64 = 64;
@@ -192,7 +193,7 @@ impl Elf {
     }
 }
 
-/// Fills `bytes` from the file at `offset`, without a system call where `start` holds them already.
+/// Fills `bytes` from the file at `offset`, without a system call if `start` holds them.
 fn read(file: &File, start: &[u8], bytes: &mut [u8], offset: u64) -> Option<()> {
     let first = usize::try_from(offset).ok()?;
     match start.get(first..first.checked_add(bytes.len())?) {
@@ -222,7 +223,7 @@ const MACHINES: [(u16, &str); 10] = [
     (258, "LoongArch"),
 ];
 
-/// The machine that this program is built for.
+/// The machine that afterall is built for.
 const OWN_MACHINE: u16 = if cfg!(target_arch = "x86_64") {
     62
 } else if cfg!(target_arch = "aarch64") {
@@ -248,7 +249,7 @@ fn machine_name(number: u16) -> String {
     known.map_or_else(|| format!("machine {number}"), |(_, name)| (*name).to_owned())
 }
 
-/// The system that a binary of another format is built for.
+/// Returns the system of a binary in another format.
 fn foreign_system(start: &[u8]) -> String {
     const MACH_O: [&[u8]; 3] =
         [b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe\0\0\0\x02"];
@@ -261,27 +262,27 @@ fn foreign_system(start: &[u8]) -> String {
     }
 }
 
-/// `Foreign(why)`, unless the kernel knows the format all the same.
+/// Returns `Foreign(why)`, unless the kernel accepts the file.
 ///
-/// An x86-64 kernel may execute 32-bit programs, and binfmt_misc may know an emulator, which a
-/// container cannot see. So the kernel is asked. A child executes the file under ptrace(2), which
-/// stops it before its first instruction, and is killed there.
+/// An x86-64 kernel may execute 32-bit programs, and binfmt_misc may have an emulator, which a
+/// container cannot see. A test execution decides. A child executes the file under ptrace(2), which
+/// stops it before its first instruction. The child is then killed.
 fn check_format(path: &Path, why: String) -> Result<(), Unfit> {
     match try_exec(path) {
         Ok(Some(libc::ENOEXEC)) => Err(Unfit::Foreign(why)),
-        // Whatever else it is, or where ptrace is forbidden: execvp will tell.
+        // Any other error, or ptrace is forbidden: execvp decides after the wait.
         _ => Ok(()),
     }
 }
 
-/// The error with which execve(2) rejects the file; `None` if it accepts the file.
+/// Returns the error with which execve(2) rejects the file; `None` if it accepts the file.
 fn try_exec(path: &Path) -> io::Result<Option<i32>> {
     const NO_PTRACE: i32 = 255;
     let path = CString::new(path.as_os_str().as_bytes())?;
     let argv = [path.as_ptr(), ptr::null()];
     let envp = [ptr::null()];
-    // SAFETY: between fork and exec the child calls only async-signal-safe functions, and all it
-    // reads was made before.
+    // SAFETY: between fork and exec the child calls only async-signal-safe functions, and reads
+    // only data from before the fork.
     let child = unsafe { libc::fork() };
     match child {
         -1 => Err(io::Error::last_os_error()),
@@ -295,7 +296,7 @@ fn try_exec(path: &Path) -> io::Result<Option<i32>> {
         },
         child => {
             let mut status = 0;
-            // SAFETY: the child is ours and not reaped yet.
+            // SAFETY: the child is ours and is not reaped yet.
             unsafe {
                 libc::waitpid(child, &mut status, 0);
                 if libc::WIFSTOPPED(status) {

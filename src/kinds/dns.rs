@@ -1,4 +1,4 @@
-//! `dns:` — the name resolves, to addresses of a type or to one in particular.
+//! `dns:` — the name resolves, with `type` or `expect` to certain addresses.
 
 use std::net::{IpAddr, SocketAddr};
 

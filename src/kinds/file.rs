@@ -1,4 +1,4 @@
-//! `file:` — the path exists, and what it holds matches.
+//! `file:` — the path exists, and its content matches.
 
 use std::{
     fs::{self, OpenOptions},
@@ -35,24 +35,24 @@ pub static KIND: Kind = Kind {
 struct File {
     path: PathBuf,
     pattern: Option<Pattern>,
-    /// A file system that does not answer holds this lane's thread, and nothing else.
+    /// A file system that hangs blocks only the thread of this lane.
     lane: BlockingLane,
 }
 
-/// How much of a file `match` looks at, in bytes.
+/// The part of a file that `match` searches, in bytes.
 const MAX_CONTENT: u64 = 1024 * 1024;
 
-/// What an attempt finds at the path.
+/// The state of the path.
 enum Found {
-    /// Something, and no content was asked for.
+    /// Something exists, and no content is required.
     Something,
     /// The content matches.
     Match,
-    /// The content does not match. It begins with this line, where everybody may read the file.
+    /// The content does not match. Holds the first line, if all users may read the file.
     Mismatch(Option<String>),
 }
 
-/// The path that a `file:` URL names: `file:///p` and `file:/p` are `/p`, `file:p` is relative.
+/// Returns the path of a `file:` URL: `file:///p` and `file:/p` are `/p`, `file:p` is relative.
 pub fn path_of(rest: &str) -> PathBuf {
     let rest = if rest.starts_with("///") { &rest[2..] } else { rest };
     PathBuf::from(rest)
@@ -101,10 +101,10 @@ impl Probe for File {
     }
 }
 
-/// Looks at the path, and at the content of a regular file where `pattern` asks for it. May block.
+/// Checks the path, and with `pattern` the content of a regular file. May block.
 fn look(path: &Path, pattern: Option<&Pattern>) -> io::Result<Found> {
     let Some(pattern) = pattern else { return fs::metadata(path).map(|_| Found::Something) };
-    // A FIFO that nobody writes to would block an ordinary open.
+    // A normal open of a FIFO without a writer would block.
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
@@ -115,7 +115,7 @@ fn look(path: &Path, pattern: Option<&Pattern>) -> io::Result<Found> {
     if pattern.is_match(&content) {
         return Ok(Found::Match);
     }
-    // What only some may read may be a secret.
+    // A file that only some users may read may hold a secret.
     let is_public = metadata.mode() & 0o004 != 0;
     Ok(Found::Mismatch(quoted(&content).filter(|_| is_public)))
 }

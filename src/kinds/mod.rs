@@ -1,4 +1,4 @@
-//! The kinds of dependency. A kind is one room and two lines here, each under the kind's cargo feature.
+//! The kinds of dependency. Each kind has one module and two lines here, under its cargo feature.
 
 use crate::{spec::Kind, text::nearest};
 
@@ -71,10 +71,10 @@ pub mod unix;
 #[cfg(any(feature = "redis", feature = "mysql", feature = "amqp", feature = "memcached"))]
 mod wire;
 
-/// The kind that answers to `SCHEME:REST`: by its own scheme, or by another driver's word for it.
+/// Returns the kind of `SCHEME:REST`, by its own scheme or by another driver's scheme.
 ///
 /// # Errors
-/// The scheme is unknown; the message says what would be right.
+/// The scheme is unknown. The message suggests the right one.
 pub fn find(scheme: &str, rest: &str) -> Result<&'static Kind, String> {
     let kinds = || KINDS.iter().copied();
     kinds()
@@ -83,7 +83,7 @@ pub fn find(scheme: &str, rest: &str) -> Result<&'static Kind, String> {
         .ok_or_else(|| unknown(scheme))
 }
 
-/// Every scheme of every kind.
+/// Returns every scheme of every kind.
 pub fn schemes() -> impl Iterator<Item = &'static str> {
     KINDS.iter().flat_map(|kind| kind.schemes.iter().copied())
 }
@@ -93,7 +93,7 @@ fn unknown(scheme: &str) -> String {
     const OTHERS: [&str; 8] = [
         "mongodb", "mongodb+srv", "kafka", "mssql", "sqlserver", "oracle", "cassandra", "sqlite",
     ];
-    /// Kinds that exist, and that a build may leave out.
+    /// Kinds that a build may leave out.
     const LEFT_OUT: [&str; 15] = [
         "postgres",
         "postgresql",

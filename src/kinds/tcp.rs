@@ -1,4 +1,4 @@
-//! `tcp:` — a connection is accepted, and with `hold` stays open. The weakest check: somebody listens.
+//! `tcp:` — the server accepts a connection, which with `hold` stays open. The weakest check.
 
 use std::time::Duration;
 
@@ -76,7 +76,7 @@ impl Tcp {
     }
 }
 
-/// Reads until the server closes. Some servers send first.
+/// Reads until the server closes, because some servers send first.
 async fn read_to_end(stream: &mut (impl AsyncReadExt + Unpin)) {
     let mut discarded = [0; 4096];
     while stream.read(&mut discarded).await.is_ok_and(|read| read > 0) {}

@@ -1,4 +1,4 @@
-//! `unix:` — a connection to a Unix socket is accepted.
+//! `unix:` — the server accepts a connection on a Unix socket.
 
 use crate::{
     connect::Endpoint,
@@ -22,7 +22,7 @@ struct Unix {
     endpoint: Endpoint,
 }
 
-/// The longest path that the kernel takes, in bytes (unix(7)).
+/// The longest path that the kernel accepts, in bytes (unix(7)).
 const LONGEST: usize = 107;
 
 fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {

@@ -1,4 +1,4 @@
-//! A response, as far as it was read.
+//! A response, and the part of its body that was read.
 
 use hyper::{HeaderMap, StatusCode};
 
@@ -7,6 +7,6 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
-    /// There is more of the body than was read.
+    /// Whether the body is longer than the part that was read.
     pub(super) cut: bool,
 }

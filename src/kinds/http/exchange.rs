@@ -1,4 +1,4 @@
-//! One request and its response on one connection, all within the attempt's own future.
+//! One request and its response on one connection, within the attempt's own future.
 
 use std::{
     future::Future,
@@ -26,22 +26,24 @@ use crate::{
     probe::{Attempt, Failure},
 };
 
-/// The largest response head, and the most that is parsed at once, in bytes.
+/// The largest response head and the parser's largest buffer, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// The most that a server may send before the head of its response ends, in bytes: interim responses (1xx) and the head.
+/// The most bytes up to the end of the response's head, including interim responses (1xx).
 const MAX_BEFORE_BODY: usize = 256 * 1024;
 
-/// The largest body that is searched, in bytes.
+/// The longest part of a body that is searched, in bytes.
 const MAX_BODY: usize = 1 << 20;
 
-/// How much of an unneeded body is read, in bytes. A small one is read whole, so that the server can finish.
+/// The most bytes to read of an unneeded body. A small body is read whole, so that the server can
+/// finish.
 const MAX_LINE: usize = 16 * 1024;
 
-/// How long an unneeded body may take.
+/// The longest time to read an unneeded body.
 const COURTESY: Duration = Duration::from_millis(100);
 
-/// Sends `request` and reads the response: its whole body only where `needs_body` returns true for its status.
+/// Sends `request` and reads the response. Keeps the body only if `needs_body` returns true for the
+/// status.
 pub(super) async fn exchange(
     attempt: &Attempt<'_>,
     stream: Box<dyn Stream>,
@@ -63,7 +65,7 @@ pub(super) async fn exchange(
         sender.send_request(request).await
     });
     let (head, mut body) = response.await.map_err(fail)?.into_parts();
-    // The body has bounds of its own.
+    // The body has its own bounds.
     budget.store(usize::MAX, Relaxed);
     let (status, headers) = (head.status, head.headers);
     let answer = match needs_body(status) {
@@ -94,7 +96,7 @@ pub(super) async fn exchange(
     Ok(answer)
 }
 
-/// Drives the connection while `work` waits for it, and no longer.
+/// Drives the connection until `work` ends.
 async fn beside<T>(connection: impl Future, work: impl Future<Output = T>) -> T {
     let (mut connection, mut work) = (pin!(connection), pin!(work));
     tokio::select! {
@@ -130,7 +132,7 @@ async fn read_into(
     Ok(false)
 }
 
-/// A stream from which only so many bytes can be read.
+/// A stream that limits how many bytes can be read.
 ///
 /// hyper skips interim responses without a limit, and a server may send them without end.
 struct Budgeted {

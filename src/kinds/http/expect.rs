@@ -1,4 +1,5 @@
-//! What a response must be for the dependency to be ready: its status, and its body where a key asks about it.
+//! The conditions on a response of a ready dependency: its status, and its body if a key demands
+//! one.
 
 use serde_json::Value;
 
@@ -9,17 +10,17 @@ use crate::{
     text::{one_line, quoted},
 };
 
-/// How much of a value that differs is shown, in characters.
+/// The longest part of a wrong value in messages, in characters.
 const SHOWN: usize = 100;
 
-/// The largest JSON value that is compared, in bytes of its text.
+/// The largest JSON value that can be compared, in bytes of its text.
 const MAX_VALUE: usize = 64 * 1024;
 
 /// The declared conditions on a response.
 pub(super) struct Expect {
     statuses: Statuses,
     body: BodyCheck,
-    /// Searching a large body takes longer than the runtime's thread may be held.
+    /// The search runs on its own thread, because a large body would block the runtime too long.
     lane: BlockingLane,
 }
 
@@ -48,17 +49,18 @@ impl Expect {
         Ok(Self { statuses, body, lane: BlockingLane::default() })
     }
 
-    /// Whether the body matters where the status is right.
+    /// Whether the body must be checked if the status is right.
     pub(super) fn needs_body(&self) -> bool {
         self.body.pattern.is_some() || self.body.json.is_some()
     }
 
-    /// Whether the status is a wanted one.
+    /// Whether the status is an expected one.
     pub(super) fn wants(&self, status: u16) -> bool {
         self.statuses.contain(status)
     }
 
-    /// Returns the status as detail of a ready dependency, or the failure. `credentials`: whether any were sent.
+    /// Returns the status as detail of a ready dependency, or the failure. `credentials`: whether
+    /// any were sent.
     pub(super) async fn judge(
         &self,
         answer: &Answer,
@@ -78,7 +80,7 @@ impl Expect {
 }
 
 impl BodyCheck {
-    /// Checks a body. `cut`: there is more of it. Takes seconds for a large body.
+    /// Checks a body. `cut`: the body is longer. Takes seconds for a large body.
     fn check(&self, body: &[u8], cut: bool) -> Result<(), String> {
         if let Some(pattern) = &self.pattern
             && !pattern.is_match(body)
@@ -143,13 +145,13 @@ impl std::fmt::Display for Statuses {
     }
 }
 
-/// A place in a JSON body, and the value that must stand there.
+/// A place in a JSON body, and the required value.
 #[derive(Clone)]
 struct Json {
-    /// The pointer as it was declared.
+    /// The pointer as declared.
     shown: String,
     pointer: Pointer,
-    /// None: anything but `false` and `null`.
+    /// `None`: any value but `false` and `null`.
     wanted: Option<Value>,
 }
 
@@ -171,7 +173,8 @@ impl Json {
 
     fn check(&self, body: &[u8]) -> Result<(), String> {
         let shown = &self.shown;
-        // RFC 1952, section 2.3.1. We do not ask for compression, but some servers compress all the same.
+        // The magic number of gzip (RFC 1952, section 2.3.1). Some servers compress although the
+        // request does not ask for it.
         let is_gzip = body.starts_with(&[0x1f, 0x8b]);
         let found = self.pointer.find(body).map_err(|_| match is_gzip {
             true => "the body is compressed by gzip, which nobody asked for".to_owned(),
@@ -201,7 +204,7 @@ impl Json {
     }
 }
 
-/// Numbers are equal by value: 1 is 1.0.
+/// Whether two values are equal. Numbers compare by value: 1 equals 1.0.
 fn equal(a: &Value, b: &Value) -> bool {
     a == b || matches!((a.as_f64(), b.as_f64()), (Some(a), Some(b)) if a == b)
 }

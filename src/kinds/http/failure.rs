@@ -1,4 +1,4 @@
-//! The failures of a response with another status, and of a connection without a response.
+//! The failures of a response with a wrong status, and of a connection without a response.
 
 use std::{error::Error, io};
 
@@ -12,10 +12,10 @@ use crate::{
     tls::tls_stream_failure,
 };
 
-/// How much of a body's first line is shown, in characters.
+/// The longest part of a body's first line in messages, in characters.
 const SHOWN: usize = 120;
 
-/// The kind of the error that ends a connection whose server sends too much before its response.
+/// The error kind for a server that sends too many bytes before its response.
 pub(super) const HEAD_TOO_LONG: io::ErrorKind = io::ErrorKind::FileTooLarge;
 
 /// `status 502 Bad Gateway, wanted 200-299: first line of the body`.
@@ -56,7 +56,8 @@ fn class_of(status: StatusCode) -> Class {
     }
 }
 
-/// The failure that a 400 about TLS means. nginx, Apache and Go have texts of their own for it.
+/// Returns the failure that a 400 about TLS means. nginx, Apache and Go each have their own text
+/// for it.
 fn bad_request(body: &str) -> Option<Failure> {
     const WANTS_TLS: [&str; 3] = [
         "The plain HTTP request was sent to HTTPS port",
@@ -90,7 +91,7 @@ pub(super) fn shown(status: StatusCode) -> String {
     }
 }
 
-/// The first line of a text, or the title of a page, unless it only repeats the status.
+/// Returns the first line of a text, or the title of a page, unless it only repeats the status.
 fn first_line(answer: &Answer) -> Option<String> {
     let text = quoted(&answer.body).map(|_| String::from_utf8_lossy(&answer.body))?;
     let line = match text.trim_start().starts_with('<') {
@@ -100,13 +101,15 @@ fn first_line(answer: &Answer) -> Option<String> {
         }
         false => one_line(&text, SHOWN),
     };
-    // nginx's pages say "502 Bad Gateway", its own version of the reason.
+    // The title of nginx's pages repeats the status with nginx's own reason, e.g. "502 Bad
+    // Gateway".
     let repeats = line.starts_with(answer.status.as_str())
         || Some(line.as_str()) == answer.status.canonical_reason();
     (!line.is_empty() && !repeats).then_some(line)
 }
 
-/// The failure of an exchange without a whole response. `first` is what the server sent first.
+/// Returns the failure of an exchange without a whole response. `first` holds the server's first
+/// bytes.
 pub(super) fn exchange_failure(error: &hyper::Error, first: &[u8], endpoint: &Endpoint) -> Failure {
     let begins = |word: &[u8]| first.iter().zip(word).all(|(a, b)| a == b);
     match first {
@@ -148,7 +151,7 @@ pub(super) fn exchange_failure(error: &hyper::Error, first: &[u8], endpoint: &En
     }
 }
 
-/// Whether hyper made this error, about the chunks of a body. Those of rustls have the same kinds.
+/// Whether the error is hyper's, about the chunks of a body. Errors of rustls have the same kinds.
 fn is_of_hyper(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)
         && error.get_ref().is_some_and(|inner| !inner.is::<rustls::Error>())

@@ -75,7 +75,7 @@ static KEYS: &[Key] = &[
     Key { name: "bearer", value: "TOKEN", help: "token to send as Authorization: Bearer" },
 ];
 
-/// As curl's, and more than any health check needs.
+/// curl's limit; no health check needs more.
 const MAX_REDIRECTS: u32 = 50;
 
 struct Http {
@@ -86,7 +86,8 @@ struct Http {
     redirects: u32,
     proxies: Proxies,
     tls: Tls,
-    /// For other origins: the same trust, but neither the client certificate nor server-name.
+    /// For other origins: the same trusted certificates, without client certificate and
+    /// server-name.
     elsewhere: Tls,
 }
 
@@ -203,7 +204,7 @@ impl Http {
             stream = self.shake_hands(attempt, &host, origin, stream).await?;
         }
         let (uri, login) = match proxy.filter(|_| !is_tls) {
-            // RFC 9112, section 3.2.2: a proxy gets the whole URL.
+            // A proxy needs the whole URL (RFC 9112, section 3.2.2).
             Some(Proxy { authorization, .. }) => {
                 let login = authorization
                     .as_ref()
@@ -242,7 +243,8 @@ fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
-/// Adds where a redirect leads, and how it is followed. The query may hold a secret.
+/// Adds the redirect's target and the key that follows it. The query may hold a secret, and is left
+/// out.
 fn redirected(failure: Failure, target: &Url, followed: u32) -> Failure {
     let leads = &target[..Position::AfterPath];
     let hint = match followed {
@@ -253,7 +255,7 @@ fn redirected(failure: Failure, target: &Url, followed: u32) -> Failure {
     Failure { message: one_line(&message, MAX_FOREIGN), ..failure }.hint(hint)
 }
 
-/// The URL to which a redirect leads, without userinfo, which is not ours to send.
+/// Returns the URL to which a redirect leads, without its userinfo, which is never sent.
 fn next(url: &Url, location: &HeaderValue) -> Option<Url> {
     let mut next = url.join(location.to_str().ok()?).ok()?;
     let _ = next.set_username("");

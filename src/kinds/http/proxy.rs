@@ -1,4 +1,4 @@
-//! Proxies: none unless declared, because a probe through a proxy checks the proxy rather than the dependency.
+//! Proxies. None is used unless declared, because a probe through a proxy mostly checks the proxy.
 
 use std::net::IpAddr;
 
@@ -20,7 +20,7 @@ use crate::{
     text::quoted,
 };
 
-/// The longest head of an answer to CONNECT, in bytes.
+/// The longest head of a reply to CONNECT, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
 
 /// The proxies of one dependency.
@@ -58,9 +58,11 @@ impl Proxies {
         }
     }
 
-    /// Reads the variables as curl does. HTTP_PROXY in capitals is ignored: a `Proxy:` header sets it in a CGI program.
+    /// Reads the variables as curl does. HTTP_PROXY in capitals is ignored: a `Proxy:` header sets
+    /// it in a CGI program.
     ///
-    /// A variable is wrong only for the requests that would use it: variables hold for the whole container.
+    /// A wrong variable fails only the requests that would use it, because variables belong to the
+    /// whole container.
     fn from_env(spec: &Spec) -> Result<Self, String> {
         let first = |names: &[&str]| -> Result<Option<(String, String)>, String> {
             for name in names {
@@ -87,10 +89,10 @@ impl Proxies {
         })
     }
 
-    /// The proxy for `url`, if it has one.
+    /// Returns the proxy for `url`, if it has one.
     ///
     /// # Errors
-    /// What is wrong with the variable that names the proxy.
+    /// The mistake in the variable that names the proxy.
     pub(super) fn proxy_for(&self, url: &Url) -> Result<Option<&Proxy>, &str> {
         let proxy = if url.scheme() == "https" { self.https.as_ref() } else { self.http.as_ref() };
         let Some((host, port)) = host_of(url).zip(url.port_or_known_default()) else {
@@ -104,7 +106,8 @@ impl Proxies {
     }
 }
 
-/// Whether an entry of `no_proxy` means this host: `*`, a name with all below it, an address, a network; each with a port or without.
+/// Whether an entry of `no_proxy` matches this host. Entries are `*`, a name with its subdomains,
+/// an address or a network, each with or without a port.
 fn excepts(entry: &str, host: &str, port: u16) -> bool {
     if entry == "*" {
         return true;
@@ -136,7 +139,7 @@ fn in_network(network: &str, address: IpAddr) -> bool {
 }
 
 impl Proxy {
-    /// `http://[USER:PASSWORD@]HOST[:PORT]` or `HOST:PORT`. The error does not hold it.
+    /// Reads `http://[USER:PASSWORD@]HOST[:PORT]` or `HOST:PORT`. The error does not show the text.
     fn parse(spec: &Spec, text: &str) -> Result<Self, String> {
         let wrong = || "must be env, none or the URL of a proxy, e.g. http://proxy:3128".to_owned();
         let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
@@ -158,7 +161,7 @@ impl Proxy {
         Ok(Self { endpoint: endpoint_of(&url).ok_or_else(wrong)?, authorization })
     }
 
-    /// Asks the proxy for a tunnel to `host:port`: CONNECT, RFC 9110, section 9.3.6.
+    /// Asks the proxy for a tunnel to `host:port` by CONNECT (RFC 9110, section 9.3.6).
     pub(super) async fn tunnel(
         &self,
         attempt: &Attempt<'_>,
@@ -179,7 +182,7 @@ impl Proxy {
         stream.write_all(request.as_bytes()).await.map_err(failed)?;
         stream.flush().await.map_err(failed)?;
         let mut head = Vec::new();
-        // Byte by byte: what stands behind the empty line belongs to the tunnel.
+        // Reads byte by byte, because the bytes after the empty line belong to the tunnel.
         while !head.ends_with(b"\r\n\r\n") && head.len() < MAX_HEAD {
             head.push(stream.read_u8().await.map_err(failed)?);
         }
@@ -187,7 +190,7 @@ impl Proxy {
     }
 }
 
-/// What a proxy's answer to CONNECT means, if it is no tunnel.
+/// Returns the failure that a proxy's reply to CONNECT means, if the proxy opened no tunnel.
 fn refusal(head: &[u8], proxy: &Endpoint) -> Option<Failure> {
     let line = quoted(head).unwrap_or_default();
     let status = line
@@ -200,7 +203,7 @@ fn refusal(head: &[u8], proxy: &Endpoint) -> Option<Failure> {
             Failure::new(Class::Auth, format!("the proxy refused the tunnel: {line} ({proxy})"))
                 .hint("the proxy wants a user and a password in its URL"),
         ),
-        // 502, 503, 504: the proxy could not connect, which is where we would be without it.
+        // 502, 503, 504: the proxy could not connect to the server.
         Some(status) => Some(Failure::new(
             Class::Connect,
             format!("the proxy gives no tunnel: {} ({proxy})", failure::shown(status)),

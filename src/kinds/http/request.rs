@@ -14,12 +14,12 @@ use url::{Position, Url};
 
 use crate::spec::{ConfigError, Spec, expand::Text};
 
-/// Whose request it is.
+/// The origin that receives the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// Scheme, host and port are those of the declaration.
+    /// Scheme, host and port equal those of the declaration.
     Declared,
-    /// A redirect leads elsewhere: credentials and declared headers stay at home.
+    /// A redirect leads elsewhere, so credentials and declared headers are left out.
     Redirected,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct Template {
     method: Method,
     /// The declared headers and credentials. Only the declared origin gets them.
     own: HeaderMap,
-    /// Whether credentials are among the headers.
+    /// Whether the headers hold credentials.
     pub(super) credentials: bool,
 }
 
@@ -61,12 +61,12 @@ impl Template {
         Ok(Self { method, own, credentials })
     }
 
-    /// Whether a response to it has a body.
+    /// Whether a response to this method has a body.
     pub(super) fn is_head(&self) -> bool {
         self.method == Method::HEAD
     }
 
-    /// The request for `url`. `more` is for the next hop alone.
+    /// Returns the request for `url`. `more` holds headers for the next hop only.
     pub(super) fn request(
         &self,
         url: &Url,
@@ -95,7 +95,8 @@ impl Template {
     }
 }
 
-/// Reads `Name: value`. No error shows the value, nor a wrong name, which may be a value without its name.
+/// Reads `Name: value`. No error shows the value, or an invalid name, which may be a value without
+/// its name.
 fn read_header(spec: &Spec, header: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) =
         header.split_once(':').ok_or("must be written Name: value, e.g. Accept: text/plain")?;
@@ -105,7 +106,7 @@ fn read_header(spec: &Spec, header: &str) -> Result<(HeaderName, HeaderValue), S
         return Err(format!("must not set {name}, which the probe sets itself"));
     }
     let value = spec.secret(value.trim());
-    // Of `Bearer TOKEN` and `session=TOKEN; ...` a server may echo the token alone.
+    // A server may echo only the token of `Bearer TOKEN` or `session=TOKEN; ...`.
     for token in value.reveal().split([' ', ';', ',', '=']).filter(|token| token.len() >= 8) {
         spec.secret(token);
     }
@@ -115,7 +116,7 @@ fn read_header(spec: &Spec, header: &str) -> Result<(HeaderName, HeaderValue), S
     Ok((name, value))
 }
 
-/// The value of Authorization, and the key that it comes from.
+/// Returns the value of Authorization, and the key that sets it.
 fn authorization(
     spec: &Spec,
     userinfo: Option<&Text>,

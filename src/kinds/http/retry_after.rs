@@ -1,21 +1,24 @@
-//! `Retry-After` (RFC 9110, section 10.2.3): seconds, or a date that is measured against the response's own.
+//! `Retry-After` (RFC 9110, section 10.2.3): seconds, or a date, which is compared with the
+//! response's Date.
 
 use std::time::Duration;
 
 use httpdate::parse_http_date;
 use hyper::header::{DATE, HeaderMap, RETRY_AFTER};
 
-/// The longest pause that a server can ask for. A proxy's mistake must not silence a wait for ever.
+/// The longest pause that a server can ask for. A proxy's mistake must not stop the attempts for
+/// ever.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// Returns how long the server asks us to wait, at most an hour. Zero, the past and garbage ask for nothing.
+/// Returns the pause that the server asks for, at most an hour. `None`: zero, a past date or an
+/// invalid value.
 pub(super) fn parse(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let value = text(RETRY_AFTER)?;
     let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     let wanted = match is_number {
         true => value.parse().map_or(LONGEST, Duration::from_secs),
-        // Our clock may be wrong, and the server's too. The difference of the server's two dates is right.
+        // Both clocks may be wrong, but the difference of the server's two dates is right.
         false => {
             let (until, now) = (parse_http_date(value).ok()?, parse_http_date(text(DATE)?).ok()?);
             until.duration_since(now).ok()?

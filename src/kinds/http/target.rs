@@ -1,4 +1,5 @@
-//! Where a request goes: the declared URL, put together from its parts with every expansion as data.
+//! The target of a request: the declared URL, assembled from its parts, with each expansion as
+//! data.
 
 use url::{Host, Position, Url};
 
@@ -7,19 +8,19 @@ use crate::{
     spec::{ConfigError, Spec, expand::Text},
 };
 
-/// The URL without userinfo, and where its server listens.
+/// The URL without userinfo, and the address of its server.
 pub(super) struct Target {
     pub(super) url: Url,
     pub(super) endpoint: Endpoint,
     pub(super) userinfo: Option<Text>,
 }
 
-/// A value of a query this long or longer may be a token, whatever it is called, and is kept out of messages.
+/// Messages hide query values of this length or more, because any of them may be a token.
 const MAYBE_A_TOKEN: usize = 8;
 
 impl Target {
-    /// Puts the URL together. `url::Url` sees it only now that it is split: an expansion with `/`, `?` or `#` in it
-    /// stays in the part in which it was written.
+    /// Assembles the URL from parts that are already split. An expansion with `/`, `?` or `#` thus
+    /// stays within its part.
     pub(super) fn from_spec(spec: &Spec) -> Result<Self, ConfigError> {
         let parts = spec.parts()?;
         let server = spec.server(&parts.servers)?;
@@ -37,7 +38,7 @@ impl Target {
                 if is_unix { "http+unix://%2Frun%2Fx.sock/ready" } else { "https://api/ready" };
             return Err(spec.error(format_args!("{}: needs a host, e.g. {usage}", spec.scheme)));
         }
-        // Only this machine knows the zone of an address. The server must not see it.
+        // The zone of an address has a meaning on this machine only, so the server must not see it.
         let bare = server.host.split('%').next().unwrap_or_default();
         let mut base = match (is_unix, bare.contains(':')) {
             (true, _) => "http://localhost".to_owned(),
@@ -49,7 +50,7 @@ impl Target {
         }
         let path = component(&parts.path, b"/:@!$&'()*+,;=");
         let query = parts.query.as_ref().map(|query| match query.as_value() {
-            // The whole query as the application has it.
+            // The application's whole query, unchanged.
             Some(whole) => whole.replace('#', "%23"),
             None => component(query, b"/?:@"),
         });
@@ -70,12 +71,12 @@ impl Target {
     }
 }
 
-/// Where a URL's server listens.
+/// Returns the address of a URL's server.
 pub(super) fn endpoint_of(url: &Url) -> Option<Endpoint> {
     Some(Endpoint::Tcp(host_of(url)?, url.port_or_known_default()?))
 }
 
-/// The host as names are looked up and certificates are verified: an address without its brackets.
+/// Returns the host for lookups and certificates: an address without its brackets.
 pub(super) fn host_of(url: &Url) -> Option<String> {
     Some(match url.host()? {
         Host::Domain(name) => name.to_owned(),
@@ -84,12 +85,13 @@ pub(super) fn host_of(url: &Url) -> Option<String> {
     })
 }
 
-/// `/path?query`, if a request line can hold it.
+/// Returns `/path?query`, if a request line can hold it.
 pub(super) fn origin_form(url: &Url) -> Option<hyper::Uri> {
     url[Position::BeforePath..Position::AfterQuery].parse().ok()
 }
 
-/// Literal parts as they stand, expansions percent-encoded (RFC 3986, section 2) but for `keep`.
+/// Returns the literal parts unchanged, and expansions percent-encoded (RFC 3986, section 2) except
+/// for `keep`.
 fn component(text: &Text, keep: &[u8]) -> String {
     let mut out = String::new();
     for c in text.raw().chars() {

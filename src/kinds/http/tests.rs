@@ -23,7 +23,7 @@ fn error(text: &str) -> String {
     build(&spec(text)).err().map_or_else(|| "no error".to_owned(), |error| error.to_string())
 }
 
-/// A server that gives each connection the next of `answers` and returns what it heard.
+/// A server that sends each connection the next of `answers`, and returns the requests.
 async fn server(answers: Vec<String>) -> (u16, tokio::task::JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -54,7 +54,7 @@ async fn ask_spec(spec: &Spec) -> String {
     }
 }
 
-/// Asks a server for `/x` and the keys; what was found, and what the server heard.
+/// Probes `/x` with these keys. Returns the verdict and the requests.
 async fn ask(keys: &str, answers: &[&str]) -> (String, Vec<String>) {
     let (port, serve) = server(answers.iter().map(|answer| (*answer).to_owned()).collect()).await;
     let verdict = ask_spec(&spec(&format!("http://127.0.0.1:{port}/x{keys}"))).await;
@@ -138,7 +138,7 @@ async fn a_slow_pattern_is_cut_with_the_attempt() {
     let (net, stage) = (Net::system(), Stage::default());
     let attempt = Attempt::new(&net, Instant::now() + Duration::from_secs(60), &stage);
     let mut asked = probe.attempt(&attempt);
-    // The search of the body runs, and this thread is free all the while.
+    // While the search of the body runs, this thread is free.
     let mut searching = false;
     for _ in 0..2000 {
         let cut = tokio::time::timeout(Duration::from_millis(10), &mut asked).await;

@@ -1,24 +1,25 @@
-//! The servers of `host`, `hostaddr` and `port`, each a list.
+//! The servers that the lists `host`, `hostaddr` and `port` declare.
 
 use std::net::IpAddr;
 
 use super::dsn::Params;
 use crate::connect::Endpoint;
 
-/// Where Debian's libpq and where PostgreSQL's own puts the sockets.
+/// The default socket directories of Debian's libpq and of PostgreSQL's own.
 const SOCKET_DIRS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 
-/// One server as it was written.
+/// One server as the user declares it.
 pub(super) struct Place {
     pub(super) endpoint: Endpoint,
-    /// What its certificate must be valid for.
+    /// The name that its certificate must be valid for.
     pub(super) host: String,
     pub(super) port: String,
-    /// What a password file calls it.
+    /// Its name in a password file.
     pub(super) named: String,
 }
 
-/// The servers, paired as libpq pairs them: as many addresses as names, and as many ports, or one for all.
+/// Returns the servers, paired as in libpq: as many addresses as names, and as many ports, or one
+/// port for all.
 pub(super) fn read(all: &Params) -> Result<Vec<Place>, String> {
     let list = |keyword: &str| {
         all.get(keyword).map(|text| text.split(',').map(str::trim).collect::<Vec<_>>())

@@ -1,4 +1,5 @@
-//! From an open connection to ReadyForQuery: the startup packet, authentication, and what the server tells of itself.
+//! Logs in on an open connection: startup packet, authentication, and the server's parameters, up
+//! to ReadyForQuery.
 
 use std::io;
 
@@ -28,7 +29,7 @@ use crate::{
     tls::ClientCertificate,
 };
 
-/// A login that did not succeed, and how far it came.
+/// A failed login, and the progress that it made.
 pub(super) struct Refused {
     pub(super) error: Error,
     authenticated: bool,
@@ -41,22 +42,23 @@ impl From<Failure> for Refused {
 }
 
 impl Refused {
-    /// Whether the server does not admit this way of connecting, so that the other, with or without TLS, may be admitted.
+    /// Whether the server rejects this way of connecting, so that the other way, with or without
+    /// TLS, may succeed.
     pub(super) fn by_admission(&self) -> bool {
         !self.authenticated
             && matches!(&self.error, Error::Server(error) if error.code == sqlstate::INVALID_AUTHORIZATION)
     }
 
-    /// Whether TLS is what failed: under TLS 1.3 a refusal of our certificate arrives only now.
+    /// Whether TLS failed. Under TLS 1.3 a refusal of our certificate arrives only now.
     pub(super) fn by_tls(&self) -> bool {
         matches!(&self.error, Error::Failed(failure) if failure.class == Class::Tls)
     }
 }
 
-/// Puts the startup packet into the wire.
+/// Writes the startup packet into the wire's output.
 ///
-/// Only what is needed: a pooler refuses parameters that it does not know. The encoding makes names in tables and
-/// messages readable whatever the database's own is.
+/// It holds only the necessary parameters, because a pooler rejects parameters that it does not
+/// know. With client_encoding, names and messages are readable in any database.
 pub(super) fn startup(login: &Login, wire: &mut Wire) -> Result<(), Failure> {
     let parameters = [
         ("user", Some(&login.user)),
@@ -71,19 +73,20 @@ pub(super) fn startup(login: &Login, wire: &mut Wire) -> Result<(), Failure> {
     let start = wire.output.len();
     frontend::startup_message(parameters.chain([("client_encoding", encoding)]), &mut wire.output)
         .map_err(unsendable)?;
-    // The library writes 3.0 behind the length.
+    // The library writes version 3.0 after the length.
     let version = &mut wire.output[start + 4..start + 8];
     version.copy_from_slice(&login.protocol.asked.to_be_bytes());
     wire.least_protocol = login.protocol.least;
     Ok(())
 }
 
-/// The library refuses texts that hold a NUL.
+/// The library rejects texts with a NUL.
 fn unsendable(error: io::Error) -> Failure {
     Failure::new(Class::Config, format!("cannot be sent to a server: {error}"))
 }
 
-/// Logs in. AuthenticationOk is not the end: roles, rights and limits are looked at after it.
+/// Logs in, up to ReadyForQuery. After AuthenticationOk the server still checks roles, rights and
+/// limits.
 pub(super) async fn login(
     attempt: &Attempt<'_>,
     access: &Access,
@@ -117,9 +120,9 @@ struct Conversation<'a> {
     cert_mode: CertMode,
     credentials: Option<&'a Credentials>,
     derived: &'a mut Option<scram::Derived>,
-    /// An exchange whose end is still to come.
+    /// A SASL exchange that has not ended.
     scram: Option<Exchange>,
-    /// The exchange proves that both ends share one TLS connection.
+    /// The exchange is bound to the TLS connection.
     bound: bool,
     cost: Cost,
     /// The server sent AuthenticationOk.
@@ -180,7 +183,7 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Answers a request for authentication, into the wire's output.
+    /// Writes the reply to a request for authentication into the wire's output.
     async fn answer(&mut self, request: Message, wire: &mut Wire) -> Result<(), Failure> {
         match request {
             Message::AuthenticationCleartextPassword => {
@@ -257,7 +260,7 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Under `channel_binding=require`, nothing but a bound exchange is taken part in.
+    /// Under `channel_binding=require`, rejects everything but an exchange with channel binding.
     fn check_bound(&self, wire: &Wire) -> Result<(), Failure> {
         if self.bound || self.login.bind != Bind::Require {
             return Ok(());
@@ -271,7 +274,7 @@ impl<'a> Conversation<'a> {
         Err(Failure::new(Class::Auth, what))
     }
 
-    /// Under `sslcertmode=require`, the server must have asked for our certificate, and have got it.
+    /// Under `sslcertmode=require`, checks that the server asked for our certificate and got it.
     fn check_certificate(&self, wire: &Wire) -> Result<(), Failure> {
         let what = match (self.cert_mode, wire.client_certificate) {
             (CertMode::Require, ClientCertificate::NotRequested) => {
@@ -294,7 +297,7 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// The password, for a method that sends it or a hash of it.
+    /// Returns the password, for a method that sends it or a hash of it.
     fn password(&mut self, method: &str, wire: &Wire) -> Result<&'a str, Failure> {
         self.check_method(method, wire)?;
         match self.credentials(wire)? {
@@ -311,7 +314,7 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// What we prove ourselves by. That there is nothing is for the server to mend too: pg_hba.conf may not be complete yet.
+    /// Returns the password. A missing password is retried, because pg_hba.conf may still change.
     fn credentials(&self, wire: &Wire) -> Result<&'a Credentials, Failure> {
         if let Some(credentials) = self.credentials {
             return Ok(credentials);

@@ -1,4 +1,4 @@
-//! From a server's address to a session: with or without TLS as sslmode has it, and a ping first where a login would be wasted.
+//! Opens a session on a server, with TLS by sslmode. Sends a ping first if a login could be wasted.
 
 use postgres_protocol::message::{backend::Message, frontend};
 use tokio::{net::UnixStream, time::timeout};
@@ -19,7 +19,7 @@ use crate::{
     tls::Tls,
 };
 
-/// A handshake that fails is a line in the server's log.
+/// The server logs each handshake that fails.
 fn logged(failure: Failure) -> Failure {
     match failure.class {
         Class::Tls => failure.cost(Cost::Logged),
@@ -27,7 +27,7 @@ fn logged(failure: Failure) -> Failure {
     }
 }
 
-/// libpq's requirepeer: the server behind a Unix socket must run as this user.
+/// libpq's requirepeer: the server on a Unix socket must run as this user.
 fn check_peer(stream: &UnixStream, path: &str, user: &str) -> Result<(), Failure> {
     let peer = stream.peer_cred().ok().and_then(|peer| os_user::of_uid(peer.uid()));
     let what = match peer {
@@ -39,18 +39,18 @@ fn check_peer(stream: &UnixStream, path: &str, user: &str) -> Result<(), Failure
         .cost(Cost::Answer))
 }
 
-/// One server while a session on it is opened.
+/// One server during the opening of a session.
 pub(super) struct Opening<'a> {
     attempt: &'a Attempt<'a>,
     access: &'a Access,
     server: &'a mut Server,
-    /// A connection was accepted: what fails from now on is no matter of the network.
+    /// The server accepted a connection, so later failures are not the network's.
     pub(super) connected: bool,
 }
 
 enum Answer {
     Encrypted(Wire),
-    /// The server has no TLS; the connection goes on in clear.
+    /// The server has no TLS, so the connection continues in clear.
     Plain(Wire),
 }
 
@@ -63,9 +63,9 @@ impl<'a> Opening<'a> {
         Self { attempt, access, server, connected: false }
     }
 
-    /// Opens a session, and remembers whether the server is down or starting.
+    /// Opens a session, and records whether the server is down or starting.
     pub(super) async fn open(&mut self) -> Result<Session, Error> {
-        // An attempt that is cut before it ends has found nobody there.
+        // If the attempt is cut, the server counts as down.
         let was_down = std::mem::replace(&mut self.server.down, true);
         let opened = self.open_as_configured(was_down).await;
         self.server.down = match &opened {
@@ -95,7 +95,7 @@ impl<'a> Opening<'a> {
                 done => done.map_err(|refused| refused.error),
             },
             Mode::Prefer => {
-                // While the server starts, a handshake would be as wasted as a login.
+                // While the server starts, a handshake would be wasted like a login.
                 if was_down {
                     self.ping().await?;
                 }
@@ -118,7 +118,7 @@ impl<'a> Opening<'a> {
         }
     }
 
-    /// With TLS where the server has it and admits it, else without.
+    /// Opens a session with TLS if the server has TLS and admits the client, else without.
     async fn preferred(&mut self, tls: &Tls) -> Result<Session, Error> {
         let first = match self.request_tls(tls).await {
             Ok(Answer::Plain(wire)) => {
@@ -133,7 +133,7 @@ impl<'a> Opening<'a> {
         };
         match (self.plain().await, first) {
             (Ok(session), _) => Ok(session),
-            // Admitted neither way: the first words are those of the better one.
+            // Neither way is admitted. The failure with TLS is the more informative one.
             (Err(second), first @ Error::Server(_)) if second.by_admission() => Err(first),
             (Err(second), Error::Failed(first)) if !matches!(&second.error, Error::Server(error) if error.is_starting()) =>
             {
@@ -172,7 +172,7 @@ impl<'a> Opening<'a> {
         Ok(Wire::new(stream, self.server.endpoint.clone()))
     }
 
-    /// Connects and asks for TLS; nothing else is sent in clear.
+    /// Connects and asks for TLS. Sends nothing else in clear.
     async fn request_tls(&mut self, tls: &Tls) -> Result<Answer, Error> {
         let mut wire = self.connect().await?;
         if self.access.encryption.negotiation == Negotiation::Direct {
@@ -204,7 +204,7 @@ impl<'a> Opening<'a> {
         }
     }
 
-    /// Begins with the TLS handshake, and wants the server to agree to speak PostgreSQL, as libpq does.
+    /// Begins with the TLS handshake. The server must choose PostgreSQL by ALPN, as in libpq.
     async fn shake_hands_directly(&self, tls: &Tls, wire: Wire) -> Result<Wire, Failure> {
         const HINT: &str =
             "servers before PostgreSQL 17 want to be asked for TLS first: sslnegotiation=postgres";
@@ -222,7 +222,8 @@ impl<'a> Opening<'a> {
         Ok(Wire::secured(secured, self.server.endpoint.clone()))
     }
 
-    /// What `pg_isready` does: a startup packet, then the first answer; on a connection of its own, without a login.
+    /// Checks the server as `pg_isready` does: sends a startup packet and reads the first reply, on
+    /// a connection of its own, without a login.
     async fn ping(&mut self) -> Result<(), Error> {
         let mut wire = self.connect().await?;
         self.attempt.stage(format!(
@@ -232,13 +233,14 @@ impl<'a> Opening<'a> {
         startup(&self.access.login, &mut wire)?;
         wire.send().await?;
         match wire.receive().await? {
-            // Not admitted in clear: with TLS it may be.
+            // The server may admit with TLS what it rejects in clear.
             Message::ErrorResponse(body) => match PgError::read(body.fields()) {
                 error if error.code == sqlstate::INVALID_AUTHORIZATION => Ok(()),
                 error => Err(Error::Server(error)),
             },
             Message::AuthenticationOk => {
-                // Everybody is trusted: what follows is the whole login, and dropping that unread would reset the connection.
+                // With `trust` the server sends the whole login at once. Unread bytes would reset
+                // the connection.
                 let bound = self.attempt.remaining() / 4;
                 let _ = timeout(bound, wire.close(Drain::Yes)).await;
                 Ok(())

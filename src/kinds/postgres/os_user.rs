@@ -1,4 +1,4 @@
-//! Who runs us, for libpq's defaults of user and home directory.
+//! The user who runs this process, for libpq's defaults of user and home directory.
 
 use std::fs;
 
@@ -11,17 +11,17 @@ pub struct OsUser {
     pub home: String,
 }
 
-/// The user of our effective uid, from /etc/passwd alone.
+/// Returns the user of our effective uid, from /etc/passwd alone.
 ///
-/// Not through getpwuid: a static glibc binary would load the image's NSS modules into itself for that, and images have
-/// none. Whoever comes from LDAP is named by USER or in the URL.
+/// getpwuid would load the image's NSS modules into a static glibc binary, and images have none.
+/// Users from LDAP must be declared by USER or in the URL.
 pub fn current() -> Option<OsUser> {
     of_uid(rustix::process::geteuid().as_raw())
 }
 
-/// The user of this uid, from /etc/passwd alone.
+/// Returns the user of this uid, from /etc/passwd alone.
 pub fn of_uid(uid: u32) -> Option<OsUser> {
-    // Not UTF-8 is no reason to find nobody.
+    // Lines that are not UTF-8 must not hide the user.
     let passwd = fs::read("/etc/passwd").ok()?;
     find(&String::from_utf8_lossy(&passwd), uid)
 }

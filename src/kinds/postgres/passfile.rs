@@ -7,8 +7,8 @@ use crate::{
     text::path_shown,
 };
 
-/// Reads a password file as libpq does: one that others could read is ignored, and so is one that is no plain file.
-/// The error says why it is ignored.
+/// Reads a password file as libpq does. A file that other users can read is ignored, and so is
+/// anything but a regular file. The error is the reason.
 pub fn read(path: &str) -> Result<String, String> {
     let ignored = |why: &str| format!("the password file {} is ignored: {why}", path_shown(path));
     let metadata = fs::metadata(path).map_err(|e| ignored(&describe(&e)))?;
@@ -24,7 +24,7 @@ pub fn read(path: &str) -> Result<String, String> {
     read_small(path).map_err(|why| ignored(&why))
 }
 
-/// The password of the first line that matches. `fields` are host, port, database and user.
+/// Returns the password of the first line that matches. `fields` are host, port, database and user.
 pub fn lookup(text: &str, fields: [&str; 4]) -> Option<String> {
     text.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
         let mut rest = line;
@@ -42,7 +42,7 @@ pub fn lookup(text: &str, fields: [&str; 4]) -> Option<String> {
     })
 }
 
-/// The text up to the next `:` without its backslashes, and what follows that `:`.
+/// Returns the text up to the next `:` without its backslashes, and the text after the `:`.
 fn take(text: &str) -> (String, Option<&str>) {
     let mut out = String::new();
     let mut chars = text.char_indices();

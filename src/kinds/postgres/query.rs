@@ -1,4 +1,4 @@
-//! The key `query`: one statement, one row, and its first column is true.
+//! The key `query`: one statement that returns one row whose first column is true.
 
 use super::{
     ask::Question,
@@ -7,7 +7,7 @@ use super::{
 };
 use crate::probe::{Attempt, AttemptFuture, Class, Failure, Verdict};
 
-/// What is asked of a server that was logged in to: its own ReadyForQuery, and the `query` if there is one.
+/// Checks a server after the login: its ReadyForQuery, and the `query` if the user declares one.
 pub(super) struct Check {
     pub(super) query: Option<String>,
 }
@@ -32,7 +32,7 @@ impl Question for Check {
 async fn run(attempt: &Attempt<'_>, session: &mut Session, query: &str) -> Result<(), Failure> {
     session.read_only(attempt, &[]).await.map_err(|e| session.failure(e, Phase::Command))?;
     attempt.stage(format!("logged in to {}, but no answer to the query", session.endpoint()));
-    // Looked at before it is run: what is no query is never run, whatever it would do.
+    // The statement is described before it runs, so that only a query ever runs.
     let rows = match session.prepare(query).await {
         Ok(prepared) => {
             check_columns(&prepared).map_err(|what| session.not_yet(Class::Config, what))?;
@@ -73,7 +73,7 @@ fn check_rows(rows: &[Row]) -> Result<(), &'static str> {
     }
 }
 
-/// The types that a query answers with by mistake, by their OIDs in `pg_type.dat`.
+/// Returns the name of a result type, for errors. The OIDs come from `pg_type.dat`.
 fn type_name(oid: u32) -> String {
     match oid {
         20 => "bigint".to_owned(),

@@ -3,7 +3,8 @@
 use super::dsn::Params;
 use crate::os::read_small;
 
-/// What the first of `files` that has it says of `service`. A file that is not there is passed over.
+/// Returns the settings of `service` from the first of `files` that has it. Skips files that do not
+/// exist.
 pub fn read(service: &str, files: &[String]) -> Result<Params, String> {
     let mut missing = Vec::new();
     for path in files {
@@ -18,7 +19,8 @@ pub fn read(service: &str, files: &[String]) -> Result<Params, String> {
     Err(format!("the service {service} is not defined ({})", missing.join("; ")))
 }
 
-/// `[NAME]`, then `KEY=VALUE` lines without quotes; `#` begins a comment. The first value of a key counts.
+/// Reads `[NAME]`, then `KEY=VALUE` lines without quotes. `#` begins a comment. The first value of
+/// a key counts.
 fn section(text: &str, service: &str) -> Option<Params> {
     let mut lines = text.lines().map(str::trim);
     lines.find(|line| {

@@ -1,4 +1,5 @@
-//! A logged-in session: read-only transactions, rows as text, and an end that leaves no line in the server's log.
+//! A session after login: read-only transactions, rows as text, and a close that the server does
+//! not log.
 
 use std::time::Duration;
 
@@ -28,26 +29,27 @@ pub const BOOL: u32 = 16;
 /// The most memory that the rows of one answer may take, in bytes.
 const MAX_ROWS: usize = 12 * 1024 * 1024;
 
-/// What a value of a row takes beside its text: the `String`, and what the allocator adds to a small block.
+/// The memory that a value takes beside its text, in bytes: the `String` and the allocator's
+/// overhead.
 const VALUE_OVERHEAD: usize = size_of::<Option<String>>() + 16;
 
 /// The longest wait for a lock that a read may need.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a server may take to end a TLS session that we have said goodbye in.
+/// How long a server may take to close a TLS session after our Terminate.
 const GOODBYE: Duration = Duration::from_millis(250);
 
-/// What a server tells of itself while it logs us in.
+/// The parameters that a server reports during login.
 #[derive(Debug, Default)]
 pub(super) struct About {
     pub(super) server_version: String,
-    /// Told since PostgreSQL 14, and not through every pooler.
+    /// Reported since PostgreSQL 14, and not through every pooler.
     pub(super) in_hot_standby: Option<bool>,
-    /// The same.
+    /// Reported under the same conditions as `in_hot_standby`.
     pub(super) default_read_only: Option<bool>,
 }
 
-/// A column of an answer.
+/// A column of a result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
     /// Its name.
@@ -56,16 +58,16 @@ pub struct Column {
     pub type_oid: u32,
 }
 
-/// What a statement takes and answers with.
+/// The parameters and columns of a statement.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Prepared {
-    /// How many parameters it takes.
+    /// The number of its parameters.
     pub params: usize,
-    /// Its columns; none where it is no query.
+    /// Its columns; empty if the statement is not a query.
     pub columns: Vec<Column>,
 }
 
-/// A row as text; NULL is none.
+/// A row as text; NULL is `None`.
 pub type Row = Vec<Option<String>>;
 
 /// A session in which the server is ready for a query.
@@ -83,29 +85,31 @@ impl Session {
         Self { wire, about, cost, in_transaction: false, setup }
     }
 
-    /// Where the server is.
+    /// The server's address.
     pub fn endpoint(&self) -> &Endpoint {
         &self.wire.endpoint
     }
 
-    /// What answered, e.g. `PostgreSQL 15.18`.
+    /// Returns the server's name and version, e.g. `PostgreSQL 15.18`.
     pub fn describe_server(&self) -> String {
         let version = self.about.server_version.split(' ').next().unwrap_or_default();
         let standby = if self.about.in_hot_standby == Some(true) { " (standby)" } else { "" };
         format!("PostgreSQL {version}{standby}").trim_end().to_owned()
     }
 
-    /// What the session has cost the server so far: a login where a password was worked out, else an answer.
+    /// Returns the session's cost for the server so far: a login if a password was computed, else a
+    /// reply.
     pub fn cost(&self) -> Cost {
         self.cost
     }
 
-    /// A failure that the session's answers led to, with what it cost.
+    /// Makes a failure from the session's replies, with the session's cost.
     pub fn not_yet(&self, class: Class, what: impl AsRef<str>) -> Failure {
         Failure::new(class, format!("{} ({})", what.as_ref(), self.wire.endpoint)).cost(self.cost)
     }
 
-    /// The failure that an error of this session is. `phase` says whose command it answers.
+    /// Returns the failure that an error of this session means. `phase` is the origin of the
+    /// command.
     pub fn failure(&self, error: Error, phase: Phase) -> Failure {
         match error {
             Error::Server(error) => error.failure(phase, &self.wire.endpoint),
@@ -113,15 +117,15 @@ impl Session {
         }
     }
 
-    /// Begins a read-only transaction whose statements are ended by the server itself before the attempt is.
+    /// Begins a read-only transaction. The server ends its statements before the attempt ends.
     ///
-    /// READ COMMITTED, because a migrator may TRUNCATE: an older snapshot would then read an empty table. Everything is
-    /// local to the transaction, so that it holds, and stays, within one through a pooler too. `setup` is further
-    /// statements, e.g. `SET LOCAL row_security = off`.
+    /// READ COMMITTED, because after a migrator's TRUNCATE an older snapshot reads an empty table.
+    /// All settings are local to the transaction, so that they also work through a pooler and do
+    /// not outlive it. `setup` holds further statements, e.g. `SET LOCAL row_security = off`.
     pub async fn read_only(&mut self, attempt: &Attempt<'_>, setup: &[&str]) -> Result<(), Error> {
         let left = attempt.remaining();
         attempt.stage(format!("logged in to {}, but no answer to BEGIN", self.wire.endpoint));
-        // A tenth is for the answer to arrive in.
+        // A tenth of the time is left for the reply to arrive.
         let statement = (left - left / 10).as_millis().max(1);
         let lock = (left / 2).min(LOCK_TIMEOUT).as_millis().max(1);
         let mut sql = format!(
@@ -139,14 +143,14 @@ impl Session {
         self.command("ROLLBACK").await
     }
 
-    /// Runs statements of our own whose answers nobody needs, by the simple protocol.
+    /// Runs our own statements by the simple protocol, and ignores their results.
     pub async fn command(&mut self, sql: &str) -> Result<(), Error> {
         frontend::query(sql, &mut self.wire.output).map_err(unsendable)?;
         self.wire.send().await?;
         self.until_ready(|_| Ok(())).await
     }
 
-    /// What `sql` takes and would answer with, without running it.
+    /// Returns the parameters and columns of `sql` without running it.
     pub async fn prepare(&mut self, sql: &str) -> Result<Prepared, Error> {
         let output = &mut self.wire.output;
         frontend::parse("", sql, [], output).map_err(unsendable)?;
@@ -173,15 +177,15 @@ impl Session {
         Ok(prepared)
     }
 
-    /// Runs what was prepared last, up to `max` rows; 0 means all.
+    /// Runs the statement that was prepared last. Returns up to `max` rows; 0 means all.
     pub async fn execute(&mut self, params: &[Option<&str>], max: i32) -> Result<Vec<Row>, Error> {
         self.bind(params, max)?;
         self.wire.send().await?;
         self.collect_rows().await
     }
 
-    /// Runs one query by the extended protocol. Parameters and columns are text; a cast tells a parameter's type where
-    /// the server cannot infer it.
+    /// Runs one query by the extended protocol. Parameters and columns are text. A cast must state
+    /// a parameter's type if the server cannot infer it.
     pub async fn rows(&mut self, sql: &str, params: &[Option<&str>]) -> Result<Vec<Row>, Error> {
         frontend::parse("", sql, [], &mut self.wire.output).map_err(unsendable)?;
         self.bind(params, 0)?;
@@ -224,7 +228,8 @@ impl Session {
         Ok(rows)
     }
 
-    /// Reads up to ReadyForQuery. A refusal is told once that is there, so that the session can go on.
+    /// Reads up to ReadyForQuery. Returns an error of the server only then, so that the session can
+    /// go on.
     async fn until_ready(
         &mut self,
         mut each: impl FnMut(Message) -> Result<(), Failure> + Send,
@@ -245,13 +250,13 @@ impl Session {
                     notices.count(&self.wire)?;
                 }
                 Ok(message) => each(message)?,
-                // It said why before it hung up.
+                // The server sent the reason before it closed the connection.
                 Err(failure) => return Err(refusal.map_or(Error::Failed(failure), Error::Server)),
             }
         }
     }
 
-    /// Whether writes would be refused: on a standby, or where that is the default.
+    /// Whether the server refuses writes: on a standby, or by its default.
     pub async fn is_read_only(&mut self) -> Result<bool, Error> {
         match (self.about.in_hot_standby, self.about.default_read_only) {
             (Some(true), _) | (_, Some(true)) => Ok(true),
@@ -273,9 +278,10 @@ impl Session {
         Ok(self.rows(sql, &[]).await?.into_iter().flatten().next().flatten())
     }
 
-    /// Says goodbye. Over TLS the server says it too, and would log a reset if we did not wait for that.
+    /// Sends Terminate. Over TLS it also waits for the server's close, because the server would log
+    /// a reset otherwise.
     pub async fn close(mut self, attempt: &Attempt<'_>) {
-        // What was learned must not be lost because the goodbye took what was left of the attempt.
+        // The close must not use up the time of the attempt, or its result would be lost.
         let bound = GOODBYE.min(attempt.remaining() / 2);
         attempt.stage(format!(
             "logged in to {}, but not out again within {}",
@@ -284,7 +290,7 @@ impl Session {
         ));
         let _ = timeout(bound, async {
             if self.in_transaction {
-                // A pooler would have to throw its connection to the server away.
+                // Otherwise a pooler would have to discard its connection to the server.
                 let _ = self.rollback().await;
             }
             let drain = if self.wire.encrypted { Drain::Yes } else { Drain::No };

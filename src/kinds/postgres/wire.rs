@@ -1,4 +1,5 @@
-//! One connection's messages, in and out: bounded, and told from what is no PostgreSQL at all.
+//! The messages of one connection: reads and writes them within bounds, and detects other
+//! protocols.
 
 use std::{fmt, io};
 
@@ -20,19 +21,21 @@ use crate::{
     tls::{ClientCertificate, Secured, tls_stream_failure},
 };
 
-/// The longest message before the login is done, in bytes. libpq takes 2,000 for a request and 30,000 for an error.
+/// The longest message before the login is done, in bytes. libpq takes 2,000 for a request and
+/// 30,000 for an error.
 const MAX_BEFORE_LOGIN: usize = 32 * 1024;
-/// The longest message after it, in bytes: a row, or an error with a statement in it.
+/// The longest message after the login, in bytes: a row, or an error that quotes a statement.
 const MAX_AFTER_LOGIN: usize = 4 * 1024 * 1024;
 
-/// Version 3.0 of the protocol as the startup packet has it (PostgreSQL manual, section 54.7).
+/// Version 3.0 of the protocol in the startup packet (PostgreSQL manual, section 54.7).
 pub(super) const PROTOCOL_3_0: u32 = 3 << 16;
 /// Version 3.2, of PostgreSQL 18.
 pub(super) const PROTOCOL_3_2: u32 = 3 << 16 | 2;
 
-/// Messages of one login or one answer that are neither rows nor its end: notices, changed settings.
+/// The most messages of one login or one reply that are neither rows nor its end: notices, changed
+/// settings.
 ///
-/// A server may send them without end, and none of them is waited for.
+/// A server may send them without end, and the session needs none of them.
 #[derive(Default)]
 pub(super) struct Notices {
     count: usize,
@@ -43,7 +46,7 @@ impl Notices {
     const MOST: usize = 10_000;
     const MOST_BYTES: usize = 1024 * 1024;
 
-    /// Counts the message that was received last.
+    /// Counts the last message.
     pub(super) fn count(&mut self, wire: &Wire) -> Result<(), Failure> {
         self.count += 1;
         self.bytes += wire.last_length;
@@ -54,46 +57,46 @@ impl Notices {
     }
 }
 
-/// What a message may begin with before the login is done: R, E, N, S, K, Z, and v of a server that negotiates.
+/// The first bytes of messages during login: R, E, N, S, K, Z, and v from a server that negotiates.
 const TAGS_OF_LOGIN: &[u8] = b"RENSKZv";
 
-/// A connection on which PostgreSQL's protocol is spoken.
+/// A connection that carries PostgreSQL's protocol.
 pub(super) struct Wire {
     pub(super) stream: Box<dyn Stream>,
     pub(super) endpoint: Endpoint,
     pub(super) encrypted: bool,
-    /// The hash of the server's certificate that a login can be bound to.
+    /// The hash of the server's certificate, for channel binding.
     pub(super) end_point: Option<Vec<u8>>,
-    /// What became of our certificate in the TLS handshake.
+    /// Whether our certificate was used in the TLS handshake.
     pub(super) client_certificate: ClientCertificate,
-    /// The least protocol version that a server may negotiate down to.
+    /// The lowest protocol version that a server may negotiate.
     pub(super) least_protocol: u32,
     pub(super) logged_in: bool,
-    /// What was read and not yet understood.
+    /// Bytes that were read and not yet parsed.
     input: BytesMut,
-    /// What is to be sent next.
+    /// Bytes to send next.
     pub(super) output: BytesMut,
-    /// The first message was understood.
+    /// Whether the first message was valid.
     known: bool,
-    /// The length of the message that was received last, in bytes.
+    /// The length of the last message, in bytes.
     last_length: usize,
 }
 
-/// Why a conversation broke off.
+/// Why a conversation failed.
 #[derive(Debug)]
 pub enum Error {
-    /// The server refused, in its own words.
+    /// The server sent an error.
     Server(PgError),
-    /// Everything else.
+    /// Any other failure.
     Failed(Failure),
 }
 
-/// Whether the end of a connection waits for the other side's.
+/// How our side closes a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Drain {
-    /// What the server still sends is read to its end: bytes left unread would turn the close into a reset.
+    /// Reads to the end first, because unread bytes would turn the close into a reset.
     Yes,
-    /// Nothing is on its way.
+    /// Closes at once, because no bytes are on their way.
     No,
 }
 
@@ -103,7 +106,7 @@ impl From<Failure> for Error {
     }
 }
 
-/// Gives the thread away after every 256th message: many messages may come in one read.
+/// Yields the thread after every 256th message, because one read may return many messages.
 pub(super) async fn let_others_run(messages: usize) {
     if messages.is_multiple_of(256) {
         yield_now().await;
@@ -128,7 +131,7 @@ impl Wire {
         }
     }
 
-    /// The same for a stream behind a TLS handshake.
+    /// Makes the wire of a stream after a TLS handshake.
     pub(super) fn secured(secured: Secured, endpoint: Endpoint) -> Self {
         Self {
             encrypted: true,
@@ -138,9 +141,9 @@ impl Wire {
         }
     }
 
-    /// Sends what was put into `output`.
+    /// Sends the bytes in `output`.
     ///
-    /// That the other side has closed is no failure yet: why it did is still to be read.
+    /// A closed connection is not a failure yet, because the server's reason is still to be read.
     pub(super) async fn send(&mut self) -> Result<(), Failure> {
         let output = self.output.split();
         let sent = match self.stream.write_all(&output).await {
@@ -160,7 +163,7 @@ impl Wire {
         }
     }
 
-    /// The next message. An ErrorResponse is one of them.
+    /// Returns the next message, which may be an ErrorResponse.
     pub(super) async fn receive(&mut self) -> Result<Message, Failure> {
         loop {
             if let Some(text) = self.error_of_old() {
@@ -178,7 +181,8 @@ impl Wire {
                     self.check_protocol(&message)?;
                     continue;
                 }
-                // BackendKeyData serves cancels, which are never sent. From 3.2 on its key is longer than the library reads.
+                // BackendKeyData serves cancel requests, which are never sent. From version 3.2 on
+                // its key is too long for the library.
                 Some(b'K') => {
                     drop(self.input.split_to(whole));
                     self.known = true;
@@ -197,7 +201,8 @@ impl Wire {
         }
     }
 
-    /// One byte, which nothing may follow: what comes in clear before a handshake could be anybody's (CVE-2021-23222).
+    /// Reads one byte, which must be the only one: bytes in clear before a handshake may come from
+    /// an attacker (CVE-2021-23222).
     pub(super) async fn receive_byte(&mut self) -> Result<u8, Failure> {
         self.fill().await?;
         match self.input[..] {
@@ -205,7 +210,7 @@ impl Wire {
                 self.input.clear();
                 Ok(byte)
             }
-            // An error stays for `receive`.
+            // `receive` reads an error.
             [b'E', ..] => Ok(b'E'),
             _ => Err(self.not_postgres()),
         }
@@ -220,7 +225,7 @@ impl Wire {
         }
     }
 
-    /// The length of the next message with its tag, once that can be told.
+    /// Returns the length of the next message with its tag, once enough bytes are there.
     fn next_length(&self) -> Result<Option<usize>, Failure> {
         let Some(tag) = self.input.first() else { return Ok(None) };
         if !self.logged_in && !TAGS_OF_LOGIN.contains(tag) {
@@ -235,11 +240,11 @@ impl Wire {
         }
     }
 
-    /// NegotiateProtocolVersion: the newest version of the server, which must be one that is wanted.
+    /// Reads NegotiateProtocolVersion: the server's newest version, which must be high enough.
     fn check_protocol(&self, message: &[u8]) -> Result<(), Failure> {
         let newest = message.get(5..9).and_then(|bytes| bytes.try_into().ok());
         let newest = newest.map_or(0, u32::from_be_bytes);
-        // Some poolers send the minor version alone.
+        // Some poolers send only the minor version.
         let newest = if newest < PROTOCOL_3_0 { PROTOCOL_3_0 | newest } else { newest };
         match newest >= self.least_protocol {
             true => Ok(()),
@@ -255,7 +260,8 @@ impl Wire {
         }
     }
 
-    /// A server that cannot even start a process for us says so as servers before 7.4 did: `E`, text, NUL.
+    /// Reads the error of a server that cannot start a process: `E`, text, NUL, as before version
+    /// 7.4.
     fn error_of_old(&self) -> Option<String> {
         let text = self.input.strip_prefix(b"Ecould not fork")?;
         Some(one_line(
@@ -264,7 +270,7 @@ impl Wire {
         ))
     }
 
-    /// Terminate, and the end of our side. Is not bounded in time.
+    /// Sends Terminate and closes our side. Has no time limit of its own.
     pub(super) async fn close(&mut self, drain: Drain) {
         self.output.clear();
         frontend::terminate(&mut self.output);
@@ -275,7 +281,7 @@ impl Wire {
         while drain == Drain::Yes && self.stream.read(&mut rest).await.is_ok_and(|n| n > 0) {}
     }
 
-    /// The failure of reading or writing.
+    /// Returns the failure of reading or writing.
     pub(super) fn lost(&self, error: &io::Error) -> Failure {
         if self.encrypted {
             tls_stream_failure(error, &self.endpoint)

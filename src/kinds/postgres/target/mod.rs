@@ -1,4 +1,5 @@
-//! Where to connect and as whom: the declaration, then a service file, then libpq's variables, then its defaults.
+//! Where to connect and as whom: the declaration, then a service file, then libpq's variables, then
+//! its defaults.
 
 use std::time::Duration;
 
@@ -89,7 +90,8 @@ pub struct MigrationsTable {
 }
 
 impl MigrationsTable {
-    /// Reads `x-migrations-table`, which under `x-migrations-table-quoted` is `"table"` or `"schema"."table"`.
+    /// Reads `x-migrations-table`, which under `x-migrations-table-quoted` is `"table"` or
+    /// `"schema"."table"`.
     fn read(params: &Params) -> Result<Option<Self>, String> {
         const SHAPE: &str = "x-migrations-table: must be quoted where x-migrations-table-quoted is set, \
                              e.g. \"migrate\".\"schema_migrations\"";
@@ -152,7 +154,8 @@ impl Protocol {
             [("3.0", PROTOCOL_3_0), ("3.2", PROTOCOL_3_2), ("latest", PROTOCOL_3_2)];
         let (least, most) = ("min_protocol_version", "max_protocol_version");
         let min = choice(params, least, &WORDS)?.unwrap_or(PROTOCOL_3_0);
-        // As in libpq: poolers that do not negotiate are asked for more than 3.0 only where that is wanted.
+        // As in libpq: poolers that do not negotiate are asked for more than 3.0 only where that is
+        // wanted.
         let max = choice(params, most, &WORDS)?.unwrap_or(min);
         match min > max {
             true => Err(format!("{}: must not be above {most}", label(least))),
@@ -184,7 +187,8 @@ pub(super) struct Login {
     pub(super) search_path: Option<String>,
     /// Set in the transaction of a question, for drivers that set it after the login.
     pub(super) session_search_path: Option<String>,
-    /// None: UTF-8, in which names in tables and messages are readable whatever the database's own encoding.
+    /// None: UTF-8, in which names in tables and messages are readable whatever the database's own
+    /// encoding.
     pub(super) client_encoding: Option<String>,
     pub(super) protocol: Protocol,
     pub(super) bind: Bind,
@@ -271,7 +275,8 @@ impl Wanted {
 }
 
 impl Target {
-    /// Reads a declaration: its URL or connection string, its keys, and what service files, password files and variables add.
+    /// Reads a declaration: its URL or connection string, its keys, and what service files,
+    /// password files and variables add.
     ///
     /// # Errors
     /// What is contradictory, unknown or unreadable. No error shows a value that may be a secret.
@@ -317,7 +322,8 @@ impl Target {
         let networked = places.iter().any(|place| matches!(place.endpoint, Endpoint::Tcp(..)));
         let encryption = ssl::read(spec, declared, all, home, networked)?;
         let (passfile, passfile_note) = passwords(spec, all, home)?;
-        // The key `passfile` beats a password in the URL; elsewhere a password beats the file, as in libpq.
+        // The key `passfile` beats a password in the URL; elsewhere a password beats the file, as
+        // in libpq.
         let file_first = spec.key("passfile").is_some() && spec.key("password").is_none();
         let keys = scram_keys(all).map_err(wrong)?;
         let servers: Vec<Server> = places
@@ -393,7 +399,8 @@ impl Target {
         self.servers.iter().all(|server| server.endpoint.is_local())
     }
 
-    /// The schema that Prisma's `schema` or JDBC's `currentSchema` names: where the application keeps its tables.
+    /// The schema that Prisma's `schema` or JDBC's `currentSchema` names: where the application
+    /// keeps its tables.
     pub fn schema(&self) -> Option<&str> {
         self.schema.as_deref()
     }
@@ -453,7 +460,7 @@ fn passwords(
             Some(format!("{path} has no line for this host, port, database and user")),
         )),
         Err(why) if spec.key("passfile").is_some() => Err(spec.key_error("passfile", why)),
-        // Nobody named the usual one: that it is not there is no news.
+        // A missing default ~/.pgpass is not an error.
         Err(_) if all.get("passfile").is_none() && std::fs::metadata(&path).is_err() => {
             Ok((None, None))
         }
@@ -478,7 +485,8 @@ fn scram_keys(params: &Params) -> Result<Option<scram::Keys>, String> {
     }
 }
 
-/// Refuses a user, a database or a host that holds a password, which a wrong separator put there: `user=app;password=x`.
+/// Refuses a user, a database or a host that holds a password, which a wrong separator put there:
+/// `user=app;password=x`.
 fn refuse_pieces_of_passwords(params: &Params) -> Result<(), String> {
     for name in ["user", "dbname", "host", "application_name"] {
         let value = params.get(name).unwrap_or_default().to_ascii_lowercase();
