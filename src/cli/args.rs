@@ -1,4 +1,5 @@
-//! The registry of options. The command line, the variables, the config file, help, manual and completions walk it.
+//! The registry of options. The command line, the variables, the config file, help, manual and
+//! completions walk it.
 
 use std::ffi::OsString;
 
@@ -47,7 +48,7 @@ pub struct Definition {
     pub name: &'static str,
     /// Its letter behind `-`.
     pub short: Option<char>,
-    /// What stands for its value in help; empty for a flag.
+    /// The placeholder for its value in help; empty for a flag.
     pub value: &'static str,
     /// What it does.
     pub help: &'static str,

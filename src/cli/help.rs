@@ -115,9 +115,10 @@ fn describe(out: &mut String, key: &Key) {
     wrap(out, 6, 10, &format!("{}{equals}{}: {}", key.name, key.value, key.help));
 }
 
-/// Writes `text` in lines of at most [`WIDTH`] columns: the first is indented by `first`, the others by `rest`.
+/// Writes `text` in lines of at most [`WIDTH`] columns: the first is indented by `first`, the
+/// others by `rest`.
 fn wrap(out: &mut String, first: usize, rest: usize, text: &str) {
-    // What stands on the line already counts.
+    // The text already on the line counts.
     let begun = out.len() - out.rfind('\n').map_or(0, |end| end + 1);
     let mut column = begun + first;
     out.push_str(&" ".repeat(first));

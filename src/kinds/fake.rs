@@ -1,4 +1,5 @@
-//! A kind for the tests of the registry: this file and two lines in `mod.rs` are all that a kind needs.
+//! A kind for the tests of the registry: this file and two lines in `mod.rs` are all that a kind
+//! needs.
 //!
 //! It uses every field of [`Kind`], so that nothing outside of `kinds` can depend on the real ones.
 
@@ -124,7 +125,7 @@ fn no_room_below_the_kinds_knows_one_by_name() {
     }
 }
 
-/// Every Rust file at or below `path` that is no test, with its text.
+/// Returns every Rust file at or below `path` except tests, with its text.
 fn sources(path: &std::path::Path) -> Vec<(PathBuf, String)> {
     if path.is_dir() {
         let entries = std::fs::read_dir(path).unwrap();

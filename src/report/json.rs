@@ -18,11 +18,11 @@ use crate::{
     },
 };
 
-/// The longest string as it is written, in bytes. No object has more than three such strings, so
-/// that they and the rest fit into one line.
+/// The longest string in its escaped form, in bytes. No object has more than three such strings, so
+/// that an object fits into one line.
 const MAX_STRING: usize = 1_200;
 
-/// The fields of an object beside its time, event and dependency.
+/// The fields of an object other than its time, event and dependency.
 type Fields = Vec<(&'static str, Value)>;
 
 /// The report as objects, for programs that read logs.
@@ -102,7 +102,7 @@ fn print_start(context: &mut Context, place: usize) {
     print(context, Verbosity::Normal, "start", place, vec![("timeout", timeout)]);
 }
 
-/// The first failure, changes of class, and repeats now and then.
+/// Writes the first failure, changes of class, and occasional repeats.
 fn print_change(context: &mut Context, place: usize, now: Instant) {
     let Some(Line::Failure(_)) = context.wait.due(place, now) else { return };
     if let Some(event) = &context.wait.dependencies[place].failure {
@@ -118,7 +118,7 @@ fn print(context: &mut Context, least: Verbosity, event: &str, place: usize, fie
     }
 }
 
-/// The dependencies that one waits for before its own clock starts.
+/// Returns the names of the dependencies that one waits for before its own clock starts.
 fn after(wait: &WaitState, place: usize) -> Fields {
     match wait.blocked_by(place).as_slice() {
         [] => Vec::new(),
@@ -126,7 +126,7 @@ fn after(wait: &WaitState, place: usize) -> Fields {
     }
 }
 
-/// How a wait that succeeded went.
+/// Returns the fields of a wait that succeeded.
 fn done(wait: &WaitState, now: Instant) -> Fields {
     let mut fields = vec![("elapsed", rounded(now - wait.began))];
     if let Some(last) = wait.last_ready() {
@@ -139,7 +139,7 @@ fn done(wait: &WaitState, now: Instant) -> Fields {
     fields
 }
 
-/// The fields of an event.
+/// Returns the fields of an event.
 pub(super) fn fields(event: &Event) -> Fields {
     let mut fields = vec![("attempts", json!(event.attempts)), ("elapsed", rounded(event.elapsed))];
     match &event.what {
@@ -159,12 +159,13 @@ fn failure_fields(failure: &Failure) -> Fields {
     fields
 }
 
-/// Seconds, to the millisecond.
+/// Returns seconds, rounded to milliseconds.
 fn rounded(duration: Duration) -> Value {
     json!((duration.as_secs_f64() * 1000.0).round() / 1000.0)
 }
 
-/// An array of names, as many as fit into one string's length; the rest is an ellipsis.
+/// Returns an array of as many names as fit into one string's length. An ellipsis replaces the
+/// rest.
 fn names_value(names: &[&str]) -> Value {
     let mut left = MAX_STRING;
     let fits = |name: &&&str| {
@@ -179,7 +180,7 @@ fn names_value(names: &[&str]) -> Value {
     json!(shown)
 }
 
-/// One object as a line. Its fields have an order that people can read.
+/// Returns one object as a line, with its fields in an order for human readers.
 pub(super) fn object(
     event: &str,
     dependency: Option<&str>,
@@ -195,13 +196,13 @@ pub(super) fn object(
     format!("{{{}}}\n", fields.join(","))
 }
 
-/// The value as it is written. A long string is cut here: cutting the object would make it invalid.
+/// Returns a value's JSON text. A long string is cut here, because a cut object would be invalid.
 fn bounded(value: &Value) -> String {
     let written = value.to_string();
     let Some(text) = value.as_str().filter(|_| written.len() > MAX_STRING) else { return written };
     let mut len = "\"…\"".len();
     let fits = |c: &char| {
-        // As escaped, without the quotes.
+        // The length of the escaped text, without the quotes.
         len += json!(c).to_string().len() - 2;
         len <= MAX_STRING
     };

@@ -2,11 +2,11 @@
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// The colour of a piece of text, by what it tells.
+/// The colour of a piece of text, by its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Style {
     Plain,
-    /// Clocks, and what only waits for others.
+    /// Clocks, and dependencies that only wait for others.
     Dim,
     Good,
     /// Not ready, but the wait goes on.
@@ -15,7 +15,7 @@ pub(super) enum Style {
 }
 
 impl Style {
-    /// The text with the escapes of this colour, or as it is without `color`.
+    /// Returns the text with the escapes of this colour, or unchanged without `color`.
     pub fn paint(self, text: &str, color: bool) -> String {
         let code = match self {
             Style::Plain => return text.to_owned(),
@@ -28,17 +28,17 @@ impl Style {
     }
 }
 
-/// Whether the user allows colours. Source: no-color.org.
+/// Whether the environment allows colours. Source: no-color.org.
 pub(super) fn is_color_allowed() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// The columns that a text takes.
+/// Returns the number of columns that a text takes.
 pub(super) fn width(text: &str) -> usize {
     text.width()
 }
 
-/// As much of the start of `text` as fits into `columns`.
+/// Returns as much of the start of `text` as fits into `columns`.
 pub(super) fn cut(text: &str, columns: usize) -> &str {
     let mut used = 0;
     let end = text.char_indices().find(|(_, c)| {
@@ -48,7 +48,7 @@ pub(super) fn cut(text: &str, columns: usize) -> &str {
     end.map_or(text, |(end, _)| &text[..end])
 }
 
-/// The text in at most `columns`: a longer one keeps its two ends around an ellipsis.
+/// Returns the text in at most `columns`. A longer text keeps its two ends around an ellipsis.
 pub(super) fn shortened(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return text.to_owned();
@@ -60,14 +60,15 @@ pub(super) fn shortened(text: &str, columns: usize) -> String {
     format!("{start}…{end}")
 }
 
-/// The text, filled up with blanks to `columns`.
+/// Returns the text, padded with blanks to `columns`.
 pub(super) fn padded(text: &str, columns: usize) -> String {
     format!("{text}{}", " ".repeat(columns.saturating_sub(width(text))))
 }
 
-/// The text in lines of at most `columns`, broken between words. A longer word is broken too.
+/// Returns the text in lines of at most `columns`, broken between words. A word longer than a line
+/// is broken too.
 pub(super) fn wrapped(text: &str, columns: usize) -> Vec<String> {
-    // A wide letter needs two columns.
+    // A wide character takes two columns.
     let columns = columns.max(2);
     let mut lines = vec![String::new()];
     for mut word in text.split_whitespace() {

@@ -35,13 +35,14 @@ pub(super) struct Live {
     drawn: Vec<usize>,
     /// Plain lines that the terminal has not accepted yet.
     unsent: String,
-    /// Whether the terminal accepted the last frame.
+    /// Whether the terminal has accepted the last frame.
     is_accepted: bool,
     color: bool,
 }
 
 impl Default for Live {
-    /// The first frame comes with the first tick: what is ready at once needs none.
+    /// The first frame comes with the first tick, so that dependencies that are ready at once cause
+    /// none.
     fn default() -> Self {
         let color = is_color_allowed();
         Self { ticks: 0, drawn: Vec::new(), unsent: String::new(), is_accepted: true, color }
@@ -63,7 +64,8 @@ impl View for Live {
         if self.unsent.len() + above.len() <= MAX_UNSENT {
             self.unsent += &above;
         }
-        // The next tick is near, and a frame for each of a thousand events would take a second.
+        // The next tick draws the frame, because a frame for each of a thousand events would take a
+        // second.
         if self.unsent.len() >= DRAW_AT && self.is_accepted {
             self.draw(context);
         }
@@ -106,8 +108,8 @@ impl Live {
         }
     }
 
-    /// The escapes that move the cursor to the first moving line and erase from there. A terminal
-    /// that has become narrower since has broken the lines that no longer fit.
+    /// Returns the escapes that move the cursor to the first moving line and erase from there. A
+    /// terminal that has become narrower has broken long lines into several rows.
     fn erased(&self, columns: usize) -> String {
         match self.drawn.iter().map(|width| width.div_ceil(columns).max(1)).sum::<usize>() {
             0 => String::new(),
@@ -115,8 +117,8 @@ impl Live {
         }
     }
 
-    /// The line of the class that a dependency has left. The moving line shows the new class, and
-    /// the log would have shown both.
+    /// Returns a plain line about the previous class of a dependency, if one is due. The moving
+    /// line shows only the new class, and the log would show both.
     fn left_class(&self, place: usize, context: &mut Context) -> Option<String> {
         let now = Instant::now();
         let Line::Failure(due) = context.wait.due(place, now)? else { return None };
@@ -151,7 +153,7 @@ fn style_of(what: &EventKind) -> Style {
     }
 }
 
-/// The size of the terminal now. The user may have resized it since the last frame.
+/// Returns the current size of the terminal, which the user may have resized since the last frame.
 fn terminal_size() -> Size {
     match rustix::termios::tcgetwinsize(io::stderr()) {
         Ok(size) if size.ws_col > 0 && size.ws_row > 0 => {

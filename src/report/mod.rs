@@ -1,7 +1,7 @@
 //! The only printer. Everything about the wait goes to stderr; it neither blocks the wait nor ends
 //! it.
 //!
-//! A [`Report`] hears the engine's events, keeps one [`WaitState`], and lets one view show it.
+//! A [`Report`] receives the engine's events, keeps one [`WaitState`], and lets one view show it.
 
 mod github;
 mod json;
@@ -35,9 +35,9 @@ use crate::wait::{
 /// How much is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
-    /// Only what ends the wait or is left behind.
+    /// Only the end of the wait, and dependencies that were proceeded past.
     Quiet,
-    /// The first failure, changes, repeats now and then, and what became ready.
+    /// The first failure, changes, occasional repeats, and ready dependencies.
     Normal,
     /// Every attempt.
     Verbose,
@@ -46,7 +46,7 @@ pub enum Verbosity {
 /// How the wait is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// `live` where a person watches, `plain` elsewhere.
+    /// `live` if a person watches, else `plain`.
     Auto,
     /// A line per dependency that moves while it waits.
     Live,
@@ -105,7 +105,7 @@ pub struct ReportOptions {
     pub deadline: Option<Duration>,
 }
 
-/// Hears of the wait, and shows it.
+/// Receives the events of the wait, and shows them.
 pub struct Report<'a> {
     view: Box<dyn View>,
     log: &'a mut Log,
@@ -115,7 +115,7 @@ pub struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    /// The report of a wait. Tells systemd too, where it listens.
+    /// Makes the report of a wait. It notifies systemd too, if NOTIFY_SOCKET is set.
     pub fn of_wait(
         log: &'a mut Log,
         dependencies: Vec<ReportedDependency>,
@@ -124,7 +124,7 @@ impl<'a> Report<'a> {
         let verbosity = options.verbosity;
         let view: Box<dyn View> = match options.format.resolved() {
             Format::Json => Box::new(json::Json),
-            // Every attempt is a log, and a log does not move.
+            // A report of every attempt is a log, which the live view cannot show.
             Format::Live if verbosity == Verbosity::Normal => Box::<live::Live>::default(),
             _ => Box::new(plain::Plain),
         };
@@ -135,7 +135,7 @@ impl<'a> Report<'a> {
         report
     }
 
-    /// The report of `--once`: on stdout, for people or, in JSON, for scripts.
+    /// Makes the report of `--once` on stdout, as a table or as JSON.
     pub fn of_look(
         log: &'a mut Log,
         dependencies: Vec<ReportedDependency>,
@@ -165,7 +165,7 @@ impl<'a> Report<'a> {
         self.show(|view, context| view.becoming(command, context));
     }
 
-    /// How often the report wants to hear that time has passed.
+    /// Returns the interval at which the report needs `tick`.
     pub fn tick_every(&self) -> Duration {
         self.view.tick_every()
     }
@@ -200,7 +200,7 @@ trait View {
     /// The wait begins.
     fn begin(&mut self, _context: &mut Context) {}
 
-    /// Something happened, by which the clocks of `started` began. The state includes it already.
+    /// Shows an event, which started the clocks of `started`. The state includes the event already.
     fn event(&mut self, event: &Event, started: &[usize], context: &mut Context);
 
     /// Time has passed.
@@ -218,7 +218,7 @@ trait View {
     }
 }
 
-/// What a view works with.
+/// The data that a view uses.
 struct Context<'a> {
     log: &'a mut Log,
     wait: &'a mut WaitState,

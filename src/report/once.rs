@@ -1,4 +1,4 @@
-//! `--once`: one table on stdout, or an object per line: what is ready, and why the rest is not.
+//! `--once`: reports each dependency's state on stdout, in one table or as one object per line.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -49,7 +49,7 @@ impl View for Once {
             let rows: Vec<Row> = dependencies.iter().map(Row::new).collect();
             table(&rows, Paper::stdout())
         };
-        // A broken stdout leaves only the right exit code.
+        // If stdout is broken, only the exit code can report the fault.
         let _ = io::stdout().write_all(text.as_bytes());
     }
 }
@@ -65,10 +65,10 @@ fn object(dependency: &DependencyState) -> String {
     json::object(kind, name, json::fields(event))
 }
 
-/// Where the table is printed.
+/// The output for the table.
 #[derive(Clone, Copy)]
 struct Paper {
-    /// The width of the terminal; none for a file or a pipe, where a row is one line.
+    /// The width of the terminal; `None` for a file or a pipe, where each row is one line.
     columns: Option<usize>,
     color: bool,
 }
@@ -127,7 +127,7 @@ fn took(elapsed: Duration) -> String {
     }
 }
 
-/// The rows, then a line that counts.
+/// Returns the rows, then a line with the totals.
 fn table(rows: &[Row], paper: Paper) -> String {
     let widest = |text: fn(&Row) -> &str| rows.iter().map(|row| width(text(row))).max();
     let names = widest(|row| &row.name).unwrap_or(0);
@@ -157,7 +157,7 @@ fn table(rows: &[Row], paper: Paper) -> String {
     out + &style.paint(&format!("{ready} of {} ready", rows.len()), paper.color) + "\n"
 }
 
-/// Reason and hint beside the head of a row, or below it where the terminal is too narrow.
+/// Puts reason and hint beside the head of a row, or below it if the terminal is too narrow.
 fn wrapped_reason(row: &Row, head: usize, columns: usize) -> String {
     let beside = columns.saturating_sub(head);
     let is_beside = beside >= MIN_REASON;

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::wait::event::{End, Event};
 
-/// The report as lines of a log.
+/// The report as the lines of a log.
 pub(super) struct Plain;
 
 impl View for Plain {
@@ -74,7 +74,8 @@ fn print(context: &mut Context, place: usize, now: Instant) {
     context.wait.printed(place, now);
 }
 
-/// The line of a dependency's newest failure. Its hint is shown at its class's first line only.
+/// Writes the line of a dependency's newest failure, with the hint only in the first line of its
+/// class.
 pub(super) fn waiting_line(context: &mut Context, place: usize) -> Option<String> {
     let dependency = &mut context.wait.dependencies[place];
     let event = dependency.failure.clone()?;

@@ -1,4 +1,4 @@
-//! When a dependency that is not ready gets its next line. Pure: time comes in.
+//! Decides when a dependency that is not ready gets its next line. Pure: callers pass the time.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// The time between two lines of different classes.
 const CHANGE: Duration = Duration::from_secs(1);
 
-/// When the last line was due, and of which class it was. All times count from the start of the
-/// dependency's clock.
+/// The time and the class of the last line. All times count from the start of the dependency's
+/// clock.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Schedule {
     last: Option<(Class, Duration)>,
@@ -31,7 +31,7 @@ pub(super) enum Due {
 }
 
 impl Schedule {
-    /// Whether a line is due at `now` for a failure of this class, and why.
+    /// Returns the reason for a line at `now` for a failure of this class, if one is due.
     pub fn due(&self, class: Class, now: Duration) -> Option<Due> {
         let Some((last, at)) = self.last else { return Some(Due::First) };
         let since = now.saturating_sub(at);
@@ -52,7 +52,7 @@ impl Schedule {
         }
     }
 
-    /// Whether `hint` is new for its class. Records it as printed.
+    /// Returns whether `hint` is new for its class, and records it as printed.
     pub fn is_new_hint(&mut self, class: Class, hint: &str) -> bool {
         match self.hints.iter_mut().find(|(known, _)| *known == class) {
             Some((_, known)) if known == hint => false,
@@ -68,7 +68,7 @@ impl Schedule {
     }
 }
 
-/// The time between two lines while nothing changes. Long waits need fewer of them.
+/// Returns the time between two lines while nothing changes. Long waits need fewer lines.
 fn between_repeats(now: Duration) -> Duration {
     Duration::from_secs(match now {
         now if now < MINUTE => 10,
@@ -77,8 +77,8 @@ fn between_repeats(now: Duration) -> Duration {
     })
 }
 
-/// The time before a line of a class that had one already. A server that crashes in a loop returns
-/// to the same classes again and again.
+/// Returns the time before a further line of the same class. A server that crashes in a loop
+/// returns to the same classes again and again.
 fn between_returns(now: Duration) -> Duration {
     if now < MINUTE { CHANGE } else { Duration::from_secs(10) }
 }

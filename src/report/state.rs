@@ -1,4 +1,4 @@
-//! The state of every dependency, kept once for whoever shows it: log, live view, table, systemd.
+//! The state of every dependency. Log, live view, table and systemd's status show it.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::{
 /// How long a dependency behind `after` waits before a line says so.
 const BLOCKED_LINE: Duration = Duration::from_secs(1);
 
-/// What the report has to know of a dependency beforehand.
+/// The facts of a dependency that the report needs before the wait.
 #[derive(Clone, Debug)]
 pub struct ReportedDependency {
     /// Its name in messages.
@@ -31,7 +31,7 @@ pub(super) struct WaitState {
     /// The timeout of everything that still waits.
     deadline: Option<Duration>,
     pub dependencies: Vec<DependencyState>,
-    /// How many have no clock yet.
+    /// The number of dependencies whose clock has not started.
     blocked: usize,
     /// The dependency that became ready last.
     last_ready: Option<usize>,
@@ -44,7 +44,7 @@ pub(super) struct DependencyState {
     pub name: String,
     pub timeout: Timeout,
     after: Vec<usize>,
-    /// When its clock started; none while it waits for others.
+    /// When its clock started; `None` while it waits for others.
     pub started: Option<Instant>,
     /// When its timeout started to count.
     counts_from: Option<Instant>,
@@ -66,7 +66,7 @@ pub(super) enum Left {
     Time(Duration),
 }
 
-/// What a line is to say of a dependency that is not ready.
+/// The content of a line about a dependency that is not ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Line {
     /// Its newest failure.
@@ -98,7 +98,7 @@ impl WaitState {
         Self { began, deadline, dependencies, blocked, last_ready: None, waited_again: None }
     }
 
-    /// Takes in an event. Returns the dependencies whose clock starts by it.
+    /// Applies an event. Returns the dependencies whose clock it starts.
     pub fn note(&mut self, event: &Event, now: Instant) -> Vec<usize> {
         let dependency = &mut self.dependencies[event.dependency];
         match &event.what {
@@ -108,7 +108,7 @@ impl WaitState {
                 dependency.outcome = None;
                 dependency.counts_from = Some(*self.waited_again.get_or_insert(now));
             }
-            // The earlier outcome says what answered.
+            // The earlier outcome names the server that replied.
             EventKind::Confirmed => {}
             EventKind::Ready(_) => {
                 dependency.outcome = Some(event.clone());
@@ -138,24 +138,24 @@ impl WaitState {
         started
     }
 
-    /// The dependencies that one still waits for before its own clock starts.
+    /// Returns the dependencies that one still waits for before its own clock starts.
     fn blockers(&self, place: usize) -> impl Iterator<Item = &DependencyState> {
         let dependency = &self.dependencies[place];
         let after = if dependency.started.is_none() { dependency.after.as_slice() } else { &[] };
         after.iter().map(|&first| &self.dependencies[first]).filter(|first| !first.is_passed())
     }
 
-    /// The names of the dependencies that one still waits for.
+    /// Returns the names of the dependencies that one still waits for.
     pub fn blocked_by(&self, place: usize) -> Vec<&str> {
         self.blockers(place).map(|first| first.name.as_str()).collect()
     }
 
-    /// The places of all that still wait, in the plan's order.
+    /// Returns the places of all dependencies that still wait, in the plan's order.
     pub fn waiting(&self) -> impl Iterator<Item = usize> {
         (0..self.dependencies.len()).filter(|&place| self.dependencies[place].is_waiting())
     }
 
-    /// The line that is due for a dependency, if any.
+    /// Returns the line that is due for a dependency, if any.
     pub fn due(&self, place: usize, now: Instant) -> Option<Line> {
         let dependency = &self.dependencies[place];
         if !dependency.is_waiting() {
@@ -180,7 +180,7 @@ impl WaitState {
         }
     }
 
-    /// How much time a dependency has left at `now`, the deadline included.
+    /// Returns how much time a dependency has left at `now`. Considers the deadline too.
     pub fn left(&self, place: usize, now: Instant) -> Left {
         let dependency = &self.dependencies[place];
         let counted = now - dependency.counts_from.unwrap_or(now);
@@ -193,13 +193,13 @@ impl WaitState {
         own.into_iter().chain(deadline).min().map_or(Left::NoLimit, Left::Time)
     }
 
-    /// The dependency that became ready last, where several were waited for.
+    /// Returns the dependency that became ready last, if there were several.
     pub fn last_ready(&self) -> Option<&DependencyState> {
         let last = self.last_ready.filter(|_| self.dependencies.len() > 1)?;
         Some(&self.dependencies[last])
     }
 
-    /// The names of the dependencies that were proceeded past.
+    /// Returns the names of the dependencies that were proceeded past.
     pub fn proceeded(&self) -> Vec<&str> {
         let proceeded = self.dependencies.iter().filter(|dependency| {
             let what = dependency.outcome.as_ref().map(|event| &event.what);
@@ -223,18 +223,18 @@ impl DependencyState {
         self.outcome.is_none()
     }
 
-    /// Whether it no longer holds up those behind it: ready, or proceeded past.
+    /// Whether the dependencies after it may start: it is ready, or was proceeded past.
     fn is_passed(&self) -> bool {
         let what = self.outcome.as_ref().map(|event| &event.what);
         matches!(what, Some(EventKind::Ready(_) | EventKind::Proceeded(_)))
     }
 
-    /// The newest failure, without when it happened.
+    /// Returns the newest failure without its time.
     pub fn newest_failure(&self) -> Option<&Failure> {
         self.failure.as_ref().and_then(|event| event.what.failure())
     }
 
-    /// Whether the hint of this failure is new for its class. Records it as printed.
+    /// Returns whether the hint of this failure is new for its class, and records it as printed.
     pub fn is_new_hint(&mut self, failure: &Failure) -> bool {
         let hint = failure.hint.as_deref();
         hint.is_some_and(|hint| self.schedule.is_new_hint(failure.class, hint))

@@ -15,14 +15,14 @@ use rustix::{
 
 /// The longest line, in bytes. A pipe that polls as writable takes PIPE_BUF (4,096) bytes at once.
 pub(super) const MAX_LINE: usize = 4_000;
-/// What a terminal that polls as writable takes at once, in bytes. Its buffer grows by 256, and a
+/// The bytes that a terminal that polls as writable takes at once. Its buffer grows by 256, and a
 /// line feed becomes two bytes.
 const MAX_TO_TERMINAL: usize = 128;
 
 /// How long a write may wait for a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Patience {
-    /// A text that the reader does not take at once is lost.
+    /// A text that the reader does not accept at once is lost.
     None,
     /// A slow reader gets 50 ms. For texts that decide or end something.
     Moment,
@@ -43,8 +43,8 @@ pub(super) struct Stderr {
     /// The rest of a text that was accepted in part. The next text follows it, so that no text
     /// starts in the middle of another's line.
     unsent: Vec<u8>,
-    /// A reader did not use its moment. It gets no second one: two hundred last lines would
-    /// otherwise delay the end by ten seconds.
+    /// Whether a slow reader has used its 50 ms. It gets them only once, or two hundred last lines
+    /// would delay the end by ten seconds.
     reader_is_gone: bool,
     own: OnceCell<Option<OwnedFd>>,
 }
@@ -105,7 +105,8 @@ pub fn raw_line(text: &str) {
     }
 }
 
-/// A line of the log: prefixed, ended, and cut to what a pipe takes at once.
+/// Returns a line of the log with prefix and line feed, cut to the length that a pipe takes at
+/// once.
 pub(super) fn prefixed(text: &str) -> String {
     let fits = (0..=text.len().min(MAX_LINE)).rev().find(|&end| text.is_char_boundary(end));
     let end = fits.unwrap_or_default();
@@ -118,8 +119,8 @@ fn is_writable(fd: &impl AsFd, within: Duration) -> bool {
     ready.is_ok_and(|ready| ready > 0)
 }
 
-/// As many whole lines as `max` bytes hold, or else a part of one. Another process's text then
-/// comes between lines and not within one.
+/// Returns as many whole lines as `max` bytes hold, or else a part of one. Another process's text
+/// then comes between lines, not within one.
 fn chunk(bytes: &[u8], max: usize) -> &[u8] {
     let most = &bytes[..bytes.len().min(max)];
     let lines = most.iter().rposition(|byte| *byte == b'\n').map_or(most.len(), |end| end + 1);
@@ -128,12 +129,12 @@ fn chunk(bytes: &[u8], max: usize) -> &[u8] {
 
 /// Opens the pipe or terminal behind stderr once more, without blocking.
 ///
-/// The descriptor itself is shared: O_NONBLOCK on it would hold for the command and the shell too.
-/// Without /proc, or on another user's terminal, chunks of a size that fits replace it.
+/// The descriptor itself is shared, so O_NONBLOCK on it would affect the command and the shell too.
+/// Without /proc, or on another user's terminal, writes are limited to chunks that fit.
 fn reopened() -> Option<OwnedFd> {
     let stderr = io::stderr();
     let kind = FileType::from_raw_mode(rustix::fs::fstat(&stderr).ok()?.st_mode);
-    // A file would be written from its start, and never blocks.
+    // A file never blocks, and a new descriptor would write from its start.
     if kind != FileType::Fifo && !stderr.is_terminal() {
         return None;
     }

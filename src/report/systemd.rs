@@ -19,29 +19,29 @@ use std::{
 use super::{state::WaitState, words};
 use crate::{probe::Class, text::one_line, wait::settings::Timeout};
 
-/// How far each push moves a unit's timeout. The command has the last push's time to come up.
+/// How far each message extends a unit's timeout. The command has the last extension to start up.
 const EXTENSION: Duration = Duration::from_secs(30);
-/// How often the timeout is pushed.
+/// The time between two extensions.
 const PUSH_EVERY: Duration = Duration::from_secs(5);
 /// The time between two statuses that name the same dependencies.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 /// The longest status, in characters.
 const MAX_STATUS: usize = 300;
 
-/// A dependency that a status names, and the class of its failure.
+/// A dependency in a status, and the class of its failure.
 type Named = (usize, Option<Class>);
 
 /// The service manager's notification socket.
 pub(super) struct Systemd {
     socket: UnixDatagram,
     address: SocketAddr,
-    /// The last status that was sent, when, and what it named.
+    /// The last status: its text, its time, and the dependencies in it.
     sent: Option<(String, Instant, Vec<Named>)>,
     pushed: Option<Instant>,
 }
 
 impl Systemd {
-    /// The socket that NOTIFY_SOCKET names; none where it names none that can be sent to.
+    /// Returns the socket that NOTIFY_SOCKET names, or `None` if there is no usable one.
     pub fn listening() -> Option<Self> {
         let path = std::env::var_os("NOTIFY_SOCKET")?;
         let address = address(&path)?;
@@ -51,11 +51,11 @@ impl Systemd {
         Some(Self { socket, address, sent: None, pushed: None })
     }
 
-    /// Sends what has changed.
+    /// Sends the status if it is new, and the extension if it is due.
     pub fn update(&mut self, wait: &WaitState) {
         let now = Instant::now();
         let waiting: Vec<usize> = wait.waiting().collect();
-        // A wait without end must not keep a unit alive without end.
+        // An unlimited wait must not extend the unit's timeout for ever.
         let is_bounded = !waiting.is_empty()
             && waiting.iter().all(|&place| wait.dependencies[place].timeout != Timeout::Never);
         let mut message = String::new();
@@ -69,13 +69,13 @@ impl Systemd {
         self.send(&message);
     }
 
-    /// Sends that the command is started.
+    /// Sends the status that the command starts.
     pub fn starting(&self, command: &str) {
         self.send(&format!("STATUS={}\n", one_line(&format!("starting {command}"), MAX_STATUS)));
     }
 
-    /// The status, if it is new. It follows the dependencies and their classes at once. The rest
-    /// of a reason may change with every attempt, and follows once a second.
+    /// Returns the status if it is new. A change of the dependencies or their classes counts at
+    /// once. The rest of a reason may change with every attempt, and counts once a second.
     fn due_status(&mut self, wait: &WaitState, waiting: &[usize], now: Instant) -> Option<String> {
         let class = |place: usize| wait.dependencies[place].newest_failure().map(|f| f.class);
         let named: Vec<Named> = waiting.iter().map(|&place| (place, class(place))).collect();
@@ -95,7 +95,7 @@ impl Systemd {
 
     fn send(&self, message: &str) {
         if !message.is_empty() {
-            // A manager that does not listen is not waited for.
+            // A manager that does not read must not delay the wait.
             let _ = self.socket.send_to_addr(message.as_bytes(), &self.address);
         }
     }
@@ -108,7 +108,8 @@ fn address(path: &OsStr) -> Option<SocketAddr> {
     }
 }
 
-/// `waiting for db: connection refused (10.0.0.5:5432)`, with all that wait.
+/// Returns e.g. `waiting for db: connection refused (10.0.0.5:5432)`, with all dependencies that
+/// wait.
 fn status(wait: &WaitState, waiting: &[usize]) -> String {
     if waiting.is_empty() {
         return "all dependencies are ready".to_owned();
@@ -120,7 +121,7 @@ fn status(wait: &WaitState, waiting: &[usize]) -> String {
         is_reason_known = true;
         format!("{name}: {reason}")
     };
-    // What is cut anyway is not built.
+    // Text beyond the cut is not built.
     let items: Vec<String> = waiting.iter().take(MAX_STATUS / 2).map(&mut item).collect();
     let separator = if is_reason_known { "; " } else { ", " };
     one_line(&format!("waiting for {}", items.join(separator)), MAX_STATUS)

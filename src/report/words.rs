@@ -24,7 +24,7 @@ pub(super) enum Hint {
     Omit,
 }
 
-/// A line about one event: who gets it, and how important it is that it arrives.
+/// A line about one event, with its verbosity and its importance.
 pub(super) struct EventLine {
     /// The lowest verbosity that prints the line.
     pub least: Verbosity,
@@ -33,7 +33,7 @@ pub(super) struct EventLine {
     pub text: String,
 }
 
-/// The line of an event that ends or renews a dependency's wait; none for a failure.
+/// Returns the line of an event that ends or renews a dependency's wait; `None` for a failure.
 pub(super) fn event_line(event: &Event) -> Option<EventLine> {
     use {Patience::Moment, Verbosity::*};
     let attempts = event.attempts;
@@ -53,13 +53,13 @@ pub(super) fn event_line(event: &Event) -> Option<EventLine> {
     Some(EventLine { least, patience: Moment, text })
 }
 
-/// The line of a failure after which the wait goes on:
-/// `waiting: connection refused (127.0.0.1:1) [class=connect attempt=3 elapsed=0.2s]`.
+/// Returns the line of a failure after which the wait goes on: `waiting: connection refused
+/// (127.0.0.1:1) [class=connect attempt=3 elapsed=0.2s]`.
 pub(super) fn waiting(failure: &Failure, event: &Event, hint: Hint) -> String {
     format!("waiting: {}", described(failure, "attempt", event, hint))
 }
 
-/// The line of a dependency behind `after`: `waits for db, nats`.
+/// Returns the line of a dependency with `after`: `waits for db, nats`.
 pub(super) fn waits_for(names: &[&str]) -> String {
     format!("waits for {}", names.join(", "))
 }
@@ -78,18 +78,18 @@ fn described(failure: &Failure, counted: &str, event: &Event, hint: Hint) -> Str
     format!("{} {facts}{hint}", failure.message)
 }
 
-/// The facts of a failure: `[class=connect attempt=3 elapsed=0.2s]`.
+/// Returns the facts of a failure: `[class=connect attempt=3 elapsed=0.2s]`.
 fn facts(failure: &Failure, counted: &str, event: &Event) -> String {
     let (class, attempts, elapsed) = (failure.class, event.attempts, seconds(event.elapsed));
     format!("[class={class} {counted}={attempts} elapsed={elapsed}]")
 }
 
-/// The hint of a failure, safe for one line.
+/// Returns the hint of a failure, made safe for one line.
 pub(super) fn hint_of(failure: &Failure) -> Option<String> {
     failure.hint.as_ref().map(|hint| one_line(hint, MAX_HINT))
 }
 
-/// The last lines of the dependencies that still wait.
+/// Returns the last lines of the dependencies that still wait.
 pub(super) fn end_lines(wait: &WaitState, end: End) -> Vec<String> {
     match end {
         End::Ready => Vec::new(),
@@ -109,7 +109,7 @@ pub(super) fn end_lines(wait: &WaitState, end: End) -> Vec<String> {
     }
 }
 
-/// Why a dependency that still waits is not ready.
+/// Returns the reason why a dependency that still waits is not ready.
 fn reason(wait: &WaitState, place: usize) -> String {
     let blockers = wait.blocked_by(place);
     if !blockers.is_empty() {
@@ -121,7 +121,7 @@ fn reason(wait: &WaitState, place: usize) -> String {
     }
 }
 
-/// The reason in few words, for a status or an annotation: `connection refused (10.0.0.5:5432)`.
+/// Returns the short reason for a status or an annotation: `connection refused (10.0.0.5:5432)`.
 pub(super) fn short_reason(wait: &WaitState, place: usize) -> Option<String> {
     let blockers = wait.blocked_by(place);
     if !blockers.is_empty() {
@@ -132,7 +132,7 @@ pub(super) fn short_reason(wait: &WaitState, place: usize) -> Option<String> {
     outcome.or(dependency.newest_failure()).map(|failure| failure.message.clone())
 }
 
-/// All dependencies that are not ready, each in a line of its own: `db: connection refused`.
+/// Returns all dependencies that are not ready, one per line: `db: connection refused`.
 pub(super) fn not_ready(wait: &WaitState) -> String {
     let line = |(place, dependency): (usize, &DependencyState)| {
         let what = dependency.outcome.as_ref().map(|event| &event.what);
@@ -147,7 +147,8 @@ pub(super) fn not_ready(wait: &WaitState) -> String {
     lines.join("\n")
 }
 
-/// The last line of a wait that succeeded: `ready after 42.3s; schema was last (waited 38.1s)`.
+/// Returns the last line of a wait that succeeded: `ready after 42.3s; schema was last (waited
+/// 38.1s)`.
 pub(super) fn done(wait: &WaitState, now: Instant) -> String {
     let total = now - wait.began;
     let proceeded = wait.proceeded();
@@ -157,7 +158,7 @@ pub(super) fn done(wait: &WaitState, now: Instant) -> String {
     };
     let last = wait.last_ready().map(|last| {
         let own = last.outcome.as_ref().map_or(total, |event| event.elapsed);
-        // A clock that started with ours repeats the total.
+        // A clock that started with ours would repeat the total.
         let is_shorter = total.saturating_sub(own) > Duration::from_millis(200);
         let waited = if is_shorter { format!(" (waited {})", seconds(own)) } else { String::new() };
         format!("; {} was last{waited}", last.name)

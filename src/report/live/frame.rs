@@ -1,4 +1,4 @@
-//! One frame of the live view: what the moving lines are, for a state, a time and a size. Pure.
+//! One frame of the live view: computes the moving lines from a state, a time and a size. Pure.
 
 use std::time::Instant;
 
@@ -16,9 +16,10 @@ use crate::{
 const SPINNER: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 /// The widest name column.
 const MAX_NAME: usize = 24;
-/// The narrowest name column beside both clocks. A narrower terminal gets no clock of what is left.
+/// The narrowest name column beside both clocks. A narrower terminal gets no clock of the remaining
+/// time.
 const MIN_NAME: usize = 8;
-/// How far reason and hint are indented below their line.
+/// The indentation of reason and hint below their line.
 const INDENT: usize = 4;
 /// The narrowest terminal that gets reasons and hints below their lines.
 const MIN_WRAPPED: usize = 20;
@@ -30,12 +31,12 @@ pub(in super::super) struct Size {
     pub rows: usize,
 }
 
-/// The moving lines, each with its pieces.
+/// The moving lines, each with its coloured pieces.
 pub(in super::super) struct Frame(Vec<Line>);
 
 type Line = Vec<(Style, String)>;
 
-/// What the lines of one dependency show.
+/// The data that the lines of one dependency show.
 struct Row {
     style: Style,
     name: String,
@@ -50,12 +51,12 @@ struct Columns {
     usable: usize,
     name: usize,
     elapsed: usize,
-    /// None on a terminal that is too narrow for it.
+    /// `None` on a terminal that is too narrow for it.
     left: Option<usize>,
 }
 
 impl Frame {
-    /// The frame of all that wait, in as many rows as fit.
+    /// Returns the frame of all dependencies that wait, in as many rows as fit.
     pub fn new(wait: &WaitState, now: Instant, ticks: usize, size: Size) -> Self {
         let waiting = wait.waiting().count();
         let room = size.rows.saturating_sub(2).max(1);
@@ -80,7 +81,7 @@ impl Frame {
         Self(lines)
     }
 
-    /// The frame as text.
+    /// Returns the frame as text.
     pub fn text(&self, color: bool) -> String {
         let line = |line: &Line| -> String {
             let pieces = line.iter().map(|(style, text)| style.paint(text, color));
@@ -89,7 +90,7 @@ impl Frame {
         self.0.iter().map(line).collect()
     }
 
-    /// The width of every line.
+    /// Returns the width of every line.
     pub fn widths(&self) -> Vec<usize> {
         self.0.iter().map(|line| line.iter().map(|(_, text)| width(text)).sum()).collect()
     }
@@ -121,7 +122,7 @@ impl Row {
         Self { style: style_of(failure.class), name, elapsed, left, reason, hint }
     }
 
-    /// The lines of this dependency, at most `spare` more than one.
+    /// Returns the lines of this dependency: one, and at most `spare` more.
     fn lines(&self, spinner: char, columns: &Columns, spare: usize) -> Vec<Line> {
         let mut head = self.head(spinner, columns);
         let used: usize = head.iter().map(|(_, text)| width(text)).sum();
@@ -148,7 +149,7 @@ impl Row {
         std::iter::once(head).chain(details.into_iter().map(indented)).collect()
     }
 
-    /// Spinner, name and clocks.
+    /// Returns the line of spinner, name and clocks.
     fn head(&self, spinner: char, columns: &Columns) -> Line {
         let Columns { usable, name: names, elapsed, left } = columns;
         let name = padded(&shortened(&self.name, *names), *names);
@@ -167,7 +168,7 @@ impl Columns {
     fn new(rows: &[Row], usable: usize) -> Self {
         let widest = |text: fn(&Row) -> &str| rows.iter().map(|row| width(text(row))).max();
         let name = widest(|row| &row.name).unwrap_or(0).min(MAX_NAME);
-        // Wide enough that the columns stay where they are as the seconds grow.
+        // The width is fixed, so that the columns do not move as the seconds grow.
         let elapsed = widest(|row| &row.elapsed).unwrap_or(0).max(6);
         let left = widest(|row| &row.left).unwrap_or(0).max(11);
         let beside_both = usable.saturating_sub(2 + 2 + elapsed + 2 + left);
@@ -179,14 +180,14 @@ impl Columns {
     }
 }
 
-/// The failure as the log reports it.
+/// Returns the failure in the words of the log.
 fn reason(failure: &Failure, event: &Event) -> String {
     let (class, attempts) = (failure.class, event.attempts);
     format!("{} [class={class} attempt={attempts}]", failure.message)
 }
 
 fn style_of(class: Class) -> Style {
-    // A migration that failed does not mend itself.
+    // A failed migration does not recover by itself.
     if class == Class::Failed { Style::Bad } else { Style::Warning }
 }
 
@@ -197,7 +198,7 @@ mod tests {
     use super::{super::super::state::ReportedDependency, *};
     use crate::wait::{event::EventKind, settings::Timeout};
 
-    /// db fails with this failure, cache is asked, schema waits for both.
+    /// Returns a state in which db has this failure, cache is probed, and schema waits for both.
     fn three(failure: Failure) -> WaitState {
         let reported = |name: &str, timeout, after: &[usize]| ReportedDependency {
             name: name.to_owned(),

@@ -1,4 +1,5 @@
-//! Atlas: files by version, and checkpoints that include everything before them where a database is new.
+//! Atlas: files by version, and checkpoints that include everything before them where a database is
+//! new.
 
 use crate::kinds::migrations::{
     dir::{File, Listing},
@@ -11,7 +12,7 @@ pub fn recognises(listing: &Listing) -> bool {
     listing.flat().any(|file| file.path.ends_with(".sql"))
 }
 
-/// Reads a migration directory. The version is what stands before the first `_`.
+/// Reads a migration directory. The version is the text before the first `_`.
 pub fn read(listing: &Listing) -> Result<Wanted, String> {
     let mut files = Vec::new();
     for file in listing.flat().filter(|file| file.path.ends_with(".sql")) {

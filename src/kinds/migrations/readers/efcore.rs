@@ -27,8 +27,8 @@ pub fn recognises(listing: &Listing) -> bool {
 
 /// Reads a project's directory.
 ///
-/// EF Core finds a class by `[Migration("ID")]`, and does not see one without it. Only where no file has the attribute,
-/// as in a directory of empty files, the names count.
+/// EF Core finds a class by `[Migration("ID")]`, and does not see one without it. Only where no
+/// file has the attribute, as in a directory of empty files, the names count.
 pub fn read(listing: &Listing) -> Result<Wanted, String> {
     let mut list = Vec::new();
     for file in listing.files.iter().filter(|file| file.path.ends_with(".cs")) {
@@ -49,7 +49,8 @@ pub fn read(listing: &Listing) -> Result<Wanted, String> {
     Ok(Wanted::list(list))
 }
 
-/// The ids in attributes `[Migration("...")]`, alone or among others. `None`: one that is no plain string.
+/// Returns the ids in attributes `[Migration("...")]`, alone or among others. `None`: an id is not
+/// a plain string.
 fn ids(text: &str) -> Vec<Option<String>> {
     if !text.contains("Migration") {
         return Vec::new();

@@ -443,7 +443,7 @@ fn service_files(
     Ok(own.into_iter().chain([format!("{system}/pg_service.conf")]).collect())
 }
 
-/// The password file's text, or why it was ignored.
+/// Returns the password file's text, or the reason why it is ignored.
 fn passwords(
     spec: &Spec,
     all: &Params,
