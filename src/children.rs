@@ -1,7 +1,9 @@
-//! The child processes of `exec:` probes: one process group for each, killed as soon as its attempt ends.
+//! The child processes of `exec:` probes: one process group for each, killed as soon as its attempt
+//! ends.
 //!
-//! Killing takes microseconds, but a killed process takes a while to end. A group is therefore killed when it is dropped
-//! and reaped later: 200 probes that a signal cuts are all killed first, and then reaped together.
+//! Killing takes microseconds, but a killed process takes a while to end. A group is therefore
+//! killed when it is dropped and reaped later: 200 probes that a signal cuts are all killed first,
+//! and then reaped together.
 
 use std::{
     io,
@@ -26,7 +28,8 @@ static GROUPS: Mutex<Groups> =
 
 struct Groups {
     running: Vec<Pid>,
-    /// Leaders that were reaped among the orphans, with the status that their attempts still ask for.
+    /// Leaders that were reaped among the orphans, with the status that their attempts still ask
+    /// for.
     ended: Vec<(Pid, WaitStatus)>,
     killed: Vec<Pid>,
 }
@@ -80,10 +83,11 @@ pub fn reap() {
     with_groups(|groups| groups.killed.retain(|leader| may_hold_processes(*leader)));
 }
 
-/// Reaps all killed groups, so that the command that takes our place inherits no zombie. Waits at most 50 ms.
+/// Reaps all killed groups, so that the command that takes our place inherits no zombie. Waits at
+/// most 50 ms.
 ///
-/// A process that changed its user cannot be killed, and one in an uninterruptible system call does not end. Both are
-/// left behind.
+/// A process that changed its user cannot be killed, and one in an uninterruptible system call does
+/// not end. Both are left behind.
 pub fn reap_all() {
     let patience = Instant::now() + REAPING;
     loop {
@@ -108,7 +112,8 @@ pub fn reap_orphans() {
 
 /// Reaps one group. Not its leader alone: PID 1 inherits every process whose parent ends.
 ///
-/// The kernel makes the children of a process orphans before the process can be reaped, so the last one is met too.
+/// The kernel makes the children of a process orphans before the process can be reaped, so the last
+/// one is met too.
 fn may_hold_processes(leader: Pid) -> bool {
     loop {
         match waitpgid(leader, WaitOptions::NOHANG) {

@@ -8,10 +8,12 @@
 //!                                    |-> end    -> exec | exit
 //! ```
 //!
-//! `spec` is a parsed declaration, `probe` is the contract of one attempt. A kind of dependency is one room under
-//! [`kinds`] and two adjacent lines in its `mod.rs`; it uses [`spec`], [`probe`], [`connect`] and [`tls`].
+//! `spec` is a parsed declaration, `probe` is the contract of one attempt. A kind of dependency is
+//! one room under [`kinds`] and two adjacent lines in its `mod.rs`; it uses [`spec`], [`probe`],
+//! [`connect`] and [`tls`].
 //!
-//! The interface of `afterall` is its command line. This library serves the binary and the tests, and promises no stability.
+//! The interface of `afterall` is its command line. This library serves the binary and the tests,
+//! and promises no stability.
 
 #![doc(hidden)]
 

@@ -149,7 +149,8 @@ fn on_stdout(text: &str, log: &mut Log) -> Exit {
     }
 }
 
-/// A missing command is reported at once, not after a minute; unless a dependency waits for that very file.
+/// A missing command is reported at once, not after a minute; unless a dependency waits for that
+/// very file.
 fn look_up(command: Option<&mut Command>, plan: &plan::Plan) -> Result<(), ExecError> {
     let Some(command) = command else { return Ok(()) };
     let path: Option<OsString> = std::env::var_os("PATH");
@@ -161,7 +162,8 @@ fn look_up(command: Option<&mut Command>, plan: &plan::Plan) -> Result<(), ExecE
     if plan.planned.iter().any(awaited) { Ok(()) } else { command.look_up(path.as_deref()) }
 }
 
-/// Waits on a runtime of one thread, which is left behind as it is: dropping it would wait for a lookup that hangs.
+/// Waits on a runtime of one thread, which is left behind as it is: dropping it would wait for a
+/// lookup that hangs.
 fn waited(
     dependencies: Vec<Dependency>,
     options: &Options,
@@ -191,7 +193,8 @@ fn waited(
 /// Descriptors that the wait itself needs: the signals, the runtime, the report, a lookup.
 const OWN_DESCRIPTORS: u64 = 16;
 
-/// As many attempts at once as `ulimit -n` allows, each with its connects, beside our own descriptors.
+/// As many attempts at once as `ulimit -n` allows, each with its connects, beside our own
+/// descriptors.
 fn open_attempts() -> anyhow::Result<usize> {
     const MAX_ATTEMPTS: u64 = 1024;
     let limit = open_files();

@@ -7,7 +7,8 @@ use crate::signals;
 /// The largest file that `${file:PATH}` reads, in bytes.
 pub const MAX_FILE: u64 = 64 * 1024;
 
-/// Reads a secret's file: a regular one of at most 64 KiB. One line end at its end is removed, and so is a byte order mark.
+/// Reads a secret's file: a regular one of at most 64 KiB. One line end at its end is removed, and
+/// so is a byte order mark.
 ///
 /// # Errors
 /// Why it cannot be read. The path is not repeated.
@@ -22,7 +23,8 @@ pub fn read_small(path: &str) -> Result<String, String> {
     Ok(text)
 }
 
-/// Reads a regular file of at most `max` bytes as UTF-8, without the byte order mark that editors on Windows write.
+/// Reads a regular file of at most `max` bytes as UTF-8, without the byte order mark that editors
+/// on Windows write.
 ///
 /// # Errors
 /// Why it cannot be read. The path is not repeated.

@@ -7,7 +7,8 @@ use std::{
 
 /// A value that is never printed. `Display` and `Debug` write `***`.
 ///
-/// Only [`Secrets::take`] makes one, so that a secret that exists is also hidden wherever it is echoed.
+/// Only [`Secrets::take`] makes one, so that a secret that exists is also hidden wherever it is
+/// echoed.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Secret(Arc<str>);
 
@@ -32,15 +33,17 @@ impl fmt::Display for Secret {
 
 const STARS: &str = "***";
 
-/// Shorter secrets are left alone, in characters: they would turn ordinary words into stars and tell more than they hide.
+/// Shorter secrets are left alone, in characters: they would turn ordinary words into stars and
+/// tell more than they hide.
 const SHORTEST: usize = 4;
 /// From this length on, in characters, an echo in other upper and lower case is one.
 const LONG: usize = 8;
 
 /// The secrets of one dependency, and those that all dependencies share.
 ///
-/// An `exec:` command inherits the environment, and may repeat a secret that another dependency declares. A secret that is an
-/// ordinary word is not shared: it would blank that word in the messages of all the others.
+/// An `exec:` command inherits the environment, and may repeat a secret that another dependency
+/// declares. A secret that is an ordinary word is not shared: it would blank that word in the
+/// messages of all the others.
 #[derive(Clone, Default)]
 pub struct Secrets {
     own: Arc<Mutex<Vec<Secret>>>,
@@ -73,13 +76,14 @@ impl Secrets {
 
     /// Replaces every echo of a secret in `text` by `***`.
     ///
-    /// An echo may be percent-encoded, escaped as in JSON or HTML, or cut off by `…`. A long one may be in other case.
+    /// An echo may be percent-encoded, escaped as in JSON or HTML, or cut off by `…`. A long one
+    /// may be in other case.
     pub fn hide(&self, text: &str) -> String {
         self.hide_those(text, |_| true)
     }
 
-    /// [`Secrets::hide`] for a text of our own. A secret that is an ordinary word stays: it stands there by chance, and stars in
-    /// its place would tell it to whoever knows the text.
+    /// [`Secrets::hide`] for a text of our own. A secret that is an ordinary word stays: it stands
+    /// there by chance, and stars in its place would tell it to whoever knows the text.
     pub fn hide_in_own(&self, text: &str) -> String {
         self.hide_those(text, |secret| !is_plain(&secret.0))
     }
@@ -103,7 +107,8 @@ impl Secrets {
     }
 }
 
-/// Whether a value reads as a name rather than as a secret, e.g. `orders`, `app_v2`, `db-1.internal`, `/run/pg`, `5432`.
+/// Whether a value reads as a name rather than as a secret, e.g. `orders`, `app_v2`,
+/// `db-1.internal`, `/run/pg`, `5432`.
 pub fn is_plain(value: &str) -> bool {
     value.len() <= 64
         && value.split(['-', '_', '.', '/', ':']).all(|part| {

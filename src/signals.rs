@@ -7,8 +7,8 @@
 //! that arrives after the last look stays pending, and the kernel delivers it when the inherited
 //! mask is restored, an instant before exec.
 //!
-//! Default actions do not end PID 1, so PID 1 has handlers from its first line on; exec resets them.
-//! Signals that were ignored or blocked at the start are left alone.
+//! Default actions do not end PID 1, so PID 1 has handlers from its first line on; exec resets
+//! them. Signals that were ignored or blocked at the start are left alone.
 #![allow(unsafe_code)] // Signal masks and dispositions have no safe interface that covers all of this.
 
 use std::{
@@ -54,7 +54,8 @@ pub fn at_start() {
 /// Opens a directory in the place of each standard descriptor that is closed. Otherwise a file or a
 /// socket of ours would get its number, and our messages would go there.
 ///
-/// Reading and writing a directory fails. Exec closes it, so the command finds the descriptor closed.
+/// Reading and writing a directory fails. Exec closes it, so the command finds the descriptor
+/// closed.
 fn hold_descriptors() {
     let mut fds = [0, 1, 2].map(|fd| libc::pollfd { fd, events: 0, revents: 0 });
     // SAFETY: plain system calls; the array has three entries. open takes the lowest free number.
@@ -158,8 +159,8 @@ impl Signals {
         }
     }
 
-    /// Restores the inherited mask. A held signal that is pending, or that arrives before exec, ends
-    /// this process.
+    /// Restores the inherited mask. A held signal that is pending, or that arrives before exec,
+    /// ends this process.
     pub fn release(self) {
         loop {
             match self.take() {
@@ -268,8 +269,8 @@ fn ends_a_process(signal: i32) -> bool {
     exists && signal != libc::SIGKILL && !IGNORED.contains(&signal) && !STOPPING.contains(&signal)
 }
 
-/// Whether PID 1 watches a signal that ends no other process: images use SIGWINCH as STOPSIGNAL, and
-/// SIGCHLD announces an orphan that has ended.
+/// Whether PID 1 watches a signal that ends no other process: images use SIGWINCH as STOPSIGNAL,
+/// and SIGCHLD announces an orphan that has ended.
 fn is_for_pid_1(signal: i32) -> bool {
     [libc::SIGWINCH, libc::SIGCHLD].contains(&signal)
 }

@@ -5,9 +5,11 @@ use std::time::Duration;
 /// The longest text of a server in one of our lines, in characters.
 pub const MAX_FOREIGN: usize = 300;
 
-/// Returns the first non-empty line of `text`, cut to `max` characters, every control character replaced.
+/// Returns the first non-empty line of `text`, cut to `max` characters, every control character
+/// replaced.
 ///
-/// A server's text ends up on terminals and in log pipelines. It must neither start a line of its own nor control the terminal.
+/// A server's text ends up on terminals and in log pipelines. It must neither start a line of its
+/// own nor control the terminal.
 pub fn one_line(text: &str, max: usize) -> String {
     // The usual case: nothing is to be cut, trimmed or replaced.
     let is_plain = |byte: &u8| (b' '..=b'~').contains(byte);
@@ -42,7 +44,8 @@ pub fn seconds(duration: Duration) -> String {
     format!("{hours}{minutes}m {seconds}s")
 }
 
-/// Returns a path for a message. Hides a value that may be a secret, or the content of a file, in place of its path.
+/// Returns a path for a message. Hides a value that may be a secret, or the content of a file, in
+/// place of its path.
 pub fn path_shown(path: &str) -> &str {
     let is_plain = path.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
     let starts_so = ["/", "./", "../", "~"].iter().any(|start| path.starts_with(start));
@@ -81,7 +84,8 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// Optimal string alignment distance: insertions, deletions, substitutions and swaps of neighbours count one each.
+/// Optimal string alignment distance: insertions, deletions, substitutions and swaps of neighbours
+/// count one each.
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut rows = vec![(0..=b.len()).collect::<Vec<_>>()];

@@ -27,7 +27,8 @@ pub const VARIABLES: [&str; 18] = [
     "OPENSEARCH_URL",
 ];
 
-/// Declares a dependency for each variable, named after it. A variable of a kind that is not known is a note.
+/// Declares a dependency for each variable, named after it. A variable of a kind that is not known
+/// is a note.
 pub fn declared(env: &Env, mistakes: &mut Mistakes, notes: &mut Vec<String>) -> Vec<Declaration> {
     let mut declarations = Vec::new();
     let mut is_wrong = false;

@@ -28,7 +28,8 @@ pub enum Parsed {
 const DEPENDENCY: &str = "dependency";
 const COMMAND: &str = "command";
 
-/// Reads the command line, and the variables that stand for options. `args` begins with the program's name.
+/// Reads the command line, and the variables that stand for options. `args` begins with the
+/// program's name.
 pub fn parse(args: impl IntoIterator<Item = OsString>, env: &Env) -> Parsed {
     let args: Vec<OsString> = args.into_iter().collect();
     let mut line = CommandLine::default();
@@ -126,7 +127,8 @@ fn place_of(error: &clap::Error, args: &[OsString]) -> Option<usize> {
     args[..end].iter().skip(1).rposition(|arg| is_it(arg) || is_short(arg)).map(|at| at + 1)
 }
 
-/// The command line as clap splits it. Values are read later, by code whose errors never quote them.
+/// The command line as clap splits it. Values are read later, by code whose errors never quote
+/// them.
 fn command() -> Command {
     let words = |id: &'static str| {
         Arg::new(id).action(ArgAction::Append).num_args(0..).value_parser(value_parser!(OsString))
@@ -181,7 +183,8 @@ fn on_command_line(
     }
 }
 
-/// The value of an option's variable. A variable that is set to nothing, as compose files do, is a variable that is not set.
+/// The value of an option's variable. A variable that is set to nothing, as compose files do, is a
+/// variable that is not set.
 fn variable(definition: &Definition, env: &Env) -> Result<Option<OptionValue>, ConfigError> {
     let Some(name) = definition.variable() else { return Ok(None) };
     let value = env.var(&name).map_err(ConfigError::new)?.filter(|value| !value.is_empty());

@@ -1,4 +1,5 @@
-//! A probe that asks each server of a list in the same way, for kinds whose servers share everything but their address.
+//! A probe that asks each server of a list in the same way, for kinds whose servers share
+//! everything but their address.
 
 use std::{future::Future, pin::Pin, sync::Arc};
 

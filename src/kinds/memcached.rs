@@ -1,4 +1,5 @@
-//! `memcached:` — the server tells its version. It has no states of loading, and so no others to ask for.
+//! `memcached:` — the server tells its version. It has no states of loading, and so no others to
+//! ask for.
 
 use crate::{
     connect::Endpoint,
@@ -95,7 +96,8 @@ impl Version {
         attempt.stage(format!("connected to {endpoint}, but no answer from memcached"));
         let mut wire = Wire::new(stream, endpoint.clone());
         if let Some((user, password)) = &self.login {
-            // Source: memcached's doc/protocol.txt, "Authentication": a `set` of any key, whose value is the login.
+            // Source: memcached's doc/protocol.txt, "Authentication": a `set` of any key, whose
+            // value is the login.
             let login = format!("{user} {}", password.reveal());
             wire.send(format!("set x 0 0 {}\r\n{login}\r\n", login.len()).as_bytes()).await?;
             answer(&mut wire, "STORED").await?;
@@ -110,7 +112,8 @@ impl Version {
 /// The rest of the line that begins with `wanted`.
 async fn answer(wire: &mut Wire, wanted: &str) -> Result<String, Failure> {
     wire.fill_to(1).await?;
-    // Every answer is a word in capitals. Other protocols are reported without waiting for the end of their line.
+    // Every answer is a word in capitals. Other protocols are reported without waiting for the end
+    // of their line.
     let line = match wire.received()[0].is_ascii_uppercase() {
         true => wire.line(MAX_LINE).await?,
         false => None,

@@ -1,4 +1,5 @@
-//! The query of a URL, in which drivers put their options: pairs of names and values, and those of TLS.
+//! The query of a URL, in which drivers put their options: pairs of names and values, and those of
+//! TLS.
 
 use crate::{
     spec::{ConfigError, Spec, expand::Text},
@@ -44,7 +45,8 @@ pub(super) struct TlsOptions {
 }
 
 impl TlsOptions {
-    /// The TLS setup; `key` is the path of the client certificate's private key, if a key names one.
+    /// The TLS setup; `key` is the path of the client certificate's private key, if a key names
+    /// one.
     ///
     /// # Errors
     /// A file that cannot be read, or a setting that cannot be.

@@ -1,8 +1,9 @@
-//! Calls that may block, made on a thread: an attempt that is cut, a deadline and a signal never wait for them.
+//! Calls that may block, made on a thread: an attempt that is cut, a deadline and a signal never
+//! wait for them.
 //!
-//! A file system or a resolver that does not answer can hold a thread for minutes. Such a thread is left alone. It never
-//! uses up the threads of other dependencies, because each [`BlockingLane`] makes one call at a time and has no share in
-//! a common limit.
+//! A file system or a resolver that does not answer can hold a thread for minutes. Such a thread is
+//! left alone. It never uses up the threads of other dependencies, because each [`BlockingLane`]
+//! makes one call at a time and has no share in a common limit.
 
 use std::{
     io,
@@ -29,10 +30,11 @@ type Call = Box<dyn FnOnce() + Send>;
 pub struct BlockingLane(Arc<tokio::sync::Mutex<()>>);
 
 impl BlockingLane {
-    /// Returns what `call` returns. May be dropped at any time: the call goes on, and its result is thrown away.
+    /// Returns what `call` returns. May be dropped at any time: the call goes on, and its result is
+    /// thrown away.
     ///
-    /// Where an earlier call of this lane still runs, the new call waits for its end. A lane therefore never holds more
-    /// than one thread.
+    /// Where an earlier call of this lane still runs, the new call waits for its end. A lane
+    /// therefore never holds more than one thread.
     ///
     /// # Errors
     /// [`Class::Local`](super::Class::Local) where no thread can be started.

@@ -40,7 +40,8 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure with the cost that is usual for its class. The message is cut to one harmless line.
+    /// A failure with the cost that is usual for its class. The message is cut to one harmless
+    /// line.
     pub fn new(class: Class, message: impl AsRef<str>) -> Self {
         let cost = match class {
             Class::Dns | Class::Connect | Class::Timeout | Class::Local => Cost::Nothing,
@@ -59,7 +60,8 @@ impl Failure {
         }
     }
 
-    /// A limit of this process or this machine; `doing` is what could not be done, e.g. `looking up db`.
+    /// A limit of this process or this machine; `doing` is what could not be done, e.g. `looking up
+    /// db`.
     pub fn local(error: &io::Error, doing: impl fmt::Display) -> Self {
         Self::new(Class::Local, format!("a limit of this process: {} ({doing})", describe(error)))
     }
@@ -76,7 +78,8 @@ impl Failure {
         self
     }
 
-    /// Marks a failure that shows that nothing is there: refused, unreachable, no such name, file or socket.
+    /// Marks a failure that shows that nothing is there: refused, unreachable, no such name, file
+    /// or socket.
     pub fn means_down(mut self) -> Self {
         self.means_down = true;
         self
@@ -88,7 +91,8 @@ impl Failure {
         self
     }
 
-    /// The verdict of an attempt that ended with this failure: errors on our side are hopeless, all else is not yet.
+    /// The verdict of an attempt that ended with this failure: errors on our side are hopeless, all
+    /// else is not yet.
     pub fn verdict(self) -> Verdict {
         match self.class {
             Class::Config => Verdict::Hopeless(self),
@@ -107,7 +111,8 @@ impl From<Failure> for Verdict {
 /// The sorts of failure, from the one that is met first to the one that is met last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
-    /// A limit of this process or machine (descriptors, memory, ports, addresses): ours, never the dependency's.
+    /// A limit of this process or machine (descriptors, memory, ports, addresses): ours, never the
+    /// dependency's.
     Local,
     /// The name does not resolve.
     Dns,

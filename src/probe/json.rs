@@ -25,7 +25,8 @@ impl Pointer {
         Some(Self(text.split('/').skip(1).map(unescape).collect()))
     }
 
-    /// The text of the value at this place, if there is one. Where an object repeats a key, the last value counts.
+    /// The text of the value at this place, if there is one. Where an object repeats a key, the
+    /// last value counts.
     ///
     /// # Errors
     /// `json` is not one whole JSON text.

@@ -42,7 +42,8 @@ impl<'a> Attempt<'a> {
         Self { deadline: deadline.min(self.deadline), ..*self }
     }
 
-    /// Records the next stage, e.g. `connected to 127.0.0.1:4222, but no NATS INFO`: the message if the attempt is cut there.
+    /// Records the next stage, e.g. `connected to 127.0.0.1:4222, but no NATS INFO`: the message if
+    /// the attempt is cut there.
     pub fn stage(&self, what: impl Into<String>) {
         self.stage.set(what);
     }
@@ -89,7 +90,8 @@ pub type AttemptFuture<'a> = Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>;
 
 /// One dependency as its kind sees it.
 pub trait Probe: Send {
-    /// Asks once. Never sleeps, retries or prints. `self` may keep what makes the next attempt cheaper.
+    /// Asks once. Never sleeps, retries or prints. `self` may keep what makes the next attempt
+    /// cheaper.
     fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> AttemptFuture<'a>;
 
     /// Whether the target is on this machine, so that asking often costs the network nothing.

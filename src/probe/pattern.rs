@@ -5,7 +5,8 @@ use regex_lite::{Regex, RegexBuilder};
 /// The largest compiled pattern, in bytes. Matching costs time in proportion to it and to the text.
 const MAX_COMPILED: usize = 64 * 1024;
 
-/// A regular expression in the dialect of the crate `regex`, which has neither look-around nor back-references.
+/// A regular expression in the dialect of the crate `regex`, which has neither look-around nor
+/// back-references.
 #[derive(Clone)]
 pub struct Pattern(Regex);
 
@@ -23,8 +24,8 @@ impl Pattern {
 
     /// Whether `text` matches somewhere.
     ///
-    /// As in grep, Perl and Python, `$` also matches before a newline that ends the text. May run for seconds on a
-    /// large text: call it on a [`BlockingLane`](super::blocking::BlockingLane).
+    /// As in grep, Perl and Python, `$` also matches before a newline that ends the text. May run
+    /// for seconds on a large text: call it on a [`BlockingLane`](super::blocking::BlockingLane).
     pub fn is_match(&self, text: &[u8]) -> bool {
         let text = String::from_utf8_lossy(text);
         if self.0.is_match(&text) {

@@ -1,4 +1,5 @@
-//! A list of servers within one attempt: each has its share of the time, so that a silent server cannot hide a good one.
+//! A list of servers within one attempt: each has its share of the time, so that a silent server
+//! cannot hide a good one.
 
 use std::{future::Future, pin::Pin};
 
@@ -63,7 +64,8 @@ pub enum Start {
 pub struct Order {
     start: Start,
     next: usize,
-    /// Which servers did not answer when they were asked last. Only the list's length sets its size.
+    /// Which servers did not answer when they were asked last. Only the list's length sets its
+    /// size.
     silent: Vec<bool>,
 }
 
@@ -80,7 +82,8 @@ impl Order {
             Start::First | Start::Random => 0,
             Start::Next => self.next % count.max(1),
         };
-        // Moved on before the first await: an attempt that is cut makes way for the next server too.
+        // Moved on before the first await: an attempt that is cut makes way for the next server
+        // too.
         self.next = start + 1;
         let mut order: Vec<_> = (0..count).map(|n| (start + n) % count).collect();
         if self.start == Start::Random {
@@ -94,9 +97,10 @@ impl Order {
 
 /// Asks the servers in turn until one decides.
 ///
-/// Each server is bounded, through its whole protocol, by its share of what is left of the attempt. A server that was
-/// silent last time has no more than an equal part of the whole attempt, even where it is the last one. Where no server
-/// decides, the failure of the latest stage is returned, with the messages of all.
+/// Each server is bounded, through its whole protocol, by its share of what is left of the attempt.
+/// A server that was silent last time has no more than an equal part of the whole attempt, even
+/// where it is the last one. Where no server decides, the failure of the latest stage is returned,
+/// with the messages of all.
 pub async fn try_servers<S: ListedServer>(
     attempt: &Attempt<'_>,
     servers: &mut [S],

@@ -149,7 +149,8 @@ struct Running {
     began: Instant,
     /// When the task ends at the latest.
     until: Option<Instant>,
-    /// The task makes one attempt, which comes to its own end even if another dependency has failed.
+    /// The task makes one attempt, which comes to its own end even if another dependency has
+    /// failed.
     is_once: bool,
 }
 
@@ -218,7 +219,8 @@ impl Run {
         }
     }
 
-    /// Starts the wait for one dependency, first asked after `pause`. Its timeout counts from `since`.
+    /// Starts the wait for one dependency, first asked after `pause`. Its timeout counts from
+    /// `since`.
     fn wait(&mut self, waiter: Waiter, since: Instant, pause: Duration) {
         let own = match waiter.dependency.settings.timeout {
             Timeout::After(timeout) => Some(since + timeout),
@@ -480,8 +482,8 @@ impl Waiter {
         (self, Outcome::TimedOut)
     }
 
-    /// One attempt, bounded as a whole. `None`: the time was up, and the failure before this attempt
-    /// tells more than the cut.
+    /// One attempt, bounded as a whole. `None`: the time was up, and the failure before this
+    /// attempt tells more than the cut.
     async fn ask(&mut self, shared: &Shared, until: Option<Instant>) -> Option<Verdict> {
         // Descriptors are limited. Waiting for them takes the dependency's time, not the attempt's.
         let permit = shared.permits.acquire();

@@ -1,5 +1,5 @@
-//! Pure decisions: what follows a verdict, and when the next attempt begins. The caller passes clock
-//! and randomness in.
+//! Pure decisions: what follows a verdict, and when the next attempt begins. The caller passes
+//! clock and randomness in.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! The keys that every dependency has: their names, defaults and meanings, and how their values are read.
+//! The keys that every dependency has: their names, defaults and meanings, and how their values are
+//! read.
 
 use std::time::Duration;
 

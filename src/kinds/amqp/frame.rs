@@ -1,6 +1,7 @@
 //! Frames of AMQP 0-9-1 and the values in them, bounded.
 //!
-//! Source: AMQP 0-9-1 specification, sections 2.3 and 4.2; RabbitMQ's errata for the types of table fields.
+//! Source: AMQP 0-9-1 specification, sections 2.3 and 4.2; RabbitMQ's errata for the types of table
+//! fields.
 
 use bytes::{Buf, BytesMut};
 
@@ -9,8 +10,8 @@ use crate::{
     probe::{Class, Failure},
 };
 
-/// The longest frame that is read, in bytes. Before Tune nothing longer than 4,096 is allowed; RabbitMQ's usual
-/// maximum is 128 KiB.
+/// The longest frame that is read, in bytes. Before Tune nothing longer than 4,096 is allowed;
+/// RabbitMQ's usual maximum is 128 KiB.
 const MAX_FRAME: usize = 128 * 1024;
 /// The most frames that are skipped while an answer is awaited.
 const MAX_SKIPPED: usize = 1000;

@@ -1,6 +1,7 @@
 //! `amqp:`, `amqps:` — logged in to a RabbitMQ, the vhost opened, the queue or exchange there.
 //!
-//! A broker cannot be asked without a trace: it logs every connection. So it is asked seldom, and not again to confirm.
+//! A broker cannot be asked without a trace: it logs every connection. So it is asked seldom, and
+//! not again to confirm.
 
 mod failure;
 mod frame;

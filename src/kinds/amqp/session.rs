@@ -1,4 +1,5 @@
-//! The conversation with one broker: log in, open the vhost, look for a queue or an exchange, say goodbye.
+//! The conversation with one broker: log in, open the vhost, look for a queue or an exchange, say
+//! goodbye.
 
 use super::{
     failure::of_close,
@@ -100,7 +101,8 @@ impl Session<'_> {
             let what = format!("the server offers no {mechanism} login, it offers: {mechanisms}");
             return Err(self.failure(Class::Auth, what));
         }
-        // Without this, the broker answers a wrong password with three seconds of silence and a reset.
+        // Without this, the broker answers a wrong password with three seconds of silence and a
+        // reset.
         let capabilities =
             Arguments::default().short_text("authentication_failure_close").u8(b't').u8(1);
         let properties = Arguments::default()
@@ -187,7 +189,8 @@ impl Session<'_> {
         }
     }
 
-    /// The failure of a method that is not the one that was asked for: a close with its reason, as a rule.
+    /// The failure of a method that is not the one that was asked for: a close with its reason, as
+    /// a rule.
     async fn refused(&mut self, reply: Received) -> Failure {
         if reply.method != CLOSE {
             return self.odd("a method that was not asked for");

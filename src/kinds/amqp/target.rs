@@ -1,4 +1,5 @@
-//! Where the broker is, as whom to log in, and what to look for: the URL in each driver's form, then the keys.
+//! Where the broker is, as whom to log in, and what to look for: the URL in each driver's form,
+//! then the keys.
 
 use crate::{
     connect::Endpoint,
@@ -120,7 +121,8 @@ impl Target {
     }
 }
 
-/// The vhost of a decoded path. `/` alone is the vhost `/`, as the drivers have it, not an empty one.
+/// The vhost of a decoded path. `/` alone is the vhost `/`, as the drivers have it, not an empty
+/// one.
 fn vhost(path: &str) -> String {
     match path.strip_prefix('/') {
         None | Some("" | "/") => "/".to_owned(),

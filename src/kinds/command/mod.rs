@@ -157,9 +157,11 @@ impl Exec {
     }
 }
 
-/// Opens the command's file and reads its first bytes, because starting a command waits for its file system.
+/// Opens the command's file and reads its first bytes, because starting a command waits for its
+/// file system.
 ///
-/// Errors are left to the start itself, which meets them too. A FIFO must not block an ordinary open.
+/// Errors are left to the start itself, which meets them too. A FIFO must not block an ordinary
+/// open.
 fn touch(candidates: &[PathBuf]) {
     let open = |path: &PathBuf| -> io::Result<File> {
         OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)
@@ -169,12 +171,14 @@ fn touch(candidates: &[PathBuf]) {
     }
 }
 
-/// Waits for the end of the group's leader, and kills the rest of the group before the leader is reaped.
+/// Waits for the end of the group's leader, and kills the rest of the group before the leader is
+/// reaped.
 async fn status_of(group: &ProcessGroup, leader: Pid) -> io::Result<ExitStatus> {
     // EPERM and ENOSYS: an old kernel, or an old container's seccomp filter.
     match pidfd_open(leader, PidfdFlags::empty()) {
         Ok(pidfd) => {
-            // Only waited on, never read. tokio's safe wrapper for a descriptor of any type is the one for pipes.
+            // Only waited on, never read. tokio's safe wrapper for a descriptor of any type is the
+            // one for pipes.
             pipe::Receiver::from_owned_fd_unchecked(pidfd)?.readable().await?;
             group.kill();
         }
@@ -189,7 +193,8 @@ async fn status_of(group: &ProcessGroup, leader: Pid) -> io::Result<ExitStatus> 
     }
 }
 
-/// /dev/null; in an image that has no /dev, an empty file without a name, which is gone with the command.
+/// /dev/null; in an image that has no /dev, an empty file without a name, which is gone with the
+/// command.
 fn null() -> Stdio {
     let null = OpenOptions::new().read(true).write(true).open("/dev/null").map(Stdio::from);
     null.or_else(|_| memfd_create("null", MemfdFlags::CLOEXEC).map(Stdio::from))

@@ -34,7 +34,8 @@ fn whose(service: &str) -> String {
 
 /// Whether the answer says that `service` serves.
 ///
-/// Source: <https://github.com/grpc/grpc/blob/master/doc/health-checking.md>, and its `PROTOCOL-HTTP2.md`.
+/// Source: <https://github.com/grpc/grpc/blob/master/doc/health-checking.md>, and its
+/// `PROTOCOL-HTTP2.md`.
 pub(super) fn judge(answer: &Answer<'_>, service: &str) -> Result<(), Failure> {
     if answer.status != 200 {
         return Err(of_http(answer.status));

@@ -1,4 +1,5 @@
-//! Whether what is recorded is what is wanted. Pure: rows, locks and the condition in, a decision out.
+//! Whether what is recorded is what is wanted. Pure: rows, locks and the condition in, a decision
+//! out.
 
 use super::{
     key::Order,
@@ -18,7 +19,8 @@ const NAMED: usize = 3;
 pub enum Condition<'a> {
     /// Every migration of a directory.
     Dir(&'a Wanted),
-    /// One migration, or at least it where one row stands for all before it. The graph tells what a head stands for.
+    /// One migration, or at least it where one row stands for all before it. The graph tells what a
+    /// head stands for.
     Version(&'a str, Option<&'a Wanted>),
     /// Something is applied, nothing has failed, nobody is at work.
     Clean,
@@ -101,7 +103,8 @@ impl Seen<'_> {
         };
         let records = Records::new(self.tool, rows);
         let fate = |want: &Want| match records.fate(want) {
-            // A later release wrote a head that this directory does not know: it comes after all of ours.
+            // A later release wrote a head that this directory does not know: it comes after all of
+            // ours.
             Fate::Missing if ahead.is_some() => Fate::Done,
             fate => fate,
         };

@@ -1,7 +1,9 @@
-//! What a look needs from a database, whatever its protocol: where it is, its tables, rows as text, and locks.
+//! What a look needs from a database, whatever its protocol: where it is, its tables, rows as text,
+//! and locks.
 //!
-//! One implementation per protocol, e.g. [`postgres`](super::postgres). The SELECTs come from the table of tools; an
-//! implementation runs them as they are. In them names stand in double quotes and `||` joins text, as in standard SQL.
+//! One implementation per protocol, e.g. [`postgres`](super::postgres). The SELECTs come from the
+//! table of tools; an implementation runs them as they are. In them names stand in double quotes
+//! and `||` joins text, as in standard SQL.
 
 use std::{future::Future, pin::Pin};
 
@@ -20,7 +22,8 @@ pub type TextRow = Vec<Option<String>>;
 
 /// A logged-in session in a read-only transaction.
 ///
-/// An error is a [`Failure`] that already has its class: only the protocol knows what its codes mean.
+/// An error is a [`Failure`] that already has its class: only the protocol knows what its codes
+/// mean.
 pub trait Database: Send {
     /// Host and port, for messages.
     fn endpoint(&self) -> String;
@@ -31,14 +34,15 @@ pub trait Database: Send {
     /// Where the session is.
     fn surroundings(&mut self) -> Answer<'_, Surroundings>;
 
-    /// Every table that is called by one of these names, in any schema. Asking must need no right on the table, or a
-    /// table that may not be read looks like one that does not exist.
+    /// Every table that is called by one of these names, in any schema. Asking must need no right
+    /// on the table, or a table that may not be read looks like one that does not exist.
     fn relations<'a>(&'a mut self, names: &'a [String]) -> Answer<'a, Vec<Relation>>;
 
     /// The rows of one SELECT on `table`, every column as text. Messages name the table.
     fn rows<'a>(&'a mut self, sql: &'a str, table: &'a Relation) -> Answer<'a, Vec<TextRow>>;
 
-    /// The locks that other sessions hold on these tables or under these keys, a tool's own locks first.
+    /// The locks that other sessions hold on these tables or under these keys, a tool's own locks
+    /// first.
     fn locks<'a>(
         &'a mut self,
         tables: &'a [&'a Relation],

@@ -31,8 +31,8 @@ pub struct Named {
     pub table: Option<TableName>,
 }
 
-/// What a declaration asks. `named` is what its URL adds; `dialect` is a tool as it is on this database, none where it is
-/// not there.
+/// What a declaration asks. `named` is what its URL adds; `dialect` is a tool as it is on this
+/// database, none where it is not there.
 ///
 /// # Errors
 /// Keys that are unknown to a tool, contradict each other or name an unusable directory.
@@ -65,7 +65,8 @@ pub fn read(
         table = Some(named);
     }
     let (dir, version) = (spec.list("dir"), spec.key("version"));
-    // A head of Alembic's says nothing about what comes before it without the files: there, dir explains version.
+    // A head of Alembic's says nothing about what comes before it without the files: there, dir
+    // explains version.
     if dir.is_some() && version.is_some() && tool != Some("alembic") {
         return Err(spec.error(
             "dir and version exclude each other: dir wants every migration in it, version one",
@@ -179,7 +180,8 @@ fn known(name: &str) -> Result<&'static str, String> {
 
 /// The tools that may be meant.
 fn meant(tool: Option<&'static str>, own_column: bool) -> impl Iterator<Item = Tool> {
-    // Whoever names table and column describes one table, whether its files are some tool's or nobody's.
+    // Whoever names table and column describes one table, whether its files are some tool's or
+    // nobody's.
     let described = |tool: &Tool| Tool {
         rows: UNKNOWN.rows,
         states: &[],

@@ -1,10 +1,13 @@
-//! Which table is the tool's: found in the catalog, identified by its columns. Pure: relations in, a finding out.
+//! Which table is the tool's: found in the catalog, identified by its columns. Pure: relations in,
+//! a finding out.
 //!
 //! ```text
-//! relations -> candidates (shape, place) -> whose files lie in dir -> choose (sibling, most specific shape)
+//! relations -> candidates (shape, place) -> tools whose files are in dir
+//!           -> choose (sibling, most specific shape)
 //! ```
 //!
-//! Where the shape of one table fits two tools equally well, the rows have to tell. `afterall` never guesses.
+//! Where the shape of one table fits two tools equally well, the rows decide. `afterall`
+//! never guesses.
 
 use super::{
     database::Relation,
@@ -55,8 +58,8 @@ pub enum Found<'a> {
 }
 
 impl Search {
-    /// The names to look for: of every table that may be meant, of those beside it, and of those that may be mistaken
-    /// for it.
+    /// The names to look for: of every table that may be meant, of those beside it, and of those
+    /// that may be mistaken for it.
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
         if let Some(table) = &self.table {
@@ -113,7 +116,8 @@ impl Search {
         &self.tools[candidate.place]
     }
 
-    /// Decides between candidates whose files, where there is a directory, lie in it. `None`: there is no candidate.
+    /// Decides between candidates whose files, where there is a directory, lie in it. `None`: there
+    /// is no candidate.
     pub fn choose<'a>(
         &self,
         candidates: &[Candidate<'a>],
@@ -172,7 +176,8 @@ impl Search {
         }
         let best = same.iter().map(|candidate| candidate.fit).max();
         same.retain(|candidate| Some(candidate.fit) == best);
-        // Without files, tools whose tables are alike differ in nothing that counts; a missing sibling decides.
+        // Without files, tools whose tables are alike differ in nothing that counts; a missing
+        // sibling decides.
         let decided = self.has_dir || same.iter().all(|other| !self.tool(other).mark.is_empty());
         if !decided {
             same.sort_by_key(|candidate| has_sibling(candidate) == Some(false));
@@ -199,7 +204,8 @@ impl Search {
         }
     }
 
-    /// What to report where there is no candidate. `meant` tells for each tool whether its files lie in the directory.
+    /// What to report where there is no candidate. `meant` tells for each tool whether its files
+    /// lie in the directory.
     pub fn nothing<'a>(
         &self,
         relations: &'a [Relation],
@@ -261,7 +267,8 @@ impl Search {
 
     /// Whether a table has the name of one that is meant, and other columns.
     ///
-    /// Another tool's is a mistake only where no other table can be meant: it may serve another service.
+    /// Another tool's is a mistake only where no other table can be meant: it may serve another
+    /// service.
     fn is_strange(&self, meant: &[&Tool], table: &Relation, path: &[String]) -> bool {
         let is_theirs = TOOLS
             .iter()
@@ -362,7 +369,8 @@ impl Search {
         })
     }
 
-    /// A hint that names a fitting table off the search path: a migrator may have a search path of its own.
+    /// A hint that names a fitting table off the search path: a migrator may have a search path of
+    /// its own.
     pub fn off_path(
         &self,
         meant: &[&Tool],

@@ -108,7 +108,8 @@ impl Listing {
         Ok(Self { files, ..Self::default() })
     }
 
-    /// `deeper` is how many levels are left. `seen` holds directories by device and inode: a link to one of them, or a second mention, adds nothing.
+    /// `deeper` is how many levels are left. `seen` holds directories by device and inode: a link
+    /// to one of them, or a second mention, adds nothing.
     fn walk(
         &mut self,
         root: usize,
@@ -128,7 +129,8 @@ impl Listing {
             let entry = entry.map_err(|e| describe(&e))?;
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            // Hidden directories hold the files of a Kubernetes volume, which are linked to beside them.
+            // Hidden directories hold the files of a Kubernetes volume, which are linked to beside
+            // them.
             if name.starts_with('.') || name == "node_modules" || name == "__pycache__" {
                 continue;
             }
@@ -198,7 +200,8 @@ impl Listing {
         Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
     }
 
-    /// The name of the directory that holds `file`, `above` levels higher; beyond our own directory too.
+    /// The name of the directory that holds `file`, `above` levels higher; beyond our own directory
+    /// too.
     pub fn dir_name(&self, file: &File, above: usize) -> Option<String> {
         let root = self.roots.get(file.root).cloned().unwrap_or_default();
         let full = root.join(&file.path);

@@ -27,11 +27,12 @@ pub fn recognises(tool: &Tool, listing: &Listing) -> bool {
 }
 
 impl Wanted {
-    /// Reads a directory as `tool` does. An empty list: none of the files is a migration of this tool.
+    /// Reads a directory as `tool` does. An empty list: none of the files is a migration of this
+    /// tool.
     ///
     /// # Errors
-    /// A file of the tool's that cannot be read or understood; two files that one row would count for; a tool whose
-    /// migrations cannot be listed.
+    /// A file of the tool's that cannot be read or understood; two files that one row would count
+    /// for; a tool whose migrations cannot be listed.
     pub fn of(tool: &Tool, listing: &Listing) -> Result<Self, String> {
         match &tool.files {
             Files::Named { scope, pattern, except } => {
@@ -48,10 +49,11 @@ impl Wanted {
         }
     }
 
-    /// Reads a directory by the operator's own pattern, which is matched with a file's path where it holds a `/`, and
-    /// else with the file's name.
+    /// Reads a directory by the operator's own pattern, which is matched with a file's path where
+    /// it holds a `/`, and else with the file's name.
     ///
-    /// Where two directories have files of one name, the rows can only hold paths: there the path is the key.
+    /// Where two directories have files of one name, the rows can only hold paths: there the path
+    /// is the key.
     ///
     /// # Errors
     /// Two files with one key.
@@ -83,7 +85,8 @@ impl Wanted {
                 (false, Some(path)) => vec![key, path],
                 (_, None) => vec![key],
             };
-            // `.up.sql` and `.down.sql` of one migration, or its variant for one database, lie beside each other.
+            // `.up.sql` and `.down.sql` of one migration, or its variant for one database, lie
+            // beside each other.
             let first = others.first() == Some(&file);
             if first || apart || !others.iter().all(|other| is_variant(others[0], other)) {
                 list.push(Want { keys, ..Want::new(label, "") });
@@ -92,7 +95,8 @@ impl Wanted {
         Self::list(list).checked("key-pattern")
     }
 
-    /// Reads a directory of which nothing is known: a row holds a file's name, with its extension or without.
+    /// Reads a directory of which nothing is known: a row holds a file's name, with its extension
+    /// or without.
     ///
     /// Where the directory itself holds no file, a row holds the path below it.
     ///
@@ -166,7 +170,8 @@ impl Pattern {
     }
 }
 
-/// The extensions at the end of a pattern: `\.sql$`, `\.(?:sql|go)$` or `\.[cm]?[jt]s$`. None: it shows none.
+/// The extensions at the end of a pattern: `\.sql$`, `\.(?:sql|go)$` or `\.[cm]?[jt]s$`. None: it
+/// shows none.
 fn extensions(pattern: &str) -> Vec<String> {
     const SCRIPTS: [&str; 6] = ["js", "ts", "cjs", "cts", "mjs", "mts"];
     let Some((_, end)) = pattern.strip_suffix('$').and_then(|all| all.rsplit_once("\\.")) else {
@@ -219,7 +224,8 @@ fn named(
     Ok(list)
 }
 
-/// Whether files are of one migration: both directions of it, or a script and what it was compiled to.
+/// Whether files are of one migration: both directions of it, or a script and what it was compiled
+/// to.
 fn same_migration(files: &[&File]) -> bool {
     let extension =
         |file: &File| file.name().rsplit_once('.').map(|(_, extension)| extension.to_owned());
@@ -234,8 +240,8 @@ fn same_migration(files: &[&File]) -> bool {
     })
 }
 
-/// Whether two files are of one migration: their names differ in a direction, or one has a word more before its
-/// extension, e.g. `1_a.up.sql` and `1_a.postgres.up.sql`.
+/// Whether two files are of one migration: their names differ in a direction, or one has a word
+/// more before its extension, e.g. `1_a.up.sql` and `1_a.postgres.up.sql`.
 fn is_variant(one: &File, other: &File) -> bool {
     let (one_stem, other_stem) = (stem(one.name()), stem(other.name()));
     let extends = |long: &str, short: &str| {

@@ -1,7 +1,8 @@
-//! The operator's directory: listed and read on threads, each file once, and only when its tool's table is known.
+//! The operator's directory: listed and read on threads, each file once, and only when its tool's
+//! table is known.
 //!
-//! A file system that does not answer holds up neither the start nor a deadline. What the start does not see in time is
-//! reported by the attempts.
+//! A file system that does not answer holds up neither the start nor a deadline. What the start
+//! does not see in time is reported by the attempts.
 
 use std::{
     collections::HashMap,
@@ -112,7 +113,8 @@ impl Folder {
         }
     }
 
-    /// Finds what is wrong with the directory before the first attempt, as far as the file system answers in time.
+    /// Finds what is wrong with the directory before the first attempt, as far as the file system
+    /// answers in time.
     ///
     /// # Errors
     /// It cannot be listed, or holds no migration of these tools. One tool's files are read too.
@@ -123,7 +125,8 @@ impl Folder {
         let listing = listing?;
         let mut places: Vec<usize> = (0..self.tools.len()).collect();
         if !is_one_tool {
-            // Names tell enough of some tools. Of the others a file is opened, if nobody else wants it.
+            // Names tell enough of some tools. Of the others a file is opened, if nobody else wants
+            // it.
             let opens = |place: &usize| matches!(self.tools[*place].files, Files::Read(reader) if reader.opens_files);
             let (opened, named): (Vec<_>, Vec<_>) = places.into_iter().partition(opens);
             let recognised = |places: &[usize]| {

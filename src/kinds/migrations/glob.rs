@@ -12,8 +12,9 @@ const NAMED: usize = 5;
 
 /// The directories, or the one file, that a path stands for.
 ///
-/// A pattern in the last component may stand for several directories: they lie side by side, e.g. `db/*migrate`. A
-/// pattern above stands for one: `gems/app-*/migrations` with two matches is two releases of the same thing.
+/// A pattern in the last component may stand for several directories: they lie side by side, e.g.
+/// `db/*migrate`. A pattern above stands for one: `gems/app-*/migrations` with two matches is two
+/// releases of the same thing.
 ///
 /// # Errors
 /// No match, several where one is wanted, an unreadable path.
@@ -108,7 +109,8 @@ fn fits(pattern: &str, name: &str) -> bool {
     pattern[p..].iter().all(|c| *c == '*')
 }
 
-/// Where the pattern goes on behind the `[...]` at `p`, if `c` is in it. One that is not closed is a plain `[`.
+/// Where the pattern goes on behind the `[...]` at `p`, if `c` is in it. One that is not closed is
+/// a plain `[`.
 fn set(pattern: &[char], p: usize, c: char) -> Option<usize> {
     let negated = matches!(pattern.get(p + 1), Some('!' | '^'));
     let start = p + 1 + usize::from(negated);

@@ -1,4 +1,5 @@
-//! A graph of revisions, for a table that holds heads alone: a head stands for every revision that it comes after.
+//! A graph of revisions, for a table that holds heads alone: a head stands for every revision that
+//! it comes after.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,7 +12,8 @@ pub struct Revision {
     pub id: String,
     /// What messages call it.
     pub label: String,
-    /// The revisions that must come first, by id or by branch label: those that it follows, and those that it depends on.
+    /// The revisions that must come first, by id or by branch label: those that it follows, and
+    /// those that it depends on.
     pub parents: Vec<String>,
     /// Names of the branch that begins here.
     pub labels: Vec<String>,
@@ -26,8 +28,8 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Ties revisions together. A parent that is not among them was pruned, and is skipped. Of two revisions with one
-    /// id, the later one counts.
+    /// Ties revisions together. A parent that is not among them was pruned, and is skipped. Of two
+    /// revisions with one id, the later one counts.
     pub fn new(revisions: Vec<Revision>) -> Self {
         let mut places = HashMap::new();
         for (place, revision) in revisions.iter().enumerate() {
@@ -59,8 +61,8 @@ impl Graph {
         order
     }
 
-    /// The rows that the table would hold if it had one for every revision that its heads stand for, and a head that this
-    /// directory does not know, if there is one.
+    /// The rows that the table would hold if it had one for every revision that its heads stand
+    /// for, and a head that this directory does not know, if there is one.
     pub fn expand(&self, heads: &[Row]) -> (Vec<Row>, Option<String>) {
         let mut unknown = None;
         let named: HashSet<&str> = heads.iter().map(|head| head.key.as_str()).collect();

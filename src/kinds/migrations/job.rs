@@ -1,4 +1,5 @@
-//! Work on a thread whose result is kept: an attempt that is cut does not lose it, and the next one finds it.
+//! Work on a thread whose result is kept: an attempt that is cut does not lose it, and the next one
+//! finds it.
 
 use std::{
     io,

@@ -1,8 +1,10 @@
-//! How keys are written and compared. Versions exceed 32 and even 64 bits: they stay text, and are read only to be compared.
+//! How keys are written and compared. Versions exceed 32 and even 64 bits: they stay text, and are
+//! read only to be compared.
 
 use std::cmp::Ordering;
 
-/// How keys follow each other: for the latest one, for baselines, and for tools that record the latest alone.
+/// How keys follow each other: for the latest one, for baselines, and for tools that record the
+/// latest alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// As integers.
@@ -32,7 +34,8 @@ pub fn is_number(key: &str) -> bool {
     !key.is_empty() && key.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// Extensions of languages that are compiled to JavaScript, and of the result: one migration may have several of them.
+/// Extensions of languages that are compiled to JavaScript, and of the result: one migration may
+/// have several of them.
 pub const COMPILED: [&str; 12] =
     ["js", "ts", "cjs", "mjs", "cts", "mts", "co", "coffee", "ls", "iced", "eg", "litcoffee"];
 
@@ -51,7 +54,8 @@ pub fn lower(key: &str) -> String {
     key.to_lowercase()
 }
 
-/// Without the extension of a script: a database that recorded `.ts` and an image that holds `.js` mean one migration.
+/// Without the extension of a script: a database that recorded `.ts` and an image that holds `.js`
+/// mean one migration.
 pub fn script(key: &str) -> String {
     let without = |extension: &&str| key.strip_suffix(*extension)?.strip_suffix('.');
     COMPILED.iter().chain(&["sql"]).find_map(without).unwrap_or(key).to_owned()

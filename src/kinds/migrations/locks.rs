@@ -1,4 +1,5 @@
-//! What shows that a migrator is at work: its advisory lock, a lock on the table, a row in a lock table.
+//! What shows that a migrator is at work: its advisory lock, a lock on the table, a row in a lock
+//! table.
 
 use std::fmt;
 
@@ -59,7 +60,8 @@ impl fmt::Display for Held {
     }
 }
 
-/// Rails: `2053462845 * crc32(database)` (activerecord `migration.rb`, `generate_migrator_advisory_lock_id`).
+/// Rails: `2053462845 * crc32(database)` (activerecord `migration.rb`,
+/// `generate_migrator_advisory_lock_id`).
 pub fn rails(_: &str, _: &str, database: &str) -> Vec<i64> {
     vec![2_053_462_845_i64.wrapping_mul(i64::from(crc32(database)))]
 }
@@ -69,7 +71,8 @@ pub fn sqlx(_: &str, _: &str, database: &str) -> Vec<i64> {
     vec![0x3d32_ad9e_i64.wrapping_mul(i64::from(crc32(database)))]
 }
 
-/// golang-migrate: `crc32(schema \0 table \0 database) * 1486364155` in 32 bits; by URL the database is called `/name`.
+/// golang-migrate: `crc32(schema \0 table \0 database) * 1486364155` in 32 bits; by URL the
+/// database is called `/name`.
 pub fn golang_migrate(schema: &str, table: &str, database: &str) -> Vec<i64> {
     let key = |database: &str| {
         crc32(&format!("{schema}\0{table}\0{database}")).wrapping_mul(1_486_364_155)

@@ -1,4 +1,5 @@
-//! One look at the database, in one read-only transaction: find the table, read rows and locks, decide.
+//! One look at the database, in one read-only transaction: find the table, read rows and locks,
+//! decide.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,7 +21,8 @@ use crate::{
     text::{MAX_FOREIGN, one_line},
 };
 
-/// A finding that only an operator can mend is checked once more after this time: a migrator may be changing it.
+/// A finding that only an operator can mend is checked once more after this time: a migrator may be
+/// changing it.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
 
 /// What is wanted of the table.
@@ -180,7 +182,8 @@ impl Look {
                 None => return Err(self.no_table(database, relations, path).await?),
                 Some(Found::Table(chosen)) => vec![chosen],
                 Some(Found::Alike(chosen)) => chosen,
-                // Some of these tables may be those of tools that have no files in the directory after all.
+                // Some of these tables may be those of tools that have no files in the directory
+                // after all.
                 Some(Found::Unclear(_)) if self.folder.is_some() => candidates.clone(),
                 Some(Found::Unclear(what)) => return Err(Stop::Unclear(what)),
                 Some(Found::Nothing { looked_for, .. }) => return Err(Stop::Unclear(looked_for)),
@@ -219,7 +222,8 @@ impl Look {
         }
     }
 
-    /// Whether the tool of a candidate was detected rather than declared, and its rows can be told from others'.
+    /// Whether the tool of a candidate was detected rather than declared, and its rows can be told
+    /// from others'.
     fn is_detected(&self, candidate: &Candidate<'_>) -> bool {
         let tool = &self.search.tools[candidate.place];
         !tool.mark.is_empty() && self.search.tools.iter().any(|other| other.name != tool.name)
@@ -270,7 +274,8 @@ impl Look {
         }
     }
 
-    /// A table of the operator's own may say in a column that a migration failed: only `where` tells what that means.
+    /// A table of the operator's own may say in a column that a migration failed: only `where`
+    /// tells what that means.
     fn check_own_table(&self, table: &Relation) -> Result<(), Stop> {
         const TELLING: [&str; 10] = [
             "status",
@@ -330,9 +335,11 @@ impl Look {
         })
     }
 
-    /// What to report where `dir` is one level too high or too low for the tool whose table is there.
+    /// What to report where `dir` is one level too high or too low for the tool whose table is
+    /// there.
     ///
-    /// Where the files that were recognised could be those of a tool with another table, that table may yet come.
+    /// Where the files that were recognised could be those of a tool with another table, that table
+    /// may yet come.
     async fn one_level_off(
         &self,
         folder: &Folder,
@@ -362,9 +369,10 @@ impl Look {
 
     /// Locks, rows, and where these may be changing, locks and rows again.
     ///
-    /// The locks come first: a table that a migrator has locked whole would block the SELECT, and leave a line in the
-    /// server's log. A clean state in the middle of a run lasts an instant, and a failed row may just have been repaired:
-    /// there, the rows before and after the locks must agree.
+    /// The locks come first: a table that a migrator has locked whole would block the SELECT, and
+    /// leave a line in the server's log. A clean state in the middle of a run lasts an instant, and
+    /// a failed row may just have been repaired: there, the rows before and after the locks must
+    /// agree.
     async fn read(
         &self,
         database: &mut dyn Database,

@@ -1,4 +1,5 @@
-//! `migrations+postgres:`, `migrations+mysql:` — every wanted migration is recorded as applied by the tool that runs them.
+//! `migrations+postgres:`, `migrations+mysql:` — every wanted migration is recorded as applied by
+//! the tool that runs them.
 //!
 //! ```text
 //! declaration -> look: one attempt
@@ -8,10 +9,10 @@
 //!
 //! Strictly read-only: the tools' own status commands create tables, this kind never does.
 //!
-//! **Another database** implements [`database::Database`] in a file of its own, as [`postgres`] does, and asks the same
-//! [`look::Look`] by [`look::Look::verdict`]. The table of tools serves it too. Its SELECTs are standard SQL with names
-//! in double quotes and `||`, but for those that need another text per database. Types of columns are told apart by
-//! [`tool::Family::has`].
+//! **Another database** implements [`database::Database`] in a file of its own, as [`postgres`]
+//! does, and asks the same [`look::Look`] by [`look::Look::verdict`]. The table of tools serves it
+//! too. Its SELECTs are standard SQL with names in double quotes and `||`, but for those that need
+//! another text per database. Types of columns are told apart by [`tool::Family::has`].
 
 mod condition;
 mod database;

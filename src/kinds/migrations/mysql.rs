@@ -1,4 +1,5 @@
-//! MySQL and MariaDB as a look sees them: information_schema, named locks, and what their refusals mean.
+//! MySQL and MariaDB as a look sees them: information_schema, named locks, and what their refusals
+//! mean.
 
 use super::{
     KEYS,
@@ -84,7 +85,8 @@ impl Question for Look {
 /// Names in double quotes and `||`, as the table of tools has them.
 const STANDARD_SQL: &str = "SET SESSION sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT'";
 
-/// Every column of the tables called as the list has it, in lower case. A user sees those alone to which it has a right.
+/// Every column of the tables called as the list has it, in lower case. A user sees those alone to
+/// which it has a right.
 const RELATIONS: &str = "SELECT table_schema, table_name, column_name, column_type \
     FROM information_schema.columns WHERE table_schema NOT IN \
     ('mysql', 'information_schema', 'performance_schema', 'sys') AND lower(table_name) IN ";
@@ -93,7 +95,8 @@ const RELATIONS: &str = "SELECT table_schema, table_name, column_name, column_ty
 const SURROUNDINGS: &str =
     "SELECT database(), substring_index(current_user(), '@', 1), @@global.read_only";
 
-/// The error numbers of a lock that is waited for in vain, a table or column that went, and a missing right.
+/// The error numbers of a lock that is waited for in vain, a table or column that went, and a
+/// missing right.
 const LOCKED: [u16; 2] = [1205, 3572];
 const GONE: [u16; 2] = [1146, 1054];
 const DENIED: [u16; 2] = [1142, 1143];
@@ -104,14 +107,16 @@ const WRONG_CONDITION: [u16; 4] = [1054, 1064, 1305, 1630];
 pub struct Mysql<'a> {
     session: &'a mut Session,
     user: String,
-    /// A column or condition of the operator's own is in the SELECT: an error in it is the declaration's.
+    /// A column or condition of the operator's own is in the SELECT: an error in it is the
+    /// declaration's.
     declared_sql: bool,
 }
 
 impl<'a> Mysql<'a> {
     /// Makes the session read-only, and its SQL that of the standard.
     ///
-    /// No transaction is begun: it would keep a lock on the table, and the migrator's ALTER would wait for it.
+    /// No transaction is begun: it would keep a lock on the table, and the migrator's ALTER would
+    /// wait for it.
     pub async fn begin(
         attempt: &Attempt<'_>,
         session: &'a mut Session,
@@ -194,8 +199,8 @@ impl Database for Mysql<'_> {
         Box::pin(async move { self.query(sql, &table.full_name()).await })
     }
 
-    /// Named locks alone: who else works on a table is shown to an administrator only. A SELECT that waits for an ALTER
-    /// is refused after a second, which means the same.
+    /// Named locks alone: who else works on a table is shown to an administrator only. A SELECT
+    /// that waits for an ALTER is refused after a second, which means the same.
     fn locks<'a>(
         &'a mut self,
         _tables: &'a [&'a Relation],

@@ -1,4 +1,5 @@
-//! How the tools differ on MySQL and MariaDB: the names of their locks, and a SELECT that PostgreSQL alone understands.
+//! How the tools differ on MySQL and MariaDB: the names of their locks, and a SELECT that
+//! PostgreSQL alone understands.
 //!
 //! Source: each tool's own code for MySQL, and what the real tools left in MariaDB 10.11.
 
@@ -96,7 +97,8 @@ fn sqlx(_: &str, _: &str, database: &str) -> String {
     format!("{:x}", 0x3d32_ad9e_u64 * u64::from(crc32(database)))
 }
 
-/// golang-migrate: `crc32("DATABASE:TABLE") * 1486364155` in 32 bits, in decimal (`database/util.go`).
+/// golang-migrate: `crc32("DATABASE:TABLE") * 1486364155` in 32 bits, in decimal
+/// (`database/util.go`).
 fn golang_migrate(_: &str, table: &str, database: &str) -> String {
     crc32(&format!("{database}:{table}")).wrapping_mul(1_486_364_155).to_string()
 }

@@ -1,4 +1,5 @@
-//! Names of tables: as operators write them, as SQL quotes them, and the search path that they are found on.
+//! Names of tables: as operators write them, as SQL quotes them, and the search path that they are
+//! found on.
 
 /// `TABLE` or `SCHEMA.TABLE`, each as it is in the catalog; double quotes allow for a dot in one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +34,8 @@ impl TableName {
     }
 }
 
-/// The schemas of a `search_path` as the server shows it. `$user` is the role; names without quotes are in lower case.
+/// The schemas of a `search_path` as the server shows it. `$user` is the role; names without quotes
+/// are in lower case.
 pub fn search_path(shown: &str, user: &str) -> Vec<String> {
     let parts = split(shown, ',').unwrap_or_default().into_iter();
     let names = parts.map(|(name, quoted)| match name.as_str() {

@@ -78,10 +78,11 @@ impl Question for Look {
     }
 }
 
-/// Every table called as `$1` has it, with what the role may do and its columns. Asking needs no right.
+/// Every table called as `$1` has it, with what the role may do and its columns. Asking needs no
+/// right.
 ///
-/// `information_schema` hides what a role may not read, and a schema without USAGE turns a table into 42P01: neither can
-/// tell "not yet" from "not for this role".
+/// `information_schema` hides what a role may not read, and a schema without USAGE turns a table
+/// into 42P01: neither can tell "not yet" from "not for this role".
 const RELATIONS: &str = "SELECT c.oid::text, n.nspname::text, c.relname::text, \
     pg_catalog.has_schema_privilege(n.oid, 'USAGE')::text, pg_catalog.has_any_column_privilege(c.oid, 'SELECT')::text, \
     pg_catalog.string_agg(a.attname::text || ':' || t.typname::text, pg_catalog.chr(10) ORDER BY a.attnum) \
@@ -96,9 +97,11 @@ const RELATIONS: &str = "SELECT c.oid::text, n.nspname::text, c.relname::text, \
 const SURROUNDINGS: &str = "SELECT pg_catalog.current_setting('search_path'), current_user::text, \
     pg_catalog.current_database()::text, pg_catalog.pg_is_in_recovery()::text";
 
-/// Every granted lock that another session holds on this database's advisory keys, and on the tables `$1`.
+/// Every granted lock that another session holds on this database's advisory keys, and on the
+/// tables `$1`.
 ///
-/// Every role may read them, other users' locks included. A 64-bit advisory key stands in two halves (manual, 54.13).
+/// Every role may read them, other users' locks included. A 64-bit advisory key stands in two
+/// halves (manual, 54.13).
 const LOCKS: &str = "SELECT l.locktype, ((l.classid::bigint << 32) | l.objid::bigint)::text, l.mode, l.pid::text \
     FROM pg_catalog.pg_locks l WHERE l.granted AND l.pid <> pg_catalog.pg_backend_pid() \
     AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()) \
@@ -108,14 +111,16 @@ const LOCKS: &str = "SELECT l.locktype, ((l.classid::bigint << 32) | l.objid::bi
 pub struct Postgres<'a> {
     session: &'a mut Session,
     user: String,
-    /// A column or condition of the operator's own is in the SELECT: an error in it is the declaration's.
+    /// A column or condition of the operator's own is in the SELECT: an error in it is the
+    /// declaration's.
     declared_sql: bool,
 }
 
 impl<'a> Postgres<'a> {
     /// Begins the transaction.
     ///
-    /// Rows that a policy hides would look like missing migrations. With `row_security` off the server refuses instead.
+    /// Rows that a policy hides would look like missing migrations. With `row_security` off the
+    /// server refuses instead.
     pub async fn begin(
         attempt: &Attempt<'_>,
         session: &'a mut Session,
@@ -258,7 +263,8 @@ fn held(rows: &[TextRow], keys: &[LockKey]) -> Vec<Held> {
             "advisory" if key.is_some_and(|key| keys.contains(&key)) => {
                 held.push(Held::Advisory { pid: pid.clone() });
             }
-            // Autovacuum holds such a lock too, and only a superuser could tell it apart. It is done soon.
+            // Autovacuum holds such a lock too, and only a superuser could tell it apart. It is
+            // done soon.
             "relation" if writes(mode) => {
                 held.push(Held::Table { mode: mode.clone(), pid: pid.clone() });
             }

@@ -49,7 +49,8 @@ fn every_tool_is_well_formed() {
     assert_eq!(seen.len(), names().len());
 }
 
-/// The states that a SELECT returns: its literals behind THEN and ELSE, and the one that is its second column.
+/// The states that a SELECT returns: its literals behind THEN and ELSE, and the one that is its
+/// second column.
 fn states_in(sql: &str) -> HashSet<State> {
     let literal = |text: &str| {
         let word = text.trim_start().strip_prefix('\'')?.split('\'').next()?;

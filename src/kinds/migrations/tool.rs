@@ -1,8 +1,10 @@
-//! A migration tool as data: its table, the columns that identify the table, one SELECT, its locks, its files.
+//! A migration tool as data: its table, the columns that identify the table, one SELECT, its locks,
+//! its files.
 
 use super::{dir::Listing, key::Order, row::State, wanted::Wanted};
 
-/// One tool and one of the tables that it may write. A tool that has had several tables has several entries of one name.
+/// One tool and one of the tables that it may write. A tool that has had several tables has several
+/// entries of one name.
 #[derive(Clone, Copy)]
 pub struct Tool {
     /// The name for `tool=` and messages.
@@ -15,13 +17,14 @@ pub struct Tool {
     pub shape: Shape,
     /// A table of the same schema that tells the tool from another one with the same table.
     pub sibling: Option<&'static str>,
-    /// A condition on `t` that every row of this tool fulfils, and no row of another tool with the same columns.
-    /// Empty: rows do not tell.
+    /// A condition on `t` that every row of this tool fulfils, and no row of another tool with the
+    /// same columns. Empty: rows do not tell.
     pub mark: &'static str,
     /// Tables of the same schema that `rows` reads too.
     pub reads: &'static [&'static str],
-    /// One SELECT: key, state (a [`State`]'s name), and further names of the migration. `{t}` is the quoted table, `{s}`
-    /// its quoted schema, `{c}` the operator's column, `{w}` the operator's condition.
+    /// One SELECT: key, state (a [`State`]'s name), and further names of the migration. `{t}` is
+    /// the quoted table, `{s}` its quoted schema, `{c}` the operator's column, `{w}` the operator's
+    /// condition.
     pub rows: &'static str,
     /// The states beside applied that the SELECT tells apart.
     #[allow(dead_code, reason = "the documentation shows it")]
@@ -99,8 +102,8 @@ pub enum Shape {
     Exactly(&'static [Column]),
     /// These among others.
     AtLeast(&'static [Column]),
-    /// The first, and at most the second beside them. They identify little, so that others are tolerated only where the
-    /// table has the tool's own name.
+    /// The first, and at most the second beside them. They identify little, so that others are
+    /// tolerated only where the table has the tool's own name.
     Little(&'static [Column], &'static [Column]),
 }
 
@@ -135,12 +138,13 @@ impl Family {
     }
 }
 
-/// How well a shape fits a table. More columns are more specific, and an exact fit is more specific than a partial one.
+/// How well a shape fits a table. More columns are more specific, and an exact fit is more specific
+/// than a partial one.
 pub type Fit = (usize, bool);
 
 impl Shape {
-    /// How well a table with these columns, each a name and a type, fits. `None`: it does not. `own_name`: the table is
-    /// called as the tool calls it.
+    /// How well a table with these columns, each a name and a type, fits. `None`: it does not.
+    /// `own_name`: the table is called as the tool calls it.
     pub fn fit(&self, columns: &[(String, String)], own_name: bool) -> Option<Fit> {
         let (wanted, optional): (&[Column], &[Column]) = match self {
             Shape::Exactly(wanted) | Shape::AtLeast(wanted) => (wanted, &[]),

@@ -1,7 +1,7 @@
 //! The tools. Adding one is one entry here, and its fixture under tests/fixtures/migrations.
 //!
-//! Where several entries fit a table, the one whose shape names more of its columns is the table's; see `detect`. The
-//! facts come from each tool's source, or were seen with the real tool.
+//! Where several entries fit a table, the one whose shape names more of its columns is the table's;
+//! see `detect`. The facts come from each tool's source, or were seen with the real tool.
 
 use super::{
     dir::Listing,
@@ -205,8 +205,8 @@ pub static TOOLS: &[Tool] = &[
         table: "migrations",
         home: Home::Only("pgroll"),
         shape: AtLeast(&[("schema", Any), ("name", Str), ("migration", Json), ("done", Bool)]),
-        // Started is what a new release waits for: completing it is done once the old one is gone. The start ends with
-        // the schema of the new version.
+        // Started is what a new release waits for: completing it is done once the old one is gone.
+        // The start ends with the schema of the new version.
         rows: "SELECT t.name, CASE WHEN t.done OR EXISTS (SELECT FROM pg_catalog.pg_namespace n \
             WHERE n.nspname = t.schema || '_' || t.name) THEN 'applied' ELSE 'unfinished' END \
             FROM {t} t WHERE t.schema = coalesce(pg_catalog.current_schema(), 'public')",

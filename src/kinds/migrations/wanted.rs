@@ -1,4 +1,5 @@
-//! What a directory asks for: a list of migrations, and for some tools the graph that ties them together.
+//! What a directory asks for: a list of migrations, and for some tools the graph that ties them
+//! together.
 
 use std::collections::HashMap;
 
@@ -9,13 +10,15 @@ use super::graph::Graph;
 pub struct Want {
     /// What messages call it.
     pub label: String,
-    /// Its own names, in the tool's writing: a row with any of them is this migration, and no other one.
+    /// Its own names, in the tool's writing: a row with any of them is this migration, and no other
+    /// one.
     pub keys: Vec<String>,
     /// Names of other migrations that include this one: a row with any of them counts too.
     pub included_in: Vec<String>,
     /// A later one that is recorded counts too.
     pub or_later: bool,
-    /// The migrations that a squashed one replaces. Where there are any, they alone decide: all of them are recorded.
+    /// The migrations that a squashed one replaces. Where there are any, they alone decide: all of
+    /// them are recorded.
     pub replaces: Vec<String>,
 }
 

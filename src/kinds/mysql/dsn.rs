@@ -1,4 +1,5 @@
-//! Connection strings in every driver's form: URL, JDBC, Go's `user:password@tcp(host:port)/db`, PDO's `host=h;dbname=d`.
+//! Connection strings in every driver's form: URL, JDBC, Go's `user:password@tcp(host:port)/db`,
+//! PDO's `host=h;dbname=d`.
 
 use super::target::{Mode, Params};
 use crate::{
@@ -82,7 +83,8 @@ fn read_url(spec: &Spec, rest: &Text, params: &mut Params) -> Result<(), ConfigE
     Ok(())
 }
 
-/// Go splits at the last `/`, and before that at the last `@`; nothing is percent-encoded but the options.
+/// Go splits at the last `/`, and before that at the last `@`; nothing is percent-encoded but the
+/// options.
 fn split_go(rest: &Text) -> (Option<Text>, Text) {
     let rest = rest.strip_prefix("//").unwrap_or_else(|| rest.clone());
     let raw = rest.raw();
@@ -169,7 +171,8 @@ fn read_pdo(spec: &Spec, rest: &Text, params: &mut Params) -> Result<(), ConfigE
     Ok(())
 }
 
-/// One option, by the names that the drivers give it. Those that do not change whether the server is ready are skipped.
+/// One option, by the names that the drivers give it. Those that do not change whether the server
+/// is ready are skipped.
 fn option(spec: &Spec, params: &mut Params, name: &str, value: String) -> Result<(), ConfigError> {
     let plain = name.to_ascii_lowercase().replace(['-', '_'], "");
     let flag =

@@ -111,7 +111,8 @@ const fn row(code: u16, class: Class, cost: Cost, hint: Option<&'static str>) ->
 
 const NO_GRANT: Option<&str> = Some("the right is missing, or not granted yet");
 
-/// The error numbers of MySQL's `mysqld_error.h` and MariaDB's `errmsg-utf8.txt` that tell states apart.
+/// The error numbers of MySQL's `mysqld_error.h` and MariaDB's `errmsg-utf8.txt` that tell states
+/// apart.
 #[rustfmt::skip]
 const CODES: &[Row] = &[
     row(1040, Class::Busy, Cost::Login, None),      // Too many connections

@@ -1,7 +1,8 @@
 //! From a connection to a session: greeting, TLS, the answer of a plugin.
 //!
-//! A connection that ends between greeting and login counts towards `max_connect_errors`, which blocks the whole
-//! host. So every attempt that reads a greeting goes on to a login, even where its outcome is known.
+//! A connection that ends between greeting and login counts towards `max_connect_errors`, which
+//! blocks the whole host. So every attempt that reads a greeting goes on to a login, even where its
+//! outcome is known.
 
 use super::{
     failure::{ACCESS_DENIED, Error, Phase, ServerError},
@@ -154,7 +155,8 @@ impl Login<'_> {
         self.target.password.as_ref().map(crate::secret::Secret::reveal).unwrap_or_default()
     }
 
-    /// The first answer of a plugin. Over a protected channel `sha256_password` takes the password at once.
+    /// The first answer of a plugin. Over a protected channel `sha256_password` takes the password
+    /// at once.
     fn answer(&self, plugin: Plugin, nonce: &[u8]) -> Vec<u8> {
         match plugin {
             Plugin::Sha256 if self.is_private && !self.password().is_empty() => {
@@ -238,7 +240,8 @@ impl Login<'_> {
                 let password = with_nul(self.password());
                 Ok(self.packets.send(&password).await?)
             }
-            // The server's public key, for a password that goes over the network in clear otherwise.
+            // The server's public key, for a password that goes over the network in clear
+            // otherwise.
             (Plugin::CachingSha2 | Plugin::Sha256, pem) => {
                 let sealed = super::rsa::seal(self.password(), nonce, pem)
                     .ok_or_else(|| self.packets.odd("a public key that cannot be read"))?;

@@ -1,4 +1,5 @@
-//! `mysql:`, `mariadb:` — logged in, and serving: never just a port, never a greeting without a login.
+//! `mysql:`, `mariadb:` — logged in, and serving: never just a port, never a greeting without a
+//! login.
 //!
 //! ```text
 //! dsn -> target -> ask -> login -> session -> a Question

@@ -1,6 +1,8 @@
-//! Packets of the MySQL protocol, and the values in them: bounded, and told from what is no MySQL at all.
+//! Packets of the MySQL protocol, and the values in them: bounded, and told from what is no MySQL
+//! at all.
 //!
-//! Source: MySQL internals, "Client/Server Protocol"; MariaDB knowledge base, "Client/Server Protocol".
+//! Source: MySQL internals, "Client/Server Protocol"; MariaDB knowledge base, "Client/Server
+//! Protocol".
 
 use bytes::{Buf, BytesMut};
 

@@ -45,7 +45,8 @@ impl Plugin {
         }
     }
 
-    /// The first answer. The password itself never stands in it, unless the plugin is [`Plugin::Clear`].
+    /// The first answer. The password itself never stands in it, unless the plugin is
+    /// [`Plugin::Clear`].
     pub(super) fn answer(self, password: &str, nonce: &[u8]) -> Vec<u8> {
         match self {
             Self::Clear => with_nul(password),

@@ -1,4 +1,5 @@
-//! RSAES-OAEP with SHA-1 (RFC 8017, section 7.1), by which `caching_sha2_password` seals a password without TLS.
+//! RSAES-OAEP with SHA-1 (RFC 8017, section 7.1), by which `caching_sha2_password` seals a password
+//! without TLS.
 //!
 //! Only what is public takes part besides the password: the server's key and its random bytes.
 
@@ -37,7 +38,8 @@ struct PublicKey {
 }
 
 impl PublicKey {
-    /// Reads a SubjectPublicKeyInfo (RFC 5280, section 4.1) of an RSA key (RFC 8017, appendix A.1.1).
+    /// Reads a SubjectPublicKeyInfo (RFC 5280, section 4.1) of an RSA key (RFC 8017, appendix
+    /// A.1.1).
     fn parse(der: &[u8]) -> Option<Self> {
         let (info, _) = element(0x30, der)?;
         let (_algorithm, rest) = element(0x30, info)?;

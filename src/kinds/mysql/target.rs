@@ -1,4 +1,5 @@
-//! Where to connect and as whom: the connection string, then the keys, then the variables of MySQL's clients.
+//! Where to connect and as whom: the connection string, then the keys, then the variables of
+//! MySQL's clients.
 
 use super::dsn;
 use crate::{
@@ -17,7 +18,8 @@ pub static KEYS: &[Key] = &[
 
 const PORT: u16 = 3306;
 
-/// MySQL's ssl-mode (MySQL manual, "Command Options for Encrypted Connections"), the strict ones last.
+/// MySQL's ssl-mode (MySQL manual, "Command Options for Encrypted Connections"), the strict ones
+/// last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Mode {
     /// Never TLS.
@@ -46,7 +48,8 @@ impl Mode {
         Self::WORDS[self as usize].0
     }
 
-    /// The mode that a driver calls `word`, in lower case. MariaDB's drivers have words of their own.
+    /// The mode that a driver calls `word`, in lower case. MariaDB's drivers have words of their
+    /// own.
     pub(super) fn named(word: &str) -> Option<Self> {
         match word {
             "disable" => Some(Self::Disabled),
@@ -181,7 +184,8 @@ impl Target {
     }
 }
 
-/// Our own keys mean VERIFY_IDENTITY, `insecure` means REQUIRED, as for Postgres. The clients' default is PREFERRED.
+/// Our own keys mean VERIFY_IDENTITY, `insecure` means REQUIRED, as for Postgres. The clients'
+/// default is PREFERRED.
 fn encryption(spec: &Spec, params: &mut Params) -> Result<Encryption, ConfigError> {
     let insecure = spec.flag("insecure")?;
     let named = ["ca", "cert", "server-name"].into_iter().find(|key| spec.key(key).is_some());

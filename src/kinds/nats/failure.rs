@@ -12,7 +12,8 @@ const MAX_WORDS: usize = 220;
 
 /// The failure that `-ERR 'text'` of the server at `place` means.
 ///
-/// The texts are those of nats-server's `errors.go` and of its clients' handlers. NATS has no error codes.
+/// The texts are those of nats-server's `errors.go` and of its clients' handlers. NATS has no error
+/// codes.
 pub(super) fn err_failure(text: &str, place: impl fmt::Display) -> Failure {
     let text = one_line(text.trim().trim_matches('\''), MAX_WORDS);
     let class = class_of(&text.to_ascii_lowercase());
@@ -36,7 +37,8 @@ pub(super) fn err_failure(text: &str, place: impl fmt::Display) -> Failure {
 fn class_of(text: &str) -> Class {
     const CLASSES: [(&str, Class); 12] = [
         ("authorization violation", Class::Auth),
-        // User Authentication Expired, Account Authentication Expired, User Authentication Revoked, Authentication Timeout.
+        // User Authentication Expired, Account Authentication Expired, User Authentication Revoked,
+        // Authentication Timeout.
         ("authentication", Class::Auth),
         ("permissions violation", Class::Auth),
         ("credentials", Class::Auth),
@@ -66,7 +68,8 @@ pub(super) fn not_nats(said: &[u8], place: &str) -> Failure {
 /// The failure that an error of the JetStream API means. `what` is what the request asked for.
 pub(super) fn jetstream_failure(code: u64, description: &str, what: &str) -> Failure {
     let class = match code {
-        // "JetStream not enabled", "... not enabled for account": only an administrator can change that.
+        // "JetStream not enabled", "... not enabled for account": only an administrator can change
+        // that.
         _ if description.contains("not enabled") => Class::Absent,
         401 | 403 => Class::Auth,
         429 | 503 => Class::Busy,

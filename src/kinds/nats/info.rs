@@ -9,7 +9,8 @@ pub(super) struct Info {
     pub(super) tls_required: bool,
     pub(super) tls_available: bool,
     pub(super) jetstream: bool,
-    /// The server is in lame duck mode (`ldm`): it is about to shut down and accepts no new clients.
+    /// The server is in lame duck mode (`ldm`): it is about to shut down and accepts no new
+    /// clients.
     pub(super) lame_duck: bool,
     pub(super) nonce: Option<String>,
 }

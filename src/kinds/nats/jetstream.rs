@@ -1,4 +1,5 @@
-//! JetStream: whether it serves, and whether a stream takes messages. Asked on the connection that just logged in.
+//! JetStream: whether it serves, and whether a stream takes messages. Asked on the connection that
+//! just logged in.
 
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ use crate::{
     spec::{ConfigError, Spec},
 };
 
-/// The bound on one request. An API without a leader does not reply, and the next attempt should not come too late.
+/// The bound on one request. An API without a leader does not reply, and the next attempt should
+/// not come too late.
 const REQUEST_BOUND: Duration = Duration::from_secs(1);
 
 /// The largest `error` or `cluster` object that is read, in bytes.
@@ -132,7 +134,8 @@ impl JetStream {
     ) -> Result<(), Failure> {
         let what = request.shown();
         match status {
-            // Nobody listens on the subject: JetStream is off or not up yet, or the domain is not connected yet.
+            // Nobody listens on the subject: JetStream is off or not up yet, or the domain is not
+            // connected yet.
             Some(503) if info.jetstream || self.api != "$JS.API" => {
                 let message = format!("{what}: JetStream does not reply yet (503 no responders)");
                 Err(Failure::new(Class::Busy, message))
@@ -208,9 +211,9 @@ fn part_of(payload: &[u8], pointer: &str) -> Option<Value> {
 
 /// Why a stream takes no messages, judged by the `cluster` object of its information.
 ///
-/// A stream replies to STREAM.INFO while its replicas elect a leader, and some versions of nats-server go on to name a
-/// leader that is dead. Messages are stored only with a leader and a majority of current replicas. A server without a
-/// cluster sends no such object.
+/// A stream replies to STREAM.INFO while its replicas elect a leader, and some versions of
+/// nats-server go on to name a leader that is dead. Messages are stored only with a leader and a
+/// majority of current replicas. A server without a cluster sends no such object.
 fn missing_quorum(cluster: &Value) -> Option<String> {
     if !cluster.is_object() {
         return None;

@@ -28,7 +28,8 @@ pub(super) enum Login {
 }
 
 impl Login {
-    /// Reads the credentials from the keys, if there are any. `userinfo` may hold the user of the key `password`.
+    /// Reads the credentials from the keys, if there are any. `userinfo` may hold the user of the
+    /// key `password`.
     ///
     /// Files are read once: rotating credentials requires a restart of the service anyway.
     pub(super) fn from_keys(
@@ -81,7 +82,8 @@ impl Login {
         })
     }
 
-    /// The options of CONNECT for a server that sent `info`. `tls`: whether the connection is encrypted.
+    /// The options of CONNECT for a server that sent `info`. `tls`: whether the connection is
+    /// encrypted.
     pub(super) fn connect_options(&self, info: &Info, tls: bool) -> Value {
         // A server without nkeys sends no nonce and ignores the signature, as with the real client.
         let nonce = info.nonce.as_deref().unwrap_or_default();
@@ -129,7 +131,8 @@ fn creds(spec: &Spec, path: &str) -> Result<Login, String> {
 
 /// The seed in a file as `nk`, `nsc` or an editor writes it: the first line that begins with `SU`.
 ///
-/// Other lines may hold the public key or a comment (ParseDecoratedNKey of github.com/nats-io/nkeys).
+/// Other lines may hold the public key or a comment (ParseDecoratedNKey of
+/// github.com/nats-io/nkeys).
 fn seed_of(text: &str) -> Result<&str, String> {
     let mut lines = text.lines().map(|line| line.trim_start_matches('\u{feff}').trim());
     let is_public = |line: &str| line.starts_with('U') && line.len() == 56;
@@ -142,7 +145,8 @@ fn seed_of(text: &str) -> Result<&str, String> {
     }
 }
 
-/// The line of a decorated file that begins with `prefix`, between `-----BEGIN ...-----` and its end.
+/// The line of a decorated file that begins with `prefix`, between `-----BEGIN ...-----` and its
+/// end.
 fn block<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     let mut inside = false;
     let mut lines = text.lines().map(|line| line.trim_start_matches('\u{feff}').trim());

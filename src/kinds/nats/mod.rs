@@ -269,7 +269,8 @@ impl Server {
     }
 }
 
-/// Sends CONNECT and PING, and waits for PONG, which a server sends only after it has accepted the login.
+/// Sends CONNECT and PING, and waits for PONG, which a server sends only after it has accepted the
+/// login.
 async fn log_in(wire: &mut Wire<'_>, options: &serde_json::Value) -> Result<(), Failure> {
     wire.send(format!("CONNECT {options}\r\nPING\r\n").as_bytes()).await?;
     loop {

@@ -19,7 +19,8 @@ const MAX_MESSAGE: usize = 1 << 20;
 /// The most that one read takes, in bytes. It bounds the work between two awaits.
 const MAX_READ: usize = 8 * 1024;
 
-/// How many operations one connection may bring. A server sends fewer than ten before the reply to a request.
+/// How many operations one connection may bring. A server sends fewer than ten before the reply to
+/// a request.
 const MAX_OPERATIONS: usize = 1000;
 
 /// What a server sends.
@@ -50,7 +51,8 @@ impl<'a> Wire<'a> {
         Self { stream, endpoint, buffer: BytesMut::new(), operations: 0 }
     }
 
-    /// Returns the first INFO. Anything else is not NATS, and fails without waiting for the rest of it.
+    /// Returns the first INFO. Anything else is not NATS, and fails without waiting for the rest of
+    /// it.
     pub(super) async fn first_info(&mut self) -> Result<Info, Failure> {
         while self.buffer.len() < 4 {
             if !self.begins_like_nats() {

@@ -14,7 +14,8 @@ use crate::probe::{
 
 /// What is to be known of a server once a session is open.
 pub trait Question: Send {
-    /// Asks it. The session is closed afterwards, whatever the answer; a transaction left open is rolled back.
+    /// Asks it. The session is closed afterwards, whatever the answer; a transaction left open is
+    /// rolled back.
     fn ask<'a>(
         &'a mut self,
         attempt: &'a Attempt<'a>,
@@ -23,7 +24,8 @@ pub trait Question: Send {
 }
 
 impl Target {
-    /// One attempt: a session on the server that the application's driver would choose, then the question.
+    /// One attempt: a session on the server that the application's driver would choose, then the
+    /// question.
     pub async fn ask(&mut self, attempt: &Attempt<'_>, question: &mut dyn Question) -> Verdict {
         let access = &self.access;
         let candidate = |server| Candidate { server, access, session: None };

@@ -14,7 +14,8 @@ use crate::{
 /// The longest part of a message that is the server's own; what follows it says where.
 const MAX_WORDS: usize = 220;
 
-/// What a server, or a pooler in front of it, says when it refuses (PostgreSQL manual, section 55.8).
+/// What a server, or a pooler in front of it, says when it refuses (PostgreSQL manual, section
+/// 55.8).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PgError {
     /// SQLSTATE (manual, appendix A).
@@ -70,8 +71,8 @@ impl PgError {
             "" => format!("{words} ({place})"),
             code => format!("{}: {words} ({place})", one_line(code, 5)),
         };
-        // By default, a server logs everything that it refuses. So it does while it starts, but a start ends soon, and soon
-        // is when we want to know.
+        // By default, a server logs everything that it refuses. So it does while it starts, but a
+        // start ends soon, and soon is when we want to know.
         let ends_soon = self.is_starting() && !self.is_closed_standby();
         let cost = if ends_soon { Cost::Answer } else { Cost::Logged };
         let failure = Failure::new(class, message).cost(cost);
@@ -89,7 +90,8 @@ impl PgError {
         self.code == sqlstate::CANNOT_CONNECT_NOW
     }
 
-    /// Whether the server is a standby that takes no connections at all (`hot_standby = off`): a state that lasts.
+    /// Whether the server is a standby that takes no connections at all (`hot_standby = off`): a
+    /// state that lasts.
     fn is_closed_standby(&self) -> bool {
         self.is_starting() && self.detail.starts_with("Hot standby mode is disabled")
     }
@@ -164,13 +166,15 @@ fn of_class(error: &PgError, phase: Phase) -> Meaning {
     let class = match error.code.get(..2).unwrap_or_default() {
         "08" if error.code != sqlstate::PROTOCOL_VIOLATION => Class::Connect,
         "28" => Class::Auth,
-        // Resources; the state of what is asked for; operators; the system; conflicts; bugs, which restarts end.
+        // Resources; the state of what is asked for; operators; the system; conflicts; bugs, which
+        // restarts end.
         "53" | "55" | "57" | "58" | "40" | "XX" => Class::Busy,
         "3F" => Class::Absent,
         // A statement that cannot mean anything, whatever is in the database.
         "42" if phase == Phase::Query => Class::Config,
         "" | "08" | "0A" if phase.is_login() => Class::Protocol,
-        // A login event trigger raised it (PostgreSQL 17): whatever its SQLSTATE, it admits nobody now.
+        // A login event trigger raised it (PostgreSQL 17): whatever its SQLSTATE, it admits nobody
+        // now.
         _ if phase.is_login() => return (Class::Auth, Some(TRIGGER)),
         _ => Class::Absent,
     };

@@ -1,10 +1,11 @@
 //! `postgres:` — logged in, and ReadyForQuery: never just a port, never AuthenticationOk.
 //!
 //! ```text
-//! dsn, service, hosts, passfile, os_user, ssl -> target -> ask -> open -> login -> session -> a Question
+//! dsn, service, hosts, passfile, os_user, ssl -> target
+//! target -> ask -> open -> login -> session -> a Question
 //! ```
 //!
-//! The migrations kind sits on [`Target`], [`Question`] and [`Session`] too.
+//! The migrations kind uses [`Target`], [`Question`] and [`Session`] too.
 
 mod ask;
 mod classify;
@@ -55,8 +56,8 @@ static QUERY: &[Key] = &[Key {
     help: "one statement that answers with one row, its first column boolean true",
 }];
 
-/// Other drivers' schemes for a PostgreSQL, beside `postgres+DRIVER` and `postgresql+DRIVER`: JDBC, Ecto, PHP, Django's and
-/// Rails' PostGIS, golang-migrate's.
+/// Other drivers' schemes for a PostgreSQL, beside `postgres+DRIVER` and `postgresql+DRIVER`: JDBC,
+/// Ecto, PHP, Django's and Rails' PostGIS, golang-migrate's.
 pub static DIALECTS: &[&str] =
     &["jdbc:postgresql", "ecto", "pgsql", "psql", "postgis", "pgx", "pgx4", "pgx5"];
 

@@ -1,7 +1,7 @@
 //! libpq's connection parameters (version 18), each with what it does here.
 //!
-//! The list is libpq's own (`PQconndefaults`). URLs, connection strings, service files and variables name the same
-//! parameters, so one list serves all of them, and the manual prints it.
+//! The list is libpq's own (`PQconndefaults`). URLs, connection strings, service files and
+//! variables name the same parameters, so one list serves all of them, and the manual prints it.
 
 use super::dsn::Params;
 

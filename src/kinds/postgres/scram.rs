@@ -1,7 +1,7 @@
 //! The client's side of SCRAM-SHA-256 and SCRAM-SHA-256-PLUS (RFC 5802, RFC 7677).
 //!
-//! postgres-protocol has SCRAM too, but refuses more than 100,000 rounds, works them out on the runtime's thread and
-//! takes no keys in place of a password.
+//! postgres-protocol has SCRAM too, but refuses more than 100,000 rounds, works them out on the
+//! runtime's thread and takes no keys in place of a password.
 
 use std::{
     io,
@@ -21,7 +21,8 @@ use crate::{
     secret::Secret,
 };
 
-/// The most rounds that a server may ask for. OWASP recommends 600,000, which take some tenths of a second.
+/// The most rounds that a server may ask for. OWASP recommends 600,000, which take some tenths of a
+/// second.
 pub(super) const MAX_ROUNDS: u32 = 5_000_000;
 
 /// The most rounds on the runtime's own thread: some milliseconds, and twice PostgreSQL's default.
@@ -67,7 +68,8 @@ enum State {
 pub(super) enum Binding {
     /// The connection has nothing to bind to.
     Unsupported,
-    /// We could bind, but the server offers no way to. The server sees from it whether its offer was cut.
+    /// We could bind, but the server offers no way to. The server sees from it whether its offer
+    /// was cut.
     NotOffered,
     /// `tls-server-end-point`: the hash of the server's certificate.
     EndPoint(Vec<u8>),
@@ -164,8 +166,9 @@ impl Exchange {
 
 /// The keys of `password`, from `known` where that is for the same salt.
 ///
-/// Many rounds are computed on a thread. An attempt that is cut does not end them: a slow machine would never be done.
-/// Another salt does, so that a server cannot have more than one thread at work.
+/// Many rounds are computed on a thread. An attempt that is cut does not end them: a slow machine
+/// would never be done. Another salt does, so that a server cannot have more than one thread at
+/// work.
 ///
 /// # Errors
 /// Where no thread can be started.
@@ -209,7 +212,8 @@ fn begin(salt: &[u8], rounds: u32, password: &[u8]) -> Result<Derived, Failure> 
     Ok(Derived { salt: salt.to_vec(), rounds, state })
 }
 
-/// `SaltedPassword` of RFC 5802: PBKDF2 with HMAC-SHA-256. Unfinished where nobody wants the result any more.
+/// `SaltedPassword` of RFC 5802: PBKDF2 with HMAC-SHA-256. Unfinished where nobody wants the result
+/// any more.
 ///
 /// ring has PBKDF2 too, but its loop cannot be ended.
 fn salted(password: &[u8], salt: &[u8], rounds: u32, wanted: &Weak<()>) -> [u8; 32] {
@@ -266,7 +270,8 @@ mod tests {
         derive(&mut None, challenge, &secret("pencil")).await.unwrap()
     }
 
-    /// RFC 7677, section 3, but for the user's name, which PostgreSQL takes from the startup packet.
+    /// RFC 7677, section 3, but for the user's name, which PostgreSQL takes from the startup
+    /// packet.
     #[tokio::test]
     async fn the_exchange_of_the_rfc_is_reproduced() {
         let (mut exchange, first) =

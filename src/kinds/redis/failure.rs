@@ -7,12 +7,14 @@ use crate::{
     text::one_line,
 };
 
-/// The longest part of a message that is the server's own, in characters. The server's address follows.
+/// The longest part of a message that is the server's own, in characters. The server's address
+/// follows.
 const MAX_WORDS: usize = 220;
 
 /// The failure for the error reply `text` (without its `-`) of the server at `place`.
 ///
-/// The codes and texts are those of Redis 7.0's source (`server.c`, `acl.c`, `networking.c`, `db.c`).
+/// The codes and texts are those of Redis 7.0's source (`server.c`, `acl.c`, `networking.c`,
+/// `db.c`).
 pub(super) fn of_error(text: &str, place: impl fmt::Display) -> Failure {
     let text = one_line(text, MAX_WORDS);
     let (class, hint) = meaning(&text);
@@ -23,7 +25,8 @@ pub(super) fn of_error(text: &str, place: impl fmt::Display) -> Failure {
     }
 }
 
-/// Whether the error reply `text` says that the command does not exist, or that this user may not run it.
+/// Whether the error reply `text` says that the command does not exist, or that this user may not
+/// run it.
 pub(super) fn is_denied(text: &str) -> bool {
     text.starts_with("NOPERM") || text.starts_with("ERR unknown command")
 }

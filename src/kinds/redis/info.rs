@@ -36,7 +36,8 @@ pub(super) enum Link {
 }
 
 impl Info {
-    /// Reads the `name:value` lines of INFO. Lines that a server does not send count as their usual value.
+    /// Reads the `name:value` lines of INFO. Lines that a server does not send count as their usual
+    /// value.
     pub(super) fn parse(text: &str) -> Self {
         let value = |name: &str| {
             text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)

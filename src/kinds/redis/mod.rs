@@ -1,6 +1,7 @@
 //! `redis:`, `rediss:`, `valkey:`: logged in, PONG, and nothing that PONG hides.
 //!
-//! A server that loads, a replica without its data and a cluster that does not serve all answer PING.
+//! A server that loads, a replica without its data and a cluster that does not serve all answer
+//! PING.
 //!
 //! ```text
 //! target -> [sentinel] -> session -> resp

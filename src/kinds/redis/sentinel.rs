@@ -15,7 +15,8 @@ use crate::{
 
 /// Asks the Sentinel at `at` for the server, then that server.
 ///
-/// A Sentinel names the last known address of a master, whether it is up or not: only the server itself can tell.
+/// A Sentinel names the last known address of a master, whether it is up or not: only the server
+/// itself can tell.
 pub(super) async fn ask(
     attempt: &Attempt<'_>,
     target: &Target,

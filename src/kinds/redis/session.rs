@@ -228,7 +228,8 @@ impl Session<'_> {
         self.wire.send(&out).await?;
         let text = match read(self.wire).await? {
             Reply::Text(Some(text)) => text,
-            // The application's user may run EXISTS and the like alone; then key= shows the cluster's state.
+            // The application's user may run EXISTS and the like alone; then key= shows the
+            // cluster's state.
             Reply::Error(text) if is_denied(&text) && !self.target.wanted.cluster => return Ok(()),
             other => return Err(unexpected(self.wire, other)),
         };

@@ -268,8 +268,8 @@ struct Options {
 }
 
 impl Options {
-    /// redis-py and celery (`db`, `ssl_*`), Lettuce (`database`, `sentinelMasterId`), go-redis (`skip_verify`).
-    /// Other options (pools, timeouts) do not change whether the server is ready.
+    /// redis-py and celery (`db`, `ssl_*`), Lettuce (`database`, `sentinelMasterId`), go-redis
+    /// (`skip_verify`). Other options (pools, timeouts) do not change whether the server is ready.
     fn read(spec: &Spec, pairs: Vec<(String, String)>) -> Result<Self, ConfigError> {
         let mut options = Self::default();
         for (name, value) in pairs {

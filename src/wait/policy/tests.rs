@@ -136,8 +136,8 @@ struct Simulated {
 }
 
 impl Simulated {
-    /// When the attempts of one wait begin, up to the first one after `end`. The clock is simulated;
-    /// a pause is rounded up to whole milliseconds, as by the timer.
+    /// When the attempts of one wait begin, up to the first one after `end`. The clock is
+    /// simulated; a pause is rounded up to whole milliseconds, as by the timer.
     fn schedule(&self, end: Duration, random: &mut fastrand::Rng) -> Vec<Duration> {
         let mut pace = Pace::new(&Settings::default(), self.is_local);
         let mut begins = vec![Duration::ZERO];

@@ -1,4 +1,5 @@
-//! Alembic: revisions in Python files, tied together by `down_revision` and `depends_on`; the table holds heads alone.
+//! Alembic: revisions in Python files, tied together by `down_revision` and `depends_on`; the table
+//! holds heads alone.
 
 use super::python::{Module, Value};
 use crate::kinds::migrations::{
@@ -20,9 +21,9 @@ fn is_candidate(file: &File) -> bool {
 
 /// Reads a versions directory, or the one above it.
 ///
-/// A revision in a directory below is wanted where a chain ties it to one of the directory itself, or where the
-/// directory itself holds none: with `recursive_version_locations` Alembic reads them too. Others, such as an archive,
-/// are known but not wanted.
+/// A revision in a directory below is wanted where a chain ties it to one of the directory itself,
+/// or where the directory itself holds none: with `recursive_version_locations` Alembic reads them
+/// too. Others, such as an archive, are known but not wanted.
 pub fn read(listing: &Listing) -> Result<Wanted, String> {
     let mut revisions: Vec<(&File, Revision)> = Vec::new();
     for file in listing.files.iter().filter(|file| is_candidate(file)) {

@@ -1,4 +1,5 @@
-//! Django and aerich: an application's migrations lie in a directory of their own, and the row names both.
+//! Django and aerich: an application's migrations lie in a directory of their own, and the row
+//! names both.
 
 use std::collections::HashMap;
 
@@ -23,8 +24,9 @@ fn is_candidate(listing: &Listing, file: &File) -> bool {
 
 /// Django: `APP/migrations/NAME.py`, wherever in that the directory begins.
 ///
-/// A module counts as its loader counts it: by a class `Migration`. The application's label is the one in its `apps.py`,
-/// else the directory's name. Applications of tests and of virtual environments are not installed in the service.
+/// A module counts as its loader counts it: by a class `Migration`. The application's label is the
+/// one in its `apps.py`, else the directory's name. Applications of tests and of virtual
+/// environments are not installed in the service.
 pub fn read(listing: &Listing) -> Result<Wanted, String> {
     let mut labels: HashMap<(usize, String), String> = HashMap::new();
     let mut list = Vec::new();
@@ -75,7 +77,8 @@ fn is_of_tests(file: &File) -> bool {
     file.path.split('/').rev().skip(2).any(|dir| dir == "tests" || dir == "test")
 }
 
-/// The label that an `apps.py` gives: that of its only configuration, or of the one that says `default = True`.
+/// The label that an `apps.py` gives: that of its only configuration, or of the one that says
+/// `default = True`.
 fn label(listing: &Listing, apps: &File) -> Option<String> {
     if !listing.holds(apps) {
         return None;
@@ -106,7 +109,8 @@ fn label(listing: &Listing, apps: &File) -> Option<String> {
     }
 }
 
-/// `[('app', '0001_initial'), ...]`. Nothing where it is not plain: the squashed migration's own row decides then.
+/// `[('app', '0001_initial'), ...]`. Nothing where it is not plain: the squashed migration's own
+/// row decides then.
 fn replaced(value: &Value) -> Vec<String> {
     let Value::List(pairs) = value else { return Vec::new() };
     let pair = |pair: &Value| match pair.strings()?.as_slice() {

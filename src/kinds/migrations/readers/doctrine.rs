@@ -21,7 +21,8 @@ pub fn recognises(listing: &Listing) -> bool {
 
 /// For the table of today: the class with its namespace, as the file declares it.
 ///
-/// An empty file, or a list of names, declares nothing. Then the number in the name counts, in any namespace.
+/// An empty file, or a list of names, declares nothing. Then the number in the name counts, in any
+/// namespace.
 pub fn read(listing: &Listing) -> Result<Wanted, String> {
     let classes: Vec<_> =
         listing.files.iter().filter_map(|file| Some((file, class(file)?))).collect();

@@ -1,4 +1,5 @@
-//! Drizzle: a journal that gives each migration its time (0.x), or a directory for each whose name begins with it (1.0).
+//! Drizzle: a journal that gives each migration its time (0.x), or a directory for each whose name
+//! begins with it (1.0).
 
 use std::collections::HashMap;
 
@@ -30,8 +31,8 @@ struct Migration {
 
 /// Reads the migrations folder.
 ///
-/// A row holds the time and the hash, since 1.0 the name too. Where two migrations have one time, Drizzle runs the first
-/// alone, and only the hash tells which one a row is.
+/// A row holds the time and the hash, since 1.0 the name too. Where two migrations have one time,
+/// Drizzle runs the first alone, and only the hash tells which one a row is.
 pub fn read(listing: &Listing) -> Result<Wanted, String> {
     let mut migrations = Vec::new();
     for journal in listing.files.iter().filter(|file| file.path == JOURNAL) {

@@ -42,7 +42,8 @@ pub fn read(listing: &Listing) -> Result<Wanted, String> {
         let label = file.name().strip_suffix(".sql").unwrap_or_default();
         match script(file) {
             Some(Script::Versioned(version)) => versions.push(Want::new(label, version)),
-            // Flyway runs one on an empty database alone. Elsewhere a later row shows that its content is there.
+            // Flyway runs one on an empty database alone. Elsewhere a later row shows that its
+            // content is there.
             Some(Script::Baseline(version)) => {
                 baselines.push(Want { or_later: true, ..Want::new(label, version) });
             }

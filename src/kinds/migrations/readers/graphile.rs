@@ -1,4 +1,5 @@
-//! graphile-migrate: committed migrations, numbered; the current one is work in progress and is never recorded.
+//! graphile-migrate: committed migrations, numbered; the current one is work in progress and is
+//! never recorded.
 
 use crate::kinds::migrations::{
     dir::{File, Listing},

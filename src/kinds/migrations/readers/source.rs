@@ -102,7 +102,8 @@ fn string(text: &str, quote: char, escape: Escape) -> (Token, &str) {
     (Token::Opaque, "")
 }
 
-/// A template literal whose opening quote has been read. Expressions in it may hold strings and templates.
+/// A template literal whose opening quote has been read. Expressions in it may hold strings and
+/// templates.
 fn template(text: &str) -> (Token, &str) {
     /// What surrounds the next character.
     enum Within {

@@ -1,4 +1,5 @@
-//! TypeORM: a row holds a class's name, or the class's property `name`. The file's name decides nothing.
+//! TypeORM: a row holds a class's name, or the class's property `name`. The file's name decides
+//! nothing.
 
 use std::{collections::HashMap, ops::Range};
 
@@ -20,14 +21,16 @@ fn is_script(file: &File) -> bool {
     EXTENSIONS.iter().any(ends) && !DECLARATIONS.iter().any(ends)
 }
 
-/// Whether scripts lie here or below. Their classes tell more, but only once TypeORM's table is there.
+/// Whether scripts lie here or below. Their classes tell more, but only once TypeORM's table is
+/// there.
 pub fn recognises(listing: &Listing) -> bool {
     listing.files.iter().any(is_script)
 }
 
 /// Reads a directory of migrations, in TypeScript or compiled.
 ///
-/// A file that is called `1700000000000-Name.js` and has no such class, e.g. an empty one, counts by its number.
+/// A file that is called `1700000000000-Name.js` and has no such class, e.g. an empty one, counts
+/// by its number.
 pub fn read(listing: &Listing) -> Result<Wanted, String> {
     let mut files: HashMap<String, &File> = HashMap::new();
     let (mut list, mut unnamed) = (Vec::new(), Vec::new());
@@ -105,8 +108,8 @@ fn names(text: &str) -> Result<Vec<String>, String> {
 /// Tokens between the name of a class and its body, at most: bases with type parameters.
 const MAX_HEAD: usize = 200;
 
-/// The name of the class that begins here, and the place of its body: `class A {`, or, compiled for old engines,
-/// `function A() {`. A body without an end goes to the end of the file.
+/// The name of the class that begins here, and the place of its body: `class A {`, or, compiled for
+/// old engines, `function A() {`. A body without an end goes to the end of the file.
 fn class_at(tokens: &[Token], start: usize) -> Option<(&str, Range<usize>)> {
     let is_member = start > 0 && tokens[start - 1] == Token::Other('.');
     let is_class = tokens[start].is_word("class");

@@ -1,4 +1,5 @@
-//! How an application writes where its PostgreSQL is: libpq's URLs and key=value strings, and other drivers' dialects.
+//! How an application writes where its PostgreSQL is: libpq's URLs and key=value strings, and other
+//! drivers' dialects.
 
 mod npgsql;
 
@@ -21,7 +22,8 @@ pub enum Dialect {
     Npgsql,
 }
 
-/// What a connection string says, by libpq's keywords. Holds passwords, and is therefore never shown.
+/// What a connection string says, by libpq's keywords. Holds passwords, and is therefore never
+/// shown.
 #[derive(Clone, Default)]
 pub struct Params {
     values: BTreeMap<&'static str, String>,
@@ -30,7 +32,8 @@ pub struct Params {
     dialect: Dialect,
 }
 
-/// What other drivers say, and libpq's parameters do not: where tables are, and what a dialect's own words come to.
+/// What other drivers say, and libpq's parameters do not: where tables are, and what a dialect's
+/// own words come to.
 const OWN_KEYWORDS: &[&str] = &[
     // Set where a dialect encrypts without verifying.
     "no-verify",
@@ -61,7 +64,8 @@ const ALIASES: &[(&str, &str)] = &[
 ];
 
 impl Params {
-    /// The value of a keyword, if it has one: an empty value is none, as nearly everywhere in libpq.
+    /// The value of a keyword, if it has one: an empty value is none, as nearly everywhere in
+    /// libpq.
     pub fn get(&self, keyword: &str) -> Option<&str> {
         self.values.get(keyword).map(String::as_str).filter(|value| !value.is_empty())
     }
@@ -71,7 +75,8 @@ impl Params {
         self.dialect
     }
 
-    /// Sets one of libpq's keywords. What does not concern us is passed over: a pool's size, a cache, a driver's switch.
+    /// Sets one of libpq's keywords. What does not concern us is passed over: a pool's size, a
+    /// cache, a driver's switch.
     pub fn set(&mut self, keyword: &str, value: impl Into<String>) {
         let known = ALIASES
             .iter()
@@ -84,7 +89,8 @@ impl Params {
         }
     }
 
-    /// Remembers that `key` is none of ours. What cannot be a key may be the tail of a password, and is not remembered.
+    /// Remembers that `key` is none of ours. What cannot be a key may be the tail of a password,
+    /// and is not remembered.
     fn pass_over(&mut self, key: &str) {
         let is_key = key.len() <= 40 && key.starts_with(|c: char| c.is_ascii_alphabetic());
         if is_key && key.chars().all(|c| c.is_ascii_alphabetic() || "_-. ".contains(c)) {
@@ -225,7 +231,8 @@ fn read_query(
     dialect: Dialect,
 ) -> Result<(), String> {
     let jdbc = dialect == Dialect::Jdbc;
-    // Prisma's `sslcert` is the authority's certificate, and its `sslaccept` says whether it is verified.
+    // Prisma's `sslcert` is the authority's certificate, and its `sslaccept` says whether it is
+    // verified.
     let prisma = pairs.iter().any(|(key, _)| key == "sslaccept" || key == "sslidentity");
     let (mut hosts, mut ports, mut ssl, mut accept) = (Vec::new(), Vec::new(), None, None);
     for (key, value) in pairs {
@@ -310,7 +317,8 @@ fn server_type(value: &str) -> Result<&'static str, String> {
     })
 }
 
-/// `KEY=VALUE KEY='VALUE' ...` with libpq's quoting: a backslash takes the next character as it is, in quotes and out of them.
+/// `KEY=VALUE KEY='VALUE' ...` with libpq's quoting: a backslash takes the next character as it is,
+/// in quotes and out of them.
 fn read_pairs(text: &Text) -> Result<Params, &'static str> {
     const SHAPE: &str = "the connection string is neither //HOST... nor KEY=VALUE pairs";
     let mut params = Params::default();

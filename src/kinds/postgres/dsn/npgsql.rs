@@ -1,4 +1,5 @@
-//! Npgsql's `Host=db;Username=app;SSL Mode=Require`: pairs joined by semicolons, as all of ADO.NET has them.
+//! Npgsql's `Host=db;Username=app;SSL Mode=Require`: pairs joined by semicolons, as all of ADO.NET
+//! has them.
 
 use super::{Dialect, Params};
 use crate::spec::expand::Text;
@@ -36,7 +37,8 @@ const NAMES: &[(&str, &str)] = &[
     ("clientencoding", "client_encoding"),
 ];
 
-/// Reads `text` if it is one of Npgsql's strings. libpq's pairs are parted by spaces, and a semicolon in them is a part of a value.
+/// Reads `text` if it is one of Npgsql's strings. libpq's pairs are parted by spaces, and a
+/// semicolon in them is a part of a value.
 pub(super) fn read(text: &Text) -> Option<Params> {
     let parts = parts(text.raw())?;
     let keyword =
@@ -101,7 +103,8 @@ fn bare(key: &str) -> String {
     key.chars().filter(|c| !matches!(c, ' ' | '_' | '-')).flat_map(char::to_lowercase).collect()
 }
 
-/// The pairs. A value may stand in quotes of either kind, in which the quote itself is doubled. None: not of this form.
+/// The pairs. A value may stand in quotes of either kind, in which the quote itself is doubled.
+/// None: not of this form.
 fn parts(text: &str) -> Option<Vec<(String, String)>> {
     let mut parts = Vec::new();
     let mut rest = text.trim_start_matches(|c: char| c == ';' || c.is_whitespace());

@@ -1,4 +1,5 @@
-//! libpq's TLS parameters: which connections begin with TLS, and what of the server's certificate is verified.
+//! libpq's TLS parameters: which connections begin with TLS, and what of the server's certificate
+//! is verified.
 
 use std::{
     fs, io,
@@ -83,7 +84,8 @@ pub struct Encryption {
     pub negotiation: Negotiation,
     /// Whether our certificate must have been asked for.
     pub cert_mode: CertMode,
-    /// With what; none where the mode is `disable`, or where there is no network between us and any server.
+    /// With what; none where the mode is `disable`, or where there is no network between us and any
+    /// server.
     pub tls: Option<Tls>,
 }
 
@@ -103,8 +105,8 @@ struct Asked {
     crls: Vec<String>,
 }
 
-/// Reads sslmode and all that belongs to it. `declared` is what the declaration sets, `effective` what service files and the
-/// environment add to it.
+/// Reads sslmode and all that belongs to it. `declared` is what the declaration sets, `effective`
+/// what service files and the environment add to it.
 pub fn read(
     spec: &Spec,
     declared: &Params,
@@ -119,7 +121,8 @@ pub fn read(
     }
     let crls = existing_crls(spec, asked.crls);
     let files = existing(spec, effective, asked.files, mode).map_err(|what| spec.error(what))?;
-    // Where our own keys ask for verification, the system's roots are what they are documented to trust.
+    // Where our own keys ask for verification, the system's roots are what they are documented to
+    // trust.
     if mode >= Mode::VerifyCa && files.ca.is_none() && !Tls::is_asked_for(spec) {
         let mode = mode.word();
         spec.note(format_args!(
@@ -276,8 +279,9 @@ fn versions(params: &Params) -> Result<Versions, String> {
 
 /// The files that are named, else those that libpq finds under `~/.postgresql`.
 ///
-/// libpq refuses to verify where none is named and none found. The drivers of other languages (pgx, Npgsql), whose URLs these
-/// are too, trust the system's authorities then, and so do we: that verifies no less.
+/// libpq refuses to verify where none is named and none found. The drivers of other languages (pgx,
+/// Npgsql), whose URLs these are too, trust the system's authorities then, and so do we: that
+/// verifies no less.
 fn files(spec: &Spec, params: &Params, home: Option<&str>, insecure: bool) -> TlsFiles {
     let given =
         |key: &str, keyword: &str| spec.key(key).or_else(|| params.get(keyword)).map(str::to_owned);
@@ -292,7 +296,8 @@ fn files(spec: &Spec, params: &Params, home: Option<&str>, insecure: bool) -> Tl
     TlsFiles { ca, cert, key }
 }
 
-/// The lists of revoked certificates that are named, else the one that libpq finds under `~/.postgresql`.
+/// The lists of revoked certificates that are named, else the one that libpq finds under
+/// `~/.postgresql`.
 fn crls(params: &Params, home: Option<&str>) -> Vec<String> {
     let mut crls: Vec<_> = params.get("sslcrl").map(str::to_owned).into_iter().collect();
     match params.get("sslcrldir") {

@@ -4,7 +4,8 @@ use crate::{
     spec::expand::Env,
 };
 
-/// mode, what is verified, authorities; or the error. `~` is the home directory, in which nothing is found.
+/// mode, what is verified, authorities; or the error. `~` is the home directory, in which nothing
+/// is found.
 fn asked(text: &str, env: &[(&str, &str)]) -> String {
     let spec = Spec::parse("db", &KIND, text, &Env::new(|_| None)).unwrap();
     let declared = dsn::read(&spec).unwrap();

@@ -23,7 +23,8 @@ pub enum Value {
 }
 
 impl Value {
-    /// The strings in a string, in a list of strings, or in `None`. `None`: something else is in it.
+    /// The strings in a string, in a list of strings, or in `None`. `None`: something else is in
+    /// it.
     pub fn strings(&self) -> Option<Vec<String>> {
         match self {
             Value::Nothing => Some(Vec::new()),
@@ -112,7 +113,8 @@ impl Module {
         }
     }
 
-    /// The scope that a statement in these blocks belongs to. None: a function's, or that of a class in another one.
+    /// The scope that a statement in these blocks belongs to. None: a function's, or that of a
+    /// class in another one.
     fn scope_of(&mut self, blocks: &[(usize, Block)]) -> Option<&mut Scope> {
         match blocks.iter().map(|(_, block)| block).rfind(|block| **block != Block::Plain) {
             None => Some(&mut self.scope),

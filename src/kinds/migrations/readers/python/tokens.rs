@@ -23,7 +23,8 @@ impl Token {
     }
 }
 
-/// A logical line: its indentation in columns and its tokens. Brackets and backslashes join physical lines.
+/// A logical line: its indentation in columns and its tokens. Brackets and backslashes join
+/// physical lines.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Line {
     /// The column of the first token, tabs going to multiples of eight.
@@ -32,7 +33,8 @@ pub struct Line {
     pub tokens: Vec<Token>,
 }
 
-/// Operators of several characters that contain one with a meaning of its own, the longer ones first.
+/// Operators of several characters that contain one with a meaning of its own, the longer ones
+/// first.
 const OPERATORS: [&str; 21] = [
     "**=", "//=", ">>=", "<<=", "...", "==", "!=", "<=", ">=", ":=", "->", "+=", "-=", "*=", "/=",
     "%=", "&=", "|=", "^=", "@=", "**",
@@ -148,7 +150,8 @@ fn string<'a>(prefix: &str, text: &'a str, templates: usize) -> (Token, &'a str)
                 is_plain = false;
                 rest = after_expression(&rest[1..], end, templates + 1);
             }
-            // A line's end ends a string of one quote: the file is broken, and what follows is not part of it.
+            // A line's end ends a string of one quote: the file is broken, and what follows is not
+            // part of it.
             '\n' if end.len() == 1 => return (Token::Text(None), rest),
             _ => {
                 value.push(c);
