@@ -14,6 +14,7 @@ mod exit_codes;
 mod fuzz;
 mod generated;
 mod harness;
+mod house;
 mod json;
 mod kinds;
 mod live;
