@@ -33,7 +33,7 @@ impl Modules {
             let mut seen = BTreeSet::new();
             while let Some(path) = stack.pop() {
                 for next in &self.imports[path.last()?] {
-                    let longer = [path.as_slice(), &[next.clone()]].concat();
+                    let longer = [path.as_slice(), std::slice::from_ref(next)].concat();
                     if next == start {
                         return Some(longer);
                     }
