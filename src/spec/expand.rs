@@ -303,6 +303,13 @@ fn value_of(inside: &str, env: &Env) -> Result<String, String> {
     }
 }
 
+/// The error for a text that holds `$VAR`, `$(VAR)` or `{VAR}`, which afterall does not expand.
+pub(super) fn unexpanded(text: &str) -> Option<String> {
+    let is_one = text.contains(['$', '{', '}', '(', ')']);
+    is_one
+        .then(|| "only ${NAME} is expanded here, and env:NAME in place of the whole URL".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,7 @@
 //! Errors for words that are not dependencies, with the right form.
 
 use super::{
-    expand::{Env, Expansion, Text},
+    expand::{Env, Expansion, Text, unexpanded},
     url::{is_host_port, is_scheme},
 };
 use crate::secret::is_plain;
@@ -23,14 +23,6 @@ pub(super) fn describe(url: &Text, origin: Option<&Expansion>, env: &Env) -> Str
 }
 
 const EXAMPLES: &str = "a URL or HOST:PORT, e.g. postgres://app@db/app, cache:6379";
-
-/// Returns a remark if the text looks like `$VAR`, `$(VAR)` or `{VAR}`, which afterall does not
-/// expand. The errors for hosts and ports use this remark too.
-pub(super) fn unexpanded(text: &str) -> Option<String> {
-    let is_one = text.contains(['$', '{', '}', '(', ')']);
-    is_one
-        .then(|| "only ${NAME} is expanded here, and env:NAME in place of the whole URL".to_owned())
-}
 
 fn of_a_value(text: &str, origin: &str) -> String {
     let value = text.trim();

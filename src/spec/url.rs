@@ -1,6 +1,9 @@
 //! The parts of a URL: authority, servers, path, query. No error shows the wrong text.
 
-use super::{Grammar, expand::Text, slips};
+use super::{
+    Grammar,
+    expand::{Text, unexpanded},
+};
 
 /// Whether `scheme` is valid (RFC 3986, section 3.1). SQLAlchemy's drivers, after a `+`, may hold
 /// an underscore.
@@ -138,7 +141,7 @@ pub(super) fn read_server(text: &Text) -> Result<Server, String> {
         if let Some(expansion) = text.and_then(Text::emptied_by) {
             return Err(format!("{} is empty, and leaves no {part}", expansion.origin()));
         }
-        if let Some(remedy) = text.and_then(|text| slips::unexpanded(text.raw())) {
+        if let Some(remedy) = text.and_then(|text| unexpanded(text.raw())) {
             return Err(format!("the {part} is not a {part}: {remedy}"));
         }
     }

@@ -1,7 +1,7 @@
 //! Connection strings in every driver's form: URL, JDBC, Go's `user:password@tcp(host:port)/db`,
 //! PDO's `host=h;dbname=d`.
 
-use super::target::{Mode, Params};
+use super::params::{Mode, Params};
 use crate::{
     kinds::options::{pairs, truth},
     spec::{ConfigError, Spec, expand::Text},

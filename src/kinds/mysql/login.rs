@@ -10,7 +10,8 @@ use super::{
     packet::{Fields, Packets, put_string},
     plugins::{Plugin, with_nul},
     session::Session,
-    target::{Mode, Server, Target},
+    params::Mode,
+    target::{Server, Target},
 };
 use crate::{
     connect::Endpoint,

@@ -12,6 +12,7 @@ mod failure;
 mod greeting;
 mod login;
 mod packet;
+mod params;
 mod plugins;
 mod query;
 mod rsa;

@@ -1,6 +1,6 @@
 use std::ffi::OsString;
 
-use super::target::{Mode, Target};
+use super::{params::Mode, target::Target};
 use crate::{
     connect::Endpoint,
     secret::Secret,

@@ -23,6 +23,7 @@ mod session;
 pub mod sqlstate;
 mod ssl;
 mod target;
+mod values;
 mod wire;
 
 pub use ask::Question;

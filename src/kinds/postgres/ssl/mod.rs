@@ -9,7 +9,8 @@ use std::{
 
 use super::{
     dsn::{Dialect, Params},
-    parameters::{choice, label, switch},
+    parameters::label,
+    values::{choice, switch},
 };
 use crate::{
     os::describe,

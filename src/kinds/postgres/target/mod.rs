@@ -9,9 +9,10 @@ use super::{
     classify::Phase,
     dsn::{self, Dialect, Params},
     hosts, os_user,
-    parameters::{self, choice, label},
+    parameters::{self, label},
     passfile, scram, service,
     ssl::{self, Encryption},
+    values::{self, choice},
     wire::{PROTOCOL_3_0, PROTOCOL_3_2},
 };
 use crate::{
@@ -310,7 +311,7 @@ impl Target {
     ) -> Result<Self, ConfigError> {
         let Sources { declared, effective: all } = sources;
         let wrong = |what: String| spec.error(what);
-        parameters::check(all).map_err(wrong)?;
+        values::check(all).map_err(wrong)?;
         refuse_pieces_of_passwords(all).map_err(wrong)?;
         let own = |keyword: &str| all.get(keyword).map(str::to_owned);
         let user_variable = || spec.env.var("USER").ok().flatten().filter(|user| !user.is_empty());

@@ -1,0 +1,91 @@
+//! The values of libpq's parameters: which are refused, and what their words stand for.
+
+use super::{
+    dsn::Params,
+    parameters::{
+        PARAMETERS,
+        Treatment::{Honoured, NoEffect, Only},
+        Values, label,
+    },
+};
+use crate::text::nearest;
+
+/// Refuses the values that libpq would refuse, and those that ask for what is not supported.
+///
+/// # Errors
+/// The parameter's name and what it must be; never the value, which may be a piece of a password.
+pub(super) fn check(params: &Params) -> Result<(), String> {
+    for parameter in PARAMETERS {
+        let Some(value) = params.get(parameter.name) else { continue };
+        let wrong = |what: String| Err(format!("{}: {what}", label(parameter.name)));
+        match &parameter.treatment {
+            Honoured | NoEffect(Values::Any, _) => {}
+            Only(words, why) if !words.contains(&value) => {
+                return wrong(format!("must be one of {}: {why}", words.join(", ")));
+            }
+            NoEffect(Values::Integer, _) if value.trim().parse::<i32>().is_err() => {
+                return wrong("must be a whole number, e.g. 10".to_owned());
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The value that a parameter's word stands for.
+///
+/// # Errors
+/// Names the parameter and lists the words, and the nearest of them.
+pub(super) fn choice<T: Copy>(
+    params: &Params,
+    name: &str,
+    words: &[(&str, T)],
+) -> Result<Option<T>, String> {
+    let Some(value) = params.get(name) else { return Ok(None) };
+    if let Some((_, choice)) = words.iter().find(|(word, _)| *word == value) {
+        return Ok(Some(*choice));
+    }
+    let names: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+    let near = nearest(&value.to_ascii_lowercase(), names.iter().copied())
+        .map(|near| format!("; did you mean {near}?"))
+        .unwrap_or_default();
+    Err(format!("{}: must be one of {}{near}", label(name), names.join(", ")))
+}
+
+/// A parameter that libpq reads as `0` or `1`.
+///
+/// # Errors
+/// Names the parameter.
+pub(super) fn switch(params: &Params, name: &str) -> Result<Option<bool>, String> {
+    choice(params, name, &[("0", false), ("1", true)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_libpq_refuses_are_refused_by_name() {
+        for (name, value, want) in [
+            ("keepalives", "x", "keepalives: must be a whole number, e.g. 10"),
+            ("tcp_user_timeout", "abc", "tcp_user_timeout: must be a whole number, e.g. 10"),
+            (
+                "gssencmode",
+                "require",
+                "gssencmode (or PGGSSENCMODE): must be one of disable, prefer: encryption by GSSAPI is not supported",
+            ),
+            (
+                "replication",
+                "database",
+                "replication: must be one of 0, no, off, false: a replication connection answers no query",
+            ),
+            ("replication", "off", ""),
+            ("keepalives", "1", ""),
+            ("sslcompression", "1", ""),
+        ] {
+            let mut params = Params::default();
+            params.set(name, value);
+            assert_eq!(check(&params).err().unwrap_or_default(), want, "{name}={value}");
+        }
+    }
+}
