@@ -8,9 +8,9 @@ use super::{
     failure::{ACCESS_DENIED, Error, Phase, ServerError},
     greeting::{Greeting, capability},
     packet::{Fields, Packets, put_string},
+    params::Mode,
     plugins::{Plugin, with_nul},
     session::Session,
-    params::Mode,
     target::{Server, Target},
 };
 use crate::{

@@ -9,8 +9,8 @@ use crate::{
     connect::Endpoint,
     probe::{Class, Failure},
     secret::Secret,
-    spec::{ConfigError, Key, Server as Named, Spec},
-    tls::{Tls, TlsFiles, Verify},
+    spec::{ConfigError, Key, Spec},
+    tls::{Tls, Verify},
 };
 
 /// The keys that say who logs in; the URL may say it too.
