@@ -133,8 +133,10 @@ mod tests {
             assert!(known, "{}", difference.tool);
         }
         for tool in TOOLS.iter().filter_map(on_mysql) {
+            // Liquibase joins its names with `::`; elsewhere it is PostgreSQL's cast.
+            let rows = tool.rows.replace("'::'", "");
             for foreign in ["DISTINCT ON", "::", " ~ ", "from '^", "EXISTS (SELECT FROM"] {
-                assert!(!tool.rows.contains(foreign), "{}: {foreign}", tool.name);
+                assert!(!rows.contains(foreign), "{}: {foreign}", tool.name);
             }
         }
     }

@@ -224,7 +224,7 @@ fn every_failure_of_nats_has_its_class_and_its_words() {
         ),
         (format!("{}#jetstream", open.url()), "absent", "JetStream is not enabled".to_owned()),
         (format!("ws://{}", open.address()), "config", "unknown scheme ws:".to_owned()),
-        ("nats://a:x".to_owned(), "config", "the port is not a number".to_owned()),
+        ("nats://a:x".to_owned(), "config", "the port must be a number".to_owned()),
     ] {
         fails(&url, class, &says);
     }

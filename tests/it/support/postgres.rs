@@ -206,6 +206,8 @@ impl Postgres {
     pub fn promote(&self) {
         let mut command = unprivileged(&program("pg_ctl"));
         run(command.args(["promote", "-s", "-w", "-D"]).arg(self.data()));
+        // pg_ctl goes by the control file, which is written before logins are accepted.
+        self.wait_until_up();
     }
 
     /// Appends a line to postgresql.conf. A running server reads it at `reload` or at its next
