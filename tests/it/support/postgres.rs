@@ -164,7 +164,12 @@ impl Postgres {
         }
     }
 
+    /// Returns once the server is up; a standby that takes no logins is up.
     pub fn wait_until_up(&self) {
+        self.wait_for_status(&["ready", "standby"]);
+    }
+
+    fn wait_for_status(&self, wanted: &[&str]) {
         let mut slot = self.server.lock().unwrap();
         let server = slot.as_mut().expect("postgres is running");
         let pid = server.pid().as_raw_pid().to_string();
@@ -174,7 +179,7 @@ impl Postgres {
             let text = fs::read_to_string(&file).unwrap_or_default();
             let lines: Vec<&str> = text.lines().map(str::trim).collect();
             lines.first() == Some(&pid.as_str())
-                && matches!(lines.get(7), Some(&"ready" | &"standby"))
+                && lines.get(7).is_some_and(|status| wanted.contains(status))
         });
     }
 
@@ -207,7 +212,7 @@ impl Postgres {
         let mut command = unprivileged(&program("pg_ctl"));
         run(command.args(["promote", "-s", "-w", "-D"]).arg(self.data()));
         // pg_ctl goes by the control file, which is written before logins are accepted.
-        self.wait_until_up();
+        self.wait_for_status(&["ready"]);
     }
 
     /// Appends a line to postgresql.conf. A running server reads it at `reload` or at its next
