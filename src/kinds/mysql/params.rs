@@ -67,4 +67,3 @@ impl Params {
         self.mode = Some(self.mode.map_or(mode, |now| now.max(mode)));
     }
 }
-
