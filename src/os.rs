@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_end_and_a_byte_order_mark_are_no_part_of_a_secret() {
+    fn line_end_and_byte_order_mark_are_stripped_from_secrets() {
         for (content, want) in [
             (&b"s3cr3t"[..], "s3cr3t"),
             (b"s3cr3t\n", "s3cr3t"),
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_64_kib_is_read_and_a_larger_one_is_not() {
+    fn files_up_to_64_kib_are_read() {
         assert_eq!(read(&vec![b'x'; 64 * 1024]).map(|text| text.len()), Ok(64 * 1024));
         assert_eq!(read(&vec![b'x'; 64 * 1024 + 1]), Err("larger than 64 KiB".to_owned()));
     }

@@ -31,7 +31,7 @@ fn a_limit_of_ours_is_never_the_dependencys_failure() {
 }
 
 #[tokio::test]
-async fn a_name_is_looked_up_once_for_all_who_ask_within_a_second() {
+async fn a_name_is_looked_up_once_a_second_for_all() {
     use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
     static ASKED: AtomicU32 = AtomicU32::new(0);
     let net = Net::new(|_, _| {
@@ -72,7 +72,7 @@ async fn every_address_is_tried_and_every_refusal_is_told() {
 }
 
 #[tokio::test]
-async fn a_unix_socket_whose_queue_is_full_is_busy_and_holds_nobody_up() {
+async fn a_unix_socket_with_a_full_queue_is_busy_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s").to_str().unwrap().to_owned();
     let name = format!("@{path}");

@@ -70,7 +70,7 @@ fn a_key_beats_the_option_which_beats_the_default() {
 }
 
 #[test]
-fn what_is_wrong_with_a_declaration_is_said_with_its_name_and_key_and_without_a_value() {
+fn mistakes_name_the_dependency_and_key_without_a_value() {
     for (declared, want) in [
         (&["a=file:x#tiemout=S3CR"][..], "a: unknown key tiemout, did you mean timeout?"),
         (&["a=file:x#timeout=S3CR"], "a: timeout: must be a duration, 0 or never, e.g. 30s, 2m"),
@@ -96,7 +96,7 @@ fn what_is_wrong_with_a_declaration_is_said_with_its_name_and_key_and_without_a_
 }
 
 #[test]
-fn an_unknown_key_that_is_near_none_is_shown_all_that_there_are() {
+fn an_unknown_key_without_a_near_one_lists_all_keys() {
     let said = wrong(&["a=tcp://a:1#zebra=S3CR"]);
     assert!(
         said.starts_with("a: unknown key zebra; tcp takes timeout, attempt-timeout, interval, "),
@@ -190,7 +190,7 @@ fn an_argument_that_is_not_utf8_is_an_error() {
 }
 
 #[test]
-fn a_port_on_a_host_that_is_called_like_a_kind_is_remarked_upon() {
+fn a_host_named_like_a_kind_gets_a_remark() {
     assert_eq!(planned(&["file:5", "cache:6379"]).unwrap().notes, Vec::<String>::new());
     #[cfg(feature = "mysql")]
     for harmful in ["db:3306", "tcp://db:3306", "mysql:3306"] {
@@ -214,7 +214,7 @@ fn a_port_on_a_host_that_is_called_like_a_kind_is_remarked_upon() {
 }
 
 #[test]
-fn the_longest_chain_of_after_is_held_against_the_deadline_however_many_ways_lead_through_it() {
+fn the_longest_chain_of_after_is_compared_with_the_deadline() {
     let declared = [
         "a=file:x#timeout=10s",
         "b=file:x#timeout=20s,after=a",

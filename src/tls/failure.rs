@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_ends_in_the_handshake_is_no_tls_failure_unless_the_server_had_spoken() {
+    fn a_connection_closed_in_the_handshake_is_a_tls_failure_only_after_server_bytes() {
         for (first, class) in [(&[][..], Class::Connect), (&[0x16, 3, 3][..], Class::Tls)] {
             let failure =
                 handshake(&io::ErrorKind::UnexpectedEof.into(), first, &told(false, false));
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_certificate_that_is_refused_after_the_handshake_is_a_tls_failure() {
+    fn a_client_certificate_refused_after_the_handshake_is_a_tls_failure() {
         let endpoint = Endpoint::Tcp("db".to_owned(), 5432);
         let alert = Error::AlertReceived(AlertDescription::BadCertificate);
         let failure = late(&io::Error::new(io::ErrorKind::InvalidData, alert), &endpoint);

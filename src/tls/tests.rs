@@ -159,7 +159,7 @@ async fn a_certificate_is_verified_as_far_as_was_asked() {
 }
 
 #[tokio::test]
-async fn a_certificate_given_as_its_own_authority_is_accepted_after_name_and_dates_are_checked() {
+async fn a_certificate_as_its_own_authority_needs_valid_name_and_dates() {
     let (dir, issuer) = (Dir::new(), authority());
     let mut of_an_authority = names(&["db"]);
     of_an_authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -185,7 +185,7 @@ async fn a_certificate_given_as_its_own_authority_is_accepted_after_name_and_dat
 }
 
 #[tokio::test]
-async fn a_server_that_wants_a_client_certificate_is_understood_although_it_says_so_late() {
+async fn a_late_demand_for_a_client_certificate_is_recognized() {
     let (dir, ca) = (Dir::new(), authority());
     let cert = issued(names(&["db"]), Some(&ca));
     let client = issued(names(&["client"]), Some(&ca));
@@ -218,7 +218,7 @@ async fn a_server_that_speaks_something_else_is_quoted() {
 }
 
 #[test]
-fn files_are_proved_right_at_build_and_errors_name_the_path_and_no_content() {
+fn build_checks_files_and_errors_name_only_the_path() {
     let dir = Dir::new();
     let (a, b) = (issued(names(&["a"]), None), issued(names(&["b"]), None));
     let cert = dir.file("cert.pem", &a.pem);

@@ -10,7 +10,7 @@ use crate::support::Afterall;
 use vm::Vm;
 
 #[test]
-fn the_whole_chain_comes_up_in_the_wrong_order_and_everything_starts_once() {
+fn the_whole_chain_starts_once_in_any_order() {
     // As monit starts them: whoever needs others comes before them.
     let order = ["health_monitor", "scheduler", "bosh_nats_sync", "nats", "director", "postgres"];
     let vm = Vm::boot(&order);

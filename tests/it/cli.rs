@@ -357,7 +357,7 @@ fn dependencies_come_from_the_variable_where_argv_has_none() {
 }
 
 #[test]
-fn a_nested_run_reads_the_variable_again_only_where_it_has_no_dependencies() {
+fn a_nested_run_reads_the_variable_only_without_dependencies() {
     let nested = Afterall::program().to_str().unwrap();
     let run = Afterall::waiting_for(["a=file:/"]).becoming([
         nested,
@@ -414,7 +414,7 @@ fn a_key_beats_a_flag_which_beats_a_variable() {
 }
 
 #[test]
-fn variables_and_files_are_data_wherever_they_stand_but_the_whole_url_is_a_url() {
+fn variables_and_files_are_data_except_as_the_whole_url() {
     let server = Scripted::silent();
     let dir = Dir::new();
     let (ip, port) = (server.host(), server.port().to_string());
@@ -585,7 +585,7 @@ fn a_secret_is_shown_nowhere_whatever_goes_wrong() {
 }
 
 #[test]
-fn a_variable_set_to_nothing_is_not_set_and_a_wrong_one_is_named() {
+fn an_empty_variable_is_unset_and_a_wrong_one_is_named() {
     Afterall::waiting_for(["file:/"])
         .env("AFTERALL_TIMEOUT", "")
         .env("AFTERALL_FORMAT", "")

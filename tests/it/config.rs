@@ -125,7 +125,7 @@ no command: exit 0 when all is ready
 }
 
 #[test]
-fn a_flag_beats_a_variable_beats_the_file_and_the_dependency_beats_all() {
+fn a_dependency_overrides_flag_variable_and_file_in_this_order() {
     let file = "timeout = '1s'\n[dependency.a]\nurl = 'file:/'\n";
     let own = "timeout = '1s'\n[dependency.a]\nurl = 'file:/'\ntimeout = '4s'\n";
     let timeout = |text: &str, variable: Option<&str>, flag: &[&str]| {
@@ -145,7 +145,7 @@ fn a_flag_beats_a_variable_beats_the_file_and_the_dependency_beats_all() {
 }
 
 #[test]
-fn a_flag_beats_a_variable_beats_the_file_for_what_is_true_or_false_too() {
+fn booleans_follow_the_order_of_flag_variable_and_file() {
     let run = |text: &str, variables: &[(&str, &str)], flags: &[&str]| {
         let dir = Dir::new();
         let config = dir.write("afterall.toml", text);
@@ -190,7 +190,7 @@ fn a_flag_beats_a_variable_beats_the_file_for_what_is_true_or_false_too() {
 }
 
 #[test]
-fn a_variable_may_be_the_url_of_a_file_as_it_may_on_the_command_line() {
+fn a_variable_may_be_the_whole_url_in_a_file_too() {
     let text =
         "[dependency.a]\nurl = 'env:A'\n[dependency.b]\nurl = 'migrations+env:B'\nversion = '1'\n";
     let dir = Dir::new();
@@ -282,7 +282,7 @@ fn variables_and_files_are_expanded_in_a_file_and_are_data() {
 }
 
 #[test]
-fn what_is_wrong_in_a_file_is_told_with_its_line_and_the_nearest_key() {
+fn mistakes_in_a_file_name_the_line_and_the_nearest_key() {
     let head = "[dependency.db]\nurl = 'postgres://app@db/app'\n";
     for (text, want) in [
         ("\ntiemout = '3s'\n".to_owned(), ":2: unknown key tiemout, did you mean timeout?"),

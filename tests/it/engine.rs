@@ -84,7 +84,7 @@ fn an_attempt_into_a_black_hole_is_cut_and_made_again() {
 }
 
 #[test]
-fn on_timeout_proceed_goes_past_a_timeout_but_not_past_the_hopeless_or_a_signal() {
+fn on_timeout_proceed_covers_timeouts_only() {
     let (port, command) = (Reserved::new(), Counted::new());
     let on = |keys: &str| {
         Afterall::waiting_for([format!("db={}#on-timeout=proceed,{keys}", refusing(&port))])
@@ -114,7 +114,7 @@ fn on_timeout_proceed_goes_past_a_timeout_but_not_past_the_hopeless_or_a_signal(
 }
 
 #[test]
-fn what_was_ready_and_is_gone_when_the_last_one_comes_is_waited_for_again() {
+fn a_dependency_lost_before_the_start_is_waited_for_again() {
     let (first, last, command) =
         (Nginx::serving("location / { return 200; }"), Reserved::new(), Counted::new());
     let running = Afterall::waiting_for([
@@ -144,7 +144,7 @@ fn a_success_of_just_now_is_not_asked_again_before_the_start() {
 }
 
 #[test]
-fn a_success_that_has_grown_old_is_asked_once_more_before_the_start() {
+fn an_old_success_is_confirmed_before_the_start() {
     let (first, last) = (Scripted::silent(), Reserved::new());
     let running = Afterall::waiting_for([
         format!("a=tcp://{}", first.address()),

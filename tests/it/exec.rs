@@ -43,7 +43,7 @@ fn as_it_is(afterall: Afterall) -> Afterall {
 }
 
 #[test]
-fn the_command_has_our_pid_and_inherits_all_as_if_we_had_never_been_there() {
+fn the_command_keeps_the_pid_and_inherits_the_process_state_unchanged() {
     let report = inherits_the_same(&[], as_it_is);
     assert!(
         report.contains("Threads:\t1\n") && report.contains("SigBlk:\t0000000000000000\n"),
@@ -310,7 +310,7 @@ fn a_command_that_is_itself_waited_for_may_be_missing() {
 }
 
 #[test]
-fn a_command_that_turns_out_not_to_be_executable_after_the_wait_is_126() {
+fn a_command_that_is_not_executable_after_the_wait_exits_126() {
     let dir = Dir::new();
     let path = dir.text("late");
     for ops in [&[][..], &["broken-stderr"]] {
@@ -369,7 +369,7 @@ fn it_works_without_any_variable() {
 }
 
 #[test]
-fn it_works_as_a_user_whom_nobody_knows_where_it_may_not_write() {
+fn it_works_as_an_unknown_user_in_a_read_only_directory() {
     if !rustix::process::geteuid().is_root() {
         // Then the whole suite is run by such a user, more or less; only root can become another one.
         return;

@@ -59,7 +59,7 @@ fn every_code_of_the_command_is_its_own() {
 }
 
 #[test]
-fn a_command_that_a_signal_ends_is_seen_to_be_ended_by_it() {
+fn a_signal_that_ends_the_command_is_visible_to_the_parent() {
     for number in [1, 2, 3, 6, 9, 11, 13, 14, 15, 34] {
         let [shell, flag, script] = sh(&format!("ulimit -c 0; kill -{number} $$"));
         let mut command = Command::new(Afterall::program());

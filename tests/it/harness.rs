@@ -309,6 +309,6 @@ fn a_process_left_behind_fails_the_test() {
 
 #[test]
 #[should_panic(expected = "apt-get install -y its-package")]
-fn a_program_that_is_missing_fails_the_test_and_says_what_to_install() {
+fn a_missing_program_fails_the_test_with_the_install_command() {
     program("no-such-server", "its-package");
 }

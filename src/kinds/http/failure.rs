@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn every_status_has_a_class_and_shows_the_first_line_of_its_body() {
+    fn every_status_has_a_class_and_quotes_its_body() {
         const HTTPS: &str = "<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head></html>";
         for (status, body, class, want) in [
             (401, "", Class::Auth, "status 401 Unauthorized, wanted 200-299"),

@@ -249,7 +249,7 @@ async fn a_redirect_is_followed_only_where_asked_and_credentials_stay_at_home() 
 }
 
 #[tokio::test]
-async fn a_proxy_is_told_the_whole_url_and_asked_for_a_tunnel_to_https() {
+async fn a_proxy_gets_the_whole_url_and_tunnels_https() {
     let (port, serve) =
         server(vec![answer("200 OK", ""), "HTTP/1.1 503 x\r\n\r\n".to_owned()]).await;
     let text = format!("http://api.test/x#proxy=http://u:p@127.0.0.1:{port}");

@@ -258,7 +258,7 @@ fn a_table_off_the_search_path_is_named() {
 }
 
 #[test]
-fn the_tools_own_table_under_another_name_is_known_by_tool_or_columns() {
+fn a_renamed_table_is_found_by_tool_or_columns() {
     let own = [relation("app.history", "version int8, dirty bool")];
     assert_eq!(found(&search(TOOLS, Some("app.history")), &own), "golang-migrate app.history");
     assert_eq!(

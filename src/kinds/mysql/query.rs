@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_column_is_a_number_and_nothing_is_to_be_filled_in() {
+    fn the_first_column_is_a_number_without_placeholders() {
         let check =
             |params, types: &[u8]| check_columns(&Prepared { params, types: types.to_vec() });
         assert_eq!(check(0, &[3, 253]), Ok(()));

@@ -61,7 +61,7 @@ fn an_abstract_socket_has_no_file_and_is_found_all_the_same() {
 }
 
 #[test]
-fn a_unix_socket_is_gone_when_nobody_accepts_or_its_file_is_not_there() {
+fn a_unix_socket_is_down_if_nobody_accepts_or_no_file_exists() {
     let dir = Dir::new();
     let path = dir.text("app.sock");
     let listener = UnixListener::bind(&path).unwrap();
@@ -144,7 +144,7 @@ const SERVER_FAILURE: u8 = 2;
 const NAME_ERROR: u8 = 3;
 
 #[test]
-fn a_name_is_judged_by_its_addresses_their_type_and_what_is_expected() {
+fn a_name_is_checked_by_type_and_expected_addresses() {
     let hosts = "10.0.0.1 db.test four.test\n10.0.0.2 db.test\n2001:db8::1 db.test six.test\n";
     let Some(names) = Names::new(hosts, NAME_ERROR) else { return };
     for (url, code, says) in [
@@ -173,7 +173,7 @@ fn a_name_is_judged_by_its_addresses_their_type_and_what_is_expected() {
 }
 
 #[test]
-fn a_name_that_does_not_exist_is_gone_and_a_resolver_that_fails_says_nothing() {
+fn a_missing_name_is_down_and_a_failed_resolver_is_not() {
     let gone = |rcode| {
         let names = Names::new("127.0.0.1 localhost\n", rcode)?;
         let run = Afterall::waiting_for([
@@ -247,7 +247,7 @@ fn what_a_file_holds_is_matched_and_waited_for() {
 }
 
 #[test]
-fn a_file_is_gone_when_it_is_not_there_and_not_when_it_may_not_be_looked_at() {
+fn a_missing_file_is_down_and_an_unreadable_one_is_not() {
     let dir = Dir::new();
     let path = dir.write("lock", "held");
     let waiting = down(&format!("file:{}", path.display()));
@@ -268,7 +268,7 @@ fn a_file_is_gone_when_it_is_not_there_and_not_when_it_may_not_be_looked_at() {
 }
 
 #[test]
-fn a_command_is_executed_without_a_shell_and_its_words_are_split_as_a_shell_would() {
+fn a_command_is_split_into_words_and_runs_without_a_shell() {
     let dir = Dir::new();
     let script = dir.write_script(
         "probe",
@@ -371,7 +371,7 @@ fn a_silent_file_system_delays_no_deadline_and_no_signal() {
 }
 
 #[test]
-fn a_command_that_fails_is_told_by_its_status_and_the_last_line_of_its_stderr() {
+fn a_failed_command_is_reported_with_status_and_last_stderr_line() {
     let fails = |script: &str| format!("exec:/bin/sh -c '{script}'");
     not_ready(
         &fails("echo first >&2; echo no answer from cache >&2; echo >&2; exit 3"),
@@ -396,7 +396,7 @@ fn a_command_that_fails_is_told_by_its_status_and_the_last_line_of_its_stderr() 
 }
 
 #[test]
-fn a_command_is_gone_when_it_fails_and_not_when_it_does_not_end() {
+fn a_failed_command_is_down_and_a_hanging_one_is_not() {
     let dir = Dir::new();
     let file = dir.write("there", "");
     let waiting = down(&format!("exec:test -e {}", file.display()));
@@ -531,7 +531,7 @@ fn after_must_name_another_dependency_and_not_come_back() {
 }
 
 #[test]
-fn what_comes_after_something_that_was_proceeded_past_is_waited_for_all_the_same() {
+fn a_dependency_after_one_that_was_proceeded_past_is_waited_for() {
     let (port, dir) = (Reserved::new(), Dir::new());
     let urls = [
         format!("a=tcp://{}#timeout=300ms,on-timeout=proceed", port.address()),

@@ -22,7 +22,7 @@ fn not_ready(url: &str, class: &str, says: &str) {
 }
 
 #[test]
-fn a_proxy_that_is_up_before_what_stands_behind_it_is_waited_for() {
+fn a_proxy_before_its_backend_is_waited_for() {
     let upstream = Reserved::new();
     let nginx =
         Nginx::serving(&format!("location / {{ proxy_pass http://{}; }}", upstream.address()));
@@ -182,7 +182,7 @@ fn a_port_that_speaks_something_else_is_told_for_what_it_is() {
 }
 
 #[test]
-fn a_401_is_final_where_fail_fast_says_so_and_a_paused_server_is_cut() {
+fn fail_fast_makes_a_401_final_and_a_paused_server_is_cut() {
     let server = Nginx::serving("location = /closed { return 401; } location / { return 200 ok; }");
     let api = format!("api={}#fail-fast=auth,timeout=50s", server.url("/closed"));
     Afterall::waiting_for([api])

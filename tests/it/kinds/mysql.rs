@@ -236,7 +236,7 @@ fn a_server_that_starts_is_waited_for_in_every_stage() {
 }
 
 #[test]
-fn tls_is_used_where_it_is_offered_and_verified_where_that_is_asked() {
+fn tls_is_used_if_offered_and_verified_if_required() {
     let (ca, other) = (Authority::new("ca"), Authority::new("other"));
     let server = MariaDb::new();
     let identity = ca.server(&[&server.host()]);

@@ -26,7 +26,7 @@ fn not_ready(url: &str, class: &str, says: &str) {
 }
 
 #[test]
-fn every_way_to_log_in_is_let_in_and_leaves_no_line_in_the_servers_log() {
+fn every_login_method_succeeds_and_leaves_the_servers_log_empty() {
     let server = Nats::started("authorization { user: u, password: \"p@ss,w\" }");
     let (host, port) = (server.host(), server.port());
     ready(&format!("nats://u:p%40ss%2Cw@{host}:{port}"));
@@ -70,7 +70,7 @@ fn nkeys_and_creds_files_sign_the_servers_nonce() {
 }
 
 #[test]
-fn a_user_that_appears_late_is_waited_for_and_its_password_is_shown_nowhere() {
+fn a_late_user_is_waited_for_and_its_password_is_hidden() {
     let server = Nats::started("authorization { token: other }");
     let url = format!("bus=nats://app:s3cr3t@{}", server.address());
     let waiting = Afterall::waiting_for([url]).becoming(sh("echo started")).spawn();
@@ -191,7 +191,7 @@ fn a_dead_or_silent_first_server_does_not_hide_the_second() {
 }
 
 #[test]
-fn a_port_that_speaks_something_else_or_nothing_is_told_for_what_it_is() {
+fn another_protocol_and_a_silent_port_are_recognized() {
     let ssh = Scripted::saying_then_closing("SSH-2.0-OpenSSH_9.2\r\n");
     not_ready(
         &format!("nats://{}", ssh.address()),

@@ -29,7 +29,7 @@ fn with_query(server: &Postgres, sql: &str) -> String {
 }
 
 #[test]
-fn a_role_its_password_and_a_database_that_appear_late_are_waited_for() {
+fn a_late_role_password_and_database_are_waited_for() {
     let server = Postgres::started();
     server.hba(&["host all all all scram-sha-256"]);
     let waiting = Afterall::waiting_for([format!("db={}", server.url("app", "s3cr3t", "app"))])
@@ -61,7 +61,7 @@ fn a_server_that_is_starting_is_waited_for() {
 }
 
 #[test]
-fn a_server_that_shuts_down_is_busy_and_one_that_is_gone_is_gone() {
+fn a_server_in_shutdown_is_busy_and_a_stopped_one_is_down() {
     let server = Postgres::started();
     let session = server.session("postgres");
     server.begin_stop(Shutdown::Smart);
@@ -180,7 +180,7 @@ fn every_sslmode_says_why_it_does_not_get_in() {
 }
 
 #[test]
-fn nothing_but_the_request_for_tls_is_sent_in_clear_where_tls_is_required() {
+fn required_tls_sends_only_the_tls_request_in_clear() {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let ears = Arc::clone(&heard);
     let server = Scripted::new(move |_, mut stream| {
@@ -238,7 +238,7 @@ fn a_query_is_true_or_waited_for_or_wrong() {
 }
 
 #[test]
-fn a_query_that_becomes_true_ends_the_wait_and_one_that_cannot_be_true_ends_it_at_once() {
+fn a_true_query_is_ready_and_an_invalid_one_ends_the_wait_at_once() {
     let server = Postgres::started();
     server.psql("create table t (done boolean); insert into t values (false)");
     let waiting =
@@ -256,7 +256,7 @@ fn a_query_that_becomes_true_ends_the_wait_and_one_that_cannot_be_true_ends_it_a
 }
 
 #[test]
-fn a_lock_that_a_query_needs_is_waited_for_without_holding_anything_up() {
+fn a_query_behind_a_lock_delays_nothing_else() {
     let server = Postgres::started();
     server.psql("create table t (done boolean); insert into t values (true)");
     let mut migrator = server.session("postgres");
@@ -367,7 +367,7 @@ fn npgsqls_strings_and_key_value_strings_are_read_behind_the_scheme() {
 }
 
 #[test]
-fn what_is_passed_over_in_a_connection_string_is_told_to_whoever_asks() {
+fn verbose_reports_skipped_parts_of_a_connection_string() {
     let server = Postgres::started();
     let url = format!(
         "db=postgres://postgres@{}/postgres?pool_max_conns=4&statement_cache_mode=v4lue",
@@ -465,7 +465,7 @@ fn what_is_wrong_with_a_declaration_is_found_before_the_first_attempt() {
 }
 
 #[test]
-fn a_wrong_password_is_waited_for_until_the_timeout_and_final_where_fail_fast_says_so() {
+fn a_wrong_password_is_retried_unless_fail_fast_makes_it_final() {
     let server = Postgres::started();
     server.psql("create role app login password 's3cr3t'");
     server.hba(&["host all all all scram-sha-256"]);
@@ -482,7 +482,7 @@ fn a_wrong_password_is_waited_for_until_the_timeout_and_final_where_fail_fast_sa
 }
 
 #[test]
-fn a_server_that_stays_paused_is_cut_at_each_attempts_bound_and_at_the_timeout() {
+fn attempts_on_a_paused_server_are_cut_and_the_timeout_ends_them() {
     let server = Postgres::started();
     server.pause();
     let db = format!("db={}#timeout=2s,attempt-timeout=500ms", server.superuser_url());

@@ -9,7 +9,7 @@ fn once(url: &str, ready: bool, says: &str) {
 }
 
 #[test]
-fn tls_1_2_and_1_3_are_spoken_and_a_refused_client_certificate_is_told_in_both() {
+fn tls_1_2_and_1_3_both_report_a_refused_client_certificate() {
     let (ca, other) = (Authority::new("ca"), Authority::new("other"));
     let identity = ca.server(&["srv.test"]);
     let (known, stranger) = (ca.client("app"), other.client("app"));

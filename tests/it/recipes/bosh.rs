@@ -69,7 +69,7 @@ fn bpm_starts_programs_by_their_full_path_and_never_in_a_hook() {
 }
 
 #[test]
-fn director_scheduler_worker_and_nats_sync_start_when_the_real_servers_are_ready() {
+fn every_bosh_job_starts_when_the_real_servers_are_ready() {
     becomes_its_service_with(
         &files(),
         ["director", "scheduler", "worker_1", "bosh_nats_sync"].map(named),

@@ -92,7 +92,7 @@ fn minutes(words: &[String], option: &str) -> i64 {
 }
 
 #[test]
-fn the_startup_probe_holds_liveness_back_for_longer_than_the_wait_may_take() {
+fn the_startup_probe_outlasts_the_longest_wait() {
     let deployment = &yaml(&read("examples/kubernetes/prefix.yaml"))[0];
     let container = &deployment["spec"]["template"]["spec"]["containers"][0];
     let probe = &container["startupProbe"];
@@ -130,7 +130,7 @@ fn each_dockerfile_becomes_its_service_when_the_real_servers_are_ready() {
 }
 
 #[test]
-fn each_service_of_the_compose_file_starts_when_the_real_servers_are_ready() {
+fn each_compose_service_starts_when_the_real_servers_are_ready() {
     becomes_its_service_when_all_is_ready(composed().into_iter().filter(|words| words.len() > 3));
 }
 

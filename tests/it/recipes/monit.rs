@@ -88,7 +88,7 @@ fn the_script_becomes_its_service_when_the_real_servers_are_ready() {
 }
 
 #[test]
-fn monit_keeps_one_pid_from_the_wait_to_the_service_and_starts_it_again_when_it_ends() {
+fn monit_keeps_one_pid_and_restarts_the_service() {
     let postgres = Postgres::new();
     let dir = Dir::new();
     let ending = dir.text("end");
@@ -113,7 +113,7 @@ fn monit_keeps_one_pid_from_the_wait_to_the_service_and_starts_it_again_when_it_
 }
 
 #[test]
-fn a_health_rule_for_n_cycles_lets_it_wait_and_one_without_kills_it() {
+fn a_health_rule_with_cycles_allows_the_wait_and_one_without_kills_it() {
     let service = Counted::new();
     let nobody = "postgres://app@127.0.0.1:1/app";
     let monit = Service::start(nobody, service.path(), as_it_is);

@@ -74,7 +74,7 @@ fn the_script_becomes_its_service_when_the_real_servers_are_ready() {
 }
 
 #[test]
-fn runsv_keeps_one_pid_from_the_wait_to_the_service_and_ends_both() {
+fn runsv_keeps_one_pid_and_ends_wait_and_service() {
     let postgres = Postgres::new();
     let service = Counted::doing("exec sleep 600");
     let runit = Service::start(&postgres.superuser_url(), service.path(), |run| run);

@@ -15,7 +15,7 @@ fn said_in_order(text: &str, needles: &[&str]) {
 }
 
 #[test]
-fn a_service_starts_once_with_its_pid_after_server_database_and_role_have_come_one_by_one() {
+fn a_service_starts_once_after_server_database_and_role_appear_in_turn() {
     let postgres = Postgres::new();
     let service = Counted::doing("exec sleep 600");
     let url = format!("db={}", postgres.url("bosh", "", "bosh"));
@@ -35,7 +35,7 @@ fn a_service_starts_once_with_its_pid_after_server_database_and_role_have_come_o
 }
 
 #[test]
-fn a_login_is_not_yet_the_right_to_create_tables_and_a_query_waits_for_that() {
+fn a_query_waits_for_the_right_to_create_tables() {
     let postgres = Postgres::started();
     postgres.psql("create role bosh login");
     postgres.psql("create database bosh");

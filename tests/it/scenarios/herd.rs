@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 #[test]
-fn refused_503_and_500_are_not_ready_200_is_and_an_open_port_beside_it_does_not_count() {
+fn only_status_200_is_ready_not_an_open_port() {
     let main_port = Scripted::closing();
     let admin = Reserved::new();
     let url = format!("api=http://{}/ready", admin.address());
@@ -64,7 +64,7 @@ fn a_retry_after_of_0_is_no_hint() {
 }
 
 #[test]
-fn a_retry_after_that_is_a_date_is_measured_by_the_servers_own_clock() {
+fn a_retry_after_date_is_measured_by_the_servers_clock() {
     // Two seconds after a Date that is years away from ours.
     let headers = &[
         ("Date", "Tue, 03 Mar 2015 10:00:00 GMT"),
@@ -75,7 +75,7 @@ fn a_retry_after_that_is_a_date_is_measured_by_the_servers_own_clock() {
 }
 
 #[test]
-fn a_retry_after_of_an_hour_ends_at_our_own_timeout_with_a_last_question() {
+fn a_long_retry_after_ends_at_the_timeout_with_a_last_attempt() {
     let server = busy_at_first(&[("Retry-After", "3600")]);
     let always_busy = Http::answering(|_, _| response_with(503, &[("Retry-After", "3600")], ""));
     // It has become ready meanwhile, and is found to be.

@@ -129,7 +129,7 @@ fn behind_a_wait_its_clients_see_refused_and_then_200_alone() {
 }
 
 #[test]
-fn a_password_that_is_set_late_ends_it_without_a_wait_and_does_not_behind_one() {
+fn a_late_password_crashes_the_service_only_without_a_wait() {
     let postgres = Postgres::started();
     postgres.psql("create role app login");
     postgres.hba(&["host all all all scram-sha-256"]);

@@ -190,7 +190,7 @@ fn notes(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_is_no_matter_of_the_connection_is_remarked_upon_by_name_and_without_a_value() {
+fn parameters_unrelated_to_the_connection_get_a_remark_without_a_value() {
     let says =
         |names: &str| vec![format!("db: passed over, as no matter of the connection: {names}")];
     for (text, names) in [

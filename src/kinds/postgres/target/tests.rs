@@ -161,7 +161,7 @@ fn a_password_comes_from_where_libpq_takes_it() {
 }
 
 #[test]
-fn a_passfile_that_was_named_and_is_ignored_is_an_error_and_an_inherited_one_is_not() {
+fn an_ignored_passfile_is_an_error_only_if_declared() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
     let path = file.path().to_str().unwrap();

@@ -292,7 +292,7 @@ fn a_failed_migration_is_reported_and_retried() {
 }
 
 #[test]
-fn a_change_that_sqitch_failed_to_deploy_is_failed_until_it_is_deployed() {
+fn a_failed_sqitch_change_stays_failed_until_deployed() {
     let server = server();
     let sqitch = load(&server, "sqitch");
     let event = |event: &str| {

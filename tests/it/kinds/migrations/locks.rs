@@ -21,7 +21,7 @@ fn a_table_locked_whole_is_in_progress() {
 }
 
 #[test]
-fn a_lock_that_is_queued_for_behind_a_reader_is_in_progress_too() {
+fn a_lock_queued_behind_a_reader_is_in_progress_too() {
     let server = server();
     let ef = load(&server, "SYNTHETIC-efcore");
     let mut reader = server.session(&ef);
@@ -69,7 +69,7 @@ fn golang_key(database: &str) -> u32 {
 }
 
 #[test]
-fn what_is_clean_in_the_midst_of_a_run_is_not_taken_for_its_end() {
+fn a_clean_state_during_a_run_is_not_ready() {
     let server = server();
     for (fixture, lock) in [
         ("node-pg-migrate", "select pg_advisory_lock(7241865325823964)"),

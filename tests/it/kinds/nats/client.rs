@@ -105,7 +105,7 @@ fn tls(server: &Identity, more: &str) -> String {
 }
 
 #[test]
-fn every_way_to_log_in_ends_as_async_nats_does_at_every_server() {
+fn every_login_method_matches_async_nats_at_every_server() {
     let (operator, dir) = (Operator::new(), Dir::new());
     let (public, seed) = operator.nkey();
     let stranger = Operator::another_nkey();
@@ -219,7 +219,7 @@ fn mutual_tls_ends_as_async_nats_does_with_every_certificate() {
 }
 
 #[test]
-fn servers_that_are_dead_silent_or_speak_another_protocol_end_as_async_nats_does() {
+fn dead_silent_and_foreign_servers_match_async_nats() {
     let (live, dead, silent) = (Nats::started(""), Reserved::new(), Scripted::silent());
     let http = Scripted::answering_then_closing("HTTP/1.1 400 Bad Request\r\n\r\n");
     let (ssh, closing) = (Scripted::saying("SSH-2.0-OpenSSH_9.2\r\n"), Scripted::closing());
@@ -241,7 +241,7 @@ fn servers_that_are_dead_silent_or_speak_another_protocol_end_as_async_nats_does
 
 /// As BOSH's NATS starts: a token that nobody has, then the users, then a reload.
 #[test]
-fn a_race_with_users_that_are_written_late_ends_for_both_at_the_same_moment() {
+fn late_users_make_both_clients_ready_at_the_same_moment() {
     let ca = Authority::new("ca");
     let server = Nats::new("");
     let config = |auth: &str| {

@@ -37,7 +37,7 @@ fn a_handshake_first_server_is_ready_where_async_nats_logs_in() {
 }
 
 #[test]
-fn tls_first_leaves_no_error_in_the_log_of_a_handshake_first_server() {
+fn tls_first_leaves_a_handshake_first_servers_log_clean() {
     let ca = Authority::new("ca");
     let server = Nats::newest("");
     let identity = ca.server(&[&server.host()]);

@@ -62,7 +62,7 @@ impl Relay {
 }
 
 #[test]
-fn a_server_that_waits_for_the_handshake_gets_it_as_from_async_nats() {
+fn a_handshake_first_server_is_served_as_by_async_nats() {
     let (ca, other) = (Authority::new("ca"), Authority::new("other"));
     let server = Nats::started("authorization { user: u, password: p4ss }");
     let address = Address::claim();
@@ -103,7 +103,7 @@ fn a_server_that_waits_for_the_handshake_gets_it_as_from_async_nats() {
 }
 
 #[test]
-fn a_server_that_is_merely_silent_is_asked_both_ways_and_never_hears_the_password() {
+fn a_silent_server_is_tried_both_ways_and_never_gets_the_password() {
     let silent = Scripted::silent();
     let url = format!("bus=tls://u:p4ss@{}#insecure,attempt-timeout=1s", silent.address());
     let done = Afterall::new().arg("--once").arg(url).run().code(69).took(ms(1000)..secs(10));

@@ -26,7 +26,7 @@ fn tokio_postgres(pairs: &str) -> Result<(), String> {
 }
 
 #[test]
-fn every_state_of_a_server_is_judged_as_by_psql_and_tokio_postgres() {
+fn every_server_state_matches_psql_and_tokio_postgres() {
     let server = Postgres::started();
     server
         .psql("create role app login password 's3cr3t'; create role full login connection limit 0");

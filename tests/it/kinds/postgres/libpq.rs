@@ -41,7 +41,7 @@ impl Compared {
 }
 
 #[test]
-fn every_sslmode_root_and_host_name_ends_as_psqls_does_on_every_server() {
+fn every_sslmode_root_and_host_name_matches_psql() {
     let (authority, stranger, home) =
         (Authority::new("authority"), Authority::new("stranger"), Dir::new());
     home.write(".postgresql/root.crt", std::fs::read(authority.cert_path()).unwrap());
@@ -107,7 +107,7 @@ fn every_sslmode_root_and_host_name_ends_as_psqls_does_on_every_server() {
 /// The one exception. libpq refuses to verify where no root is named; the drivers of Go and .NET, whose URLs these are as well,
 /// take the system's, and so do we: that verifies no less.
 #[test]
-fn where_no_root_is_named_the_systems_are_trusted_and_that_is_remarked_upon() {
+fn without_a_root_the_systems_are_trusted_with_a_remark() {
     let authority = Authority::new("authority");
     let server = Postgres::started();
     server.tls(&authority.server(&["localhost", &server.host()]), None);

@@ -54,7 +54,7 @@ fn a_session_through_it_asks_what_it_wants_in_every_pool_mode() {
 }
 
 #[test]
-fn what_it_refuses_is_told_for_what_it_is_and_psql_does_not_get_in_either() {
+fn each_refusal_is_classified_and_psql_is_refused_too() {
     let server = with_users();
     let settings = "pool_mode = transaction\nauth_type = scram-sha-256\nmax_client_conn = 20\nserver_login_retry = 1";
     let bouncer = PgBouncer::before(&server, settings);
