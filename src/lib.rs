@@ -16,6 +16,8 @@
 //! and promises no stability.
 
 #![doc(hidden)]
+// Not in Cargo.toml: in the binary and the tests, nothing public is reachable.
+#![deny(unreachable_pub)]
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("afterall runs on Linux only: it needs signalfd, /proc and abstract sockets");

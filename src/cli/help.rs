@@ -33,12 +33,12 @@ Examples:
 ";
 
 /// The version, as `--version` prints it.
-pub fn version() -> String {
+pub(super) fn version() -> String {
     concat!("afterall ", env!("CARGO_PKG_VERSION"), "\n").to_owned()
 }
 
 /// The help that fits a screen: usage, examples, and the options that one meets first.
-pub fn short() -> String {
+pub(super) fn short() -> String {
     let mut out = USAGE.to_owned();
     out += "\nOptions:\n";
     options(&mut out, |definition| definition.is_brief);
@@ -51,7 +51,7 @@ pub fn short() -> String {
 }
 
 /// Everything.
-pub fn long() -> String {
+pub(super) fn long() -> String {
     let mut out = USAGE.to_owned();
     out += "\nOptions (each but -h, --help, --version, --print-plan and --from-env is also a variable):\n";
     options(&mut out, |_| true);

@@ -42,7 +42,7 @@ const EAI_ADDRFAMILY: libc::c_int = -9;
 ///
 /// # Errors
 /// See [`LookupError`]. The texts are those of gai_strerror(3), in lower case.
-pub fn getaddrinfo(host: &str, family: Family) -> Result<Vec<SocketAddr>, LookupError> {
+pub(super) fn getaddrinfo(host: &str, family: Family) -> Result<Vec<SocketAddr>, LookupError> {
     let name = CString::new(host)
         .map_err(|_| LookupError::NoName("name or service not known".to_owned()))?;
     // SAFETY: addrinfo is a plain structure, for which zeros are valid.

@@ -60,7 +60,7 @@ type Answer = Result<Vec<SocketAddr>, Failure>;
 type Name = (String, Family);
 
 /// The requested names, each with its last or running lookup.
-pub struct Resolver {
+pub(super) struct Resolver {
     known: Mutex<HashMap<Name, Lookup>>,
     asking: Asking,
 }
@@ -99,7 +99,7 @@ impl Lookup {
 impl Resolver {
     /// Makes a resolver that calls `resolve`, and uses at most `descriptors` descriptors for
     /// lookups.
-    pub fn new(resolve: Resolve, descriptors: usize) -> Self {
+    pub(super) fn new(resolve: Resolve, descriptors: usize) -> Self {
         let all = descriptors.clamp(YOUNG_LOOKUPS, MAX_LOOKUPS);
         let asking = Asking {
             resolve,
@@ -111,7 +111,7 @@ impl Resolver {
 
     /// Returns every address of `host`. The caller may drop this future at any time. The lookup
     /// then goes on, and the next attempt uses its answer.
-    pub async fn addresses(&self, host: &str, family: Family, stage: &Stage) -> Answer {
+    pub(super) async fn addresses(&self, host: &str, family: Family, stage: &Stage) -> Answer {
         let name = (host.to_owned(), family);
         let mut progress = self.lookup(&name);
         let answer = loop {

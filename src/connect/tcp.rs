@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use super::{ConnectError, sandbox};
 
 /// The state of a connect when the call returns.
-pub enum Begun {
+pub(super) enum Begun {
     /// The server has accepted.
     Connected(net::TcpStream),
     /// The server has not answered yet.
@@ -45,7 +45,7 @@ pub(super) fn begin(address: SocketAddr) -> Result<Begun, ConnectError> {
 }
 
 /// Waits for the answer.
-pub async fn finish(socket: net::TcpStream, address: SocketAddr) -> io::Result<TcpStream> {
+pub(super) async fn finish(socket: net::TcpStream, address: SocketAddr) -> io::Result<TcpStream> {
     let socket = TcpStream::from_std(socket)?;
     socket.writable().await?;
     if let Some(error) = socket.take_error()? {

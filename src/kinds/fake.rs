@@ -12,7 +12,7 @@ use crate::{
     wait::settings::Settings,
 };
 
-pub static KIND: Kind = Kind {
+pub(super) static KIND: Kind = Kind {
     name: "fake",
     schemes: &["fake+plain", "fake+plains"],
     dialects: &[&["plane", "jdbc:plain"]],

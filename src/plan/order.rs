@@ -14,7 +14,7 @@ use crate::{
 ///
 /// Unknown names and cycles go into `mistakes`. `broken` are the names of dependencies that are
 /// declared and cannot be planned.
-pub fn resolve(planned: &mut [Planned], broken: &[String], mistakes: &mut Mistakes) {
+pub(super) fn resolve(planned: &mut [Planned], broken: &[String], mistakes: &mut Mistakes) {
     let places: HashMap<String, usize> =
         planned.iter().enumerate().map(|(n, p)| (p.spec.name.clone(), n)).collect();
     for n in 0..planned.len() {
@@ -75,7 +75,7 @@ fn sorted(planned: &[Planned]) -> Result<Vec<usize>, usize> {
 
 /// Returns the longest time that a chain of `after` may take. `None`: no chain, or none with a
 /// limit.
-pub fn longest_chain(planned: &[Planned]) -> Option<Duration> {
+pub(super) fn longest_chain(planned: &[Planned]) -> Option<Duration> {
     let mut until: Vec<Option<Duration>> = vec![None; planned.len()];
     for n in sorted(planned).unwrap_or_default() {
         let before = planned[n].after.iter().map(|&first| until[first]).collect::<Option<Vec<_>>>();

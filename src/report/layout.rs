@@ -16,7 +16,7 @@ pub(super) enum Style {
 
 impl Style {
     /// Returns the text with the escapes of this colour, or unchanged without `color`.
-    pub fn paint(self, text: &str, color: bool) -> String {
+    pub(super) fn paint(self, text: &str, color: bool) -> String {
         let code = match self {
             Style::Plain => return text.to_owned(),
             Style::Dim => "2",

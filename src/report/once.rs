@@ -27,7 +27,7 @@ pub(super) struct Once {
 }
 
 impl Once {
-    pub fn new(is_json: bool) -> Self {
+    pub(super) fn new(is_json: bool) -> Self {
         Self { is_json }
     }
 }

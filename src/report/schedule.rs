@@ -32,7 +32,7 @@ pub(super) enum Due {
 
 impl Schedule {
     /// Returns the reason for a line at `now` for a failure of this class, if one is due.
-    pub fn due(&self, class: Class, now: Duration) -> Option<Due> {
+    pub(super) fn due(&self, class: Class, now: Duration) -> Option<Due> {
         let Some((last, at)) = self.last else { return Some(Due::First) };
         let since = now.saturating_sub(at);
         if last == class {
@@ -45,7 +45,7 @@ impl Schedule {
     }
 
     /// Records that a line of this class was printed at `now`.
-    pub fn printed(&mut self, class: Class, now: Duration) {
+    pub(super) fn printed(&mut self, class: Class, now: Duration) {
         self.last = Some((class, now));
         if !self.classes.contains(&class) {
             self.classes.push(class);
@@ -53,7 +53,7 @@ impl Schedule {
     }
 
     /// Returns whether `hint` is new for its class, and records it as printed.
-    pub fn is_new_hint(&mut self, class: Class, hint: &str) -> bool {
+    pub(super) fn is_new_hint(&mut self, class: Class, hint: &str) -> bool {
         match self.hints.iter_mut().find(|(known, _)| *known == class) {
             Some((_, known)) if known == hint => false,
             Some((_, known)) => {

@@ -76,7 +76,7 @@ pub(super) enum Line {
 }
 
 impl WaitState {
-    pub fn new(dependencies: Vec<ReportedDependency>, deadline: Option<Duration>) -> Self {
+    pub(super) fn new(dependencies: Vec<ReportedDependency>, deadline: Option<Duration>) -> Self {
         let began = Instant::now();
         let dependencies = dependencies.into_iter().map(|reported| {
             let started = reported.after.is_empty().then_some(began);
@@ -99,7 +99,7 @@ impl WaitState {
     }
 
     /// Applies an event. Returns the dependencies whose clock it starts.
-    pub fn note(&mut self, event: &Event, now: Instant) -> Vec<usize> {
+    pub(super) fn note(&mut self, event: &Event, now: Instant) -> Vec<usize> {
         let dependency = &mut self.dependencies[event.dependency];
         match &event.what {
             EventKind::NotYet(_) => dependency.failed(event),
@@ -146,17 +146,17 @@ impl WaitState {
     }
 
     /// Returns the names of the dependencies that one still waits for.
-    pub fn blocked_by(&self, place: usize) -> Vec<&str> {
+    pub(super) fn blocked_by(&self, place: usize) -> Vec<&str> {
         self.blockers(place).map(|first| first.name.as_str()).collect()
     }
 
     /// Returns the places of all dependencies that still wait, in the plan's order.
-    pub fn waiting(&self) -> impl Iterator<Item = usize> {
+    pub(super) fn waiting(&self) -> impl Iterator<Item = usize> {
         (0..self.dependencies.len()).filter(|&place| self.dependencies[place].is_waiting())
     }
 
     /// Returns the line that is due for a dependency, if any.
-    pub fn due(&self, place: usize, now: Instant) -> Option<Line> {
+    pub(super) fn due(&self, place: usize, now: Instant) -> Option<Line> {
         let dependency = &self.dependencies[place];
         if !dependency.is_waiting() {
             return None;
@@ -170,7 +170,7 @@ impl WaitState {
     }
 
     /// Records that a line was printed.
-    pub fn printed(&mut self, place: usize, now: Instant) {
+    pub(super) fn printed(&mut self, place: usize, now: Instant) {
         let dependency = &mut self.dependencies[place];
         let class = dependency.newest_failure().map(|failure| failure.class);
         match (dependency.started, class) {
@@ -181,7 +181,7 @@ impl WaitState {
     }
 
     /// Returns how much time a dependency has left at `now`. Considers the deadline too.
-    pub fn left(&self, place: usize, now: Instant) -> Left {
+    pub(super) fn left(&self, place: usize, now: Instant) -> Left {
         let dependency = &self.dependencies[place];
         let counted = now - dependency.counts_from.unwrap_or(now);
         let own = match dependency.timeout {
@@ -194,13 +194,13 @@ impl WaitState {
     }
 
     /// Returns the dependency that became ready last, if there were several.
-    pub fn last_ready(&self) -> Option<&DependencyState> {
+    pub(super) fn last_ready(&self) -> Option<&DependencyState> {
         let last = self.last_ready.filter(|_| self.dependencies.len() > 1)?;
         Some(&self.dependencies[last])
     }
 
     /// Returns the names of the dependencies that were proceeded past.
-    pub fn proceeded(&self) -> Vec<&str> {
+    pub(super) fn proceeded(&self) -> Vec<&str> {
         let proceeded = self.dependencies.iter().filter(|dependency| {
             let what = dependency.outcome.as_ref().map(|event| &event.what);
             matches!(what, Some(EventKind::Proceeded(_)))
@@ -219,7 +219,7 @@ impl DependencyState {
     }
 
     /// Whether its wait goes on.
-    pub fn is_waiting(&self) -> bool {
+    pub(super) fn is_waiting(&self) -> bool {
         self.outcome.is_none()
     }
 
@@ -230,12 +230,12 @@ impl DependencyState {
     }
 
     /// Returns the newest failure without its time.
-    pub fn newest_failure(&self) -> Option<&Failure> {
+    pub(super) fn newest_failure(&self) -> Option<&Failure> {
         self.failure.as_ref().and_then(|event| event.what.failure())
     }
 
     /// Returns whether the hint of this failure is new for its class, and records it as printed.
-    pub fn is_new_hint(&mut self, failure: &Failure) -> bool {
+    pub(super) fn is_new_hint(&mut self, failure: &Failure) -> bool {
         let hint = failure.hint.as_deref();
         hint.is_some_and(|hint| self.schedule.is_new_hint(failure.class, hint))
     }

@@ -52,7 +52,7 @@ pub(super) struct Stderr {
 impl Stderr {
     /// Writes what the reader accepts in time. Returns whether any of it was accepted; the rest
     /// then precedes the next text. A text of which nothing was accepted is dropped.
-    pub fn write(&mut self, text: &str, patience: Patience) -> bool {
+    pub(super) fn write(&mut self, text: &str, patience: Patience) -> bool {
         let patience = if self.reader_is_gone { Patience::None } else { patience };
         let before = self.unsent.len();
         self.unsent.extend_from_slice(text.as_bytes());

@@ -42,7 +42,7 @@ pub(super) struct Systemd {
 
 impl Systemd {
     /// Returns the socket that NOTIFY_SOCKET names, or `None` if there is no usable one.
-    pub fn listening() -> Option<Self> {
+    pub(super) fn listening() -> Option<Self> {
         let path = std::env::var_os("NOTIFY_SOCKET")?;
         let address = address(&path)?;
         let socket = UnixDatagram::unbound().ok()?;
@@ -52,7 +52,7 @@ impl Systemd {
     }
 
     /// Sends the status if it is new, and the extension if it is due.
-    pub fn update(&mut self, wait: &WaitState) {
+    pub(super) fn update(&mut self, wait: &WaitState) {
         let now = Instant::now();
         let waiting: Vec<usize> = wait.waiting().collect();
         // An unlimited wait must not extend the unit's timeout for ever.
@@ -70,7 +70,7 @@ impl Systemd {
     }
 
     /// Sends the status that the command starts.
-    pub fn starting(&self, command: &str) {
+    pub(super) fn starting(&self, command: &str) {
         self.send(&format!("STATUS={}\n", one_line(&format!("starting {command}"), MAX_STATUS)));
     }
 

@@ -16,7 +16,7 @@ const NAMED: usize = 3;
 
 /// What is wanted.
 #[derive(Clone, Copy)]
-pub enum Condition<'a> {
+pub(super) enum Condition<'a> {
     /// Every migration of a directory.
     Dir(&'a Wanted),
     /// One migration, or at least it where one row stands for all before it. The graph tells what a
@@ -27,7 +27,7 @@ pub enum Condition<'a> {
 }
 
 /// What was seen in one transaction.
-pub struct Seen<'a> {
+pub(super) struct Seen<'a> {
     /// Whose table it is.
     pub tool: &'a Tool,
     /// The table, for people.
@@ -46,7 +46,7 @@ pub struct Seen<'a> {
 
 /// What follows from what was seen.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Decision {
+pub(super) enum Decision {
     /// The condition holds.
     Ready(String),
     /// The condition does not hold yet.
@@ -74,7 +74,7 @@ impl Decision {
 
 impl Seen<'_> {
     /// Decides whether the condition holds.
-    pub fn decide(&self, condition: Condition) -> Decision {
+    pub(super) fn decide(&self, condition: Condition) -> Decision {
         if self.tool.record == Record::Latest {
             if self.rows.len() > 1 {
                 return Decision::Wrong(format!(

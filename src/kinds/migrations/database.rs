@@ -15,16 +15,16 @@ use super::{
 use crate::probe::{Class, Cost, Failure};
 
 /// What a request to the database returns.
-pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
+pub(super) type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
 
 /// A row as text; NULL is `None`.
-pub type TextRow = Vec<Option<String>>;
+pub(super) type TextRow = Vec<Option<String>>;
 
 /// A logged-in session in a read-only transaction.
 ///
 /// An error is a [`Failure`] that already has its class: only the protocol knows what its codes
 /// mean.
-pub trait Database: Send {
+pub(super) trait Database: Send {
     /// Host and port, for messages.
     fn endpoint(&self) -> String;
 
@@ -65,7 +65,7 @@ pub trait Database: Send {
 
 /// Where a session is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Surroundings {
+pub(super) struct Surroundings {
     /// The schemas in which a name without a schema is looked up, in order.
     pub path: Vec<String>,
     /// Who is logged in.
@@ -78,7 +78,7 @@ pub struct Surroundings {
 
 /// A table of the catalog.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Relation {
+pub(super) struct Relation {
     /// What the database itself calls it, e.g. an OID.
     pub id: String,
     /// Its schema.
@@ -95,24 +95,24 @@ pub struct Relation {
 
 impl Relation {
     /// `schema.table`, for people.
-    pub fn full_name(&self) -> String {
+    pub(super) fn full_name(&self) -> String {
         format!("{}.{}", shown(&self.schema), shown(&self.name))
     }
 
     /// Its first columns with their types, for people.
-    pub fn columns_shown(&self) -> String {
+    pub(super) fn columns_shown(&self) -> String {
         let column = |(name, typname): &(String, String)| format!("{} {typname}", shown(name));
         self.columns.iter().take(8).map(column).collect::<Vec<_>>().join(", ")
     }
 
     /// Whether it has a column of this name.
-    pub fn has_column(&self, name: &str) -> bool {
+    pub(super) fn has_column(&self, name: &str) -> bool {
         self.columns.iter().any(|(column, _)| column == name)
     }
 }
 
 /// The keys of the locks that a tool takes while it migrates this table.
-pub fn lock_keys(tool: &Tool, table: &Relation, database: &str) -> Vec<LockKey> {
+pub(super) fn lock_keys(tool: &Tool, table: &Relation, database: &str) -> Vec<LockKey> {
     let keys = |lock: &super::tool::Lock| match lock {
         super::tool::Lock::Advisory(keys) => {
             let keys = keys(&table.schema, &table.name, database);

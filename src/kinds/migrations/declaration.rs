@@ -24,7 +24,7 @@ const GOLANG_MIGRATE: &str = "golang-migrate";
 
 /// What a URL names beside the database.
 #[derive(Default)]
-pub struct Named {
+pub(super) struct Named {
     /// The schema in which the application keeps its tables, in place of the search path.
     pub schema: Option<String>,
     /// The table of golang-migrate.
@@ -36,7 +36,7 @@ pub struct Named {
 ///
 /// # Errors
 /// Keys that are unknown to a tool, contradict each other or name an unusable directory.
-pub fn read(
+pub(super) fn read(
     spec: &Spec,
     named: Named,
     dialect: fn(&Tool) -> Option<Tool>,

@@ -17,7 +17,7 @@ use super::{
 };
 
 /// What is looked for.
-pub struct Search {
+pub(super) struct Search {
     /// The tools that may be meant, in order.
     pub tools: Vec<Tool>,
     /// The operator's own table.
@@ -30,7 +30,7 @@ pub struct Search {
 
 /// A table that may be one of the tool's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Candidate<'a> {
+pub(super) struct Candidate<'a> {
     /// The tool's place among those that may be meant.
     pub place: usize,
     /// The table.
@@ -41,7 +41,7 @@ pub struct Candidate<'a> {
 
 /// What was found.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Found<'a> {
+pub(super) enum Found<'a> {
     /// The table of one tool.
     Table(Candidate<'a>),
     /// One table that several tools write alike: its rows have to tell.
@@ -60,7 +60,7 @@ pub enum Found<'a> {
 impl Search {
     /// The names to look for: of every table that may be meant, of those beside it, and of those
     /// that may be mistaken for it.
-    pub fn names(&self) -> Vec<String> {
+    pub(super) fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
         if let Some(table) = &self.table {
             names.push(table.table.clone());
@@ -80,7 +80,11 @@ impl Search {
     }
 
     /// Every table that has the place and the shape of some tool that may be meant.
-    pub fn candidates<'a>(&self, relations: &'a [Relation], path: &[String]) -> Vec<Candidate<'a>> {
+    pub(super) fn candidates<'a>(
+        &self,
+        relations: &'a [Relation],
+        path: &[String],
+    ) -> Vec<Candidate<'a>> {
         let mut candidates = Vec::new();
         for table in relations {
             let first = candidates.len();
@@ -118,7 +122,7 @@ impl Search {
 
     /// Decides between candidates whose files, where there is a directory, lie in it. `None`: there
     /// is no candidate.
-    pub fn choose<'a>(
+    pub(super) fn choose<'a>(
         &self,
         candidates: &[Candidate<'a>],
         relations: &[Relation],
@@ -191,7 +195,7 @@ impl Search {
     }
 
     /// The message where rows do not tell which tool wrote a table.
-    pub fn alike(&self, candidates: &[Candidate]) -> String {
+    pub(super) fn alike(&self, candidates: &[Candidate]) -> String {
         let names: Vec<_> = candidates.iter().map(|candidate| self.tool(candidate).name).collect();
         let table = candidates.first().map(|of| of.table.full_name()).unwrap_or_default();
         match names.as_slice() {
@@ -206,7 +210,7 @@ impl Search {
 
     /// What to report where there is no candidate. `meant` tells for each tool whether its files
     /// lie in the directory.
-    pub fn nothing<'a>(
+    pub(super) fn nothing<'a>(
         &self,
         relations: &'a [Relation],
         path: &[String],
@@ -230,7 +234,7 @@ impl Search {
     }
 
     /// Tools that are not meant, but whose tables are there.
-    pub fn theirs<'a>(
+    pub(super) fn theirs<'a>(
         &self,
         relations: &'a [Relation],
         path: &'a [String],
@@ -371,7 +375,7 @@ impl Search {
 
     /// A hint that names a fitting table off the search path: a migrator may have a search path of
     /// its own.
-    pub fn off_path(
+    pub(super) fn off_path(
         &self,
         meant: &[&Tool],
         relations: &[Relation],
@@ -403,7 +407,7 @@ fn count<'a>(tools: impl IntoIterator<Item = &'a Tool>) -> usize {
 }
 
 /// The table of a lock that is a row, beside the history table `table`.
-pub fn lock_table(lock: &Lock, table: &str) -> Option<String> {
+pub(super) fn lock_table(lock: &Lock, table: &str) -> Option<String> {
     match lock {
         Lock::Row { table: pattern, .. } => Some(pattern.replace("{}", table)),
         Lock::Advisory(_) | Lock::Named(_) => None,

@@ -19,7 +19,7 @@ const MAX_READ: u64 = 4 * 1024 * 1024;
 
 /// The files of a declaration's `dir`, in order.
 #[derive(Clone, Debug, Default)]
-pub struct Listing {
+pub(super) struct Listing {
     /// The directories, absolute where possible. None: the names come from a file.
     roots: Vec<PathBuf>,
     /// Every file, by root and then by path.
@@ -30,7 +30,7 @@ pub struct Listing {
 
 /// One file of a listing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct File {
+pub(super) struct File {
     root: usize,
     /// Below its root, with `/` between components.
     pub path: String,
@@ -38,22 +38,22 @@ pub struct File {
 
 impl File {
     /// The last component of the path.
-    pub fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or(&self.path)
     }
 
     /// Whether it lies in the directory itself.
-    pub fn is_flat(&self) -> bool {
+    pub(super) fn is_flat(&self) -> bool {
         !self.path.contains('/')
     }
 
     /// The directory that holds it, by root and path.
-    pub fn dir(&self) -> (usize, &str) {
+    pub(super) fn dir(&self) -> (usize, &str) {
         (self.root, self.path.rsplit_once('/').map_or("", |(dir, _)| dir))
     }
 
     /// The file `path` below the same root.
-    pub fn beside(&self, path: impl Into<String>) -> File {
+    pub(super) fn beside(&self, path: impl Into<String>) -> File {
         File { root: self.root, path: path.into() }
     }
 }
@@ -63,7 +63,7 @@ impl Listing {
     ///
     /// # Errors
     /// No match, too many matches, an unreadable directory, too many files.
-    pub fn read(patterns: &[String]) -> Result<Self, String> {
+    pub(super) fn read(patterns: &[String]) -> Result<Self, String> {
         let mut paths = Vec::new();
         for pattern in patterns {
             paths.extend(glob::resolve(pattern)?);
@@ -158,17 +158,17 @@ impl Listing {
     }
 
     /// Whether only names are known, and no file can be opened.
-    pub fn is_names_only(&self) -> bool {
+    pub(super) fn is_names_only(&self) -> bool {
         self.roots.is_empty()
     }
 
     /// The files of the directories themselves.
-    pub fn flat(&self) -> impl Iterator<Item = &File> {
+    pub(super) fn flat(&self) -> impl Iterator<Item = &File> {
         self.files.iter().filter(|file| file.is_flat())
     }
 
     /// Whether a file is there.
-    pub fn holds(&self, file: &File) -> bool {
+    pub(super) fn holds(&self, file: &File) -> bool {
         self.files.binary_search(file).is_ok()
     }
 
@@ -176,7 +176,7 @@ impl Listing {
     ///
     /// # Errors
     /// Unreadable, larger than 4 MiB.
-    pub fn bytes(&self, file: &File) -> Result<Vec<u8>, String> {
+    pub(super) fn bytes(&self, file: &File) -> Result<Vec<u8>, String> {
         let path = &file.path;
         let root = self
             .roots
@@ -194,7 +194,7 @@ impl Listing {
     ///
     /// # Errors
     /// As [`bytes`](Self::bytes), and where the file is not UTF-8. A byte order mark is removed.
-    pub fn text(&self, file: &File) -> Result<String, String> {
+    pub(super) fn text(&self, file: &File) -> Result<String, String> {
         let text = String::from_utf8(self.bytes(file)?)
             .map_err(|_| format!("{}: must be UTF-8", file.path))?;
         Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
@@ -202,7 +202,7 @@ impl Listing {
 
     /// The name of the directory that holds `file`, `above` levels higher; beyond our own directory
     /// too.
-    pub fn dir_name(&self, file: &File, above: usize) -> Option<String> {
+    pub(super) fn dir_name(&self, file: &File, above: usize) -> Option<String> {
         let root = self.roots.get(file.root).cloned().unwrap_or_default();
         let full = root.join(&file.path);
         let name = full.ancestors().nth(above + 1)?.file_name()?;
@@ -210,7 +210,7 @@ impl Listing {
     }
 
     /// The directories one level below, each as a listing of its own.
-    pub fn below(&self) -> Vec<(String, Listing)> {
+    pub(super) fn below(&self) -> Vec<(String, Listing)> {
         let mut found: Vec<(String, Listing)> = Vec::new();
         for file in &self.files {
             let Some((dir, rest)) = file.path.split_once('/') else { continue };
@@ -230,7 +230,7 @@ impl Listing {
     }
 
     /// The directory above the only root, if it can be listed, and those beside the root.
-    pub fn above(&self) -> Option<Listing> {
+    pub(super) fn above(&self) -> Option<Listing> {
         let [root] = self.roots.as_slice() else { return None };
         let parent = root.parent().filter(|parent| parent.parent().is_some())?;
         let mut above = Self { roots: vec![parent.to_owned()], ..Self::default() };

@@ -15,7 +15,7 @@ use super::{
 };
 
 /// Whether some file looks like a migration of `tool`, by its name alone.
-pub fn recognises(tool: &Tool, listing: &Listing) -> bool {
+pub(super) fn recognises(tool: &Tool, listing: &Listing) -> bool {
     match &tool.files {
         Files::Named { scope, pattern, except } => Pattern::new(*scope, pattern, except)
             .is_ok_and(|pattern| listing.files.iter().any(|file| pattern.key(file).is_some())),
@@ -33,7 +33,7 @@ impl Wanted {
     /// # Errors
     /// A file of the tool's that cannot be read or understood; two files that one row would count
     /// for; a tool whose migrations cannot be listed.
-    pub fn of(tool: &Tool, listing: &Listing) -> Result<Self, String> {
+    pub(super) fn of(tool: &Tool, listing: &Listing) -> Result<Self, String> {
         match &tool.files {
             Files::Named { scope, pattern, except } => {
                 let pattern = Pattern::new(*scope, pattern, except)?;
@@ -57,7 +57,7 @@ impl Wanted {
     ///
     /// # Errors
     /// Two files with one key.
-    pub fn by_pattern(
+    pub(super) fn by_pattern(
         listing: &Listing,
         pattern: &str,
         regex: &Regex,
@@ -102,7 +102,7 @@ impl Wanted {
     ///
     /// # Errors
     /// Two files with one key.
-    pub fn by_file_name(listing: &Listing) -> Result<Self, String> {
+    pub(super) fn by_file_name(listing: &Listing) -> Result<Self, String> {
         let flat: Vec<&File> = listing.flat().collect();
         let files = if flat.is_empty() { listing.files.iter().collect() } else { flat };
         let mut stems: HashMap<&str, usize> = HashMap::new();
@@ -251,7 +251,7 @@ fn is_variant(one: &File, other: &File) -> bool {
 }
 
 /// A file's name without its extension, and without the direction before that.
-pub fn stem(name: &str) -> &str {
+pub(super) fn stem(name: &str) -> &str {
     let stem = match name.rsplit_once('.') {
         Some((stem, extension)) if !stem.is_empty() && !extension.contains('/') => stem,
         _ => name,
@@ -260,7 +260,7 @@ pub fn stem(name: &str) -> &str {
 }
 
 /// In the tool's order. Keys that have none stay in the order of their names.
-pub fn sorted(mut list: Vec<Want>, order: Order) -> Vec<Want> {
+pub(super) fn sorted(mut list: Vec<Want>, order: Order) -> Vec<Want> {
     list.sort_by(|a, b| {
         let (Some(a), Some(b)) = (a.keys.first(), b.keys.first()) else { return Ordering::Equal };
         let without_order = order.has(b).cmp(&order.has(a));

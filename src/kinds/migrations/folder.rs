@@ -38,11 +38,11 @@ type Level = Option<String>;
 type Listed = Result<Arc<Listing>, String>;
 
 /// What reading returns: the migrations, or what is wrong with `dir`.
-pub type Reading = Result<Arc<Wanted>, String>;
+pub(super) type Reading = Result<Arc<Wanted>, String>;
 
 /// How the declaration says that a directory is to be read.
 #[derive(Default)]
-pub struct Request {
+pub(super) struct Request {
     /// The paths of `dir`.
     pub paths: Vec<String>,
     /// The applications of `apps`.
@@ -53,7 +53,7 @@ pub struct Request {
 
 impl Request {
     /// `dir`, for messages.
-    pub fn shown(&self) -> String {
+    pub(super) fn shown(&self) -> String {
         self.paths.join("+")
     }
 
@@ -78,7 +78,7 @@ impl Request {
 }
 
 /// A directory of migrations, and what has been read of it.
-pub struct Folder {
+pub(super) struct Folder {
     request: Arc<Request>,
     tools: Arc<[Tool]>,
     listing: Mutex<Option<Job<Listed>>>,
@@ -102,7 +102,7 @@ fn patiently<T: Clone + Send + 'static>(job: &Job<T>) -> Option<T> {
 
 impl Folder {
     /// A directory that will be read as these tools read it.
-    pub fn new(request: Request, tools: &[Tool]) -> Self {
+    pub(super) fn new(request: Request, tools: &[Tool]) -> Self {
         Self {
             request: Arc::new(request),
             tools: tools.into(),
@@ -118,7 +118,7 @@ impl Folder {
     ///
     /// # Errors
     /// It cannot be listed, or holds no migration of these tools. One tool's files are read too.
-    pub fn check(&self, is_one_tool: bool) -> Result<(), String> {
+    pub(super) fn check(&self, is_one_tool: bool) -> Result<(), String> {
         let (request, tools) = (Arc::clone(&self.request), Arc::clone(&self.tools));
         let Ok(listing) = self.start_listing() else { return Ok(()) };
         let Some(listing) = patiently(&listing) else { return Ok(()) };
@@ -169,7 +169,7 @@ impl Folder {
     }
 
     /// `dir`, for messages.
-    pub fn shown(&self) -> String {
+    pub(super) fn shown(&self) -> String {
         self.request.shown()
     }
 
@@ -177,7 +177,7 @@ impl Folder {
     ///
     /// # Errors
     /// A limit of this process, or what is wrong with `dir`.
-    pub async fn listing(&self) -> Result<Arc<Listing>, Failure> {
+    pub(super) async fn listing(&self) -> Result<Arc<Listing>, Failure> {
         let job = self.start_listing().map_err(no_thread)?;
         job.result().await.map_err(|what| wrong(&what))
     }
@@ -214,7 +214,7 @@ impl Folder {
     ///
     /// # Errors
     /// As [`listing`](Self::listing).
-    pub async fn recognised(&self, places: Vec<usize>) -> Result<Vec<bool>, Failure> {
+    pub(super) async fn recognised(&self, places: Vec<usize>) -> Result<Vec<bool>, Failure> {
         let listing = self.listing().await?;
         let job = self.start_recognising(places, &listing).map_err(no_thread)?;
         Ok(job.result().await)
@@ -224,7 +224,7 @@ impl Folder {
     ///
     /// # Errors
     /// As [`listing`](Self::listing). What is wrong with the tool's files is a [`Reading`].
-    pub async fn reading(&self, place: usize) -> Result<Reading, Failure> {
+    pub(super) async fn reading(&self, place: usize) -> Result<Reading, Failure> {
         let listing = self.listing().await?;
         let job = self.start_reading(place, &listing).map_err(no_thread)?;
         Ok(job.result().await)
@@ -234,7 +234,10 @@ impl Folder {
     ///
     /// # Errors
     /// As [`listing`](Self::listing).
-    pub async fn one_level_off(&self, tool: &'static Tool) -> Result<Option<String>, Failure> {
+    pub(super) async fn one_level_off(
+        &self,
+        tool: &'static Tool,
+    ) -> Result<Option<String>, Failure> {
         let listing = self.listing().await?;
         let key = (tool.name, tool.table);
         let known = lock(&self.levels).get(&key).cloned();
@@ -251,7 +254,7 @@ impl Folder {
 }
 
 /// What is wrong with `dir`, as a failure that no retry repairs.
-pub fn wrong(what: &str) -> Failure {
+pub(super) fn wrong(what: &str) -> Failure {
     Failure::new(crate::probe::Class::Config, format!("dir: {what}"))
 }
 

@@ -18,7 +18,7 @@ const NAMED: usize = 5;
 ///
 /// # Errors
 /// No match, several where one is wanted, an unreadable path.
-pub fn resolve(pattern: &str) -> Result<Vec<PathBuf>, String> {
+pub(super) fn resolve(pattern: &str) -> Result<Vec<PathBuf>, String> {
     let literal = Path::new(pattern);
     if pattern.is_empty() {
         return Err("must be a path, e.g. /app/migrations".to_owned());
@@ -54,7 +54,7 @@ pub fn resolve(pattern: &str) -> Result<Vec<PathBuf>, String> {
 }
 
 /// Whether a path holds a pattern.
-pub fn is_glob(text: &str) -> bool {
+pub(super) fn is_glob(text: &str) -> bool {
     text.contains(['*', '?', '['])
 }
 

@@ -7,7 +7,7 @@ use super::row::{Row, State};
 
 /// A revision and what it comes after.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Revision {
+pub(super) struct Revision {
     /// Its name in the table.
     pub id: String,
     /// What messages call it.
@@ -21,7 +21,7 @@ pub struct Revision {
 
 /// Every revision of a directory.
 #[derive(Clone, Debug, Default)]
-pub struct Graph {
+pub(super) struct Graph {
     revisions: Vec<Revision>,
     /// Ids and labels, by place.
     places: HashMap<String, usize>,
@@ -30,7 +30,7 @@ pub struct Graph {
 impl Graph {
     /// Ties revisions together. A parent that is not among them was pruned, and is skipped. Of two
     /// revisions with one id, the later one counts.
-    pub fn new(revisions: Vec<Revision>) -> Self {
+    pub(super) fn new(revisions: Vec<Revision>) -> Self {
         let mut places = HashMap::new();
         for (place, revision) in revisions.iter().enumerate() {
             for label in &revision.labels {
@@ -44,7 +44,7 @@ impl Graph {
     }
 
     /// The revisions with their places, each behind what it comes after.
-    pub fn in_order(&self) -> Vec<(usize, &Revision)> {
+    pub(super) fn in_order(&self) -> Vec<(usize, &Revision)> {
         let (mut order, mut seen) = (Vec::new(), HashSet::new());
         for start in 0..self.revisions.len() {
             // A revision is in order when it is met for the second time: then its parents are.
@@ -63,7 +63,7 @@ impl Graph {
 
     /// The rows that the table would hold if it had one for every revision that its heads stand
     /// for, and a head that this directory does not know, if there is one.
-    pub fn expand(&self, heads: &[Row]) -> (Vec<Row>, Option<String>) {
+    pub(super) fn expand(&self, heads: &[Row]) -> (Vec<Row>, Option<String>) {
         let mut unknown = None;
         let named: HashSet<&str> = heads.iter().map(|head| head.key.as_str()).collect();
         let mut reached = HashSet::new();
@@ -90,7 +90,7 @@ impl Graph {
     }
 
     /// The places of all revisions that a chain ties to one of `start`, whichever way it runs.
-    pub fn tied_to(&self, start: impl Iterator<Item = usize>) -> HashSet<usize> {
+    pub(super) fn tied_to(&self, start: impl Iterator<Item = usize>) -> HashSet<usize> {
         let mut beside = vec![Vec::new(); self.revisions.len()];
         for place in 0..self.revisions.len() {
             for parent in self.parents(place) {

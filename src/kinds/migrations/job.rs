@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use crate::probe::blocking::on_thread;
 
 /// One piece of work and its result.
-pub struct Job<T>(Arc<Shared<T>>);
+pub(super) struct Job<T>(Arc<Shared<T>>);
 
 struct Shared<T> {
     /// `Some(None)`: the work panicked.
@@ -39,7 +39,7 @@ impl<T: Clone + Send + 'static> Job<T> {
     ///
     /// # Errors
     /// No thread can be started.
-    pub fn start(work: impl FnOnce() -> T + Send + 'static) -> io::Result<Self> {
+    pub(super) fn start(work: impl FnOnce() -> T + Send + 'static) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             result: Mutex::new(None),
             done: Condvar::new(),
@@ -56,7 +56,7 @@ impl<T: Clone + Send + 'static> Job<T> {
     }
 
     /// The result, if it is there within `bound`. Blocks.
-    pub fn wait_for(&self, bound: Duration) -> Option<T> {
+    pub(super) fn wait_for(&self, bound: Duration) -> Option<T> {
         let waiting =
             self.0.done.wait_timeout_while(self.0.lock(), bound, |result| result.is_none());
         let (result, _) = waiting.unwrap_or_else(PoisonError::into_inner);
@@ -64,7 +64,7 @@ impl<T: Clone + Send + 'static> Job<T> {
     }
 
     /// The result, once it is there.
-    pub async fn result(&self) -> T {
+    pub(super) async fn result(&self) -> T {
         loop {
             // Registered before the look, so that an end in between is not missed.
             let notified = self.0.notify.notified();

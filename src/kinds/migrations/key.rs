@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 /// How keys follow each other: for the latest one, for baselines, and for tools that record the
 /// latest alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub(super) enum Order {
     /// As integers.
     Number,
     /// Byte by byte.
@@ -19,7 +19,7 @@ pub enum Order {
 
 impl Order {
     /// Whether a key can be compared in this order.
-    pub fn has(self, key: &str) -> bool {
+    pub(super) fn has(self, key: &str) -> bool {
         match self {
             Order::Number => is_number(key),
             Order::Dotted => is_dotted(key),
@@ -30,45 +30,45 @@ impl Order {
 }
 
 /// Whether a key is an integer without a sign.
-pub fn is_number(key: &str) -> bool {
+pub(super) fn is_number(key: &str) -> bool {
     !key.is_empty() && key.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// Extensions of languages that are compiled to JavaScript, and of the result: one migration may
 /// have several of them.
-pub const COMPILED: [&str; 12] =
+pub(super) const COMPILED: [&str; 12] =
     ["js", "ts", "cjs", "mjs", "cts", "mts", "co", "coffee", "ls", "iced", "eg", "litcoffee"];
 
 /// The key itself.
-pub fn exact(key: &str) -> String {
+pub(super) fn exact(key: &str) -> String {
     key.to_owned()
 }
 
 /// An integer without leading zeros; anything else unchanged.
-pub fn number(key: &str) -> String {
+pub(super) fn number(key: &str) -> String {
     if is_number(key) { significant(key).to_owned() } else { key.to_owned() }
 }
 
 /// In lower case.
-pub fn lower(key: &str) -> String {
+pub(super) fn lower(key: &str) -> String {
     key.to_lowercase()
 }
 
 /// Without the extension of a script: a database that recorded `.ts` and an image that holds `.js`
 /// mean one migration.
-pub fn script(key: &str) -> String {
+pub(super) fn script(key: &str) -> String {
     let without = |extension: &&str| key.strip_suffix(*extension)?.strip_suffix('.');
     COMPILED.iter().chain(&["sql"]).find_map(without).unwrap_or(key).to_owned()
 }
 
 /// The digits that a name begins with, or all of it.
-pub fn leading_number(key: &str) -> String {
+pub(super) fn leading_number(key: &str) -> String {
     let digits = &key[..key.bytes().take_while(u8::is_ascii_digit).count()];
     number(if digits.is_empty() { key } else { digits })
 }
 
 /// Flyway's version: `_` is a dot, and a missing part is 0.
-pub fn dotted(key: &str) -> String {
+pub(super) fn dotted(key: &str) -> String {
     let version = key.replace('_', ".");
     if !is_dotted(&version) {
         return key.to_owned();
@@ -90,7 +90,7 @@ fn significant(digits: &str) -> &str {
 }
 
 /// Compares two keys. `None`: at least one of them cannot be compared in this order.
-pub fn compare(order: Order, a: &str, b: &str) -> Option<Ordering> {
+pub(super) fn compare(order: Order, a: &str, b: &str) -> Option<Ordering> {
     let integer = |a: &str, b: &str| {
         let (a, b) = (significant(a), significant(b));
         a.len().cmp(&b.len()).then_with(|| a.cmp(b))

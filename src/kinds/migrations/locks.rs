@@ -5,7 +5,7 @@ use std::fmt;
 
 /// A sign of a migrator.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Held {
+pub(super) enum Held {
     /// The tool's own advisory lock. It ends with its session: somebody is at work now.
     Advisory {
         /// The server process that holds it.
@@ -31,12 +31,12 @@ pub enum Held {
 
 impl Held {
     /// Whether the holder is alive: its lock ends with it.
-    pub fn is_live(&self) -> bool {
+    pub(super) fn is_live(&self) -> bool {
         !matches!(self, Held::Row { .. })
     }
 
     /// Whether a SELECT would wait for the holder's end.
-    pub fn blocks_reads(&self) -> bool {
+    pub(super) fn blocks_reads(&self) -> bool {
         matches!(self, Held::Table { mode, .. } if mode == "AccessExclusiveLock")
     }
 }
@@ -62,18 +62,18 @@ impl fmt::Display for Held {
 
 /// Rails: `2053462845 * crc32(database)` (activerecord `migration.rb`,
 /// `generate_migrator_advisory_lock_id`).
-pub fn rails(_: &str, _: &str, database: &str) -> Vec<i64> {
+pub(super) fn rails(_: &str, _: &str, database: &str) -> Vec<i64> {
     vec![2_053_462_845_i64.wrapping_mul(i64::from(crc32(database)))]
 }
 
 /// sqlx: `0x3d32ad9e * crc32(database)` (sqlx-postgres `migrate.rs`, `generate_lock_id`).
-pub fn sqlx(_: &str, _: &str, database: &str) -> Vec<i64> {
+pub(super) fn sqlx(_: &str, _: &str, database: &str) -> Vec<i64> {
     vec![0x3d32_ad9e_i64.wrapping_mul(i64::from(crc32(database)))]
 }
 
 /// golang-migrate: `crc32(schema \0 table \0 database) * 1486364155` in 32 bits; by URL the
 /// database is called `/name`.
-pub fn golang_migrate(schema: &str, table: &str, database: &str) -> Vec<i64> {
+pub(super) fn golang_migrate(schema: &str, table: &str, database: &str) -> Vec<i64> {
     let key = |database: &str| {
         crc32(&format!("{schema}\0{table}\0{database}")).wrapping_mul(1_486_364_155)
     };
@@ -81,7 +81,7 @@ pub fn golang_migrate(schema: &str, table: &str, database: &str) -> Vec<i64> {
 }
 
 /// Flyway: a constant and Java's hash of the quoted name (`PostgreSQLAdvisoryLockTemplate.java`).
-pub fn flyway(schema: &str, table: &str, _: &str) -> Vec<i64> {
+pub(super) fn flyway(schema: &str, table: &str, _: &str) -> Vec<i64> {
     let hash = |text: &str| {
         text.encode_utf16()
             .fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)))

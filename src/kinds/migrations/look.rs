@@ -26,7 +26,7 @@ use crate::{
 const SECOND_LOOK: Duration = Duration::from_secs(1);
 
 /// What is wanted of the table.
-pub enum Wish {
+pub(super) enum Wish {
     /// What the directory holds.
     Dir,
     /// One migration.
@@ -36,7 +36,7 @@ pub enum Wish {
 }
 
 /// What every attempt asks a server.
-pub struct Look {
+pub(super) struct Look {
     /// What is looked for.
     pub search: Search,
     /// What is wanted of it.
@@ -81,7 +81,7 @@ struct Reading {
 
 impl Look {
     /// Whether a column or condition of the operator's own stands in the SELECT.
-    pub fn has_declared_sql(&self) -> bool {
+    pub(super) fn has_declared_sql(&self) -> bool {
         self.condition.is_some() || self.search.column.is_some()
     }
 
@@ -89,14 +89,18 @@ impl Look {
     ///
     /// # Errors
     /// The directory cannot be listed, or holds what no tool understands.
-    pub async fn list(&self, attempt: &Attempt<'_>) -> Result<(), Failure> {
+    pub(super) async fn list(&self, attempt: &Attempt<'_>) -> Result<(), Failure> {
         let Some(folder) = &self.folder else { return Ok(()) };
         attempt.stage(format!("{} is not listed", folder.shown()));
         folder.listing().await.map(drop)
     }
 
     /// One look through a session in a read-only transaction.
-    pub async fn verdict(&mut self, attempt: &Attempt<'_>, database: &mut dyn Database) -> Verdict {
+    pub(super) async fn verdict(
+        &mut self,
+        attempt: &Attempt<'_>,
+        database: &mut dyn Database,
+    ) -> Verdict {
         let found = self.look(attempt, database).await;
         if !matches!(found, Err(Stop::Unclear(_))) {
             self.unclear = None;

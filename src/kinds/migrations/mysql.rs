@@ -104,7 +104,7 @@ const DENIED: [u16; 2] = [1142, 1143];
 const WRONG_CONDITION: [u16; 4] = [1054, 1064, 1305, 1630];
 
 /// A read-only session.
-pub struct Mysql<'a> {
+pub(super) struct Mysql<'a> {
     session: &'a mut Session,
     user: String,
     /// A column or condition of the operator's own is in the SELECT: an error in it is the
@@ -117,7 +117,7 @@ impl<'a> Mysql<'a> {
     ///
     /// No transaction is begun: it would keep a lock on the table, and the migrator's ALTER would
     /// wait for it.
-    pub async fn begin(
+    pub(super) async fn begin(
         attempt: &Attempt<'_>,
         session: &'a mut Session,
         declared_sql: bool,

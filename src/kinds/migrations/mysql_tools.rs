@@ -62,7 +62,7 @@ static DIFFERENCES: &[Difference] = &[
 /// A tool as it is on MySQL; none where it is not there.
 ///
 /// Locks that are rows in a table are the same. Advisory locks are PostgreSQL's own.
-pub fn on_mysql(tool: &Tool) -> Option<Tool> {
+pub(super) fn on_mysql(tool: &Tool) -> Option<Tool> {
     if OTHERS.contains(&tool.name) {
         return None;
     }

@@ -3,7 +3,7 @@
 
 /// `TABLE` or `SCHEMA.TABLE`, each as it is in the catalog; double quotes allow for a dot in one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TableName {
+pub(super) struct TableName {
     /// The schema, if one was given.
     pub schema: Option<String>,
     /// The table.
@@ -15,7 +15,7 @@ impl TableName {
     ///
     /// # Errors
     /// An empty part, more than two parts, a quote that is not closed.
-    pub fn read(text: &str) -> Result<Self, String> {
+    pub(super) fn read(text: &str) -> Result<Self, String> {
         const SHAPE: &str = "must be TABLE or SCHEMA.TABLE, e.g. app.schema_migrations";
         let mut parts = split(text, '.').ok_or(SHAPE)?;
         let table = parts.pop().map(|(name, _)| name);
@@ -36,7 +36,7 @@ impl TableName {
 
 /// The schemas of a `search_path` as the server shows it. `$user` is the role; names without quotes
 /// are in lower case.
-pub fn search_path(shown: &str, user: &str) -> Vec<String> {
+pub(super) fn search_path(shown: &str, user: &str) -> Vec<String> {
     let parts = split(shown, ',').unwrap_or_default().into_iter();
     let names = parts.map(|(name, quoted)| match name.as_str() {
         "$user" => user.to_owned(),
@@ -73,12 +73,12 @@ fn split(text: &str, separator: char) -> Option<Vec<(String, bool)>> {
 }
 
 /// A name as SQL quotes it.
-pub fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// A name as a statement for people to copy has it: quoted only where it must be.
-pub fn shown(name: &str) -> String {
+pub(super) fn shown(name: &str) -> String {
     let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
     if plain { name.to_owned() } else { quoted(name) }

@@ -108,7 +108,7 @@ const LOCKS: &str = "SELECT l.locktype, ((l.classid::bigint << 32) | l.objid::bi
     AND ((l.locktype = 'advisory' AND l.objsubid = 1) OR (l.locktype = 'relation' AND l.relation = ANY ($1::oid[])))";
 
 /// A session in one read-only transaction.
-pub struct Postgres<'a> {
+pub(super) struct Postgres<'a> {
     session: &'a mut Session,
     user: String,
     /// A column or condition of the operator's own is in the SELECT: an error in it is the
@@ -121,7 +121,7 @@ impl<'a> Postgres<'a> {
     ///
     /// Rows that a policy hides would look like missing migrations. With `row_security` off the
     /// server refuses instead.
-    pub async fn begin(
+    pub(super) async fn begin(
         attempt: &Attempt<'_>,
         session: &'a mut Session,
         declared_sql: bool,

@@ -11,7 +11,7 @@ use super::{
 
 /// What became of one wanted migration.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub(super) enum Fate {
     /// Recorded as applied, or included in a migration that is.
     Done,
     /// Not recorded.
@@ -25,7 +25,7 @@ pub enum Fate {
 }
 
 /// The rows, with their keys in the tool's writing.
-pub struct Records<'a> {
+pub(super) struct Records<'a> {
     tool: &'a Tool,
     /// Every name of every row, and the row's state.
     names: Vec<(String, State)>,
@@ -39,7 +39,7 @@ pub struct Records<'a> {
 
 impl<'a> Records<'a> {
     /// Reads the rows of one table.
-    pub fn new(tool: &'a Tool, rows: &[Row]) -> Self {
+    pub(super) fn new(tool: &'a Tool, rows: &[Row]) -> Self {
         let mut names = Vec::new();
         let mut done = Vec::new();
         for row in rows {
@@ -86,7 +86,7 @@ impl<'a> Records<'a> {
     }
 
     /// What became of a wanted migration.
-    pub fn fate(&self, want: &Want) -> Fate {
+    pub(super) fn fate(&self, want: &Want) -> Fate {
         if self.tool.record.is_minimum() {
             let reached = want.keys.iter().any(|key| self.reaches(self.highest, key));
             return if reached { Fate::Done } else { Fate::Missing };
@@ -124,13 +124,18 @@ impl<'a> Records<'a> {
     }
 
     /// The latest by the tool's order, or, where keys do not show one, by the order of the rows.
-    pub fn latest(&self) -> Option<&str> {
+    pub(super) fn latest(&self) -> Option<&str> {
         let last = || self.done.last().map(|(key, _)| key.as_str());
         self.highest.map(|at| self.done[at].0.as_str()).or_else(last)
     }
 
     /// The keys of rows in this state that belong to none of these migrations.
-    pub fn unwanted<'r>(&self, rows: &'r [Row], state: State, list: &[Want]) -> Vec<&'r str> {
+    pub(super) fn unwanted<'r>(
+        &self,
+        rows: &'r [Row],
+        state: State,
+        list: &[Want],
+    ) -> Vec<&'r str> {
         let mut found = rows.iter().filter(|row| row.state == state).peekable();
         if found.peek().is_none() {
             return Vec::new();

@@ -2,7 +2,7 @@
 
 /// One row of a history table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
+pub(super) struct Row {
     /// What the tool calls the migration.
     pub key: String,
     /// What became of it.
@@ -13,7 +13,7 @@ pub struct Row {
 
 /// What a row says about its migration, from the least to the most serious.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum State {
+pub(super) enum State {
     /// A mark of the tool's own that is about no migration.
     Marker,
     /// Applied once, and undone.
@@ -34,7 +34,7 @@ pub enum State {
 
 impl State {
     /// Every state.
-    pub const ALL: [State; 8] = [
+    pub(super) const ALL: [State; 8] = [
         State::Marker,
         State::Reverted,
         State::RolledBack,
@@ -46,7 +46,7 @@ impl State {
     ];
 
     /// The word that a SELECT's second column has for it, and that documentation shows.
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             State::Marker => "marker",
             State::Reverted => "reverted",
@@ -60,17 +60,17 @@ impl State {
     }
 
     /// The state that a SELECT's second column names.
-    pub fn read(word: &str) -> Option<Self> {
+    pub(super) fn read(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.name() == word)
     }
 
     /// Whether the migration's changes are in the database.
-    pub fn is_done(self) -> bool {
+    pub(super) fn is_done(self) -> bool {
         matches!(self, State::Applied | State::Baseline)
     }
 
     /// Whether the migration is recorded as failed. A dirty one is, unless a migrator is at work.
-    pub fn is_failed(self) -> bool {
+    pub(super) fn is_failed(self) -> bool {
         matches!(self, State::Failed | State::Dirty)
     }
 }

@@ -6,7 +6,7 @@ use super::{dir::Listing, key::Order, row::State, wanted::Wanted};
 /// One tool and one of the tables that it may write. A tool that has had several tables has several
 /// entries of one name.
 #[derive(Clone, Copy)]
-pub struct Tool {
+pub(super) struct Tool {
     /// The name for `tool=` and messages.
     pub name: &'static str,
     /// The table, unless the operator names another.
@@ -49,7 +49,7 @@ pub struct Tool {
 }
 
 /// The most frequent values: one row for each migration, under its own name.
-pub const EACH: Tool = Tool {
+pub(super) const EACH: Tool = Tool {
     name: "",
     table: "",
     home: Home::SearchPath,
@@ -71,7 +71,7 @@ pub const EACH: Tool = Tool {
 
 /// Where a tool puts its table.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Home {
+pub(super) enum Home {
     /// In the first writable schema of the search path.
     SearchPath,
     /// On the search path, or in this schema.
@@ -82,7 +82,7 @@ pub enum Home {
 
 impl Home {
     /// Whether a table in `schema` can be the tool's, `path` being the search path.
-    pub fn has(self, schema: &str, path: &[String]) -> bool {
+    pub(super) fn has(self, schema: &str, path: &[String]) -> bool {
         let on_path = || path.iter().any(|on| on == schema);
         match self {
             Home::SearchPath => on_path(),
@@ -93,11 +93,11 @@ impl Home {
 }
 
 /// A column: its name and its family of types.
-pub type Column = (&'static str, Family);
+pub(super) type Column = (&'static str, Family);
 
 /// The columns that identify a table.
 #[derive(Clone, Copy)]
-pub enum Shape {
+pub(super) enum Shape {
     /// These and no others: for names of tables that several tools use.
     Exactly(&'static [Column]),
     /// These among others.
@@ -109,7 +109,7 @@ pub enum Shape {
 
 /// Types that tools exchange freely between their versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
+pub(super) enum Family {
     /// `int2`, `int4`, `int8`.
     Int,
     /// `varchar`, `text`, `bpchar`.
@@ -126,7 +126,7 @@ pub enum Family {
 
 impl Family {
     /// Whether a type of PostgreSQL, by its name in pg_type, is of this family.
-    pub fn has(self, typname: &str) -> bool {
+    pub(super) fn has(self, typname: &str) -> bool {
         match self {
             Family::Int => matches!(typname, "int2" | "int4" | "int8"),
             Family::Str => matches!(typname, "varchar" | "text" | "bpchar"),
@@ -140,12 +140,12 @@ impl Family {
 
 /// How well a shape fits a table. More columns are more specific, and an exact fit is more specific
 /// than a partial one.
-pub type Fit = (usize, bool);
+pub(super) type Fit = (usize, bool);
 
 impl Shape {
     /// How well a table with these columns, each a name and a type, fits. `None`: it does not.
     /// `own_name`: the table is called as the tool calls it.
-    pub fn fit(&self, columns: &[(String, String)], own_name: bool) -> Option<Fit> {
+    pub(super) fn fit(&self, columns: &[(String, String)], own_name: bool) -> Option<Fit> {
         let (wanted, optional): (&[Column], &[Column]) = match self {
             Shape::Exactly(wanted) | Shape::AtLeast(wanted) => (wanted, &[]),
             Shape::Little(wanted, optional) => (wanted, optional),
@@ -166,7 +166,7 @@ impl Shape {
 
 /// What one row of a table stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Record {
+pub(super) enum Record {
     /// One migration.
     Each,
     /// The latest migration, and all before it. There is one row alone.
@@ -179,14 +179,14 @@ pub enum Record {
 
 impl Record {
     /// Whether one row stands for all migrations before it.
-    pub fn is_minimum(self) -> bool {
+    pub(super) fn is_minimum(self) -> bool {
         matches!(self, Record::Latest | Record::Highest)
     }
 }
 
 /// The key of a lock that ends with its session.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LockKey {
+pub(super) enum LockKey {
     /// Of an advisory lock of PostgreSQL.
     Number(i64),
     /// Of a named lock of MySQL (`GET_LOCK`).
@@ -195,7 +195,7 @@ pub enum LockKey {
 
 /// What shows that a migrator is at work.
 #[derive(Clone, Copy)]
-pub enum Lock {
+pub(super) enum Lock {
     /// Session or transaction advisory locks with these keys, from schema, table and database.
     Advisory(fn(&str, &str, &str) -> Vec<i64>),
     /// A named lock of MySQL, from schema, table and database.
@@ -213,7 +213,7 @@ pub enum Lock {
 
 /// How a directory becomes a list of wanted migrations.
 #[derive(Clone, Copy)]
-pub enum Files {
+pub(super) enum Files {
     /// Each file whose name matches is one. The capture is its key.
     Named {
         /// Which part of a path is matched.
@@ -231,7 +231,7 @@ pub enum Files {
 
 /// How a tool's own code reads a directory.
 #[derive(Clone, Copy)]
-pub struct Reader {
+pub(super) struct Reader {
     /// Whether some of the files look like the tool's, by their names alone.
     pub recognises: fn(&Listing) -> bool,
     /// Reads them. An empty list: none of the files is a migration of this tool.
@@ -242,7 +242,7 @@ pub struct Reader {
 
 /// Which part of a path a file pattern is matched with.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
+pub(super) enum Scope {
     /// The names of the files of the directory itself.
     Flat,
     /// The names of files at any depth.

@@ -58,7 +58,7 @@ const fn named_but(scope: Scope, pattern: &'static str, except: &'static str) ->
 }
 
 /// Every tool.
-pub static TOOLS: &[Tool] = &[
+pub(super) static TOOLS: &[Tool] = &[
     Tool {
         name: "golang-migrate",
         table: "schema_migrations",
@@ -654,16 +654,16 @@ pub static TOOLS: &[Tool] = &[
 ];
 
 /// A table that no known tool writes, as `table`, `column` and `where` describe it.
-pub static UNKNOWN: Tool =
+pub(super) static UNKNOWN: Tool =
     Tool { name: "", rows: "SELECT t.{c}, 'applied' FROM {t} t WHERE ({w}\n)", key: exact, ..EACH };
 
 /// The entries of one tool.
-pub fn named_tool(name: &str) -> impl Iterator<Item = &'static Tool> {
+pub(super) fn named_tool(name: &str) -> impl Iterator<Item = &'static Tool> {
     TOOLS.iter().filter(move |tool| tool.name == name)
 }
 
 /// Every tool's name, once, in the order of the table.
-pub fn names() -> Vec<&'static str> {
+pub(super) fn names() -> Vec<&'static str> {
     let mut names: Vec<_> = TOOLS.iter().map(|tool| tool.name).collect();
     names.sort_unstable();
     names.dedup();

@@ -7,7 +7,7 @@ use super::graph::Graph;
 
 /// One migration that has to be recorded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Want {
+pub(super) struct Want {
     /// What messages call it.
     pub label: String,
     /// Its own names, in the tool's writing: a row with any of them is this migration, and no other
@@ -24,14 +24,14 @@ pub struct Want {
 
 impl Want {
     /// A migration with one name.
-    pub fn new(label: impl Into<String>, key: impl Into<String>) -> Self {
+    pub(super) fn new(label: impl Into<String>, key: impl Into<String>) -> Self {
         Self { label: label.into(), keys: vec![key.into()], ..Self::default() }
     }
 }
 
 /// Everything that a directory asks for.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub(super) struct Wanted {
     /// In the tool's order.
     pub list: Vec<Want>,
     /// Where the table holds heads alone.
@@ -40,12 +40,12 @@ pub struct Wanted {
 
 impl Wanted {
     /// A list without a graph.
-    pub fn list(list: Vec<Want>) -> Self {
+    pub(super) fn list(list: Vec<Want>) -> Self {
         Self { list, graph: None }
     }
 
     /// Two migrations that one row would count for, and the key that they share.
-    pub fn shared_key(&self) -> Option<(&Want, &Want, &str)> {
+    pub(super) fn shared_key(&self) -> Option<(&Want, &Want, &str)> {
         let mut of: HashMap<&str, &Want> = HashMap::new();
         for want in &self.list {
             for key in &want.keys {

@@ -34,7 +34,7 @@ pub struct Session {
 }
 
 /// A row; NULL is none.
-pub type Row = Vec<Option<String>>;
+pub(super) type Row = Vec<Option<String>>;
 
 /// What the server says about a statement before it is run.
 pub struct Prepared {

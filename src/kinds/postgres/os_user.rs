@@ -4,7 +4,7 @@ use std::fs;
 
 /// A line of /etc/passwd.
 #[derive(Debug, PartialEq, Eq)]
-pub struct OsUser {
+pub(super) struct OsUser {
     /// The login name.
     pub name: String,
     /// The home directory.
@@ -15,12 +15,12 @@ pub struct OsUser {
 ///
 /// getpwuid would load the image's NSS modules into a static glibc binary, and images have none.
 /// Users from LDAP must be declared by USER or in the URL.
-pub fn current() -> Option<OsUser> {
+pub(super) fn current() -> Option<OsUser> {
     of_uid(rustix::process::geteuid().as_raw())
 }
 
 /// Returns the user of this uid, from /etc/passwd alone.
-pub fn of_uid(uid: u32) -> Option<OsUser> {
+pub(super) fn of_uid(uid: u32) -> Option<OsUser> {
     // Lines that are not UTF-8 must not hide the user.
     let passwd = fs::read("/etc/passwd").ok()?;
     find(&String::from_utf8_lossy(&passwd), uid)

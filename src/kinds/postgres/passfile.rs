@@ -9,7 +9,7 @@ use crate::{
 
 /// Reads a password file as libpq does. A file that other users can read is ignored, and so is
 /// anything but a regular file. The error is the reason.
-pub fn read(path: &str) -> Result<String, String> {
+pub(super) fn read(path: &str) -> Result<String, String> {
     let ignored = |why: &str| format!("the password file {} is ignored: {why}", path_shown(path));
     let metadata = fs::metadata(path).map_err(|e| ignored(&describe(&e)))?;
     if !metadata.is_file() {
@@ -25,7 +25,7 @@ pub fn read(path: &str) -> Result<String, String> {
 }
 
 /// Returns the password of the first line that matches. `fields` are host, port, database and user.
-pub fn lookup(text: &str, fields: [&str; 4]) -> Option<String> {
+pub(super) fn lookup(text: &str, fields: [&str; 4]) -> Option<String> {
     text.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
         let mut rest = line;
         for field in fields {

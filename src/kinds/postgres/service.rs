@@ -5,7 +5,7 @@ use crate::os::read_small;
 
 /// Returns the settings of `service` from the first of `files` that has it. Skips files that do not
 /// exist.
-pub fn read(service: &str, files: &[String]) -> Result<Params, String> {
+pub(super) fn read(service: &str, files: &[String]) -> Result<Params, String> {
     let mut missing = Vec::new();
     for path in files {
         match read_small(path) {

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The OID of `boolean` in every server's `pg_type.dat`.
-pub const BOOL: u32 = 16;
+pub(super) const BOOL: u32 = 16;
 
 /// The most memory that the rows of one answer may take, in bytes.
 const MAX_ROWS: usize = 12 * 1024 * 1024;
@@ -68,7 +68,7 @@ pub struct Prepared {
 }
 
 /// A row as text; NULL is `None`.
-pub type Row = Vec<Option<String>>;
+pub(super) type Row = Vec<Option<String>>;
 
 /// A session in which the server is ready for a query.
 pub struct Session {

@@ -57,7 +57,7 @@ struct Columns {
 
 impl Frame {
     /// Returns the frame of all dependencies that wait, in as many rows as fit.
-    pub fn new(wait: &WaitState, now: Instant, ticks: usize, size: Size) -> Self {
+    pub(super) fn new(wait: &WaitState, now: Instant, ticks: usize, size: Size) -> Self {
         let waiting = wait.waiting().count();
         let room = size.rows.saturating_sub(2).max(1);
         let shown = if waiting > room { room - 1 } else { waiting };
@@ -82,7 +82,7 @@ impl Frame {
     }
 
     /// Returns the frame as text.
-    pub fn text(&self, color: bool) -> String {
+    pub(super) fn text(&self, color: bool) -> String {
         let line = |line: &Line| -> String {
             let pieces = line.iter().map(|(style, text)| style.paint(text, color));
             pieces.chain(["\n".to_owned()]).collect()
@@ -91,7 +91,7 @@ impl Frame {
     }
 
     /// Returns the width of every line.
-    pub fn widths(&self) -> Vec<usize> {
+    pub(super) fn widths(&self) -> Vec<usize> {
         self.0.iter().map(|line| line.iter().map(|(_, text)| width(text)).sum()).collect()
     }
 }

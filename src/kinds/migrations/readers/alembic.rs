@@ -10,7 +10,7 @@ use crate::kinds::migrations::{
 };
 
 /// Whether Python files lie here or below.
-pub fn recognises(listing: &Listing) -> bool {
+pub(crate) fn recognises(listing: &Listing) -> bool {
     // The content tells them from other Python files, but only once an Alembic table is there.
     listing.files.iter().any(is_candidate)
 }
@@ -24,7 +24,7 @@ fn is_candidate(file: &File) -> bool {
 /// A revision in a directory below is wanted where a chain ties it to one of the directory itself,
 /// or where the directory itself holds none: with `recursive_version_locations` Alembic reads them
 /// too. Others, such as an archive, are known but not wanted.
-pub fn read(listing: &Listing) -> Result<Wanted, String> {
+pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
     let mut revisions: Vec<(&File, Revision)> = Vec::new();
     for file in listing.files.iter().filter(|file| is_candidate(file)) {
         if let Some(revision) = revision(listing, file)? {

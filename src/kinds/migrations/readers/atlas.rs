@@ -8,12 +8,12 @@ use crate::kinds::migrations::{
 };
 
 /// Whether SQL files lie here.
-pub fn recognises(listing: &Listing) -> bool {
+pub(crate) fn recognises(listing: &Listing) -> bool {
     listing.flat().any(|file| file.path.ends_with(".sql"))
 }
 
 /// Reads a migration directory. The version is the text before the first `_`.
-pub fn read(listing: &Listing) -> Result<Wanted, String> {
+pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
     let mut files = Vec::new();
     for file in listing.flat().filter(|file| file.path.ends_with(".sql")) {
         let stem = stem(file.name());

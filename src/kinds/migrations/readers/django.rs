@@ -11,7 +11,7 @@ use crate::kinds::migrations::{
 };
 
 /// Whether `migrations/NAME.py` lies here or below.
-pub fn recognises(listing: &Listing) -> bool {
+pub(crate) fn recognises(listing: &Listing) -> bool {
     listing.files.iter().any(|file| is_candidate(listing, file))
 }
 
@@ -27,7 +27,7 @@ fn is_candidate(listing: &Listing, file: &File) -> bool {
 /// A module counts as its loader counts it: by a class `Migration`. The application's label is the
 /// one in its `apps.py`, else the directory's name. Applications of tests and of virtual
 /// environments are not installed in the service.
-pub fn read(listing: &Listing) -> Result<Wanted, String> {
+pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
     let mut labels: HashMap<(usize, String), String> = HashMap::new();
     let mut list = Vec::new();
     let environments: Vec<&File> =
@@ -121,7 +121,7 @@ fn replaced(value: &Value) -> Vec<String> {
 }
 
 /// Whether numbered Python files lie here or below.
-pub fn recognises_aerich(listing: &Listing) -> bool {
+pub(crate) fn recognises_aerich(listing: &Listing) -> bool {
     listing.files.iter().any(|file| aerich_app(listing, file).is_some())
 }
 
@@ -133,7 +133,7 @@ fn aerich_app(listing: &Listing, file: &File) -> Option<String> {
 }
 
 /// aerich: `APP/N_NAME.py`, recorded with its extension.
-pub fn read_aerich(listing: &Listing) -> Result<Wanted, String> {
+pub(crate) fn read_aerich(listing: &Listing) -> Result<Wanted, String> {
     let mut list = Vec::new();
     for file in &listing.files {
         let Some(app) = aerich_app(listing, file) else { continue };

@@ -15,7 +15,7 @@ fn class(file: &File) -> Option<&str> {
 }
 
 /// Whether a file lies here or below that is called like a class of Doctrine's.
-pub fn recognises(listing: &Listing) -> bool {
+pub(crate) fn recognises(listing: &Listing) -> bool {
     listing.files.iter().any(|file| class(file).is_some())
 }
 
@@ -23,7 +23,7 @@ pub fn recognises(listing: &Listing) -> bool {
 ///
 /// An empty file, or a list of names, declares nothing. Then the number in the name counts, in any
 /// namespace.
-pub fn read(listing: &Listing) -> Result<Wanted, String> {
+pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
     let classes: Vec<_> =
         listing.files.iter().filter_map(|file| Some((file, class(file)?))).collect();
     let mut numbers: HashMap<String, usize> = HashMap::new();
@@ -45,13 +45,13 @@ pub fn read(listing: &Listing) -> Result<Wanted, String> {
 }
 
 /// For the table of releases before 3.0: the number in the class's name.
-pub fn read_numbers(listing: &Listing) -> Result<Wanted, String> {
+pub(crate) fn read_numbers(listing: &Listing) -> Result<Wanted, String> {
     let want = |file: &File| Some(Want::new(stem(file.name()), number(class(file)?)));
     Ok(Wanted::list(listing.files.iter().filter_map(want).collect()))
 }
 
 /// The number in a class's name, with a namespace or without.
-pub fn number(class: &str) -> String {
+pub(crate) fn number(class: &str) -> String {
     let class = class.rsplit('\\').next().unwrap_or(class);
     class.strip_prefix("Version").unwrap_or(class).to_owned()
 }

@@ -18,7 +18,7 @@ use crate::{
 const JOURNAL: &str = "meta/_journal.json";
 
 /// Whether a journal, or a directory with a migration, lies here.
-pub fn recognises(listing: &Listing) -> bool {
+pub(crate) fn recognises(listing: &Listing) -> bool {
     listing.files.iter().any(|file| file.path == JOURNAL || folder(&file.path).is_some())
 }
 
@@ -33,7 +33,7 @@ struct Migration {
 ///
 /// A row holds the time and the hash, since 1.0 the name too. Where two migrations have one time,
 /// Drizzle runs the first alone, and only the hash tells which one a row is.
-pub fn read(listing: &Listing) -> Result<Wanted, String> {
+pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
     let mut migrations = Vec::new();
     for journal in listing.files.iter().filter(|file| file.path == JOURNAL) {
         let entries = entries(&listing.text(journal)?)

@@ -21,7 +21,7 @@ fn by_name(file: &File) -> Option<&str> {
 }
 
 /// Whether files lie here or below that are called as EF Core calls them.
-pub fn recognises(listing: &Listing) -> bool {
+pub(crate) fn recognises(listing: &Listing) -> bool {
     listing.files.iter().any(|file| by_name(file).is_some())
 }
 
@@ -29,7 +29,7 @@ pub fn recognises(listing: &Listing) -> bool {
 ///
 /// EF Core finds a class by `[Migration("ID")]`, and does not see one without it. Only where no
 /// file has the attribute, as in a directory of empty files, the names count.
-pub fn read(listing: &Listing) -> Result<Wanted, String> {
+pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
     let mut list = Vec::new();
     for file in listing.files.iter().filter(|file| file.path.ends_with(".cs")) {
         let bytes = listing.bytes(file)?;

@@ -30,12 +30,12 @@ fn script(file: &File) -> Option<Script> {
 }
 
 /// Whether some file has one of the default prefixes.
-pub fn recognises(listing: &Listing) -> bool {
+pub(crate) fn recognises(listing: &Listing) -> bool {
     listing.files.iter().any(|file| script(file).is_some())
 }
 
 /// Reads a location.
-pub fn read(listing: &Listing) -> Result<Wanted, String> {
+pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
     let (mut versions, mut repeatable, mut baselines) = (Vec::new(), Vec::new(), Vec::new());
     for file in &listing.files {
         // Dots belong to a version, so that only the extension is cut.

@@ -15,14 +15,14 @@ fn number(file: &File) -> Option<&str> {
 }
 
 /// Whether a committed migration lies here or in `committed/`.
-pub fn recognises(listing: &Listing) -> bool {
+pub(crate) fn recognises(listing: &Listing) -> bool {
     ["committed", ""]
         .iter()
         .any(|dir| listing.files.iter().any(|file| file.dir().1 == *dir && number(file).is_some()))
 }
 
 /// Reads the directory above `committed/`, or that directory itself.
-pub fn read(listing: &Listing) -> Result<Wanted, String> {
+pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
     let lies_in = |dir: &str| {
         let of = |file: &File| {
             let number = number(file).filter(|_| file.dir().1 == dir)?;

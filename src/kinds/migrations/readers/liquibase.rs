@@ -6,7 +6,7 @@ use crate::kinds::migrations::{
 };
 
 /// Why `dir` cannot be used, and what can.
-pub const INSTEAD: &str = "liquibase's changelogs are programs, whose changesets cannot be listed from their files: \
+pub(crate) const INSTEAD: &str = "liquibase's changelogs are programs, whose changesets cannot be listed from their files: \
     use version=ID::AUTHOR or version=TAG of the last changeset, or neither";
 
 /// How many files are opened to find a changelog.
@@ -18,12 +18,12 @@ fn is_candidate(file: &&File) -> bool {
 }
 
 /// Whether files lie here that could be changelogs.
-pub fn recognises(listing: &Listing) -> bool {
+pub(crate) fn recognises(listing: &Listing) -> bool {
     listing.files.iter().any(|file| is_candidate(&file))
 }
 
 /// Recognises a changelog, and refuses it.
-pub fn read(listing: &Listing) -> Result<Wanted, String> {
+pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
     for file in listing.files.iter().filter(is_candidate).take(MAX_OPENED) {
         let text = listing.text(file).unwrap_or_default();
         let head: String = text.chars().take(2000).collect();

@@ -1,16 +1,16 @@
 //! Directories that a file name alone does not explain: one file for each tool that needs code.
 
-pub mod alembic;
-pub mod atlas;
-pub mod django;
-pub mod doctrine;
-pub mod drizzle;
-pub mod efcore;
-pub mod flyway;
-pub mod graphile;
-pub mod liquibase;
-pub mod python;
-pub mod sequel;
-pub mod source;
-pub mod sqitch;
-pub mod typeorm;
+pub(super) mod alembic;
+pub(super) mod atlas;
+pub(super) mod django;
+pub(super) mod doctrine;
+pub(super) mod drizzle;
+pub(super) mod efcore;
+pub(super) mod flyway;
+pub(super) mod graphile;
+pub(super) mod liquibase;
+pub(super) mod python;
+pub(super) mod sequel;
+pub(super) mod source;
+pub(super) mod sqitch;
+pub(super) mod typeorm;

@@ -13,18 +13,18 @@ use crate::kinds::migrations::{
 const FIRST_TIMESTAMP: &str = "20000101";
 
 /// Whether the directory is timestamped.
-pub fn recognises_timestamps(listing: &Listing) -> bool {
+pub(crate) fn recognises_timestamps(listing: &Listing) -> bool {
     files(listing).iter().any(|(version, _)| is_time(version))
 }
 
 /// Whether the directory is numbered.
-pub fn recognises_integers(listing: &Listing) -> bool {
+pub(crate) fn recognises_integers(listing: &Listing) -> bool {
     let files = files(listing);
     !files.is_empty() && !files.iter().any(|(version, _)| is_time(version))
 }
 
 /// A timestamped directory: the rows are file names in lower case.
-pub fn timestamps(listing: &Listing) -> Result<Wanted, String> {
+pub(crate) fn timestamps(listing: &Listing) -> Result<Wanted, String> {
     if !recognises_timestamps(listing) {
         return Ok(Wanted::default());
     }
@@ -34,7 +34,7 @@ pub fn timestamps(listing: &Listing) -> Result<Wanted, String> {
 }
 
 /// A numbered directory: the row is the last number.
-pub fn integers(listing: &Listing) -> Result<Wanted, String> {
+pub(crate) fn integers(listing: &Listing) -> Result<Wanted, String> {
     if !recognises_integers(listing) {
         return Ok(Wanted::default());
     }

@@ -2,7 +2,7 @@
 
 /// One token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Token {
+pub(crate) enum Token {
     /// A name, keyword or number.
     Word(String),
     /// A string literal with its value.
@@ -15,13 +15,13 @@ pub enum Token {
 
 impl Token {
     /// Whether it is this name or keyword.
-    pub fn is_word(&self, text: &str) -> bool {
+    pub(crate) fn is_word(&self, text: &str) -> bool {
         matches!(self, Token::Word(word) if word == text)
     }
 }
 
 /// Splits a text. Comments and blanks are left out.
-pub fn tokens(text: &str) -> Vec<Token> {
+pub(crate) fn tokens(text: &str) -> Vec<Token> {
     let mut tokens = Vec::new();
     let mut rest = text;
     while let Some(c) = rest.chars().next() {

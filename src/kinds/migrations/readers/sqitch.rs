@@ -10,12 +10,12 @@ use crate::kinds::migrations::{
 const PLAN: &str = "sqitch.plan";
 
 /// Whether a plan lies here.
-pub fn recognises(listing: &Listing) -> bool {
+pub(crate) fn recognises(listing: &Listing) -> bool {
     listing.flat().any(|file| file.path == PLAN)
 }
 
 /// Reads `sqitch.plan` in the project's directory.
-pub fn read(listing: &Listing) -> Result<Wanted, String> {
+pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
     let mut list = Vec::new();
     for file in listing.flat().filter(|file| file.path == PLAN) {
         list.extend(plan(&listing.text(file)?)?);

@@ -23,7 +23,7 @@ fn is_script(file: &File) -> bool {
 
 /// Whether scripts lie here or below. Their classes tell more, but only once TypeORM's table is
 /// there.
-pub fn recognises(listing: &Listing) -> bool {
+pub(crate) fn recognises(listing: &Listing) -> bool {
     listing.files.iter().any(is_script)
 }
 
@@ -31,7 +31,7 @@ pub fn recognises(listing: &Listing) -> bool {
 ///
 /// A file that is called `1700000000000-Name.js` and has no such class, e.g. an empty one, counts
 /// by its number.
-pub fn read(listing: &Listing) -> Result<Wanted, String> {
+pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
     let mut files: HashMap<String, &File> = HashMap::new();
     let (mut list, mut unnamed) = (Vec::new(), Vec::new());
     for file in listing.files.iter().filter(|file| is_script(file)) {

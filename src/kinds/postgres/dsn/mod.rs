@@ -10,7 +10,7 @@ use crate::spec::{ConfigError, Spec, expand::Text};
 
 /// Whose rules a connection string follows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Dialect {
+pub(super) enum Dialect {
     /// libpq's, and of the drivers that read its URLs.
     #[default]
     Libpq,
@@ -25,7 +25,7 @@ pub enum Dialect {
 /// What a connection string says, by libpq's keywords. Holds passwords, and is therefore never
 /// shown.
 #[derive(Clone, Default)]
-pub struct Params {
+pub(super) struct Params {
     values: BTreeMap<&'static str, String>,
     /// The names of what was said and is none of ours.
     passed_over: Vec<String>,
@@ -66,18 +66,18 @@ const ALIASES: &[(&str, &str)] = &[
 impl Params {
     /// The value of a keyword, if it has one: an empty value is none, as nearly everywhere in
     /// libpq.
-    pub fn get(&self, keyword: &str) -> Option<&str> {
+    pub(super) fn get(&self, keyword: &str) -> Option<&str> {
         self.values.get(keyword).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// Whose rules the string follows.
-    pub fn dialect(&self) -> Dialect {
+    pub(super) fn dialect(&self) -> Dialect {
         self.dialect
     }
 
     /// Sets one of libpq's keywords. What does not concern us is passed over: a pool's size, a
     /// cache, a driver's switch.
-    pub fn set(&mut self, keyword: &str, value: impl Into<String>) {
+    pub(super) fn set(&mut self, keyword: &str, value: impl Into<String>) {
         let known = ALIASES
             .iter()
             .find(|(alias, _)| *alias == keyword)
@@ -99,7 +99,7 @@ impl Params {
     }
 
     /// Takes in what `other` says and this does not.
-    pub fn or(mut self, other: Params) -> Self {
+    pub(super) fn or(mut self, other: Params) -> Self {
         for (keyword, value) in other.values {
             let mine = self.values.entry(keyword).or_default();
             if mine.is_empty() {
@@ -111,7 +111,7 @@ impl Params {
 }
 
 /// Reads what follows the scheme's colon.
-pub fn read(spec: &Spec) -> Result<Params, ConfigError> {
+pub(super) fn read(spec: &Spec) -> Result<Params, ConfigError> {
     let scheme =
         spec.scheme.rsplit_once("migrations+").map_or(spec.scheme.as_str(), |(_, scheme)| scheme);
     let (rest, dialect) = match spec.rest.strip_prefix("jdbc:") {

@@ -23,7 +23,7 @@ use crate::{
 
 /// libpq's sslmode (PostgreSQL manual, section 32.19), the strict ones last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Mode {
+pub(super) enum Mode {
     /// Never TLS.
     Disable,
     /// TLS where a plain connection is not admitted.
@@ -49,14 +49,14 @@ impl Mode {
     ];
 
     /// The word for it.
-    pub fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         Self::WORDS[self as usize].0
     }
 }
 
 /// libpq's sslnegotiation: what comes first on a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Negotiation {
+pub(super) enum Negotiation {
     /// PostgreSQL's own request for TLS.
     #[default]
     Request,
@@ -66,7 +66,7 @@ pub enum Negotiation {
 
 /// libpq's sslcertmode: whether a server that asks for our certificate gets it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CertMode {
+pub(super) enum CertMode {
     /// It never does.
     Disable,
     /// It does if we have one.
@@ -78,7 +78,7 @@ pub enum CertMode {
 
 /// How connections over the network are protected.
 #[derive(Debug)]
-pub struct Encryption {
+pub(super) struct Encryption {
     /// Which ones are.
     pub mode: Mode,
     /// What comes first on them.
@@ -91,7 +91,7 @@ pub struct Encryption {
 }
 
 /// The protocol that a server with direct TLS must agree to (registered with IANA).
-pub const ALPN: &[u8] = b"postgresql";
+pub(super) const ALPN: &[u8] = b"postgresql";
 
 /// Everything that the parameters ask for.
 #[derive(Debug)]
@@ -108,7 +108,7 @@ struct Asked {
 
 /// Reads sslmode and all that belongs to it. `declared` is what the declaration sets, `effective`
 /// what service files and the environment add to it.
-pub fn read(
+pub(super) fn read(
     spec: &Spec,
     declared: &Params,
     effective: &Params,

@@ -8,4 +8,4 @@ mod module;
 mod source;
 mod tokens;
 
-pub use module::{Class, Module, Value};
+pub(crate) use module::{Class, Module, Value};

@@ -9,7 +9,7 @@ use super::{
 
 /// What a name is bound to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
+pub(crate) enum Value {
     /// `None`.
     Nothing,
     /// `True` or `False`.
@@ -25,7 +25,7 @@ pub enum Value {
 impl Value {
     /// The strings in a string, in a list of strings, or in `None`. `None`: something else is in
     /// it.
-    pub fn strings(&self) -> Option<Vec<String>> {
+    pub(crate) fn strings(&self) -> Option<Vec<String>> {
         match self {
             Value::Nothing => Some(Vec::new()),
             Value::Text(text) => Some(vec![text.clone()]),
@@ -35,7 +35,7 @@ impl Value {
     }
 
     /// The text of a string.
-    pub fn text(&self) -> Option<String> {
+    pub(crate) fn text(&self) -> Option<String> {
         match self {
             Value::Text(text) => Some(text.clone()),
             _ => None,
@@ -44,11 +44,11 @@ impl Value {
 }
 
 /// The assignments of a scope.
-pub type Scope = HashMap<String, Value>;
+pub(super) type Scope = HashMap<String, Value>;
 
 /// A class and what its body binds.
 #[derive(Debug, Default)]
-pub struct Class {
+pub(crate) struct Class {
     /// Its name.
     pub name: String,
     /// Its bases, as far as they are names: the last part of each.
@@ -59,7 +59,7 @@ pub struct Class {
 
 /// A module.
 #[derive(Debug, Default)]
-pub struct Module {
+pub(crate) struct Module {
     /// The assignments of the module itself.
     pub scope: Scope,
     /// The classes of the module itself.
@@ -71,7 +71,7 @@ impl Module {
     ///
     /// # Errors
     /// Bytes that are no text in the file's encoding.
-    pub fn read(bytes: &[u8]) -> Result<Self, &'static str> {
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, &'static str> {
         let mut module = Self::default();
         let mut blocks: Vec<(usize, Block)> = Vec::new();
         for Line { indent, tokens } in lines(&decode(bytes)?) {

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 ///
 /// # Errors
 /// Bytes that are not UTF-8 where no encoding is declared: Python refuses them too.
-pub fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, &'static str> {
+pub(super) fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, &'static str> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     match std::str::from_utf8(bytes) {
         Ok(text) if !text.contains('\0') => Ok(Cow::Borrowed(text)),

@@ -2,7 +2,7 @@
 
 /// One token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Token {
+pub(super) enum Token {
     /// A name or keyword.
     Name(String),
     /// A string literal; no value where it holds expressions or bytes.
@@ -13,12 +13,12 @@ pub enum Token {
 
 impl Token {
     /// Whether it is this operator or bracket.
-    pub fn is(&self, text: &str) -> bool {
+    pub(super) fn is(&self, text: &str) -> bool {
         matches!(self, Token::Other(other) if other == text)
     }
 
     /// Whether it is this name or keyword.
-    pub fn is_name(&self, text: &str) -> bool {
+    pub(super) fn is_name(&self, text: &str) -> bool {
         matches!(self, Token::Name(name) if name == text)
     }
 }
@@ -26,7 +26,7 @@ impl Token {
 /// A logical line: its indentation in columns and its tokens. Brackets and backslashes join
 /// physical lines.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Line {
+pub(super) struct Line {
     /// The column of the first token, tabs going to multiples of eight.
     pub indent: usize,
     /// Without the line's end and comments.
@@ -41,7 +41,7 @@ const OPERATORS: [&str; 21] = [
 ];
 
 /// Splits a text into logical lines. A string that is not closed ends with the text.
-pub fn lines(text: &str) -> Vec<Line> {
+pub(super) fn lines(text: &str) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut line = Line::default();
     let (mut rest, mut depth, mut at_start) = (text, 0_usize, true);
