@@ -9,7 +9,57 @@ _afterall_list() {
     compopt -o nospace
 }
 
+# The keys behind # and a comma, and their values. $1 is the whole dependency, of which $cur is the end.
+_afterall_keys() {
+    local scheme=${1%%:*} last=${1##*[#,]} words='' typed
+    scheme=${scheme##*=}
+    if [[ $last == *=* ]]; then
+        typed=${last#*=}
+        case ${last%%=*} in
+        after) words=$(_afterall_names) ;;
+        backoff) words='adaptive linear exponential constant' ;;
+        on-timeout) words='fail proceed' ;;
+        fail-fast) words='dns connect timeout tls auth busy absent failed protocol config' ;;
+        until) words='ready down' ;;
+        esac
+        typed=${typed##*+}
+    else
+        typed=$last
+        case $scheme in
+        postgres | postgresql) words='timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after= query= user= password= passfile= ca= cert= key= server-name= insecure' ;;
+        migrations+postgres | migrations+postgresql) words='timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after= tool= dir= version= table= apps= column= where= order= key-pattern= user= password= passfile= ca= cert= key= server-name= insecure' ;;
+        nats | tls) words='timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after= user= password= token= nkey= creds= jetstream stream= domain= inbox-prefix= tls-first ca= cert= key= server-name= insecure' ;;
+        http | https | http+unix) words='timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after= status= method= header= match= json= redirects= proxy= user= password= bearer= ca= cert= key= server-name= insecure' ;;
+        redis | rediss | valkey | valkeys) words='timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after= role= exists= sentinel= user= password= sentinel-user= sentinel-password= ca= cert= key= server-name= insecure' ;;
+        mysql | mariadb) words='timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after= query= writable user= password= ca= cert= key= server-name= insecure' ;;
+        migrations+mysql | migrations+mariadb) words='timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after= tool= dir= version= table= apps= column= where= order= key-pattern= user= password= ca= cert= key= server-name= insecure' ;;
+        grpc | grpcs) words='timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after= service= header= ca= cert= key= server-name= insecure' ;;
+        amqp | amqps) words='timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after= queue= exchange= vhost= user= password= ca= cert= key= server-name= insecure' ;;
+        memcached) words='timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after= user= password= ca= cert= key= server-name= insecure' ;;
+        tcp) words='timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after= hold=' ;;
+        unix) words='timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after=' ;;
+        dns) words='timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after= type= expect=' ;;
+        file) words='timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after= match=' ;;
+        exec) words='timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after=' ;;
+        esac
+    fi
+    mapfile -t COMPREPLY < <(compgen -P "${cur%"$typed"}" -W "$words" -- "$typed")
+    compopt -o nospace
+}
+
+# The names of the dependencies before the cursor.
+_afterall_names() {
+    local word words
+    read -ra words <<<"${COMP_LINE:0:COMP_POINT}"
+    unset "words[-1]"
+    for word in "${words[@]}"; do
+        [[ $word != [!-]*=* || ${word%%=*} == *[:/#]* ]] || echo "${word%%=*}"
+    done
+}
+
 _afterall() {
+    local whole=${COMP_LINE:0:COMP_POINT}
+    whole=${whole##*[[:space:]]}
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} at
     COMPREPLY=()
     for ((at = 1; at < COMP_CWORD; at++)); do
@@ -25,6 +75,11 @@ _afterall() {
             return
         fi
     done
+    if [[ $whole == [!-]*:*#* ]]; then
+        [[ $cur != [=:] ]] || cur=
+        _afterall_keys "$whole"
+        return
+    fi
     # --option=value and scheme:path are three words to bash.
     if [[ $cur == = ]]; then
         cur=

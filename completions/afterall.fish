@@ -18,6 +18,22 @@ function __afterall_list
     printf '%s\n' $before$argv
 end
 
+# The last word up to what is completed, before each argument.
+function __afterall_words
+    set -l before (string match -r "^.*[$argv[1]]" -- (commandline -ct))
+    printf '%s\n' $before$argv[2..-1]
+end
+
+# The names of the dependencies before the cursor.
+function __afterall_names
+    commandline -opc | string match -rg '^([^-:/#=][^:/#=]*)='
+end
+
+# Whether the word matches, and is before the command.
+function __afterall_is
+    not __afterall_behind; and string match -qr -- $argv[1] (commandline -ct)
+end
+
 complete -c afterall -f
 complete -c afterall -n __afterall_behind -a '(__afterall_command)'
 complete -c afterall -n 'not __afterall_behind' -s t -l timeout -x -d 'how long a dependency may take; 0 = one attempt; never'
@@ -69,5 +85,25 @@ complete -c afterall -n 'not __afterall_behind' -a 'unix:' -d 'a connection is a
 complete -c afterall -n 'not __afterall_behind' -a 'dns:' -d 'the name resolves'
 complete -c afterall -n 'not __afterall_behind' -a 'file:' -d 'the path exists'
 complete -c afterall -n 'not __afterall_behind' -a 'exec:' -d 'the command exits 0 (stdin is /dev/null, stdout is thrown away)'
-complete -c afterall -n 'not __afterall_behind; and string match -qr "^(file|unix):" -- (commandline -ct)' \
-    -a '(set -l kind (string match -r "^[a-z]+:" -- (commandline -ct)); and printf "%s\n" $kind(__fish_complete_path (string replace -r "^[a-z]+:" "" -- (commandline -ct))))'
+complete -c afterall -n '__afterall_is "^[^-:/#=][^:/#=]*=[^:/#=]*\$"' -a '(__afterall_words = postgres:// postgresql:// migrations+postgres:// migrations+postgresql:// nats:// tls:// http:// https:// http+unix:// redis:// rediss:// valkey:// valkeys:// mysql:// mariadb:// migrations+mysql:// migrations+mariadb:// grpc:// grpcs:// amqp:// amqps:// memcached:// tcp:// unix: dns: file: exec:)'
+complete -c afterall -n '__afterall_is "^([^:/#=]+=)?(file|unix):[^#]*\$"' -a '(set -l kind (string match -r "^[^:]+:" -- (commandline -ct)); and printf "%s\n" $kind(__fish_complete_path (string replace -r "^[^:]+:" "" -- (commandline -ct))))'
+complete -c afterall -n '__afterall_is "^([^:/#=]+=)?(postgres|postgresql):.*#(.*,)?[^=,]*\$"' -a '(__afterall_words "#," timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after= query= user= password= passfile= ca= cert= key= server-name= insecure)'
+complete -c afterall -n '__afterall_is "^([^:/#=]+=)?(migrations[+]postgres|migrations[+]postgresql):.*#(.*,)?[^=,]*\$"' -a '(__afterall_words "#," timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after= tool= dir= version= table= apps= column= where= order= key-pattern= user= password= passfile= ca= cert= key= server-name= insecure)'
+complete -c afterall -n '__afterall_is "^([^:/#=]+=)?(nats|tls):.*#(.*,)?[^=,]*\$"' -a '(__afterall_words "#," timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after= user= password= token= nkey= creds= jetstream stream= domain= inbox-prefix= tls-first ca= cert= key= server-name= insecure)'
+complete -c afterall -n '__afterall_is "^([^:/#=]+=)?(http|https|http[+]unix):.*#(.*,)?[^=,]*\$"' -a '(__afterall_words "#," timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after= status= method= header= match= json= redirects= proxy= user= password= bearer= ca= cert= key= server-name= insecure)'
+complete -c afterall -n '__afterall_is "^([^:/#=]+=)?(redis|rediss|valkey|valkeys):.*#(.*,)?[^=,]*\$"' -a '(__afterall_words "#," timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after= role= exists= sentinel= user= password= sentinel-user= sentinel-password= ca= cert= key= server-name= insecure)'
+complete -c afterall -n '__afterall_is "^([^:/#=]+=)?(mysql|mariadb):.*#(.*,)?[^=,]*\$"' -a '(__afterall_words "#," timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after= query= writable user= password= ca= cert= key= server-name= insecure)'
+complete -c afterall -n '__afterall_is "^([^:/#=]+=)?(migrations[+]mysql|migrations[+]mariadb):.*#(.*,)?[^=,]*\$"' -a '(__afterall_words "#," timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after= tool= dir= version= table= apps= column= where= order= key-pattern= user= password= ca= cert= key= server-name= insecure)'
+complete -c afterall -n '__afterall_is "^([^:/#=]+=)?(grpc|grpcs):.*#(.*,)?[^=,]*\$"' -a '(__afterall_words "#," timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after= service= header= ca= cert= key= server-name= insecure)'
+complete -c afterall -n '__afterall_is "^([^:/#=]+=)?(amqp|amqps):.*#(.*,)?[^=,]*\$"' -a '(__afterall_words "#," timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after= queue= exchange= vhost= user= password= ca= cert= key= server-name= insecure)'
+complete -c afterall -n '__afterall_is "^([^:/#=]+=)?(memcached):.*#(.*,)?[^=,]*\$"' -a '(__afterall_words "#," timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after= user= password= ca= cert= key= server-name= insecure)'
+complete -c afterall -n '__afterall_is "^([^:/#=]+=)?(tcp):.*#(.*,)?[^=,]*\$"' -a '(__afterall_words "#," timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after= hold=)'
+complete -c afterall -n '__afterall_is "^([^:/#=]+=)?(unix):.*#(.*,)?[^=,]*\$"' -a '(__afterall_words "#," timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after=)'
+complete -c afterall -n '__afterall_is "^([^:/#=]+=)?(dns):.*#(.*,)?[^=,]*\$"' -a '(__afterall_words "#," timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after= type= expect=)'
+complete -c afterall -n '__afterall_is "^([^:/#=]+=)?(file):.*#(.*,)?[^=,]*\$"' -a '(__afterall_words "#," timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after= match=)'
+complete -c afterall -n '__afterall_is "^([^:/#=]+=)?(exec):.*#(.*,)?[^=,]*\$"' -a '(__afterall_words "#," timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after=)'
+complete -c afterall -n '__afterall_is "#(.*,)?backoff=[^,]*\$"' -a '(__afterall_words =+ adaptive linear exponential constant)'
+complete -c afterall -n '__afterall_is "#(.*,)?on-timeout=[^,]*\$"' -a '(__afterall_words =+ fail proceed)'
+complete -c afterall -n '__afterall_is "#(.*,)?fail-fast=[^,]*\$"' -a '(__afterall_words =+ dns connect timeout tls auth busy absent failed protocol config)'
+complete -c afterall -n '__afterall_is "#(.*,)?until=[^,]*\$"' -a '(__afterall_words =+ ready down)'
+complete -c afterall -n '__afterall_is "#(.*,)?after=[^,]*\$"' -a '(__afterall_words =+ (__afterall_names))'

@@ -4,6 +4,8 @@
 
 use super::options;
 use afterall::kinds::KINDS;
+use afterall::spec::Key;
+use afterall::wait::settings::{COMMON, choices};
 use std::fmt::Write;
 
 /// Text between the single quotes of zsh (and bash).
@@ -26,6 +28,25 @@ fn schemes() -> Vec<(String, &'static str)> {
         .collect()
 }
 
+/// The schemes of each kind, and the keys that its dependencies take; `=` follows a key with a value.
+fn keys() -> Vec<(Vec<&'static str>, String)> {
+    let of = |kind: &&afterall::spec::Kind| {
+        let keys = COMMON.iter().map(|common| &common.key).chain(kind.own_keys());
+        let written =
+            |key: &Key| format!("{}{}", key.name, if key.value.is_empty() { "" } else { "=" });
+        let keys: Vec<_> = keys.map(written).collect();
+        (kind.schemes.to_vec(), keys.join(" "))
+    };
+    KINDS.iter().map(of).collect()
+}
+
+/// The keys that take listed words, and these words.
+fn key_choices() -> Vec<(&'static str, String)> {
+    let names = COMMON.iter().map(|common| common.key.name);
+    let all = names.map(|name| (name, choices(name).join(" ")));
+    all.filter(|(_, words)| !words.is_empty()).collect()
+}
+
 pub fn bash() -> String {
     let options = options();
     let all: Vec<_> = options.iter().filter_map(|option| option.written().pop()).collect();
@@ -44,6 +65,14 @@ pub fn bash() -> String {
         let _ = writeln!(cases, "        {}) {action}; return ;;", option.written().join(" | "));
     }
     let schemes: Vec<_> = schemes().into_iter().map(|(scheme, _)| scheme).collect();
+    let mut of_scheme = String::new();
+    for (schemes, keys) in keys() {
+        let _ = writeln!(of_scheme, "        {}) words='{keys}' ;;", schemes.join(" | "));
+    }
+    let mut of_key = String::new();
+    for (key, words) in key_choices() {
+        let _ = writeln!(of_key, "        {key}) words='{words}' ;;");
+    }
     format!(
         r##"{HEAD}# shellcheck shell=bash
 
@@ -55,7 +84,38 @@ _afterall_list() {{
     compopt -o nospace
 }}
 
+# The keys behind # and a comma, and their values. $1 is the whole dependency, of which $cur is the end.
+_afterall_keys() {{
+    local scheme=${{1%%:*}} last=${{1##*[#,]}} words='' typed
+    scheme=${{scheme##*=}}
+    if [[ $last == *=* ]]; then
+        typed=${{last#*=}}
+        case ${{last%%=*}} in
+        after) words=$(_afterall_names) ;;
+{of_key}        esac
+        typed=${{typed##*+}}
+    else
+        typed=$last
+        case $scheme in
+{of_scheme}        esac
+    fi
+    mapfile -t COMPREPLY < <(compgen -P "${{cur%"$typed"}}" -W "$words" -- "$typed")
+    compopt -o nospace
+}}
+
+# The names of the dependencies before the cursor.
+_afterall_names() {{
+    local word words
+    read -ra words <<<"${{COMP_LINE:0:COMP_POINT}}"
+    unset "words[-1]"
+    for word in "${{words[@]}}"; do
+        [[ $word != [!-]*=* || ${{word%%=*}} == *[:/#]* ]] || echo "${{word%%=*}}"
+    done
+}}
+
 _afterall() {{
+    local whole=${{COMP_LINE:0:COMP_POINT}}
+    whole=${{whole##*[[:space:]]}}
     local cur=${{COMP_WORDS[COMP_CWORD]}} prev=${{COMP_WORDS[COMP_CWORD - 1]}} at
     COMPREPLY=()
     for ((at = 1; at < COMP_CWORD; at++)); do
@@ -71,6 +131,11 @@ _afterall() {{
             return
         fi
     done
+    if [[ $whole == [!-]*:*#* ]]; then
+        [[ $cur != [=:] ]] || cur=
+        _afterall_keys "$whole"
+        return
+    fi
     # --option=value and scheme:path are three words to bash.
     if [[ $cur == = ]]; then
         cur=
@@ -139,18 +204,51 @@ pub fn zsh() -> String {
     for (scheme, summary) in schemes() {
         let _ = writeln!(described, "        '{}:{}'", scheme.replace(':', "\\:"), quoted(summary));
     }
+    let mut of_scheme = String::new();
+    for (schemes, keys) in keys() {
+        let _ = writeln!(of_scheme, "        ({}) found=({keys}) ;;", schemes.join("|"));
+    }
+    let mut of_key = String::new();
+    for (key, words) in key_choices() {
+        let _ = writeln!(of_key, "        ({key}) found=({words}) ;;");
+    }
     format!(
         r##"#compdef afterall
 {HEAD}
 _afterall_dependency() {{
     local -a schemes=(
 {described}    )
-    if [[ $PREFIX == (file|unix):* ]]; then
-        compset -P '*:'
+    # NAME= may precede the scheme.
+    [[ $PREFIX == *=* && ${{PREFIX%%=*}} != *[:/#]* ]] && compset -P 1 '*='
+    if [[ $PREFIX == *:*\#* ]]; then
+        _afterall_keys ${{PREFIX%%:*}}
+    elif [[ $PREFIX == (file|unix):* ]]; then
+        compset -P 1 '*:'
         _files
     else
         _describe -V dependency schemes -S ''
     fi
+}}
+
+# The keys behind # and a comma, and their values. $1 is the scheme.
+_afterall_keys() {{
+    local -a found
+    local word
+    compset -P '*[#,]'
+    if [[ $PREFIX == *=* ]]; then
+        case ${{PREFIX%%=*}} in
+        (after)
+            for word in ${{words[1,CURRENT - 1]}}; do
+                [[ $word == [^-]*=* && ${{word%%=*}} != *[:/#]* ]] && found+=(${{word%%=*}})
+            done
+            ;;
+{of_key}        esac
+        compset -P '*[=+]'
+    else
+        case $1 in
+{of_scheme}        esac
+    fi
+    compadd -S '' -a found
 }}
 
 _afterall() {{
@@ -196,6 +294,22 @@ function __afterall_list
     printf '%s\n' $before$argv
 end
 
+# The last word up to what is completed, before each argument.
+function __afterall_words
+    set -l before (string match -r "^.*[$argv[1]]" -- (commandline -ct))
+    printf '%s\n' $before$argv[2..-1]
+end
+
+# The names of the dependencies before the cursor.
+function __afterall_names
+    commandline -opc | string match -rg '^([^-:/#=][^:/#=]*)='
+end
+
+# Whether the word matches, and is before the command.
+function __afterall_is
+    not __afterall_behind; and string match -qr -- $argv[1] (commandline -ct)
+end
+
 complete -c afterall -f
 complete -c afterall -n __afterall_behind -a '(__afterall_command)'
 "##
@@ -226,7 +340,24 @@ complete -c afterall -n __afterall_behind -a '(__afterall_command)'
             for_fish(summary)
         );
     }
-    out += "complete -c afterall -n 'not __afterall_behind; and string match -qr \"^(file|unix):\" -- (commandline -ct)' \\\n";
-    out += "    -a '(set -l kind (string match -r \"^[a-z]+:\" -- (commandline -ct)); and printf \"%s\\n\" $kind(__fish_complete_path (string replace -r \"^[a-z]+:\" \"\" -- (commandline -ct))))'\n";
+    let named: Vec<_> = schemes().into_iter().map(|(scheme, _)| scheme).collect();
+    let mut words = |pattern: &str, words: &str| {
+        let _ =
+            writeln!(out, "complete -c afterall -n '__afterall_is \"{pattern}\"' -a '({words})'");
+    };
+    words("^[^-:/#=][^:/#=]*=[^:/#=]*\\$", &format!("__afterall_words = {}", named.join(" ")));
+    let path = r#"set -l kind (string match -r "^[^:]+:" -- (commandline -ct)); and printf "%s\n" $kind(__fish_complete_path (string replace -r "^[^:]+:" "" -- (commandline -ct)))"#;
+    words("^([^:/#=]+=)?(file|unix):[^#]*\\$", path);
+    for (schemes, keys) in keys() {
+        let schemes = schemes.join("|").replace('+', "[+]");
+        words(
+            &format!("^([^:/#=]+=)?({schemes}):.*#(.*,)?[^=,]*\\$"),
+            &format!("__afterall_words \"#,\" {keys}"),
+        );
+    }
+    for (key, choices) in key_choices() {
+        words(&format!("#(.*,)?{key}=[^,]*\\$"), &format!("__afterall_words =+ {choices}"));
+    }
+    words("#(.*,)?after=[^,]*\\$", "__afterall_words =+ (__afterall_names)");
     out
 }

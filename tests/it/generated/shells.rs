@@ -24,6 +24,16 @@ const CASES: &[(&str, &[&str])] = &[
     ("afterall na", &["afterall nats://"]),
     ("afterall tcp://db:1 na", &["afterall tcp://db:1 nats://"]),
     ("afterall file:DIR/some", &["file:DIR/some-file.toml"]),
+    ("afterall db=na", &["afterall db=nats://"]),
+    ("afterall cfg=file:DIR/some", &["cfg=file:DIR/some-file.toml"]),
+    ("afterall tcp://db:1#max-", &["afterall tcp://db:1#max-interval="]),
+    ("afterall db=nats://db#timeout=3s,jet", &["db=nats://db#timeout=3s,jetstream"]),
+    ("afterall tcp://db:1#fail-fast=au", &["tcp://db:1#fail-fast=auth"]),
+    (
+        "afterall tcp://db:1#timeout=3s,fail-fast=auth+tl",
+        &["tcp://db:1#timeout=3s,fail-fast=auth+tls"],
+    ),
+    ("afterall schema=tcp://db:1 tcp://db:2#after=sch", &["tcp://db:2#after=schema"]),
     ("afterall -t 3 file:/ -- mkfif", &["-- mkfifo"]),
     ("afterall file:/ -- cat DIR/some", &["cat DIR/some-file.toml"]),
 ];
