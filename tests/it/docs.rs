@@ -231,7 +231,8 @@ fn lines_of_code(language: &str) -> Vec<String> {
         .collect()
 }
 
-/// What stands behind `afterall` in every command line of the pages, and the exit code that is stated behind it.
+/// Returns the arguments of `afterall` in every command line of the pages, with the exit code in
+/// its comment.
 fn command_lines() -> Vec<(Vec<String>, Option<i32>)> {
     let mut found = Vec::new();
     // In a block that shows a terminal, what is typed stands behind a prompt.

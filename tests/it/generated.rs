@@ -37,7 +37,7 @@ fn is_up_to_date(path: &str, wanted: &str) {
 struct Opt {
     long: String,
     short: Option<char>,
-    /// What stands for its value; none for a flag.
+    /// The placeholder of its value; none for a flag.
     value: Option<String>,
     help: String,
     variable: Option<String>,

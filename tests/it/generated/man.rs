@@ -56,7 +56,7 @@ fn literal(text: &str) -> String {
     if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }
 }
 
-/// The same, with what stands between backticks in bold.
+/// The same, with text between backticks in bold.
 fn sentence(text: &str) -> String {
     let parts = text.split('`').enumerate();
     let text: String = parts

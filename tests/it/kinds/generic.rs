@@ -1,4 +1,4 @@
-//! `unix:`, `dns:`, `file:` and `exec:`, and what `until=down` and `after` mean for them.
+//! `unix:`, `dns:`, `file:` and `exec:`, also with `until=down` and `after`.
 
 use crate::support::odd::odd;
 use crate::support::{
@@ -12,7 +12,7 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::Path;
 use std::thread;
 
-/// One attempt, and its line in the table.
+/// Makes one attempt, and returns its line in the table.
 fn once(url: &str) -> Done {
     Afterall::new().arg("--once").arg(url).run()
 }
@@ -39,7 +39,7 @@ fn a_unix_socket_that_appears_late_is_waited_for() {
         &format!("app: waiting: no such file or directory ({path}) [class=connect"),
         secs(20),
     );
-    // A socket that nobody listens on any more is not one that accepts.
+    // A socket whose listener is gone does not accept.
     drop(UnixListener::bind(&path).unwrap());
     not_ready(&format!("unix://{path}"), "connect", &format!("connection refused ({path})"));
     fs::remove_file(&path).unwrap();
@@ -86,9 +86,10 @@ fn a_path_that_no_socket_can_have_is_a_config_error() {
     Afterall::waiting_for(["s=unix:"]).run().code(64).stderr_has("unix: needs a path");
 }
 
-/// Names as `hosts` has them, and a resolver that answers everything else with `rcode` (RFC 1035, section 4.1.1).
+/// Runs with these `hosts`, and a name server that replies `rcode` to every query (RFC 1035,
+/// section 4.1.1).
 ///
-/// Nobody but root can have port 53, or another /etc/hosts for a process: without, the answer is None.
+/// Only root can bind port 53 or replace /etc/hosts for a process. Returns `None` for other users.
 struct Names {
     dir: Dir,
     _socket: UdpSocket,
@@ -112,7 +113,7 @@ impl Names {
             let _address = address;
             let mut packet = [0; 512];
             while let Ok((length, from)) = server.recv_from(&mut packet) {
-                // A response without an answer, and without the options that a server may leave out.
+                // A response without an answer section, and without optional records.
                 let end = packet[12..length]
                     .iter()
                     .position(|byte| *byte == 0)
@@ -200,7 +201,7 @@ fn a_name_that_appears_late_is_waited_for() {
     let Some(names) = Names::new("127.0.0.1 localhost\n", NAME_ERROR) else { return };
     let waiting = names.under(Afterall::waiting_for(["db=dns:db.test"])).spawn();
     waiting.wait_for_stderr("db: waiting: db.test does not resolve", secs(20));
-    // Not renamed into place: the file is mounted, not its directory.
+    // Written in place, because the file is mounted, not its directory.
     fs::write(names.dir.join("hosts"), "10.0.0.1 db.test\n").unwrap();
     waiting.done().code(0).stderr_has("db: ready: 10.0.0.1");
 }
@@ -224,7 +225,8 @@ fn what_a_file_holds_is_matched_and_waited_for() {
     );
     dir.write("state", "phase: ready\n");
     waiting.done().code(0).stderr_has("state: ready: exists and matches");
-    // Only the first MiB is looked at; what is no regular file holds nothing, and never holds the attempt up.
+    // Only the first MiB is searched. Anything but a regular file has no content, and never delays
+    // the attempt.
     dir.write("large", [vec![b' '; 1 << 20], b"ready".to_vec()].concat());
     not_ready(&format!("file:{}#match=ready", dir.text("large")), "absent", "does not match");
     let fifo = dir.text("fifo");
@@ -240,7 +242,7 @@ fn what_a_file_holds_is_matched_and_waited_for() {
         .run()
         .code(64)
         .stderr_has("f: match: must be a regular expression, e.g. ^ready$ (");
-    // As a relative path, and through a link to nowhere.
+    // A relative path, and a dangling link.
     Afterall::waiting_for(["file:bytes"]).cwd(dir.path()).run().code(0).any_stderr();
     std::os::unix::fs::symlink(dir.join("nowhere"), dir.join("link")).unwrap();
     not_ready(&format!("file:{}", dir.text("link")), "absent", "no such file or directory");
@@ -258,7 +260,7 @@ fn a_missing_file_is_down_and_an_unreadable_one_is_not() {
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
     let url = format!("x=file:{}/lock#until=down,timeout=200ms", closed.display());
     let run = Afterall::waiting_for([url]);
-    // Root may look anywhere.
+    // Root can read every directory.
     let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
     let run = if rustix::process::geteuid().is_root() { run.under(nobody) } else { run };
     run.run()
@@ -284,7 +286,7 @@ fn a_command_is_split_into_words_and_runs_without_a_shell() {
         .code(0)
         .stderr_has("ready: exit status 0");
     assert_eq!(dir.read("words"), "<$HOME><*><;><a b><c d><e f><g h;'i><xg h;'i><><%41>");
-    // Stdin is empty, stdout is not ours.
+    // Stdin is empty, and stdout is discarded.
     let echo = "exec:/bin/sh -c 'read -r x && exit 3; echo to stdout'";
     Afterall::waiting_for([echo])
         .stdin("line\n")
@@ -309,7 +311,8 @@ fn shell_syntax_is_refused_and_names_sh() {
     ready("exec:test '|' = '|'", "exit status 0");
 }
 
-/// Runs its arguments with socket(2) refused for IPv4 and IPv6, as RestrictAddressFamilies=AF_UNIX does.
+/// Runs its arguments while socket(2) fails for IPv4 and IPv6, as under
+/// RestrictAddressFamilies=AF_UNIX.
 const WITHOUT_SOCKETS: &str = r#"
 import ctypes, errno, os, platform, struct, sys
 arch, socket = {"x86_64": (0xC000003E, 41), "aarch64": (0xC00000B7, 198)}[platform.machine()]
@@ -380,7 +383,7 @@ fn a_failed_command_is_reported_with_status_and_last_stderr_line() {
     );
     not_ready(&fails("exit 1"), "absent", "exit status 1 [");
     not_ready(&fails("kill -SEGV $$"), "absent", "killed by SIGSEGV");
-    // Far more than a pipe holds.
+    // Far more bytes than a pipe holds.
     not_ready(
         &fails("yes noise | head -c 300000 >&2; echo the end >&2; exit 2"),
         "absent",
@@ -408,7 +411,8 @@ fn a_failed_command_is_down_and_a_hanging_one_is_not() {
     run.run().code(124).stderr_has("class=timeout");
 }
 
-/// Writes its own pid and those of its children, and of theirs, to a file, and then does what `then` says.
+/// Returns a script that writes the pids of itself and its descendants to a file, and then runs
+/// `then`.
 fn family(dir: &Dir, then: &str) -> String {
     let pids = dir.text("pids");
     let script = format!(
@@ -421,7 +425,7 @@ fn family_of(dir: &Dir) -> Vec<String> {
     dir.read("pids").lines().map(str::to_owned).collect()
 }
 
-/// Gone, or waiting for whoever adopted it to notice. What was our own child must not even be that.
+/// Whether a process is gone. A zombie of another parent counts as gone; a zombie of ours does not.
 fn is_dead(pid: &str) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.is_empty() || stat.rsplit(')').next().unwrap().trim_start().starts_with(['Z', 'X'])
@@ -440,7 +444,7 @@ fn nothing_of_a_command_outlives_its_attempt() {
     wait_until("the next attempt has reaped it", secs(20), || {
         !Path::new(&format!("/proc/{}", first[0])).exists()
     });
-    // A signal that ends the wait takes the rest along.
+    // A signal that ends the wait also ends the command's processes.
     let before = family_of(&dir).len();
     wait_until("another attempt is under way", secs(20), || family_of(&dir).len() >= before + 4);
     waiting.signal(15);
@@ -456,7 +460,8 @@ fn a_command_that_succeeds_leaves_nothing_in_the_background() {
     wait_until("all are dead", secs(20), || family_of(&dir).iter().all(|pid| is_dead(pid)));
 }
 
-/// As the first process of a PID namespace whoever loses its parent is ours, and would be the service's zombie.
+/// Orphans become children of the first process of a PID namespace, and would be zombies of the
+/// service.
 #[test]
 fn as_pid_1_the_command_inherits_neither_a_process_nor_a_zombie() {
     for (then, keys) in [
@@ -470,7 +475,7 @@ fn as_pid_1_the_command_inherits_neither_a_process_nor_a_zombie() {
         let wrapper =
             [&["unshare"][..], user, &["--pid", "--fork", "--mount-proc", "--kill-child", "--"]]
                 .concat();
-        // Only what the shell itself can do, or it would see its own children.
+        // Only builtins, because the shell would count its own children.
         let list = "for process in /proc/[0-9]*; do read -r pid name rest <$process/stat && echo $pid $name; done";
         let done = Afterall::waiting_for([url])
             .under(wrapper)
@@ -498,7 +503,7 @@ fn a_command_inherits_the_signals_that_we_inherited() {
         let field = |name: &str| {
             status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned()
         };
-        // The C library keeps 32 and 33 for itself.
+        // The C library reserves 32 and 33.
         ["SigBlk:", "SigIgn:"]
             .map(|name| u64::from_str_radix(&field(name), 16).unwrap() & 0x7fff_ffff)
     };

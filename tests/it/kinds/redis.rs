@@ -34,7 +34,7 @@ fn every_login_has_the_outcome_of_redis_cli() {
     server.cli(&["CONFIG", "SET", "requirepass", "first"]);
     let at = server.address();
     let before = server.log();
-    // The URL, the class, what is said, and whether redis-cli gets a PONG.
+    // The URL, the class, the message, and whether redis-cli gets a PONG.
     for (url, class, says, pong) in [
         (format!("redis://:first@{at}"), "ready", "Redis 7.", true),
         (format!("redis://default:first@{at}/3"), "ready", "Redis 7.", true),

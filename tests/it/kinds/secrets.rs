@@ -78,7 +78,7 @@ fn hear_nothing_in(mode: &[&str], place: &Place) {
     }
 }
 
-/// What is said to a server around the canary, and no more: messages are cut.
+/// The text around the canary. It is short, because messages are cut.
 fn around(text: &str) -> Option<String> {
     let at = text.find(CANARY).or_else(|| text.find(IN_BASE64))?;
     let from = text[..at].rfind(['\n', '\r', '\0', '{', ',']).map_or(0, |before| before + 1);

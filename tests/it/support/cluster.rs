@@ -59,7 +59,8 @@ impl Cluster {
         });
     }
 
-    /// What a real client gets for a message: an acknowledgement from a majority, or an error.
+    /// Returns a real client's result for a message: an acknowledgement from a majority, or an
+    /// error.
     pub fn publish(&self, stream: &str) -> Result<(), String> {
         self.ask(async |context| {
             let sent = context.publish(format!("{stream}.x"), "message".into()).await;

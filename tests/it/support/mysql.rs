@@ -104,7 +104,7 @@ impl MariaDb {
         done.unwrap_or_else(|error| panic!("{statements}: {error}"))
     }
 
-    /// Everything in these databases, as mariadb-dump writes it.
+    /// Returns everything in these databases, as mariadb-dump writes it.
     pub fn dump(&self, databases: &[String]) -> String {
         let mut command = Command::new(program("mariadb-dump", "mariadb-client"));
         command.args(["--no-defaults", "--user=root", "--skip-dump-date", "--skip-comments"]);
@@ -114,7 +114,7 @@ impl MariaDb {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// What the real client makes of a login over TCP: nothing, or its complaint.
+    /// Returns the real client's outcome of a login over TCP: nothing, or its error.
     pub fn client(&self, words: &[&str]) -> Result<String, String> {
         let (host, port) = (self.at.ip().to_string(), self.at.port().to_string());
         client(&[&["-h", &host, "-P", &port, "-e", "select 1"], words].concat())
@@ -149,7 +149,7 @@ impl MariaDb {
     }
 }
 
-/// MariaDB runs as root only where it is told to.
+/// MariaDB runs as root only with an option.
 fn as_root() -> &'static [&'static str] {
     if getuid().is_root() { &["--user=root"] } else { &[] }
 }

@@ -33,7 +33,7 @@ impl RabbitMq {
         dir.write("rabbit.conf", config.replace("@DIR@", dir.path().to_str().unwrap()));
         dir.write("plugins", "[].\n");
         let ip = at.ip().to_string();
-        // Without one of its own, Erlang starts a port mapper that outlives everybody.
+        // Without its own port mapper, Erlang starts one that outlives all tests.
         let (epmd, port) = (program("epmd", PACKAGE), mapper_port.to_string());
         let words = [epmd.as_os_str(), "-port".as_ref(), OsStr::new(&port)];
         let words = [&words[..], &["-address".as_ref(), OsStr::new("127.0.0.1")]].concat();
@@ -68,7 +68,7 @@ impl RabbitMq {
             .wait_until_up(|| super::dir::read_lossy(&log).contains("Server startup complete"));
     }
 
-    /// Evaluates an Erlang expression in the broker, as rabbitmqctl does, but without its seconds.
+    /// Evaluates an Erlang expression in the broker like rabbitmqctl, which takes seconds.
     #[track_caller]
     pub fn eval(&self, expression: &str) {
         let mut command = Command::new(program("erl_call", "erlang-base"));

@@ -94,7 +94,7 @@ impl Redis {
         self.server.lock().unwrap().as_ref().expect("redis-server is running").pause();
     }
 
-    /// What redis-cli, the real client, prints.
+    /// Returns the output of redis-cli, the real client.
     pub fn cli(&self, words: &[&str]) -> String {
         let output = self.cli_command().args(words).output().unwrap();
         String::from_utf8_lossy(&output.stdout).trim().to_owned()

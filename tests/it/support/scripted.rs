@@ -150,8 +150,8 @@ pub fn listen_until_closed(mut stream: TcpStream) {
     let _ = io::copy(&mut stream, &mut io::sink());
 }
 
-/// Closes so that the client gets all that was said: what it said itself and nobody read would turn
-/// the end into a reset.
+/// Closes so that the client gets all bytes. Unread bytes from the client would turn the close into
+/// a reset.
 pub fn finish(stream: TcpStream) {
     let _ = stream.shutdown(Shutdown::Write);
     let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
@@ -205,8 +205,7 @@ impl Reserved {
         Scripted { at, shared, _address: Some(address) }
     }
 
-    /// From now on connections are accepted, by the kernel alone. The address is to be kept as long
-    /// as the listener.
+    /// From now on the kernel accepts connections. Keep the address as long as the listener.
     pub fn listen(self, backlog: u32) -> (TcpListener, Address) {
         // std binds and listens in one call; tokio can separate them, within a runtime.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
@@ -245,8 +244,8 @@ impl BlackHole {
         self.address().port()
     }
 
-    /// Accepts what filled the backlog, so that the next SYN gets through (and stays without an
-    /// answer).
+    /// Accepts the connections in the backlog, so that the next SYN succeeds. Its connection gets
+    /// no reply.
     pub fn open(&mut self) {
         for _ in self.fillers.drain(..) {
             let _ = self.listener.accept();

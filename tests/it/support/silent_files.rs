@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// A listener of fanotify(7) that never answers: whoever opens one of the files waits.
+/// A listener of fanotify(7) that never replies, so that every open of these files waits.
 const LISTENER: &str = r#"
 import ctypes, sys, time
 libc = ctypes.CDLL(None, use_errno=True)
@@ -21,7 +21,7 @@ time.sleep(120)
 pub struct SilentFiles(Child);
 
 impl SilentFiles {
-    /// `None` for everybody but root: only root may ask for these events.
+    /// `None` for other users than root, because only root may receive these events.
     pub fn new(paths: &[&Path]) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
             return None;

@@ -12,9 +12,9 @@ struct Expected {
     fixture: &'static str,
     /// `(tool, table)` as messages end.
     place: &'static str,
-    /// Ready with neither `dir` nor `version`; else what is said instead.
+    /// Ready with neither `dir` nor `version`; else the expected message.
     clean: Result<&'static str, &'static str>,
-    /// The directory of migrations, and what is said with it.
+    /// The directory of migrations, and the expected message.
     dir: Option<(&'static str, Result<&'static str, &'static str>)>,
     /// A version that is applied, and one that is not.
     versions: (&'static str, &'static str),
