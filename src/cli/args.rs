@@ -281,7 +281,7 @@ pub struct CommandLine {
     pub dependencies: Vec<OsString>,
     /// The command behind `--`, with its arguments.
     pub command: Vec<OsString>,
-    /// The options, and the variables that stand for options.
+    /// The options, and the variables that set options.
     pub values: Vec<OptionValue>,
     /// What is wrong with the shape.
     pub mistakes: Mistakes,

@@ -28,8 +28,8 @@ pub enum Parsed {
 const DEPENDENCY: &str = "dependency";
 const COMMAND: &str = "command";
 
-/// Reads the command line, and the variables that stand for options. `args` begins with the
-/// program's name.
+/// Reads the command line, and the variables that set options. `args` begins with the program's
+/// name.
 pub fn parse(args: impl IntoIterator<Item = OsString>, env: &Env) -> Parsed {
     let args: Vec<OsString> = args.into_iter().collect();
     let mut line = CommandLine::default();
@@ -108,7 +108,7 @@ fn matches(mut args: Vec<OsString>, line: &mut CommandLine) -> ArgMatches {
     }
 }
 
-/// Where the argument stands that clap complains of.
+/// Returns the position of the argument that clap rejects.
 fn place_of(error: &clap::Error, args: &[OsString]) -> Option<usize> {
     let name = invalid_arg(error)?;
     let end = args.iter().position(|arg| arg == "--").unwrap_or(args.len());
@@ -191,7 +191,8 @@ fn variable(definition: &Definition, env: &Env) -> Result<Option<OptionValue>, C
     Ok(value.map(|value| OptionValue::new(definition, Source::Variable, &value, name)))
 }
 
-/// The name of the option that clap complains of. Behind an = or a blank may stand a value.
+/// Returns the name of the option that clap rejects, without the value that may follow an = or a
+/// blank.
 fn invalid_arg(error: &clap::Error) -> Option<String> {
     let text = text(error, ContextKind::InvalidArg)?;
     let name = text.split(['=', ' ']).next().unwrap_or_default();

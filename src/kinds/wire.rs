@@ -15,7 +15,7 @@ use crate::{
 /// How much one read may add to the buffer, in bytes.
 const CHUNK: usize = 16 * 1024;
 
-/// A connection to one server, and what it has sent so far.
+/// A connection to one server, and the bytes that it has sent so far.
 pub(super) struct Wire {
     stream: Box<dyn Stream>,
     endpoint: Endpoint,

@@ -31,7 +31,7 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// What the attempt cost the other side.
     pub cost: Cost,
-    /// The failure shows that nobody is there, which is what `until=down` waits for.
+    /// Whether the failure shows that no server is there, which fulfils `until=down`.
     pub means_down: bool,
     /// No later attempt can succeed, whatever the class.
     pub is_final: bool,

@@ -16,7 +16,7 @@ pub struct Pointer(Vec<String>);
 impl Pointer {
     /// Reads a pointer. `None` where it is not one.
     pub fn parse(text: &str) -> Option<Self> {
-        // Section 3: ~ stands before 0 or 1 only.
+        // Section 3: only 0 or 1 may follow a ~.
         let is_escaped = text.split('~').skip(1).all(|after| after.starts_with(['0', '1']));
         if !is_escaped || !(text.is_empty() || text.starts_with('/')) {
             return None;

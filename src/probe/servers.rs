@@ -70,7 +70,7 @@ pub struct Order {
 }
 
 impl Order {
-    /// The order of a list that nobody was asked of yet.
+    /// The order of a list before the first attempt.
     pub fn new(start: Start) -> Self {
         Self { start, next: 0, silent: Vec::new() }
     }

@@ -2,9 +2,9 @@
 //! line above them.
 //!
 //! Only text is written and no state of the terminal changes, so that nothing has to be restored.
-//! At the end the moving lines are erased, and the cursor stands where the command expects it.
-//! Each write must be one that cannot block: a terminal stopped by Ctrl-S must delay neither the
-//! wait nor a signal.
+//! At the end the moving lines are erased, and the cursor is where the command expects it. Each
+//! write must be one that cannot block: a terminal stopped by Ctrl-S must delay neither the wait
+//! nor a signal.
 
 mod frame;
 

@@ -15,8 +15,7 @@ pub struct Kind {
     pub schemes: &'static [&'static str],
     /// Other drivers' schemes for the same server, e.g. `pgsql`, without [`Kind::prefix`].
     ///
-    /// `jdbc:mysql` stands for the scheme `jdbc:` followed by `mysql:`. Help does not list
-    /// dialects.
+    /// `jdbc:mysql` means the scheme `jdbc:` followed by `mysql:`. Help does not list dialects.
     pub dialects: &'static [&'static [&'static str]],
     /// Whether `SCHEME+DRIVER` means SCHEME, as in SQLAlchemy.
     pub has_drivers: bool,

@@ -19,7 +19,7 @@ fn env() -> Env {
     })
 }
 
-/// The declaration, read by its kind's grammar, and what it is called without a name.
+/// Reads the declaration by its kind's grammar. Returns it with its default name.
 fn parse(text: &str) -> Result<(Declaration, String), String> {
     let mut d = Declaration::parse("argument 1", text, &env()).map_err(|e| e.to_string())?;
     let kind = kinds::find(&d.scheme, d.rest.raw())?;
@@ -27,7 +27,7 @@ fn parse(text: &str) -> Result<(Declaration, String), String> {
     Ok((d, target))
 }
 
-/// name, scheme, rest as it would be shown, keys.
+/// Returns name, scheme, the rest in the form of messages, and keys.
 fn seen(text: &str) -> (String, String, String, Vec<(String, String)>) {
     let (d, target) = parse(text).unwrap_or_else(|e| panic!("{text}: {e}"));
     let keys = d.keys.into_iter().map(|k| (k.name, k.value)).collect();

@@ -416,7 +416,7 @@ impl Waiter {
 
     /// Asks once more, just before the command is started.
     async fn confirm(mut self, shared: Arc<Shared>) -> (Self, Outcome) {
-        // An attempt that only the deadline cut has not failed: the earlier success stands.
+        // An attempt that only the deadline cut has not failed: the earlier success remains valid.
         let Some(verdict) = self.ask(&shared, shared.deadline).await else {
             return (self, Outcome::Ready);
         };

@@ -74,7 +74,7 @@ pub fn next_step(verdict: Verdict, settings: &Settings) -> NextStep {
     }
 }
 
-/// Where one dependency's wait stands. Both times are on the dependency's own clock.
+/// The progress of one dependency's wait. Both times are on the dependency's own clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     /// Time since the wait for this dependency began.

@@ -110,7 +110,7 @@ impl Target {
         }
     }
 
-    /// The mechanism of the login, and what it sends.
+    /// The mechanism of the login, and its response.
     pub(super) fn response(&self) -> (&'static str, Vec<u8>) {
         match &self.login {
             Login::Plain(user, password) => {

@@ -63,7 +63,7 @@ pub(super) async fn ask(
     tokio::select! {
         biased;
         answered = &mut call => answered.unwrap_or_else(|error| Err(told(error))),
-        // The connection ended first: what it ended with tells more than the call's own error.
+        // The connection ended first. Its error is more informative than that of the call.
         ended = connection => match ended {
             Err(error) => Err(told(error)),
             Ok(()) => call.await.unwrap_or_else(|error| Err(told(error))),

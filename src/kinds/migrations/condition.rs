@@ -22,7 +22,7 @@ pub(super) enum Condition<'a> {
     /// One migration, or at least it where one row stands for all before it. The graph tells what a
     /// head stands for.
     Version(&'a str, Option<&'a Wanted>),
-    /// Something is applied, nothing has failed, nobody is at work.
+    /// Something is applied, nothing has failed, and no migrator is at work.
     Clean,
 }
 

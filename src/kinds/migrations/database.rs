@@ -2,8 +2,8 @@
 //! and locks.
 //!
 //! One implementation per protocol, e.g. [`postgres`](super::postgres). The SELECTs come from the
-//! table of tools; an implementation runs them as they are. In them names stand in double quotes
-//! and `||` joins text, as in standard SQL.
+//! table of tools; an implementation runs them as they are. In them names have double quotes and
+//! `||` joins text, as in standard SQL.
 
 use std::{future::Future, pin::Pin};
 

@@ -144,7 +144,7 @@ fn order(spec: &Spec) -> Result<Option<Order>, ConfigError> {
     }
 }
 
-/// A number is wanted where one row stands for all versions before it.
+/// The version must be a number if one row includes all versions before it.
 fn check_version(spec: &Spec, version: &str, tools: &[Tool]) -> Result<(), ConfigError> {
     let [only] = tools else { return Ok(()) };
     if !only.record.is_minimum() || only.order.has(&(only.key)(version)) {

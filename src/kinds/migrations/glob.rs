@@ -10,7 +10,7 @@ use crate::os::describe;
 /// Matches of a glob that an error names.
 const NAMED: usize = 5;
 
-/// The directories, or the one file, that a path stands for.
+/// Returns the directories, or the one file, that a path means.
 ///
 /// A pattern in the last component may stand for several directories: they lie side by side, e.g.
 /// `db/*migrate`. A pattern above stands for one: `gems/app-*/migrations` with two matches is two
@@ -58,7 +58,7 @@ pub(super) fn is_glob(text: &str) -> bool {
     text.contains(['*', '?', '['])
 }
 
-/// What a component of a path stands for in `dir`, by name.
+/// Returns the entries of `dir` that a component of a path matches, by name.
 fn matches(dir: &Path, component: &str) -> Vec<PathBuf> {
     if !is_glob(component) {
         let path = dir.join(component);

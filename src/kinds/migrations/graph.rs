@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::row::{Row, State};
 
-/// A revision and what it comes after.
+/// A revision and its predecessors.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Revision {
     /// Its name in the table.
@@ -43,7 +43,7 @@ impl Graph {
         Self { revisions, places }
     }
 
-    /// The revisions with their places, each behind what it comes after.
+    /// The revisions with their places, each after its predecessors.
     pub(super) fn in_order(&self) -> Vec<(usize, &Revision)> {
         let (mut order, mut seen) = (Vec::new(), HashSet::new());
         for start in 0..self.revisions.len() {

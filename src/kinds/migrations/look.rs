@@ -31,7 +31,7 @@ pub(super) enum Wish {
     Dir,
     /// One migration.
     Version(String),
-    /// That nothing has failed and nobody is at work.
+    /// Nothing has failed, and no migrator is at work.
     Clean,
 }
 
@@ -80,7 +80,7 @@ struct Reading {
 }
 
 impl Look {
-    /// Whether a column or condition of the operator's own stands in the SELECT.
+    /// Whether the SELECT holds a column or condition that the user declares.
     pub(super) fn has_declared_sql(&self) -> bool {
         self.condition.is_some() || self.search.column.is_some()
     }

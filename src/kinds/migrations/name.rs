@@ -52,7 +52,7 @@ pub(super) fn search_path(shown: &str, user: &str) -> Vec<String> {
     path
 }
 
-/// The parts between separators that do not stand in double quotes, and whether they were quoted.
+/// The parts between separators outside of double quotes, and whether they were quoted.
 fn split(text: &str, separator: char) -> Option<Vec<(String, bool)>> {
     let mut parts = Vec::new();
     let (mut part, mut was_quoted, mut quoted) = (String::new(), false, false);

@@ -437,7 +437,7 @@ fn two_migrations_never_become_one() {
             "{tool}: {said}"
         );
     }
-    // Files of one migration are one: both directions, a script and what it was compiled to.
+    // These files are one migration: both directions, or a script and its compiled form.
     assert_eq!(read("knex", &[("1_a.js", ""), ("1_a.ts", "")]), ["1_a = 1_a"]);
     assert_eq!(read("sqlx", &[("1_a.up.sql", ""), ("1_a.down.sql", "")]), ["1_a = 1"]);
 }

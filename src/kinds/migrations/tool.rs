@@ -33,7 +33,7 @@ pub(super) struct Tool {
     pub key: fn(&str) -> String,
     /// How keys follow each other.
     pub order: Order,
-    /// What one row stands for.
+    /// The meaning of one row.
     pub record: Record,
     /// What shows that a migrator is at work.
     pub locks: &'static [Lock],
@@ -164,7 +164,7 @@ impl Shape {
     }
 }
 
-/// What one row of a table stands for.
+/// The meaning of one row of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Record {
     /// One migration.
@@ -178,7 +178,7 @@ pub(super) enum Record {
 }
 
 impl Record {
-    /// Whether one row stands for all migrations before it.
+    /// Whether one row includes all migrations before it.
     pub(super) fn is_minimum(self) -> bool {
         matches!(self, Record::Latest | Record::Highest)
     }

@@ -63,7 +63,7 @@ impl ServerError {
         Self { code, sqlstate: text(sqlstate), message: text(message) }
     }
 
-    /// The failure that the error stands for.
+    /// Returns the failure that the error means.
     pub fn failure(&self, phase: Phase, endpoint: &Endpoint) -> Failure {
         let (class, cost, hint) = self.meaning(phase);
         let words = one_line(&self.message, MAX_WORDS);

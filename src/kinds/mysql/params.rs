@@ -1,4 +1,4 @@
-//! What a connection string says, whoever wrote it.
+//! The parameters of a connection string, in any driver's form.
 
 use crate::{secret::Secret, spec::Server as Named, tls::TlsFiles};
 
@@ -62,7 +62,7 @@ pub(super) struct Params {
 }
 
 impl Params {
-    /// Raises the mode to `mode`, whatever order the options stand in.
+    /// Raises the mode to `mode`, in any order of the options.
     pub(super) fn at_least(&mut self, mode: Mode) {
         self.mode = Some(self.mode.map_or(mode, |now| now.max(mode)));
     }

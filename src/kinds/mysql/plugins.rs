@@ -45,7 +45,7 @@ impl Plugin {
         }
     }
 
-    /// The first answer. The password itself never stands in it, unless the plugin is
+    /// The first answer. It never holds the password itself, unless the plugin is
     /// [`Plugin::Clear`].
     pub(super) fn answer(self, password: &str, nonce: &[u8]) -> Vec<u8> {
         match self {

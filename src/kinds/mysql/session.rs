@@ -69,7 +69,7 @@ impl Session {
         Failure::new(class, format!("{what} ({})", self.endpoint())).cost(crate::probe::Cost::Login)
     }
 
-    /// The failure that an error stands for.
+    /// Returns the failure that an error means.
     pub fn failure(&self, error: Error, phase: Phase) -> Failure {
         match error {
             Error::Server(error) => error.failure(phase, self.endpoint()),
@@ -104,7 +104,7 @@ impl Session {
         self.packets.command(QUERY, sql).await?;
         let columns = match self.reply().await? {
             reply if reply[0] == 0 => return Ok(Vec::new()),
-            // LOCAL INFILE: nobody may read our files.
+            // LOCAL INFILE: no server may read our files.
             reply if reply[0] == 0xfb => {
                 return Err(self.packets.odd("a request for a file").into());
             }

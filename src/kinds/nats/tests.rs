@@ -46,8 +46,8 @@ async fn ask(keys: &str, says: &'static str, answers: &'static str) -> (String, 
     (verdict, serve.await.unwrap())
 }
 
-/// Asks a server that replies `answers` to the login. Returns what it heard until the connection
-/// was closed, too.
+/// Asks a server that replies `answers` to the login. Returns the bytes that it received until the
+/// connection was closed, too.
 async fn ask_again(keys: &str, answers: &'static str) -> (String, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -33,7 +33,7 @@ pub struct PgError {
 pub enum Phase {
     /// Before the first ReadyForQuery.
     Login,
-    /// The same, where the startup packet held options that the declaration brought.
+    /// A login whose startup packet held options of the declaration.
     LoginWithOptions,
     /// In answer to our own commands around a query.
     Command,

@@ -1,4 +1,4 @@
-//! libpq's connection parameters (version 18), each with what it does here.
+//! libpq's connection parameters (version 18), each with its effect here.
 //!
 //! The list is libpq's own (`PQconndefaults`). URLs, connection strings, service files and
 //! variables name the same parameters, so one list serves all of them, and the manual prints it.
@@ -15,7 +15,7 @@ pub struct Parameter {
 
 /// What a parameter does here.
 pub enum Treatment {
-    /// It means what it means to libpq.
+    /// It has the same meaning as in libpq.
     Honoured,
     /// Only these values are accepted: others ask for what is not supported.
     Only(&'static [&'static str], &'static str),

@@ -1,4 +1,4 @@
-//! The values of libpq's parameters: which are refused, and what their words stand for.
+//! The values of libpq's parameters: rejects invalid ones, and translates words.
 
 use super::{
     dsn::Params,
@@ -13,7 +13,7 @@ use crate::text::nearest;
 /// Refuses the values that libpq would refuse, and those that ask for what is not supported.
 ///
 /// # Errors
-/// The parameter's name and what it must be; never the value, which may be a piece of a password.
+/// The parameter's name and its valid values. Never the value, which may be part of a password.
 pub(super) fn check(params: &Params) -> Result<(), String> {
     for parameter in PARAMETERS {
         let Some(value) = params.get(parameter.name) else { continue };
@@ -32,7 +32,7 @@ pub(super) fn check(params: &Params) -> Result<(), String> {
     Ok(())
 }
 
-/// The value that a parameter's word stands for.
+/// Returns the value that a parameter's word means.
 ///
 /// # Errors
 /// Names the parameter and lists the words, and the nearest of them.

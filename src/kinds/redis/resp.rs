@@ -120,7 +120,7 @@ async fn read_head(wire: &mut Wire) -> Result<Head, Failure> {
         b'$' => length().map(|length| length.map_or(Head::Whole(Reply::Text(None)), Head::Text)),
         _ => length().map(|length| length.map_or(Head::Whole(Reply::Array(None)), Head::Array)),
     };
-    head.ok_or_else(|| not_redis(wire, "not Redis: a length that is no number"))
+    head.ok_or_else(|| not_redis(wire, "not Redis: a length that is not a number"))
 }
 
 fn not_redis(wire: &Wire, what: &str) -> Failure {
@@ -182,8 +182,8 @@ mod tests {
                 "HTTP/1.1 400 Bad Request\r\n\r\n",
                 "not Redis, it says: HTTP/1.1 400 Bad Request (db:1)",
             ),
-            ("$x\r\n", "not Redis: a length that is no number (db:1)"),
-            ("$-2\r\n", "not Redis: a length that is no number (db:1)"),
+            ("$x\r\n", "not Redis: a length that is not a number (db:1)"),
+            ("$-2\r\n", "not Redis: a length that is not a number (db:1)"),
             ("$9999999\r\n", "sends a reply that is too long for Redis (db:1)"),
             ("*99999999\r\n", "sends a reply that is too long for Redis (db:1)"),
             (&deep, "sends a reply that is too long for Redis (db:1)"),

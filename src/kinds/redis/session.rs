@@ -62,7 +62,7 @@ async fn shake_hands(
     host: &str,
     stream: Box<dyn Stream>,
 ) -> Result<Box<dyn Stream>, Failure> {
-    // Cut a little before the attempt itself, so that the hint is told.
+    // This limit is a little shorter than the attempt's, so that the hint is reported.
     let bound = attempt.remaining().mul_f64(0.95);
     match timeout(bound, tls.connect(attempt, host, stream)).await {
         Ok(shaken) => shaken,

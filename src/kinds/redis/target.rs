@@ -132,7 +132,7 @@ impl Target {
             false => servers(spec, &spec.servers(&parts.servers)?, sentinel.is_some())?,
         };
         let (mut user, mut password) = match &parts.userinfo {
-            // A password is often written where the user stands.
+            // Users often write a password in place of the user.
             Some(userinfo) => {
                 let (user, password) = spec.userinfo(userinfo)?;
                 (Some(spec.secret(user)), password)

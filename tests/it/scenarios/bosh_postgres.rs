@@ -8,7 +8,7 @@ fn said_in_order(text: &str, needles: &[&str]) {
     let mut rest = text;
     for needle in needles {
         let found = rest.find(needle).unwrap_or_else(|| {
-            panic!("{needle:?} is not said, or not after what is said before it:\n{text}")
+            panic!("{needle:?} is missing, or precedes the expected text before it:\n{text}")
         });
         rest = &rest[found..];
     }

@@ -1,4 +1,4 @@
-//! EF Core: a migration's id is its class's attribute, which usually stands in the Designer file.
+//! EF Core: a migration's id is its class's attribute, usually in the Designer file.
 
 use crate::kinds::migrations::{
     dir::{File, Listing},

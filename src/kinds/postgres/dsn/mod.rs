@@ -200,7 +200,7 @@ fn read_url(spec: &Spec, rest: &Text, dialect: Dialect) -> Result<Params, Config
     for pair in parts.query.iter().flat_map(|query| query.split('&').collect::<Vec<_>>()) {
         let (key, value) = pair.split_once('=').unwrap_or_else(|| (pair.clone(), pair.part("")));
         let value = match dialect {
-            // pgjdbc decodes a form's way; a `+` of an expansion is a plus all the same.
+            // pgjdbc decodes `+` to a space as in a form, but a `+` in an expansion stays a plus.
             Dialect::Jdbc => value.part(&value.raw().replace('+', " ")),
             _ => value,
         };

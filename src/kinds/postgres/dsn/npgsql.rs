@@ -103,8 +103,8 @@ fn bare(key: &str) -> String {
     key.chars().filter(|c| !matches!(c, ' ' | '_' | '-')).flat_map(char::to_lowercase).collect()
 }
 
-/// The pairs. A value may stand in quotes of either kind, in which the quote itself is doubled.
-/// None: not of this form.
+/// The pairs. A value may have quotes of either kind, in which the quote itself is doubled. None:
+/// not of this form.
 fn parts(text: &str) -> Option<Vec<(String, String)>> {
     let mut parts = Vec::new();
     let mut rest = text.trim_start_matches(|c: char| c == ';' || c.is_whitespace());

@@ -439,7 +439,7 @@ fn service_files(
         (None, Some(file)) => Some(file),
         (None, None) => home.map(|home| format!("{home}/.pg_service.conf")),
     };
-    // Debian's libpq looks there; others are told by the variable.
+    // Debian's libpq looks there; other builds need the variable.
     let system = variable("PGSYSCONFDIR")?.unwrap_or_else(|| "/etc/postgresql-common".to_owned());
     Ok(own.into_iter().chain([format!("{system}/pg_service.conf")]).collect())
 }

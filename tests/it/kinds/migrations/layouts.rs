@@ -67,7 +67,7 @@ fn layouts() -> Vec<(Layout, String)> {
               ("c.py", "# -*- coding: latin-1 -*-\nfrom typing import Union\nrevision: str = 'c'\ndown_revision: Union[str, None] = \\\n  'b'\n")],
             "dir={}", "", NotReady, "1 of 3 migrations missing: c"),
             format!("{ALEMBIC} ('b')")),
-        (layout("an application with a label, one of the tests, and a module that is no migration",
+        (layout("an application with a label, one of the tests, and a module that is not a migration",
             &[("core/apps.py", "class C(AppConfig):\n    label = 'acme_core'\n    name = 'acme.core'\n"),
               ("core/migrations/0001_initial.py", CLASS), ("core/migrations/helper.py", "Migration = 1\n"),
               ("core/tests/dummy/migrations/0001_initial.py", CLASS)],
