@@ -143,6 +143,18 @@ impl<'a> Certificate<'a> {
         })
     }
 
+    /// The size of an RSA key in bits (RFC 8017, appendix A.1.1). `None` for another kind of key.
+    pub(super) fn rsa_bits(&self) -> Option<usize> {
+        const RSA_ENCRYPTION: &[u8] =
+            &[OBJECT_ID, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
+        if !self.key_algorithm.starts_with(RSA_ENCRYPTION) {
+            return None;
+        }
+        let modulus = Reader(Reader(self.key).expect(SEQUENCE)?).expect(INTEGER)?;
+        let digits = modulus.strip_prefix(&[0]).unwrap_or(modulus);
+        Some(digits.len() * 8 - digits.first()?.leading_zeros() as usize)
+    }
+
     /// Returns the first common name of the subject.
     pub(super) fn common_name(&self) -> Option<&'a str> {
         const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];

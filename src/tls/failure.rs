@@ -30,11 +30,21 @@ impl Unsupported {
         Self(format!("{CANNOT_VERIFY}: it is signed by {signature} (issuer's key: {key}), {LACKS}"))
     }
 
+    /// An RSA key that is too short to be verified. `whose` is `its` or the authority's.
+    pub(super) fn short_rsa_key(whose: &str, bits: usize) -> Self {
+        Self(format!(
+            "{CANNOT_VERIFY}: {whose} RSA key has {bits} bits, and must have at least {MIN_RSA_BITS}"
+        ))
+    }
+
     /// An unsupported key, whose owner's signatures cannot be verified.
     pub(super) fn key(key: &[u8]) -> Self {
         Self(format!("{CANNOT_VERIFY}: its key is {}, {LACKS}", algorithm_name(key)))
     }
 }
+
+/// The shortest RSA key that ring verifies with, in bits.
+pub(super) const MIN_RSA_BITS: usize = 2048;
 
 const CANNOT_VERIFY: &str = "certificate cannot be verified";
 const LACKS: &str = "which this build does not support";

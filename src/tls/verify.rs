@@ -15,7 +15,12 @@ use rustls::{
     server::ParsedCertificate,
 };
 
-use super::{Names, Verify, chain, der::Certificate, failure::Unsupported, names, provider};
+use super::{
+    Names, Verify, chain,
+    der::Certificate,
+    failure::{MIN_RSA_BITS, Unsupported},
+    names, provider,
+};
 use crate::probe::{Class, Failure};
 
 /// Verifies as much as `verify` demands, with the system's trusted certificates or the declared
@@ -108,11 +113,29 @@ impl Verifier {
         leaf: &CertificateDer<'_>,
         scheme: SignatureScheme,
     ) -> Result<(), Error> {
+        let leaf = Certificate::read(leaf).ok_or(CertificateError::BadEncoding)?;
+        if let Some(bits) = short_rsa_key(&leaf) {
+            return Err(Unsupported::short_rsa_key("its", bits).into());
+        }
         if provider().signature_verification_algorithms.supported_schemes().contains(&scheme) {
             return Ok(());
         }
-        let leaf = Certificate::read(leaf).ok_or(CertificateError::BadEncoding)?;
         Err(Unsupported::key(leaf.key_algorithm).into())
+    }
+
+    /// Names the short RSA key of an authority, on which ring fails as on a wrong signature.
+    fn name_short_key(&self, intermediates: &[CertificateDer<'_>], error: Error) -> Error {
+        if error != Error::InvalidCertificate(CertificateError::BadSignature) {
+            return error;
+        }
+        let authorities = intermediates.iter().chain(&self.own);
+        let mut short = authorities.filter_map(|authority| {
+            Certificate::read(authority).and_then(|authority| short_rsa_key(&authority))
+        });
+        match short.next() {
+            Some(bits) => Unsupported::short_rsa_key("its authority's", bits).into(),
+            None => error,
+        }
     }
 
     /// Accepts the server's own certificate as its authority, as OpenSSL does and rustls does not.
@@ -163,7 +186,10 @@ impl ServerCertVerifier for Verifier {
             Err(_) if self.names == Names::SubjectOrAlternative && chain::is_version_1(leaf) => {
                 self.version_1(leaf, intermediates, name, now)
             }
-            Err(error) => self.pinned(leaf, name, error).map(|()| ServerCertVerified::assertion()),
+            Err(error) => {
+                let error = self.name_short_key(intermediates, error);
+                self.pinned(leaf, name, error).map(|()| ServerCertVerified::assertion())
+            }
         }
     }
 
@@ -213,6 +239,11 @@ impl ServerCertVerifier for Verifier {
         schemes.push(SignatureScheme::ED448);
         schemes
     }
+}
+
+/// The size in bits of an RSA key that is too short for ring.
+fn short_rsa_key(certificate: &Certificate<'_>) -> Option<usize> {
+    certificate.rsa_bits().filter(|bits| *bits < MIN_RSA_BITS)
 }
 
 /// Returns the system's trusted certificates. They are read once, because reading takes

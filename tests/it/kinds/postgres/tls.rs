@@ -1,7 +1,9 @@
 //! What certificates and keys may look like: our verdict beside psql's, on certificates that openssl makes.
 
 use super::libpq::Compared;
-use crate::support::{Afterall, Dir, Postgres};
+use crate::support::process::{Scope, Server};
+use crate::support::{Address, Afterall, Dir, Postgres};
+use rustix::process::Signal;
 use std::process::Command;
 
 /// Files of openssl's making, in a directory that the server may enter.
@@ -232,4 +234,36 @@ fn what_this_build_cannot_verify_is_named() {
         let done = Afterall::new().arg("--once").arg(url("verify-full")).run().code(69);
         done.stdout_has("[class=tls]").stdout_has(words);
     }
+}
+
+#[test]
+fn a_short_rsa_key_is_named() {
+    let openssl = Openssl::new();
+    let short = "-algorithm RSA -pkeyopt rsa_keygen_bits:1024";
+    openssl.issue("short", short, "/CN=localhost", SAN, "-sha256");
+    let address = Address::claim();
+    let at = address.free().to_string();
+    let words = [
+        "openssl",
+        "s_server",
+        "-accept",
+        &at,
+        "-cert",
+        &openssl.path("short.crt"),
+        "-key",
+        &openssl.path("short.key"),
+        "-cipher",
+        "DEFAULT:@SECLEVEL=0",
+        "-www",
+    ];
+    let words = words.map(std::ffi::OsStr::new);
+    let log = openssl.0.path().join("s_server.log");
+    let mut server = Server::start("openssl", &words, &log, Signal::TERM, Scope::Group);
+    server.wait_until_up(|| std::fs::read_to_string(&log).unwrap_or_default().contains("ACCEPT"));
+    let url = |keys: String| format!("https://{at}/#server-name=localhost,{keys}");
+    let trusting = url(format!("ca={}", openssl.path("ca.crt")));
+    let done = Afterall::new().args(["--once", &trusting]).run().code(69);
+    done.stdout_has("its RSA key has 1024 bits, and must have at least 2048")
+        .stdout_has("[class=tls]");
+    Afterall::new().args(["--once", &url("insecure".to_owned())]).run().code(0).stdout_has("ready");
 }
