@@ -114,7 +114,8 @@ pub fn once(planned: &mut [Planned]) {
 pub fn build(planned: Vec<Planned>, mistakes: &mut Mistakes) -> (Vec<Dependency>, Vec<String>) {
     let (mut dependencies, mut notes) = (Vec::new(), Vec::new());
     for Planned { kind, spec, settings, after, .. } in planned {
-        let probe = mistakes.keep((kind.build)(&spec));
+        let probe = (kind.build)(&spec).map_err(|error| error.without(spec.secrets()));
+        let probe = mistakes.keep(probe);
         notes.extend(spec.notes());
         dependencies.extend(probe.map(|probe| Dependency {
             secrets: spec.secrets().clone(),

@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt};
 
-use crate::text::harmless;
+use crate::{secret::Secrets, text::harmless};
 
 /// One mistake on the command line, in the environment or in a file. Holds names, never a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,12 @@ impl ConfigError {
     /// Makes a mistake whose message begins with `place`.
     pub fn at(place: impl fmt::Display, message: impl fmt::Display) -> Self {
         Self::new(format!("{place}: {message}"))
+    }
+
+    /// Returns the error without the secrets that it holds: a path or a name may come from a
+    /// variable.
+    pub fn without(self, secrets: &Secrets) -> Self {
+        Self(secrets.hide_in_own(&self.0))
     }
 }
 

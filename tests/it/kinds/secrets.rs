@@ -576,6 +576,15 @@ fn what_files_and_commands_hold_is_shown_nowhere() {
     ] {
         places.push(Place::new(declared));
     }
+    for declared in [
+        format!("https://{at}/#ca=/none/${{NAME}}"),
+        format!("nats://{at}#creds=/none/${{NAME}}"),
+        format!("postgres://u@{at}/db#passfile=/none/${{NAME}}"),
+        format!("migrations+postgres://u@{at}/db#dir=/none/${{NAME}}"),
+        format!("tcp://{at}#timeout=${{NAME}}"),
+    ] {
+        places.push(Place::new(declared).env("NAME", CANARY));
+    }
     for told in
         [format!("${{file:{junk}}}"), "${API_TOKEN}".to_owned(), "x${DB_PASSWORD}".to_owned()]
     {
