@@ -527,9 +527,12 @@ fn after_must_name_another_dependency_and_not_come_back() {
         (["a=file:/#after=a", "b=file:/"], "a: after: must not lead back to itself"),
         (
             ["a=file:/#after=bb", "b=file:/"],
-            "a: after: there is no dependency called bb, did you mean b?",
+            "a: after: must name a dependency; none is called bb, did you mean b?",
         ),
-        (["db=file:/#after=cache", "b=file:/"], "db: after: there is no dependency called cache\n"),
+        (
+            ["db=file:/#after=cache", "b=file:/"],
+            "db: after: must name a dependency; none is called cache",
+        ),
     ] {
         Afterall::waiting_for(after).becoming(sh("echo started")).run().code(64).stderr_has(want);
     }

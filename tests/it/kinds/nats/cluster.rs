@@ -5,7 +5,7 @@ use crate::support::{Afterall, Cluster, LONG, Nats, secs, wait_until};
 /// Waits for the stream, and then publishes at once, as the service does.
 #[track_caller]
 fn ready_means_publishable(cluster: &Cluster) {
-    let url = format!("bus={}#stream=S,timeout=50s", cluster.url());
+    let url = format!("bus={}#stream=S,timeout=3m", cluster.url());
     Afterall::waiting_for([url]).run().code(0).stderr_has("bus: ready: NATS 2.");
     assert_eq!(cluster.publish("S"), Ok(()));
 }
@@ -19,7 +19,7 @@ fn once(cluster: &Cluster, keys: &str) -> Option<i32> {
 #[test]
 fn a_replicated_stream_is_ready_where_a_message_is_acknowledged() {
     let cluster = Cluster::started();
-    let url = format!("bus={}#stream=S,timeout=50s", cluster.url());
+    let url = format!("bus={}#stream=S,timeout=3m", cluster.url());
     let waiting = Afterall::waiting_for([url]).spawn();
     cluster.create_stream("S");
     waiting.done().code(0).stderr_has("bus: ready: NATS 2.");
@@ -45,10 +45,10 @@ fn a_replicated_stream_is_ready_where_a_message_is_acknowledged() {
     leader.start();
 
     cluster.servers.iter().for_each(Nats::stop);
-    let url = format!("bus={}#stream=S,timeout=50s", cluster.url());
+    let url = format!("bus={}#stream=S,timeout=3m", cluster.url());
     let waiting = Afterall::waiting_for([url]).spawn();
     waiting.wait_for_stderr("[class=connect", secs(20));
     cluster.start();
-    waiting.wait(secs(55)).code(0).any_stderr();
+    waiting.wait(secs(185)).code(0).any_stderr();
     assert_eq!(cluster.publish("S"), Ok(()));
 }
