@@ -56,6 +56,8 @@ cleanup() {
     started=()
 }
 trap cleanup EXIT
+# A run that was killed leaves its containers behind.
+cleanup
 
 run_part() {
     # shellcheck disable=SC1090
