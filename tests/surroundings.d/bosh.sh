@@ -84,9 +84,7 @@ for process in director scheduler; do
     check_under "$process stops by its own handler" 2000 stop "$process"
     runc delete "$process"
 done
-kill "${started[@]}" 2>/dev/null || true
-wait "${started[@]}" 2>/dev/null || true
-started=()
+end_servers
 
 bpm_start director database.toml 8081
 wait_for "the next wait begins" err_holds director "db: waiting"

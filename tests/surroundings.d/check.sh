@@ -51,8 +51,15 @@ serve() { # LOG COMMAND...
 cleanup() {
     podman pod rm -af -t 0 >/dev/null 2>&1 || true
     podman rm -af -t 0 >/dev/null 2>&1 || true
-    ((${#started[@]})) && kill "${started[@]}" 2>/dev/null || true
-    wait 2>/dev/null || true
+    end_servers
+}
+
+# Ends what `serve` started. PostgreSQL waits for its clients on TERM, and not on INT.
+end_servers() {
+    ((${#started[@]})) || return 0
+    kill -INT "${started[@]}" 2>/dev/null || true
+    kill -TERM "${started[@]}" 2>/dev/null || true
+    wait "${started[@]}" 2>/dev/null || true
     started=()
 }
 trap cleanup EXIT
@@ -80,7 +87,8 @@ certificates() {
     done
 }
 
-as_postgres() { setpriv --reuid=postgres --regid=postgres --clear-groups "$@"; }
+# A prefix and not a function: what is started in the background is then the server itself.
+as_postgres=(setpriv --reuid=postgres --regid=postgres --clear-groups)
 
 # A PostgreSQL on 127.0.0.1:5432, with the socket of its superuser in $LAB/data. Options follow.
 postgres() {
@@ -88,8 +96,8 @@ postgres() {
     bin=$(ls -d /usr/lib/postgresql/*/bin | tail -1)
     rm -rf /tmp/surroundings.data
     install -d -o postgres /tmp/surroundings.data
-    as_postgres "$bin/initdb" -D /tmp/surroundings.data -U super --auth-host=scram-sha-256 --auth-local=trust -N >/dev/null
-    serve postgres.log as_postgres "$bin/postgres" -D /tmp/surroundings.data -p 5432 -k /tmp/surroundings.data \
+    "${as_postgres[@]}" "$bin/initdb" -D /tmp/surroundings.data -U super --auth-host=scram-sha-256 --auth-local=trust -N >/dev/null
+    serve postgres.log "${as_postgres[@]}" "$bin/postgres" -D /tmp/surroundings.data -p 5432 -k /tmp/surroundings.data \
         -c listen_addresses=127.0.0.1 -c fsync=off "$@"
     wait_for "PostgreSQL starts" sql postgres 'select 1'
 }
