@@ -7,8 +7,8 @@ need buildah buildah
 need runc runc
 need iptables iptables
 need debootstrap debootstrap
-need systemd-nspawn systemd-container
-need docker-compose docker-compose
+need nats-server nats-server
+compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
 need jq jq
 need gcc gcc
 need openssl openssl
@@ -33,18 +33,12 @@ fi
 cp "$AFTERALL_STATIC" "$LAB/afterall"
 gcc -O1 -static -o "$LAB/service" "$HERE/service.c"
 
-# Debian, made once: the plain system is the base of the example images, the same with servers stands for theirs.
-inside() { # COMMAND... in the base system, with the host's network and package sources
-    chroot "$LAB/rootfs" /usr/bin/env DEBIAN_FRONTEND=noninteractive "$@"
-}
+# Debian, made once: the base of the example images.
 if [[ ! -e $LAB/rootfs/prepared ]]; then
     rm -rf "$LAB/rootfs"
     debootstrap --variant=minbase bookworm "$LAB/rootfs" >"$LAB/debootstrap.log" 2>&1 ||
         { tail -5 "$LAB/debootstrap.log" >&2; exit 1; }
     tar -C "$LAB/rootfs" -c --exclude='./proc/*' --exclude='./sys/*' --exclude='./dev/*' -f "$LAB/slim.tar" .
-    inside apt-get update -qq
-    inside apt-get install -y -qq --no-install-recommends postgresql nats-server openssl systemd systemd-sysv dbus \
-        >"$LAB/packages.log" 2>&1 || { tail -5 "$LAB/packages.log" >&2; exit 1; }
     touch "$LAB/rootfs/prepared"
 fi
 
@@ -65,21 +59,8 @@ runtime = "runc"
 CONF
 export CONTAINERS_STORAGE_CONF=$LAB/storage.conf CONTAINERS_CONF=$LAB/containers.conf
 
-# The stand-ins of the images that the examples name.
-image() { # NAME TAR CHANGE...
-    local name=$1 tar=$2
-    shift 2
-    podman --log-level=error image exists "$name" ||
-        podman --log-level=error import -q "${@/#/--change=}" "$tar" "$name" >/dev/null
-}
-image docker.io/library/debian:12-slim "$LAB/slim.tar"
-if ! podman --log-level=error image exists docker.io/library/postgres:17; then
-    install -m 755 "$HERE/postgres-entry" "$LAB/rootfs/usr/local/bin/postgres-entry"
-    tar -C "$LAB/rootfs" -c --exclude='./proc/*' --exclude='./sys/*' --exclude='./dev/*' -f "$LAB/servers.tar" .
-    image docker.io/library/postgres:17 "$LAB/servers.tar" 'ENTRYPOINT ["/usr/local/bin/postgres-entry"]'
-    image docker.io/library/nats:2 "$LAB/servers.tar" 'ENTRYPOINT ["/usr/sbin/nats-server"]'
-    rm "$LAB/servers.tar"
-fi
+podman --log-level=error image exists docker.io/library/debian:12-slim ||
+    podman --log-level=error import -q "$LAB/slim.tar" docker.io/library/debian:12-slim >/dev/null
 
 # The context of the example images, and the images themselves, from the files as they stand in examples/.
 rm -rf "$LAB/context"
