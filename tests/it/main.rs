@@ -21,6 +21,7 @@ mod live;
 mod notify;
 mod once;
 mod recipes;
+mod release;
 mod report;
 mod scenarios;
 mod signals;
