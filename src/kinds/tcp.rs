@@ -59,8 +59,11 @@ impl Probe for Tcp {
 
 impl Tcp {
     async fn ask(&self, attempt: &Attempt<'_>) -> Result<String, Failure> {
+        let Some(hold) = self.hold else {
+            attempt.reach(&self.endpoint).await?;
+            return Ok("accepts connections".to_owned());
+        };
         let mut stream = attempt.connect(&self.endpoint).await?;
-        let Some(hold) = self.hold else { return Ok("accepts connections".to_owned()) };
         attempt.stage(format!("connected to {}, but not yet for {}", self.endpoint, seconds(hold)));
         match timeout(hold, read_to_end(&mut stream)).await {
             Err(_) => Ok(format!("accepts connections, still open after {}", seconds(hold))),

@@ -53,6 +53,11 @@ impl<'a> Attempt<'a> {
         self.net.connect(endpoint, self.stage).await
     }
 
+    /// Connects to `endpoint`, and closes the connection at once: see [`Net::reach`].
+    pub async fn reach(&self, endpoint: &Endpoint) -> Result<(), Failure> {
+        self.net.reach(endpoint, self.stage).await
+    }
+
     /// Looks `host` up: see [`Net::addresses`].
     pub async fn addresses(&self, host: &str, family: Family) -> Result<Vec<SocketAddr>, Failure> {
         self.net.addresses(host, family, self.stage).await
