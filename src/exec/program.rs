@@ -39,15 +39,28 @@ const MAX_INTERPRETERS: usize = 5;
 
 /// Checks that there is a file at `path` that may be executed. Does not open it.
 pub(super) fn may_execute(path: &Path) -> Result<(), Unfit> {
-    let denied = |error: &io::Error| match error.kind() {
+    check_permission(path)?;
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => Err(directory()),
+        Ok(_) => Ok(()),
+        Err(error) => Err(refused(&error)),
+    }
+}
+
+/// Checks the permission to execute `path`. The owner may also "execute" a directory.
+fn check_permission(path: &Path) -> Result<(), Unfit> {
+    rustix::fs::access(path, rustix::fs::Access::EXEC_OK).map_err(|error| refused(&error.into()))
+}
+
+fn refused(error: &io::Error) -> Unfit {
+    match error.kind() {
         io::ErrorKind::PermissionDenied => Unfit::Denied(describe(error)),
         _ => Unfit::Absent,
-    };
-    let metadata = std::fs::metadata(path).map_err(|error| denied(&error))?;
-    if metadata.is_dir() {
-        return Err(Unfit::Denied("is a directory".to_owned()));
     }
-    rustix::fs::access(path, rustix::fs::Access::EXEC_OK).map_err(|error| denied(&error.into()))
+}
+
+fn directory() -> Unfit {
+    Unfit::Denied("is a directory".to_owned())
 }
 
 /// Checks what execve(2) would find at `path`. `search` is PATH.
@@ -56,16 +69,19 @@ pub(super) fn check(path: &Path, search: &OsStr) -> Result<(), Unfit> {
 }
 
 fn check_nested(path: &Path, search: &OsStr, depth: usize) -> Result<(), Unfit> {
-    may_execute(path)?;
-    // Programs with execute permission and without read permission are rare. The kernel checks
-    // them.
+    check_permission(path)?;
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path);
     let mut start = [0; 1024];
-    let Ok((file, length)) = file.and_then(|file| {
+    let (file, length) = match file.and_then(|file| {
         let length = file.read_at(&mut start, 0)?;
         Ok((file, length))
-    }) else {
-        return Ok(());
+    }) {
+        Ok(read) => read,
+        // A directory opens like a file, and cannot be read. So it costs no stat(2).
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => return Err(directory()),
+        // Programs with execute permission and without read permission are rare. The kernel checks
+        // them.
+        Err(_) => return may_execute(path),
     };
     let start = &start[..length];
     if let Some(line) = start.strip_prefix(b"#!") {
