@@ -72,9 +72,9 @@ impl PgError {
             code => format!("{}: {words} ({place})", one_line(code, 5)),
         };
         // By default, a server logs everything that it refuses. So it does while it starts, but a
-        // start ends soon, and soon is when we want to know.
-        let ends_soon = self.is_starting() && !self.is_closed_standby();
-        let cost = if ends_soon { Cost::Answer } else { Cost::Logged };
+        // start ends soon, and soon is when we want to know. A closed standby may be promoted at
+        // any moment: a failover waits for us.
+        let cost = if self.is_starting() { Cost::Answer } else { Cost::Logged };
         let failure = Failure::new(class, message).cost(cost);
         match hint {
             Some(hint) => failure.hint(hint),
@@ -359,7 +359,7 @@ mod tests {
             "57P03: the database system is not accepting connections: Hot standby mode is disabled. (db)"
         );
         assert!(failure.hint.unwrap().starts_with("hot_standby = off"));
-        assert_eq!(failure.cost, Cost::Logged, "the state lasts, and each attempt is logged");
+        assert_eq!(failure.cost, Cost::Answer, "a promotion is to be noticed soon");
         let failure = error("Consistent recovery state has not been yet reached.");
         let failure = failure.failure(Phase::Login, "db");
         assert_eq!(
