@@ -9,6 +9,8 @@ mod grpc;
 mod http;
 #[cfg(feature = "memcached")]
 mod memcached;
+#[cfg(all(feature = "postgres", feature = "http"))]
+mod memory;
 mod migrations;
 #[cfg(feature = "mysql")]
 mod migrations_mysql;
