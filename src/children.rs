@@ -19,10 +19,10 @@ use rustix::{
     process::{Pid, Signal, WaitOptions, WaitStatus, kill_process_group, wait, waitpgid, waitpid},
 };
 
-/// How long the killed groups of all probes together may take to end.
+/// The longest wait for the end of all killed groups.
 const REAPING: Duration = Duration::from_millis(50);
 
-/// The groups that probes started and that may still hold processes of ours.
+/// The groups that probes started and that may still contain our processes.
 static GROUPS: Mutex<Groups> =
     Mutex::new(Groups { running: Vec::new(), ended: Vec::new(), killed: Vec::new() });
 
@@ -38,7 +38,7 @@ struct Groups {
 pub struct ProcessGroup(Pid);
 
 impl ProcessGroup {
-    /// The group that `leader`, a child of ours that was just started, leads.
+    /// Makes the group that `leader`, a child that was just started, leads.
     pub fn led_by(leader: Pid) -> Self {
         with_groups(|groups| groups.running.push(leader));
         Self(leader)

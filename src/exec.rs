@@ -27,7 +27,7 @@ pub struct Command {
     is_looked_up: bool,
 }
 
-/// Why the command cannot be executed.
+/// The reason why the command cannot be executed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ExecError {
     /// 126 or 127.
@@ -119,8 +119,8 @@ impl Command {
         Err(denied.or(broken).unwrap_or_else(|| self.not_found(nothing)))
     }
 
-    fn not_found(&self, what: &str) -> ExecError {
-        ExecError { exit: Exit::NotFound, message: format!("{}: {what}", shown(&self.name)) }
+    fn not_found(&self, message: &str) -> ExecError {
+        ExecError { exit: Exit::NotFound, message: format!("{}: {message}", shown(&self.name)) }
     }
 
     /// Becomes the command. Returns only on failure; a signal then ends this process at once.
@@ -141,7 +141,7 @@ impl Command {
             libc::execvp(argv[0], argv.as_ptr());
             io::Error::last_os_error()
         };
-        // The last message must not end this process if nobody reads it.
+        // The last message must not end this process if its reader is gone.
         signals::ignore_own_writes();
         // If the lookup finds an error now, the command has changed since the first lookup.
         if let Err(error) = self.look_up(path.as_deref()) {

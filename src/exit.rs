@@ -43,7 +43,8 @@ pub static TABLE: &[(&str, &str)] = &[
     ("64", "usage or config error, found before the first attempt"),
     (
         "69",
-        "a dependency cannot become ready (hopeless, learned from an attempt), or `--once` found one not ready",
+        "a dependency cannot become ready (hopeless, learned from an attempt), or `--once` found \
+        one not ready",
     ),
     ("70", "an error inside afterall: please report it"),
     ("74", "standard output cannot be written"),

@@ -97,7 +97,7 @@ fn look_once(
     options: &Options,
 ) -> anyhow::Result<Exit> {
     let (end, signals) = waited(dependencies, options, &mut report)?;
-    // The table may be more than a pipe takes, and nobody watches for signals any more.
+    // The table may exceed a pipe's buffer, and signals are no longer watched.
     signals.release();
     report.end(end);
     match end {
@@ -137,7 +137,7 @@ fn subjects(plan: &Plan) -> Vec<ReportedDependency> {
     plan.planned.iter().map(subject).collect()
 }
 
-/// Prints what was asked for instead of a wait. A reader that has gone away has seen enough.
+/// Prints the text that was requested instead of a wait. A closed pipe is not an error.
 fn on_stdout(text: &str, log: &mut Log) -> Exit {
     let mut stdout = std::io::stdout();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {

@@ -11,7 +11,7 @@ pub const MAX_FILE: u64 = 64 * 1024;
 /// so is a byte order mark.
 ///
 /// # Errors
-/// Why it cannot be read. The path is not repeated.
+/// The reason why it cannot be read, without the path.
 pub fn read_small(path: &str) -> Result<String, String> {
     let mut text = read_text(path, MAX_FILE)?;
     if text.ends_with('\n') {
@@ -27,7 +27,7 @@ pub fn read_small(path: &str) -> Result<String, String> {
 /// on Windows write.
 ///
 /// # Errors
-/// Why it cannot be read. The path is not repeated.
+/// The reason why it cannot be read, without the path.
 pub fn read_text(path: &str, max: u64) -> Result<String, String> {
     let mut bytes = read_bytes(path, max)?;
     if bytes.starts_with(BYTE_ORDER_MARK) {

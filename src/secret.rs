@@ -34,9 +34,9 @@ impl fmt::Display for Secret {
 const STARS: &str = "***";
 
 /// Shorter secrets are left alone, in characters: they would turn ordinary words into stars and
-/// tell more than they hide.
+/// reveal more than they hide.
 const SHORTEST: usize = 4;
-/// From this length on, in characters, an echo in other upper and lower case is one.
+/// From this length on, in characters, an echo counts whatever its case.
 const LONG: usize = 8;
 
 /// The secrets of one dependency, and those that all dependencies share.
@@ -56,7 +56,7 @@ impl Secrets {
         Self { own: Arc::default(), shared: Arc::clone(&self.shared) }
     }
 
-    /// Takes in a value that is hidden from now on.
+    /// Registers a value, which is hidden from now on.
     pub fn take(&self, value: impl Into<String>) -> Secret {
         let secret = Secret(value.into().into());
         // A long key is echoed line by line, and what is cut to one line has no blanks around it.
@@ -82,8 +82,8 @@ impl Secrets {
         self.hide_those(text, |_| true)
     }
 
-    /// [`Secrets::hide`] for a text of our own. A secret that is an ordinary word stays: it stands
-    /// there by chance, and stars in its place would tell it to whoever knows the text.
+    /// [`Secrets::hide`] for a text of our own. A secret that is an ordinary word stays: redacting
+    /// a common word of our own text would reveal the secret.
     pub fn hide_in_own(&self, text: &str) -> String {
         self.hide_those(text, |secret| !is_plain(&secret.0))
     }
@@ -94,7 +94,7 @@ impl Secrets {
             let list = list.lock().unwrap_or_else(PoisonError::into_inner);
             secrets.extend(list.iter().filter(|secret| is_meant(secret)).cloned());
         }
-        // What holds another secret is hidden whole.
+        // A secret that contains another one is hidden whole.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.0.len()));
         secrets.iter().fold(text.to_owned(), |text, secret| hide_one(text, &secret.0))
     }
@@ -107,7 +107,7 @@ impl Secrets {
     }
 }
 
-/// Whether a value reads as a name rather than as a secret, e.g. `orders`, `app_v2`,
+/// Returns true if a value reads as a name rather than as a secret, e.g. `orders`, `app_v2`,
 /// `db-1.internal`, `/run/pg`, `5432`.
 pub fn is_plain(value: &str) -> bool {
     value.len() <= 64
@@ -137,9 +137,10 @@ fn hide_one(text: String, secret: &str) -> String {
     out
 }
 
-/// Where an echo of `secret` that begins at `start` ends. It may end early where the text was cut.
+/// Returns the end of an echo of `secret` that begins at `start`. A cut text may end the echo
+/// early.
 fn echo(text: &[char], start: usize, secret: &[char]) -> Option<usize> {
-    // Several places are possible at once: `%25` may be a literal or stand for `%`.
+    // Several places are possible at once: `%25` may be literal or an escape for `%`.
     let mut places = vec![start];
     for (matched, want) in secret.iter().enumerate() {
         let cut = places.iter().copied().find(|at| text.get(*at) == Some(&'…'));
@@ -151,7 +152,7 @@ fn echo(text: &[char], start: usize, secret: &[char]) -> Option<usize> {
             for (char, end) in readings(text, at) {
                 let same = char == *want
                     || secret.len() >= LONG && char.to_lowercase().eq(want.to_lowercase())
-                    // What was neutralized for a log.
+                    // A character that was neutralised for a log.
                     || char == '\u{fffd}' && want.is_control()
                     || char == ' ' && *want == '\t';
                 if same && !next.contains(&end) {
@@ -167,7 +168,7 @@ fn echo(text: &[char], start: usize, secret: &[char]) -> Option<usize> {
     places.into_iter().max()
 }
 
-/// What the text may stand for at a place, each with the place behind it.
+/// Returns the characters that the text may represent at a place, each with the place after it.
 fn readings(text: &[char], at: usize) -> Vec<(char, usize)> {
     let Some(&first) = text.get(at) else { return Vec::new() };
     let mut readings = vec![(first, at + 1)];

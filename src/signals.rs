@@ -9,7 +9,8 @@
 //!
 //! Default actions do not end PID 1, so PID 1 has handlers from its first line on; exec resets
 //! them. Signals that were ignored or blocked at the start are left alone.
-#![allow(unsafe_code)] // Signal masks and dispositions have no safe interface that covers all of this.
+// Signal masks and dispositions have no safe interface that covers all of this.
+#![allow(unsafe_code)]
 
 use std::{
     io, mem,
@@ -30,8 +31,8 @@ use crate::children;
 /// `exec:` probes.
 static INHERITED: OnceLock<libc::sigset_t> = OnceLock::new();
 
-/// Signals that our own writes raise, beside the error that the write returns: nobody reads the
-/// pipe, or the file may not grow (`ulimit -f`). Neither is a reason to end.
+/// Signals that our own writes raise beside the write's error: a closed pipe, or a file that may
+/// not grow (`ulimit -f`). Neither is a reason to end.
 const RAISED_BY_WRITES: [i32; 2] = [libc::SIGPIPE, libc::SIGXFSZ];
 
 /// Prepares the process: to be called first of all, before any thread is started.
@@ -71,14 +72,14 @@ fn hold_descriptors() {
     }
 }
 
-/// The signals that end the wait, held back.
+/// Blocked signals that end the wait, read through a signalfd.
 pub struct Signals {
     /// SIGCHLD was ignored. The kernel would then reap our children before we learn how they ended.
     child_ignored: bool,
     pending: Rc<OwnedFd>,
 }
 
-/// What a pending signal means.
+/// The meaning of a pending signal.
 enum Pending {
     /// No signal is pending.
     Nothing,
@@ -89,7 +90,7 @@ enum Pending {
 }
 
 impl Signals {
-    /// Holds back every signal that would end this process. To be called when the wait begins.
+    /// Blocks every signal that would end this process. Called when the wait begins.
     ///
     /// Dispositions are not looked at here: the kernel keeps a blocked signal pending even if it is
     /// ignored, so [`Signals::take`] looks when one arrives.
@@ -107,7 +108,8 @@ impl Signals {
         if child_ignored {
             set_disposition(libc::SIGCHLD, libc::SIG_DFL);
         }
-        // SAFETY: the set is initialised; signalfd returns a new descriptor that nobody else owns.
+        // SAFETY: the set is initialised; signalfd returns a new descriptor that no other code
+        // owns.
         let pending = unsafe {
             libc::pthread_sigmask(libc::SIG_BLOCK, &watched, ptr::null_mut());
             match libc::signalfd(-1, &watched, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) {
@@ -180,7 +182,7 @@ impl Signals {
 /// The mask that this process was started with.
 fn inherited() -> &'static libc::sigset_t {
     INHERITED.get_or_init(|| {
-        // Nobody has called `at_start`, so nobody has changed the mask.
+        // `at_start` was not called, so the mask is unchanged.
         let mut mask = set_of([]);
         // SAFETY: with a null new mask this only reads.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, ptr::null(), &mut mask) };
@@ -217,7 +219,7 @@ pub fn stoppable<T: Send>(call: impl FnOnce() -> T + Send) -> T {
     }
 }
 
-/// Makes a child start with the inherited signal mask, rather than with everything held back.
+/// Makes a child start with the inherited signal mask, instead of all signals blocked.
 pub fn as_inherited(command: &mut std::process::Command) {
     let mask = *inherited();
     // SAFETY: pthread_sigmask is async-signal-safe, and the mask was copied before the fork.
@@ -248,7 +250,7 @@ pub fn die_of(signal: i32) -> ! {
     }
 }
 
-/// Whether this process is PID 1, which default actions do not end.
+/// Returns true if this process is PID 1, which default actions do not end.
 fn is_pid_1() -> bool {
     rustix::process::getpid().is_init()
 }
@@ -260,7 +262,7 @@ pub fn ignore_own_writes() {
     }
 }
 
-/// Whether the default action ends a process, and the signal can be blocked (signal(7)).
+/// Returns true if the default action ends a process, and the signal can be blocked (signal(7)).
 fn ends_a_process(signal: i32) -> bool {
     const IGNORED: [i32; 4] = [libc::SIGCHLD, libc::SIGCONT, libc::SIGURG, libc::SIGWINCH];
     const STOPPING: [i32; 4] = [libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
@@ -269,13 +271,13 @@ fn ends_a_process(signal: i32) -> bool {
     exists && signal != libc::SIGKILL && !IGNORED.contains(&signal) && !STOPPING.contains(&signal)
 }
 
-/// Whether PID 1 watches a signal that ends no other process: images use SIGWINCH as STOPSIGNAL,
-/// and SIGCHLD announces an orphan that has ended.
+/// Returns true if PID 1 watches a signal that ends no other process: images use SIGWINCH as
+/// STOPSIGNAL, and SIGCHLD announces an orphan that has ended.
 fn is_for_pid_1(signal: i32) -> bool {
     [libc::SIGWINCH, libc::SIGCHLD].contains(&signal)
 }
 
-/// Whether a signal ends the wait of PID 1.
+/// Returns true if a signal ends the wait of PID 1.
 fn ends_pid_1(signal: i32) -> bool {
     ends_a_process(signal) || signal == libc::SIGWINCH
 }

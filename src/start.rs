@@ -1,8 +1,9 @@
 //! The first and the last lines of the process.
 //!
 //! The C library calls `main` here directly, without Rust's runtime in between. The runtime would
-//! ignore SIGPIPE and open /dev/null over closed descriptors, which the command is to find as they
-//! were. It would also read /proc/self/maps for a stack guard, 10% of the time of a short start.
+//! ignore SIGPIPE and open /dev/null over closed descriptors, which the command must find
+//! unchanged. It would also read /proc/self/maps for a stack guard, 10% of the time of a short
+//! start.
 #![allow(unsafe_code)] // The entry point is a C function.
 
 use std::{
@@ -19,7 +20,8 @@ use afterall::{exit::Exit, report::raw_line, signals};
 /// # Safety
 /// The C library calls it, with `argc` pointers to strings that live as long as the process.
 #[unsafe(no_mangle)]
-#[allow(clippy::exit)] // Here and nowhere else. Dropping the runtime would wait for a lookup that hangs.
+// Only here: dropping the runtime would wait for a lookup that hangs.
+#[allow(clippy::exit)]
 unsafe extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     signals::at_start();
     std::panic::set_hook(Box::new(|panic| {

@@ -34,7 +34,7 @@ pub fn quoted(said: &[u8]) -> Option<String> {
 /// A duration as messages show it: `0.2s`, `42.3s`, `9m 17s`, `1h 2m 3s`.
 pub fn seconds(duration: Duration) -> String {
     let whole = duration.as_secs();
-    // What would round up to 60.0 is a minute.
+    // A value that rounds up to 60.0 seconds is a minute.
     if duration < Duration::from_millis(59_950) {
         return format!("{:.1}s", duration.as_secs_f64());
     }

@@ -1,6 +1,7 @@
 //! What the fuzzers do with one input: one function for each target, which the tests run as well.
 //!
-//! A target fails when the product panics, or when a message that it makes holds a control character or a secret.
+//! A target fails when the product panics, or when a message that it makes holds a control
+//! character or a secret.
 
 use std::{
     ffi::OsString,
@@ -231,7 +232,8 @@ fn planned(declared: Declared, mut mistakes: Mistakes, env: &Env) -> Vec<Depende
 
 /// One attempt against a server that plays `conversation`.
 fn ask(dependency: Dependency, conversation: Conversation) {
-    // The fuzzer finds the value in the program. A server that sends it without having been told is no leak.
+    // The fuzzer finds the value in the program. A server that sends it without having been told is
+    // no leak.
     if conversation.holds(SECRET.as_bytes()) {
         return;
     }

@@ -40,7 +40,7 @@ impl Conversation {
         Self(connections)
     }
 
-    /// Whether a server sends these bytes.
+    /// Returns true if a server sends these bytes.
     pub fn holds(&self, bytes: &[u8]) -> bool {
         self.0.iter().any(|sent| sent.windows(bytes.len()).any(|window| window == bytes))
     }

@@ -8,7 +8,7 @@ use crate::{
     wait::settings::{COMMON, Common},
 };
 
-/// What an option sets.
+/// The setting that an option changes.
 #[derive(Clone, Copy)]
 pub enum Opt {
     /// The default of a key for all dependencies.
@@ -23,9 +23,9 @@ pub enum Opt {
     FromEnv,
     /// The plan on stdout, and no wait.
     PrintPlan,
-    /// No dependency is no mistake.
+    /// A declaration is not needed.
     AllowEmpty,
-    /// How the wait is shown.
+    /// The format of reports.
     Format,
     /// Only failures are reported.
     Quiet,
@@ -42,7 +42,7 @@ pub enum Opt {
 /// An option as it is written, read and documented.
 #[derive(Clone, Copy)]
 pub struct Definition {
-    /// What it sets.
+    /// The setting that it changes.
     pub opt: Opt,
     /// Its name behind `--`, or in a config file; empty if it has only a short one.
     pub name: &'static str,
@@ -50,11 +50,11 @@ pub struct Definition {
     pub short: Option<char>,
     /// The placeholder for its value in help; empty for a flag.
     pub value: &'static str,
-    /// What it does.
+    /// Its effect, for help.
     pub help: &'static str,
     /// Where it can be set besides the command line.
     pub places: Places,
-    /// Whether `-h` shows it.
+    /// True if `-h` shows it.
     pub is_brief: bool,
 }
 
@@ -86,12 +86,12 @@ impl Definition {
         (self.places != Places::Nowhere).then(name)
     }
 
-    /// Whether the top of a config file sets it.
+    /// Returns true if the top of a config file sets it.
     pub fn is_in_file(&self) -> bool {
         self.places == Places::VariableAndFile
     }
 
-    /// Whether it has a value.
+    /// Returns true if it has a value.
     pub fn takes_value(&self) -> bool {
         !self.value.is_empty()
     }
@@ -239,13 +239,13 @@ pub enum Source {
 
 /// An option that is set, not yet checked.
 pub struct OptionValue {
-    /// What it sets.
+    /// The setting that it changes.
     pub opt: Opt,
     /// Where the value came from.
     pub source: Source,
     /// The raw value. A flag of the command line is `true`.
     pub value: KeyValue,
-    /// What errors call it: `--deadline`, `AFTERALL_DEADLINE` or `FILE:LINE: deadline`.
+    /// Its name in errors: `--deadline`, `AFTERALL_DEADLINE` or `FILE:LINE: deadline`.
     pub place: String,
 }
 
@@ -283,7 +283,7 @@ pub struct CommandLine {
     pub command: Vec<OsString>,
     /// The options, and the variables that set options.
     pub values: Vec<OptionValue>,
-    /// What is wrong with the shape.
+    /// The mistakes in the shape.
     pub mistakes: Mistakes,
 }
 

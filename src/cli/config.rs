@@ -187,18 +187,18 @@ impl File<'_> {
         format!("{}:{}", self.path, before.matches('\n').count() + 1)
     }
 
-    fn error(&self, span: Option<Range<usize>>, what: impl std::fmt::Display) -> ConfigError {
+    fn error(&self, span: Option<Range<usize>>, message: impl std::fmt::Display) -> ConfigError {
         let place = span.map_or_else(|| self.path.to_owned(), |span| self.place(span));
-        ConfigError::at(place, what)
+        ConfigError::at(place, message)
     }
 
     fn key_error(
         &self,
         name: &str,
         span: Range<usize>,
-        what: impl std::fmt::Display,
+        message: impl std::fmt::Display,
     ) -> ConfigError {
-        self.error(Some(span), format_args!("{name}: {what}"))
+        self.error(Some(span), format_args!("{name}: {message}"))
     }
 }
 
@@ -217,7 +217,7 @@ fn is_known(kind: &Kind, key: &str) -> bool {
     COMMON.iter().any(|common| common.key.name == key) || kind.own_keys().any(|own| own.name == key)
 }
 
-/// How to write a literal `#` in a URL.
+/// The way to write a literal `#` in a URL.
 fn hash_in(kind: &Kind) -> &'static str {
     match kind.grammar.has_servers() {
         true => "; a # in a URL must be written %23",
@@ -296,7 +296,8 @@ mod tests {
 
     #[test]
     fn every_mistake_has_its_line() {
-        let text = "tiemout = 1\n[dependency.a]\nurl = 'x'\n[dependency.b]\nurl = 'tcp://b:1'\nmach = 1\ntimeout = {}";
+        let text = "tiemout = 1\n[dependency.a]\nurl = 'x'\n[dependency.b]\nurl = 'tcp://b:1'\n\
+            mach = 1\ntimeout = {}";
         let errors = config(text).err().unwrap();
         for (line, want) in errors.lines().zip([
             "f.toml:1: unknown key tiemout, did you mean timeout?",

@@ -53,9 +53,11 @@ pub(super) fn short() -> String {
 /// Everything.
 pub(super) fn long() -> String {
     let mut out = USAGE.to_owned();
-    out += "\nOptions (each but -h, --help, --version, --print-plan and --from-env is also a variable):\n";
+    out += "\nOptions (each but -h, --help, --version, --print-plan and --from-env is also a \
+        variable):\n";
     options(&mut out, |_| true);
-    out += "\nKinds (the URL is the one that the application itself uses), and their keys behind the #:\n";
+    out += "\nKinds (the URL is the one that the application itself uses), and their keys behind \
+        the #:\n";
     for kind in KINDS {
         for usage in kind.usage.split(", ") {
             let _ = writeln!(out, "  {usage}");
@@ -72,7 +74,8 @@ pub(super) fn long() -> String {
     COMMON.iter().for_each(|common| describe(&mut out, &common.key));
     out += "\n";
     for paragraph in [
-        "In a declaration, ${VAR}, ${VAR:-default} and ${file:PATH} are expanded, and env:NAME stands for ${NAME}.",
+        "In a declaration, ${VAR}, ${VAR:-default} and ${file:PATH} are expanded, and env:NAME \
+        stands for ${NAME}.",
         &format!("Where no dependency is given, {VARIABLE} is read: declarations as shell words."),
         &format!("--from-env reads {}.", VARIABLES.join(", ")),
     ] {

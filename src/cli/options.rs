@@ -1,4 +1,4 @@
-//! What file, environment and command line set together: flag beats environment beats file.
+//! The merged options of file, environment and command line: flag beats environment beats file.
 
 use std::{ffi::OsString, time::Duration};
 
@@ -13,15 +13,15 @@ use crate::{
     wait::settings::{Settings, duration},
 };
 
-/// The options, and the declarations, read. What is wrong is in `mistakes`; the rest is right.
+/// The options, and the declarations, read. `mistakes` holds the errors; the rest is valid.
 pub struct Options {
-    /// What every dependency starts from.
+    /// The settings of a dependency that sets none itself.
     pub defaults: Settings,
     /// A timeout of everything that still waits.
     pub deadline: Option<Duration>,
-    /// How the wait is shown.
+    /// The format of reports.
     pub format: Format,
-    /// How much is reported.
+    /// The amount of reports.
     pub verbosity: Verbosity,
     /// One attempt each, and no wait.
     pub once: bool,
@@ -31,7 +31,7 @@ pub struct Options {
     pub declared: Declared,
     /// The command behind `--`, with its arguments.
     pub command: Vec<OsString>,
-    /// What is wrong so far.
+    /// The mistakes so far.
     pub mistakes: Mistakes,
 }
 
@@ -57,7 +57,7 @@ impl Options {
             options.declared = declared;
             line.values.extend(values);
         }
-        // What is applied later overrides what was before; of one source, quiet overrides verbose.
+        // A later value overrides an earlier one. Of one source, quiet overrides verbose.
         line.values.sort_by_key(|value| (value.source, matches!(value.opt, Opt::Quiet)));
         let mut flags = Flags::default();
         for value in &line.values {
@@ -70,13 +70,14 @@ impl Options {
             let declarations = from_env::declared(env, &mut mistakes, notes);
             options.declared.declarations.extend(declarations);
         }
-        // The variable is for where nothing else declares: a nested afterall does not wait twice.
+        // The variable counts only if nothing else declares: a nested afterall does not wait twice.
         if !line.dependencies.is_empty() || options.declared.is_empty() && !has_command_line {
             declare(&line.dependencies, env, &mut options.declared, &mut mistakes);
         }
         if options.declared.is_empty() && !flags.allow_empty && mistakes.is_empty() {
             mistakes.push(ConfigError::new(format!(
-                "nothing to wait for: give a DEPENDENCY, e.g. db:5432, or set {VARIABLE} (see -h; --allow-empty goes on)"
+                "nothing to wait for: give a DEPENDENCY, e.g. db:5432, or set {VARIABLE} (see -h; \
+                --allow-empty goes on)"
             )));
         }
         if options.once && !options.command.is_empty() {
@@ -111,7 +112,7 @@ impl Options {
     }
 }
 
-/// What decides which declarations are read, and is not needed after that.
+/// The flags that decide which declarations are read. Nothing else needs them.
 #[derive(Default)]
 struct Flags {
     allow_empty: bool,

@@ -17,11 +17,11 @@ use crate::{
     spec::{ConfigError, expand::Env},
 };
 
-/// What the command line asks for.
+/// The task that the command line sets.
 pub enum Parsed {
-    /// To wait, or to look.
+    /// Wait, or look once.
     Run(CommandLine),
-    /// For this text, on stdout.
+    /// Print this text on stdout.
     Text(String),
 }
 
@@ -58,7 +58,8 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: &Env) -> Parsed {
     // An image whose CMD was reset would wait, and then run nothing.
     if line.command.is_empty() && args.last().is_some_and(|last| last == "--") {
         line.mistakes.push(ConfigError::new(
-            "no command behind -- (a derived image's ENTRYPOINT resets CMD; to wait only, leave out the --)",
+            "no command behind -- (a derived image's ENTRYPOINT resets CMD; to wait only, leave \
+            out the --)",
         ));
     }
     Parsed::Run(line)
@@ -79,7 +80,8 @@ fn no_help(line: &CommandLine) -> CommandLine {
     wrong
 }
 
-/// The matches of what is right. What is wrong is taken out, so that the next mistake can be found.
+/// Returns the matches of the valid arguments. An invalid one is removed, so that the next mistake
+/// can be found.
 fn matches(mut args: Vec<OsString>, line: &mut CommandLine) -> ArgMatches {
     let mut command = command();
     loop {

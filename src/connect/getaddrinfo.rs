@@ -20,7 +20,7 @@ pub enum Family {
     V6,
 }
 
-/// Why a lookup returned no address.
+/// The reason why a lookup returned no address.
 #[derive(Debug)]
 pub enum LookupError {
     /// The name does not exist.

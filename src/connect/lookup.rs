@@ -35,10 +35,10 @@ pub type Resolve = fn(&str, Family) -> Result<Vec<SocketAddr>, LookupError>;
 /// The least time between two lookups of one name.
 const AT_MOST_EVERY: Duration = Duration::from_secs(1);
 
-/// How long an unused answer stays valid: longer than any resolver tries.
+/// The time for which an unused answer stays valid: longer than any resolver tries.
 const FRESH_FOR: Duration = Duration::from_secs(60);
 
-/// How many young lookups may run at once.
+/// The most young lookups at once.
 const YOUNG_LOOKUPS: usize = 8;
 
 /// A lookup that has run for this long probably waits for a silent server, and no longer delays
@@ -49,10 +49,10 @@ const YOUNG: Duration = Duration::from_secs(1);
 /// after 5 seconds.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 
-/// How many lookups may wait for silent servers. Each holds a thread and a descriptor.
+/// The most lookups that may wait for silent servers. Each holds a thread and a descriptor.
 const MAX_LOOKUPS: usize = 256;
 
-/// How many names are cached. A server's redirects may name any number of hosts.
+/// The most names in the cache. A server's redirects may name any number of hosts.
 const MAX_NAMES: usize = 1024;
 
 type Answer = Result<Vec<SocketAddr>, Failure>;

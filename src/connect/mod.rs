@@ -38,7 +38,7 @@ use crate::{
 /// The delay before the next address is tried (RFC 8305, section 8).
 const STAGGER: Duration = Duration::from_millis(250);
 
-/// How many connects may be open at once in one attempt.
+/// The most open connects of one attempt.
 pub const MAX_CONNECTS: usize = 4;
 
 /// The network resources that all dependencies share.
@@ -64,7 +64,7 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// Whether the endpoint is on this machine.
+    /// Returns true if the endpoint is on this machine.
     pub fn is_local(&self) -> bool {
         match self {
             Endpoint::Unix(_) => true,
@@ -177,7 +177,7 @@ fn lookup_descriptors() -> usize {
     limit.map_or(usize::MAX, |limit| limit as usize / 4)
 }
 
-/// Why there is no connection to one address.
+/// The reason why there is no connection to one address.
 #[derive(Debug)]
 enum ConnectError {
     /// socket(2) failed.
@@ -200,7 +200,7 @@ impl ConnectError {
         }
     }
 
-    /// Whether both have the same cause, so that one message can report both.
+    /// Returns true if both have the same cause, so that one message can report both.
     fn is_like(&self, other: &Self) -> bool {
         self.io().kind() == other.io().kind()
             && std::mem::discriminant(self) == std::mem::discriminant(other)
@@ -383,17 +383,18 @@ pub fn connect_failure(error: &io::Error, place: &str) -> Failure {
 
 /// Returns the failure of reading or writing on an open connection.
 pub fn stream_failure(error: &io::Error, endpoint: &Endpoint) -> Failure {
-    let what = match error.kind() {
+    let message = match error.kind() {
         io::ErrorKind::UnexpectedEof => "connection closed by the server".to_owned(),
         _ => describe(error),
     };
     if is_local_limit(error) {
         return Failure::local(error, endpoint);
     }
-    Failure::new(Class::Connect, format!("{what} ({endpoint})"))
+    Failure::new(Class::Connect, format!("{message} ({endpoint})"))
 }
 
-/// Whether the system is out of descriptors, memory, threads or buffers: a limit of this side.
+/// Returns true if the system is out of descriptors, memory, threads or buffers: a limit of this
+/// side.
 ///
 /// EADDRNOTAVAIL is not such a limit. A connect to `::1` causes it where IPv6 is off, and the next
 /// address may accept.

@@ -28,7 +28,7 @@ impl Refused {
         Self { error, family }
     }
 
-    /// Whether the refusal is permanent, unlike e.g. the limit of open files.
+    /// Returns true if the refusal is permanent, unlike e.g. the limit of open files.
     pub(super) fn is_forbidden(&self) -> bool {
         let code = self.error.raw_os_error();
         code.is_some_and(|code| [libc::EAFNOSUPPORT, libc::EPERM, libc::EACCES].contains(&code))

@@ -69,11 +69,11 @@ pub(super) fn registered(stream: net::TcpStream) -> io::Result<TcpStream> {
     TcpStream::from_std(stream)
 }
 
-/// Whether a socket is connected to itself.
+/// Returns true if a socket is connected to itself.
 ///
-/// If nobody listens on a port of this machine, the kernel may pick the same port as our local
-/// port. TCP then connects the socket to itself (RFC 9293, simultaneous open). With an attempt
-/// every few milliseconds this happens within minutes.
+/// If a port of this machine has no listener, the kernel may pick the same port as our local port.
+/// TCP then connects the socket to itself (RFC 9293, simultaneous open). With an attempt every few
+/// milliseconds this happens within minutes.
 fn is_itself(stream: &net::TcpStream, address: SocketAddr) -> io::Result<bool> {
     let own = stream.local_addr()?;
     Ok(own.port() == address.port() && own.ip() == address.ip())

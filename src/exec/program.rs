@@ -18,7 +18,7 @@ use crate::{
     text::{MAX_FOREIGN, one_line},
 };
 
-/// Why execvp(3) cannot execute a file.
+/// The reason why execvp(3) cannot execute a file.
 #[derive(Debug)]
 pub(super) enum Unfit {
     /// No file has this path. execvp goes on to the next directory of PATH.
@@ -34,7 +34,7 @@ pub(super) enum Unfit {
 /// The bytes of a script's first line that the kernel reads (BINPRM_BUF_SIZE in linux/binfmts.h).
 const FIRST_LINE: usize = 256;
 
-/// How many interpreters that are scripts the kernel follows (exec_binprm in fs/exec.c).
+/// The most scripts that the kernel follows as interpreters (exec_binprm in fs/exec.c).
 const MAX_INTERPRETERS: usize = 5;
 
 /// Checks that there is a file at `path` that may be executed. Does not open it.
@@ -154,7 +154,8 @@ fn check_elf(path: &Path, file: &File, start: &[u8]) -> Result<(), Unfit> {
         Some(loader) if !Path::new(OsStr::from_bytes(&loader)).exists() => {
             let loader = one_line(&String::from_utf8_lossy(&loader), MAX_FOREIGN);
             Err(Unfit::NoInterpreter(format!(
-                "its loader {loader} does not exist: is it built for another C library (glibc, musl)?"
+                "its loader {loader} does not exist: is it built for another C library (glibc, \
+                musl)?"
             )))
         }
         _ => Ok(()),

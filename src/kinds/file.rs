@@ -64,7 +64,7 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
         return Err(spec.error("file: takes a path as written (file:/run/x, file:x), not a host"));
     }
     let pattern = spec.key("match").map(Pattern::parse).transpose();
-    let pattern = pattern.map_err(|what| spec.key_error("match", what))?;
+    let pattern = pattern.map_err(|message| spec.key_error("match", message))?;
     match path_of(&rest) {
         path if path.as_os_str().is_empty() => {
             Err(spec.error("file: needs a path, e.g. file:/run/ready"))

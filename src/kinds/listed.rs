@@ -11,10 +11,10 @@ use crate::{
     },
 };
 
-/// What one server answered: a text for people, or why it is not ready.
+/// One server's answer: a text for people, or the failure.
 pub(super) type Asked<'a> = Pin<Box<dyn Future<Output = Result<String, Failure>> + Send + 'a>>;
 
-/// What every server of a list is asked.
+/// The question that every server of a list is asked.
 pub(super) trait Question: Send + Sync + 'static {
     /// Asks the server at `endpoint` once.
     fn ask<'a>(&'a self, attempt: &'a Attempt<'a>, endpoint: &'a Endpoint) -> Asked<'a>;

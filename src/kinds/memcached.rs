@@ -1,5 +1,4 @@
-//! `memcached:` — the server tells its version. It has no states of loading, and so no others to
-//! ask for.
+//! `memcached:` — the server reports its version. It has no other states, e.g. of loading.
 
 use crate::{
     connect::Endpoint,
@@ -39,7 +38,7 @@ const PORT: u16 = 11211;
 /// The longest line, in bytes. An answer to `version` has about 20.
 const MAX_LINE: usize = 4096;
 
-/// What every server is asked with.
+/// The `version` request, with login and TLS.
 struct Version {
     login: Option<(String, Secret)>,
     tls: Option<Tls>,

@@ -118,7 +118,8 @@ fn unknown(scheme: &str) -> String {
     }
     if OTHERS.contains(&plain) {
         return format!(
-            "{scheme}: is not checked by its own protocol; tcp://HOST:PORT waits for the port, exec: for a command"
+            "{scheme}: is not checked by its own protocol; tcp://HOST:PORT waits for the port, \
+            exec: for a command"
         );
     }
     let dialects = KINDS.iter().flat_map(|kind| kind.dialects.iter().copied().flatten());

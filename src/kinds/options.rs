@@ -15,7 +15,7 @@ pub(super) fn pairs(
     query: Option<&Text>,
 ) -> Result<Vec<(String, String)>, ConfigError> {
     let decoded = |text: Text| {
-        text.percent_decoded().map_err(|what| spec.error(format_args!("the query {what}")))
+        text.percent_decoded().map_err(|message| spec.error(format_args!("the query {message}")))
     };
     let Some(query) = query else { return Ok(Vec::new()) };
     let parts = query.split('&').filter(|pair| !pair.is_empty());
@@ -27,7 +27,7 @@ pub(super) fn pairs(
         .collect()
 }
 
-/// Whether a driver's word means true; none where it is no such word.
+/// Reads a driver's word for a boolean. Returns `None` for any other word.
 pub(super) fn truth(word: &str) -> Option<bool> {
     match word.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Some(true),
@@ -36,7 +36,7 @@ pub(super) fn truth(word: &str) -> Option<bool> {
     }
 }
 
-/// What the options of a URL say about TLS. Our own keys override them.
+/// The TLS options of a URL. Our own keys override them.
 #[derive(Default)]
 pub(super) struct TlsOptions {
     pub(super) files: TlsFiles,
@@ -49,7 +49,7 @@ impl TlsOptions {
     /// one.
     ///
     /// # Errors
-    /// A file that cannot be read, or a setting that cannot be.
+    /// A file cannot be read, or settings contradict each other.
     pub(super) fn read(self, spec: &Spec, key: Option<&str>) -> Result<Tls, ConfigError> {
         let own = |key: &str, file: Option<String>| spec.key(key).map(str::to_owned).or(file);
         let mut files = self.files;
@@ -58,11 +58,11 @@ impl TlsOptions {
         files.key = key.map(str::to_owned).or(files.key);
         let verify = match spec.flag("insecure")? {
             true => Verify::Nothing,
-            // A `ca` is there to be checked against.
+            // A `ca` means that the certificate is verified.
             false if spec.key("ca").is_some() => Verify::Full,
             false => self.verify.unwrap_or(Verify::Full),
         };
         Tls::new(files, own("server-name", self.server_name), verify)
-            .map_err(|what| spec.error(what))
+            .map_err(|message| spec.error(message))
     }
 }

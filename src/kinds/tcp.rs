@@ -37,7 +37,7 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
         return Err(spec.error("tcp: takes a host and a port and nothing else"));
     }
     let hold = spec.key("hold").map(duration).transpose();
-    let hold = hold.map_err(|what| spec.key_error("hold", what))?;
+    let hold = hold.map_err(|message| spec.key_error("hold", message))?;
     let server = spec.server(&parts.servers)?;
     match server.port {
         Some(port) if !server.host.is_empty() => {

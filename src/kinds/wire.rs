@@ -12,7 +12,7 @@ use crate::{
     tls::tls_stream_failure,
 };
 
-/// How much one read may add to the buffer, in bytes.
+/// The most bytes that one read adds to the buffer.
 const CHUNK: usize = 16 * 1024;
 
 /// A connection to one server, and the bytes that it has sent so far.
@@ -34,14 +34,14 @@ impl Wire {
         &self.endpoint
     }
 
-    /// Whether the server has sent anything on this connection.
+    /// Returns true if the server has sent anything on this connection.
     pub(super) fn heard(&self) -> bool {
         self.heard
     }
 
     /// Sends `bytes`.
     ///
-    /// A server that has closed the connection is no failure yet: its reason may still be read.
+    /// A closed connection is not a failure yet: the server's reason may still be read.
     pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         let sent = match self.stream.write_all(bytes).await {
             Ok(()) => self.stream.flush().await,
@@ -72,7 +72,7 @@ impl Wire {
         Ok(())
     }
 
-    /// The next line without its line end; none if it is longer than `max` bytes.
+    /// Returns the next line without its line end, or `None` if it is longer than `max` bytes.
     pub(super) async fn line(&mut self, max: usize) -> Result<Option<BytesMut>, Failure> {
         let mut searched = 0;
         loop {
@@ -105,7 +105,7 @@ impl Wire {
         }
     }
 
-    /// The stream, for TLS to be spoken on it. The caller has taken everything that was received.
+    /// Returns the stream for a TLS handshake. The caller has taken all received bytes.
     #[cfg(feature = "mysql")]
     pub(super) fn into_stream(self) -> Box<dyn Stream> {
         self.stream
@@ -116,11 +116,12 @@ impl Wire {
         let _ = self.stream.shutdown().await;
     }
 
-    /// A message that starts with `what`, quotes what the server has sent and names the server.
-    pub(super) fn quoting(&self, what: &str) -> String {
+    /// Returns a message that starts with `message`, quotes the server's bytes and names the
+    /// server.
+    pub(super) fn quoting(&self, message: &str) -> String {
         match quoted(&self.input) {
-            Some(line) => format!("{what}, it says: {line} ({})", self.endpoint),
-            None => format!("{what} ({})", self.endpoint),
+            Some(line) => format!("{message}, it says: {line} ({})", self.endpoint),
+            None => format!("{message} ({})", self.endpoint),
         }
     }
 

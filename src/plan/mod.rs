@@ -91,7 +91,8 @@ pub fn warnings(planned: &[Planned], deadline: Option<Duration>) -> Vec<String> 
     {
         let (longest, deadline) = (format_duration(longest), format_duration(deadline));
         warnings.push(format!(
-            "the timeouts of the longest chain of after add up to {longest}, more than the deadline of {deadline}"
+            "the timeouts of the longest chain of after add up to {longest}, more than the \
+            deadline of {deadline}"
         ));
     }
     warnings

@@ -16,7 +16,7 @@ pub struct Ending {
     pub deadline: Option<Duration>,
     /// The command's name.
     pub command: Option<String>,
-    /// Why the command cannot be executed here.
+    /// The reason why the command cannot be executed here.
     pub problem: Option<String>,
 }
 

@@ -78,12 +78,14 @@ fn mistakes_name_the_dependency_and_key_without_a_value() {
         (&["a=file:x#interval=2s"], "a: interval is longer than max-interval"),
         (
             &["a=file:x#S3CR"],
-            "a: behind the # must stand KEY=VALUE pairs, joined by commas (a literal comma in a value is %2C; a # in a path or command must come from a variable, e.g. ${NAME})",
+            "a: behind the # must stand KEY=VALUE pairs, joined by commas (a literal comma in a \
+            value is %2C; a # in a path or command must come from a variable, e.g. ${NAME})",
         ),
         (&["a=filr:x"], "a: unknown scheme filr:, did you mean file:?"),
         (
             &["file:x", "a=oracle://:S3CR@h"],
-            "a: oracle: is not checked by its own protocol; tcp://HOST:PORT waits for the port, exec: for a command",
+            "a: oracle: is not checked by its own protocol; tcp://HOST:PORT waits for the port, \
+            exec: for a command",
         ),
         (
             &["a=file:x", "S3CR"],
@@ -154,7 +156,8 @@ fn the_variable_is_read_where_argv_declares_nothing() {
     assert_eq!(wrong("'S3CR").unwrap_err(), "AFTERALL_DEPENDENCIES: a quote must be closed");
     assert_eq!(
         wrong("file:x S3CR").unwrap_err(),
-        "AFTERALL_DEPENDENCIES 2: must be a URL or HOST:PORT, e.g. postgres://app@db/app, cache:6379"
+        "AFTERALL_DEPENDENCIES 2: must be a URL or HOST:PORT, e.g. postgres://app@db/app, \
+        cache:6379"
     );
 }
 

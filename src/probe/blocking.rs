@@ -62,7 +62,7 @@ impl BlockingLane {
 /// Threads that wait for a call.
 static IDLE: Mutex<Vec<mpsc::Sender<Call>>> = Mutex::new(Vec::new());
 
-/// Makes a call on a thread, an idle one where there is one.
+/// Makes a call on a thread, if possible an idle one.
 ///
 /// # Errors
 /// The error of the system where no thread can be started, e.g. EAGAIN under a limit of processes.

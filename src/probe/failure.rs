@@ -1,4 +1,4 @@
-//! What one attempt found, and why it did not find the dependency ready.
+//! The verdict of one attempt, and its failure.
 
 use std::{fmt, io, time::Duration};
 
@@ -7,10 +7,10 @@ use crate::{
     text::{MAX_FOREIGN, one_line},
 };
 
-/// What one attempt found.
+/// The verdict of one attempt.
 #[derive(Debug)]
 pub enum Verdict {
-    /// The dependency is ready; the text says what answered, e.g. `PostgreSQL 15.18`.
+    /// The dependency is ready. The text names what answered, e.g. `PostgreSQL 15.18`.
     Ready(String),
     /// Not ready, but the other side can still mend it.
     NotYet(Failure),
@@ -18,20 +18,21 @@ pub enum Verdict {
     Hopeless(Failure),
 }
 
-/// Why an attempt did not find the dependency ready.
+/// The reason why an attempt did not find the dependency ready.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// What sort of failure it is; `fail-fast` and the pace go by it.
+    /// The class of the failure. `fail-fast` and the pace depend on it.
     pub class: Class,
-    /// The other side's own words where there are any: one line, no control characters, no secret.
+    /// The message, with the other side's own words if there are any: one line, no control
+    /// characters, no secret.
     pub message: String,
-    /// What an ambiguous state may mean, for the person who reads it at night.
+    /// A possible meaning of an ambiguous state, for the operator.
     pub hint: Option<String>,
     /// The earliest time to ask again that the server named.
     pub retry_after: Option<Duration>,
-    /// What the attempt cost the other side.
+    /// The attempt's cost to the other side.
     pub cost: Cost,
-    /// Whether the failure shows that no server is there, which fulfils `until=down`.
+    /// True if the failure shows that no server is there, which fulfils `until=down`.
     pub means_down: bool,
     /// No later attempt can succeed, whatever the class.
     pub is_final: bool,
@@ -108,7 +109,7 @@ impl From<Failure> for Verdict {
     }
 }
 
-/// The sorts of failure, from the one that is met first to the one that is met last.
+/// The classes of failures, in the order in which an attempt meets them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
     /// A limit of this process or machine (descriptors, memory, ports, addresses): ours, never the
@@ -126,7 +127,7 @@ pub enum Class {
     Protocol,
     /// Credentials refused, or a right is missing.
     Auth,
-    /// The server answers, and says that it cannot serve now.
+    /// The server replies that it cannot serve now.
     Busy,
     /// The server serves, but what is asked for is not there.
     Absent,
@@ -175,7 +176,7 @@ impl fmt::Display for Class {
     }
 }
 
-/// What an attempt cost the other side; the pace is held back accordingly.
+/// An attempt's cost to the other side. Pauses grow with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cost {
     /// No live server answered: a refused connection, an unknown name, silence.

@@ -68,7 +68,8 @@ impl<'de> Visitor<'de> for Find<'_> {
         f.write_str("JSON")
     }
 
-    holds_nothing!(visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str);
+    holds_nothing!(visit_bool: bool, visit_i64: i64, visit_u64: u64);
+    holds_nothing!(visit_f64: f64, visit_str: &str);
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
         Ok(None)

@@ -22,11 +22,11 @@ use crate::{
     text,
 };
 
-/// What one attempt is given.
+/// The means of one attempt: network, deadline and stage.
 pub struct Attempt<'a> {
     /// Names and connections, shared by all dependencies.
     pub net: &'a Net,
-    /// When the attempt will be cut, whatever it is doing.
+    /// The time at which the attempt is cut.
     pub deadline: Instant,
     stage: &'a Stage,
 }
@@ -37,15 +37,15 @@ impl<'a> Attempt<'a> {
         Self { net, deadline, stage }
     }
 
-    /// The same attempt with an earlier end, for one server of a list.
+    /// Returns this attempt with an earlier deadline, for one server of a list.
     pub fn with_deadline(&self, deadline: Instant) -> Self {
         Self { deadline: deadline.min(self.deadline), ..*self }
     }
 
     /// Records the next stage, e.g. `connected to 127.0.0.1:4222, but no NATS INFO`: the message if
     /// the attempt is cut there.
-    pub fn stage(&self, what: impl Into<String>) {
-        self.stage.set(what);
+    pub fn stage(&self, stage: impl Into<String>) {
+        self.stage.set(stage);
     }
 
     /// Connects to `endpoint`: see [`Net::connect`].
@@ -63,12 +63,13 @@ impl<'a> Attempt<'a> {
         self.net.addresses(host, family, self.stage).await
     }
 
-    /// Connects to a Unix socket, for kinds that ask who is behind it: see [`Net::connect_unix`].
+    /// Connects to a Unix socket, for kinds that check the user of the server: see
+    /// [`Net::connect_unix`].
     pub fn connect_unix(&self, path: &str) -> Result<UnixStream, Failure> {
         self.net.connect_unix(path, self.stage)
     }
 
-    /// What is left of the attempt.
+    /// Returns the time that is left for the attempt.
     pub fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
@@ -76,8 +77,8 @@ impl<'a> Attempt<'a> {
     /// The failure of an attempt that was cut now.
     pub fn timed_out(&self, bound: Duration) -> Failure {
         let stage = self.stage.take();
-        let what = if stage.is_empty() { "no answer" } else { &stage };
-        Failure::new(Class::Timeout, format!("{what} within {}", seconds(bound)))
+        let reached = if stage.is_empty() { "no answer" } else { &stage };
+        Failure::new(Class::Timeout, format!("{reached} within {}", seconds(bound)))
     }
 }
 
@@ -99,12 +100,13 @@ pub trait Probe: Send {
     /// cheaper.
     fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> AttemptFuture<'a>;
 
-    /// Whether the target is on this machine, so that asking often costs the network nothing.
+    /// Returns true if the target is on this machine, so that asking often costs the network
+    /// nothing.
     fn is_local(&self) -> bool {
         false
     }
 
-    /// Whether every attempt, a successful one too, leaves a line in the server's log.
+    /// Returns true if every attempt, a successful one too, leaves a line in the server's log.
     ///
     /// Such a success is not asked again to confirm it.
     fn leaves_a_trace(&self) -> bool {

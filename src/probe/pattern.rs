@@ -22,7 +22,7 @@ impl Pattern {
         Ok(Self(regex))
     }
 
-    /// Whether `text` matches somewhere.
+    /// Returns true if `text` matches somewhere.
     ///
     /// As in grep, Perl and Python, `$` also matches before a newline that ends the text. May run
     /// for seconds on a large text: call it on a [`BlockingLane`](super::blocking::BlockingLane).

@@ -10,7 +10,7 @@ use crate::{
     text::{MAX_FOREIGN, one_line},
 };
 
-/// What one server means for the whole list.
+/// The effect of one server's verdict on the whole list.
 #[derive(Debug)]
 pub enum Turn {
     /// The verdict of the attempt: no further server is asked.
@@ -48,7 +48,7 @@ pub trait ListedServer: Send {
     fn ask<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> TurnFuture<'a>;
 }
 
-/// Which server an attempt begins with.
+/// The server with which an attempt begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
     /// Always the first one of the declaration, as libpq does.
@@ -59,12 +59,12 @@ pub enum Start {
     Random,
 }
 
-/// In which order the servers of a list are asked. Lives from attempt to attempt.
+/// The order in which the servers of a list are asked. Kept from attempt to attempt.
 #[derive(Debug)]
 pub struct Order {
     start: Start,
     next: usize,
-    /// Which servers did not answer when they were asked last. Only the list's length sets its
+    /// True for each server that did not answer when it was asked last. The list's length sets its
     /// size.
     silent: Vec<bool>,
 }

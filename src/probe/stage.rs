@@ -1,6 +1,6 @@
 //! The stage of an attempt, so that the failure of a cut attempt can name it.
 
-/// What an attempt waits for now.
+/// The step that an attempt waits for now.
 #[derive(Debug, Default)]
 pub struct Stage(std::sync::Mutex<String>);
 
@@ -13,7 +13,7 @@ impl Stage {
 
 impl Stage {
     /// Records the next stage, e.g. `connected to 127.0.0.1:4222, but no NATS INFO`.
-    pub fn set(&self, what: impl Into<String>) {
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = what.into();
+    pub fn set(&self, stage: impl Into<String>) {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = stage.into();
     }
 }

@@ -6,7 +6,7 @@
 /// The variable that GitHub's runner sets to `true`.
 const VARIABLE: &str = "GITHUB_ACTIONS";
 
-/// Whether GitHub's runner started us.
+/// Returns true if GitHub's runner started us.
 pub(super) fn is_runner() -> bool {
     std::env::var_os(VARIABLE).is_some_and(|value| value == "true")
 }

@@ -40,7 +40,7 @@ impl View for Json {
     }
 
     fn event(&mut self, event: &Event, started: &[usize], context: &mut Context) {
-        let (least, name, patience) = match &event.what {
+        let (least, name, patience) = match &event.kind {
             EventKind::Ready(_) => (Verbosity::Normal, "ready", Patience::Moment),
             EventKind::Confirmed => (Verbosity::Normal, "confirm", Patience::None),
             EventKind::Lost(_) => (Verbosity::Normal, "confirm", Patience::None),
@@ -142,13 +142,13 @@ fn done(wait: &WaitState, now: Instant) -> Fields {
 /// Returns the fields of an event.
 pub(super) fn fields(event: &Event) -> Fields {
     let mut fields = vec![("attempts", json!(event.attempts)), ("elapsed", rounded(event.elapsed))];
-    match &event.what {
+    match &event.kind {
         EventKind::Ready(detail) => fields.push(("message", json!(detail))),
         EventKind::Confirmed => fields.push(("ready", json!(true))),
         EventKind::Lost(_) => fields.push(("ready", json!(false))),
         _ => {}
     }
-    fields.extend(event.what.failure().into_iter().flat_map(failure_fields));
+    fields.extend(event.kind.failure().into_iter().flat_map(failure_fields));
     fields
 }
 

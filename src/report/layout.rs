@@ -28,7 +28,7 @@ impl Style {
     }
 }
 
-/// Whether the environment allows colours. Source: no-color.org.
+/// Returns true if the environment allows colours. Source: no-color.org.
 pub(super) fn is_color_allowed() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

@@ -35,7 +35,7 @@ pub(super) struct Live {
     drawn: Vec<usize>,
     /// Plain lines that the terminal has not accepted yet.
     unsent: String,
-    /// Whether the terminal has accepted the last frame.
+    /// True if the terminal has accepted the last frame.
     is_accepted: bool,
     color: bool,
 }
@@ -53,7 +53,7 @@ impl View for Live {
     fn event(&mut self, event: &Event, _started: &[usize], context: &mut Context) {
         let above = match event_line(event) {
             Some(line) if line.least <= Verbosity::Normal => {
-                self.named(context.wait, event.dependency, style_of(&event.what), &line.text)
+                self.named(context.wait, event.dependency, style_of(&event.kind), &line.text)
             }
             Some(_) => return,
             None => match self.left_class(event.dependency, context) {
@@ -127,7 +127,7 @@ impl Live {
             return None;
         }
         let event = context.wait.dependencies[place].failure_before.as_ref()?;
-        let text = words::waiting(event.what.failure()?, event, Hint::Show);
+        let text = words::waiting(event.kind.failure()?, event, Hint::Show);
         Some(self.named(context.wait, place, Style::Warning, &text))
     }
 
@@ -145,8 +145,8 @@ impl Live {
     }
 }
 
-fn style_of(what: &EventKind) -> Style {
-    match what {
+fn style_of(kind: &EventKind) -> Style {
+    match kind {
         EventKind::Ready(_) | EventKind::Confirmed => Style::Good,
         EventKind::NotYet(_) | EventKind::Lost(_) | EventKind::Proceeded(_) => Style::Warning,
         EventKind::TimedOut(_) | EventKind::Hopeless(_) => Style::Bad,

@@ -70,7 +70,7 @@ impl Log {
         self.stderr.write(&object(event, dependency, fields), patience);
     }
 
-    /// Writes text as it is, for the live view. Returns whether any of it was accepted.
+    /// Writes text as it is, for the live view. Returns true if any of it was accepted.
     pub(super) fn raw(&mut self, text: &str, patience: Patience) -> bool {
         self.stderr.write(text, patience)
     }

@@ -94,7 +94,7 @@ impl Format {
     }
 }
 
-/// How the user wants the report.
+/// The user's choices for the report.
 #[derive(Clone, Copy, Debug)]
 pub struct ReportOptions {
     /// How the wait is shown.
@@ -212,7 +212,7 @@ trait View {
     /// The command takes our place.
     fn becoming(&mut self, _command: &str, _context: &mut Context) {}
 
-    /// How often `tick` is to be called.
+    /// The interval between two calls of `tick`.
     fn tick_every(&self) -> Duration {
         Duration::from_secs(1)
     }

@@ -57,7 +57,7 @@ impl View for Once {
 fn object(dependency: &DependencyState) -> String {
     let name = Some(dependency.name.as_str());
     let Some(event) = &dependency.outcome else { return json::object("unready", name, []) };
-    let kind = match event.what {
+    let kind = match event.kind {
         EventKind::Ready(_) => "ready",
         EventKind::Hopeless(_) => "hopeless",
         _ => "unready",
@@ -99,9 +99,9 @@ struct Row {
 impl Row {
     fn new(dependency: &DependencyState) -> Self {
         let event = dependency.outcome.as_ref();
-        let (is_ready, state, reason, hint) = match event.map(|event| &event.what) {
+        let (is_ready, state, reason, hint) = match event.map(|event| &event.kind) {
             Some(EventKind::Ready(detail)) => (true, "ready", detail.clone(), None),
-            what => match what.and_then(EventKind::failure) {
+            kind => match kind.and_then(EventKind::failure) {
                 Some(failure) => {
                     let reason = format!("{} [class={}]", failure.message, failure.class);
                     let hint = words::hint_of(failure).map(|hint| format!("hint: {hint}"));

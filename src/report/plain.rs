@@ -79,7 +79,7 @@ fn print(context: &mut Context, place: usize, now: Instant) {
 pub(super) fn waiting_line(context: &mut Context, place: usize) -> Option<String> {
     let dependency = &mut context.wait.dependencies[place];
     let event = dependency.failure.clone()?;
-    let failure = event.what.failure()?;
+    let failure = event.kind.failure()?;
     let hint = if dependency.is_new_hint(failure) { Hint::Show } else { Hint::Omit };
     Some(format!("{}: {}", dependency.name, words::waiting(failure, &event, hint)))
 }

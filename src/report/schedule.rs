@@ -19,14 +19,14 @@ pub(super) struct Schedule {
     hints: Vec<(Class, String)>,
 }
 
-/// Why a line is due.
+/// The reason why a line is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Due {
     /// The first failure.
     First,
     /// The class differs from that of the last line.
     Change,
-    /// Nothing changed for a while.
+    /// The state has not changed for a while.
     Repeat,
 }
 
@@ -52,7 +52,7 @@ impl Schedule {
         }
     }
 
-    /// Returns whether `hint` is new for its class, and records it as printed.
+    /// Records `hint` as printed. Returns true if it is new for its class.
     pub(super) fn is_new_hint(&mut self, class: Class, hint: &str) -> bool {
         match self.hints.iter_mut().find(|(known, _)| *known == class) {
             Some((_, known)) if known == hint => false,

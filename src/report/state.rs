@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// How long a dependency behind `after` waits before a line says so.
+/// The time after which a line reports a dependency that waits for others.
 const BLOCKED_LINE: Duration = Duration::from_secs(1);
 
 /// The facts of a dependency that the report needs before the wait.
@@ -19,7 +19,7 @@ const BLOCKED_LINE: Duration = Duration::from_secs(1);
 pub struct ReportedDependency {
     /// Its name in messages.
     pub name: String,
-    /// How long its wait may take.
+    /// The timeout of its wait.
     pub timeout: Timeout,
     /// The dependencies that come first, by their place in the plan.
     pub after: Vec<usize>,
@@ -35,7 +35,8 @@ pub(super) struct WaitState {
     blocked: usize,
     /// The dependency that became ready last.
     last_ready: Option<usize>,
-    /// When the first dependency was lost again. All of these waits together have one timeout.
+    /// The time at which the first dependency was lost again. All of these waits together have one
+    /// timeout.
     waited_again: Option<Instant>,
 }
 
@@ -44,21 +45,21 @@ pub(super) struct DependencyState {
     pub name: String,
     pub timeout: Timeout,
     after: Vec<usize>,
-    /// When its clock started; `None` while it waits for others.
+    /// The start of its clock; `None` while it waits for others.
     pub started: Option<Instant>,
-    /// When its timeout started to count.
+    /// The start of its timeout.
     counts_from: Option<Instant>,
     /// The newest failure.
     pub failure: Option<Event>,
     /// The last failure of another class than the newest one's.
     pub failure_before: Option<Event>,
-    /// How its wait ended: ready, proceeded past, timed out, hopeless.
+    /// The end of its wait: ready, proceeded past, timed out, hopeless.
     pub outcome: Option<Event>,
     schedule: Schedule,
     is_blocked_line_printed: bool,
 }
 
-/// How much time a dependency has left.
+/// The time that a dependency has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Left {
     OneAttempt,
@@ -101,7 +102,7 @@ impl WaitState {
     /// Applies an event. Returns the dependencies whose clock it starts.
     pub(super) fn note(&mut self, event: &Event, now: Instant) -> Vec<usize> {
         let dependency = &mut self.dependencies[event.dependency];
-        match &event.what {
+        match &event.kind {
             EventKind::NotYet(_) => dependency.failed(event),
             EventKind::Lost(_) => {
                 dependency.failed(event);
@@ -180,7 +181,7 @@ impl WaitState {
         }
     }
 
-    /// Returns how much time a dependency has left at `now`. Considers the deadline too.
+    /// Returns the time that a dependency has left at `now`, within the deadline.
     pub(super) fn left(&self, place: usize, now: Instant) -> Left {
         let dependency = &self.dependencies[place];
         let counted = now - dependency.counts_from.unwrap_or(now);
@@ -202,8 +203,8 @@ impl WaitState {
     /// Returns the names of the dependencies that were proceeded past.
     pub(super) fn proceeded(&self) -> Vec<&str> {
         let proceeded = self.dependencies.iter().filter(|dependency| {
-            let what = dependency.outcome.as_ref().map(|event| &event.what);
-            matches!(what, Some(EventKind::Proceeded(_)))
+            let kind = dependency.outcome.as_ref().map(|event| &event.kind);
+            matches!(kind, Some(EventKind::Proceeded(_)))
         });
         proceeded.map(|dependency| dependency.name.as_str()).collect()
     }
@@ -211,30 +212,30 @@ impl WaitState {
 
 impl DependencyState {
     fn failed(&mut self, event: &Event) {
-        let class = |event: &Event| event.what.failure().map(|failure| failure.class);
+        let class = |event: &Event| event.kind.failure().map(|failure| failure.class);
         let last = self.failure.replace(event.clone());
         if let Some(last) = last.filter(|last| class(last) != class(event)) {
             self.failure_before = Some(last);
         }
     }
 
-    /// Whether its wait goes on.
+    /// Returns true if its wait goes on.
     pub(super) fn is_waiting(&self) -> bool {
         self.outcome.is_none()
     }
 
-    /// Whether the dependencies after it may start: it is ready, or was proceeded past.
+    /// Returns true if the dependencies after it may start: it is ready, or was proceeded past.
     fn is_passed(&self) -> bool {
-        let what = self.outcome.as_ref().map(|event| &event.what);
-        matches!(what, Some(EventKind::Ready(_) | EventKind::Proceeded(_)))
+        let kind = self.outcome.as_ref().map(|event| &event.kind);
+        matches!(kind, Some(EventKind::Ready(_) | EventKind::Proceeded(_)))
     }
 
     /// Returns the newest failure without its time.
     pub(super) fn newest_failure(&self) -> Option<&Failure> {
-        self.failure.as_ref().and_then(|event| event.what.failure())
+        self.failure.as_ref().and_then(|event| event.kind.failure())
     }
 
-    /// Returns whether the hint of this failure is new for its class, and records it as printed.
+    /// Records the hint of this failure as printed. Returns true if it is new for its class.
     pub(super) fn is_new_hint(&mut self, failure: &Failure) -> bool {
         let hint = failure.hint.as_deref();
         hint.is_some_and(|hint| self.schedule.is_new_hint(failure.class, hint))
@@ -248,8 +249,8 @@ mod tests {
 
     const NONE: [usize; 0] = [];
 
-    fn event(dependency: usize, what: EventKind) -> Event {
-        Event { dependency, what, attempts: 1, elapsed: Duration::ZERO }
+    fn event(dependency: usize, kind: EventKind) -> Event {
+        Event { dependency, kind, attempts: 1, elapsed: Duration::ZERO }
     }
 
     fn dependency(name: &str, after: &[usize]) -> ReportedDependency {
@@ -278,12 +279,12 @@ mod tests {
 
     #[test]
     fn a_failed_wait_starts_no_clock() {
-        for what in [EventKind::TimedOut(None), EventKind::Hopeless(Failure::new(Class::Tls, "x"))]
+        for kind in [EventKind::TimedOut(None), EventKind::Hopeless(Failure::new(Class::Tls, "x"))]
         {
             let mut state =
                 WaitState::new(vec![dependency("db", &[]), dependency("n", &[0])], None);
             let now = state.began;
-            assert_eq!(state.note(&event(0, what), now), NONE);
+            assert_eq!(state.note(&event(0, kind), now), NONE);
             assert_eq!(state.blocked_by(1), ["db"]);
         }
     }

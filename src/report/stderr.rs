@@ -19,7 +19,7 @@ pub(super) const MAX_LINE: usize = 4_000;
 /// line feed becomes two bytes.
 const MAX_TO_TERMINAL: usize = 128;
 
-/// How long a write may wait for a reader.
+/// The time for which a write may wait for a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Patience {
     /// A text that the reader does not accept at once is lost.
@@ -43,14 +43,14 @@ pub(super) struct Stderr {
     /// The rest of a text that was accepted in part. The next text follows it, so that no text
     /// starts in the middle of another's line.
     unsent: Vec<u8>,
-    /// Whether a slow reader has used its 50 ms. It gets them only once, or two hundred last lines
+    /// True if a slow reader has used its 50 ms. It gets them only once, or two hundred last lines
     /// would delay the end by ten seconds.
     reader_is_gone: bool,
     own: OnceCell<Option<OwnedFd>>,
 }
 
 impl Stderr {
-    /// Writes what the reader accepts in time. Returns whether any of it was accepted; the rest
+    /// Writes what the reader accepts in time. Returns true if any of it was accepted. The rest
     /// then precedes the next text. A text of which nothing was accepted is dropped.
     pub(super) fn write(&mut self, text: &str, patience: Patience) -> bool {
         let patience = if self.reader_is_gone { Patience::None } else { patience };

@@ -17,7 +17,7 @@ use crate::{
 /// The longest hint, in characters. Hints are ours, but may quote names from outside.
 const MAX_HINT: usize = 1_000;
 
-/// Whether a line repeats the hint of its failure.
+/// The treatment of a failure's hint in a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hint {
     Show,
@@ -37,7 +37,7 @@ pub(super) struct EventLine {
 pub(super) fn event_line(event: &Event) -> Option<EventLine> {
     use {Patience::Moment, Verbosity::*};
     let attempts = event.attempts;
-    let (least, text) = match &event.what {
+    let (least, text) = match &event.kind {
         EventKind::NotYet(_) | EventKind::Lost(_) => return None,
         EventKind::Ready(detail) => {
             let elapsed = seconds(event.elapsed);
@@ -65,7 +65,7 @@ pub(super) fn waits_for(names: &[&str]) -> String {
 }
 
 fn last_failure(event: &Event) -> String {
-    match event.what.failure() {
+    match event.kind.failure() {
         Some(failure) => described(failure, "attempts", event, Hint::Show),
         None => format!("no attempt came to an end [elapsed={}]", seconds(event.elapsed)),
     }
@@ -128,15 +128,15 @@ pub(super) fn short_reason(wait: &WaitState, place: usize) -> Option<String> {
         return Some(waits_for(&blockers));
     }
     let dependency = &wait.dependencies[place];
-    let outcome = dependency.outcome.as_ref().and_then(|event| event.what.failure());
+    let outcome = dependency.outcome.as_ref().and_then(|event| event.kind.failure());
     outcome.or(dependency.newest_failure()).map(|failure| failure.message.clone())
 }
 
 /// Returns all dependencies that are not ready, one per line: `db: connection refused`.
 pub(super) fn not_ready(wait: &WaitState) -> String {
     let line = |(place, dependency): (usize, &DependencyState)| {
-        let what = dependency.outcome.as_ref().map(|event| &event.what);
-        if matches!(what, Some(EventKind::Ready(_) | EventKind::Proceeded(_))) {
+        let kind = dependency.outcome.as_ref().map(|event| &event.kind);
+        if matches!(kind, Some(EventKind::Ready(_) | EventKind::Proceeded(_))) {
             return None;
         }
         let reason = short_reason(wait, place);

@@ -47,7 +47,7 @@ pub struct Declaration {
     pub keys: Vec<KeyValue>,
     /// `${VAR}` if one variable holds the whole declaration. Messages then use it as the name.
     variable: Option<String>,
-    /// Whether the user wrote a bare `HOST:PORT`.
+    /// The text of a bare `HOST:PORT`, if the user wrote one.
     pub bare_host: Option<String>,
     /// Every expansion in the declaration, keys included.
     expansions: Vec<Expansion>,

@@ -2,10 +2,10 @@
 
 use super::{ConfigError, Declaration, Mistakes};
 
-/// Declarations, and what is known of those that cannot be read.
+/// Declarations, and the names of unreadable ones.
 #[derive(Default)]
 pub struct Declared {
-    /// Those that could be read, in order.
+    /// The valid declarations, in order.
     pub declarations: Vec<Declaration>,
     /// The names of those that could not be read: `after` may name one.
     pub broken: Vec<String>,
@@ -14,7 +14,7 @@ pub struct Declared {
 }
 
 impl Declared {
-    /// Takes in a declaration, or why it cannot be read.
+    /// Adds a declaration, or the reason why it cannot be read.
     pub fn add(
         &mut self,
         name: Option<&str>,
@@ -27,7 +27,7 @@ impl Declared {
         }
     }
 
-    /// Whether nothing was read.
+    /// Returns true if nothing was read.
     pub fn is_empty(&self) -> bool {
         self.declarations.is_empty()
     }

@@ -9,7 +9,7 @@ use crate::{secret::Secrets, text::harmless};
 pub struct ConfigError(String);
 
 impl ConfigError {
-    /// What is wrong, where, and what would be right.
+    /// The message: the place, the mistake and a valid example.
     pub fn new(message: impl Into<String>) -> Self {
         Self(harmless(&message.into()))
     }
@@ -52,7 +52,7 @@ impl Mistakes {
         result.map_err(|error| self.push(error)).ok()
     }
 
-    /// Whether there is no mistake so far.
+    /// Returns true if there is no mistake so far.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -66,8 +66,8 @@ impl Expansion {
         }
     }
 
-    /// Whether the value is always a secret: it comes from a file, or its variable's name means a
-    /// secret.
+    /// Returns true if the value is always a secret: it comes from a file, or its variable's name
+    /// means a secret.
     pub fn is_declared_secret(&self) -> bool {
         const WORDS: [&str; 9] =
             ["PASS", "SECRET", "TOKEN", "KEY", "CRED", "PW", "AUTH", "JWT", "HOOK"];
@@ -75,8 +75,8 @@ impl Expansion {
         name.starts_with("${FILE:") || WORDS.iter().any(|word| name.contains(word))
     }
 
-    /// Whether messages may show the value: it reads as a name, and its variable's name does not
-    /// mean a secret.
+    /// Returns true if messages may show the value: it reads as a name, and its variable's name
+    /// does not mean a secret.
     pub fn is_plain(&self) -> bool {
         !self.is_declared_secret() && is_plain(&self.text)
     }
@@ -157,7 +157,7 @@ impl Text {
         self.raw.strip_prefix(prefix).map(|rest| self.part(rest))
     }
 
-    /// Whether the text is empty.
+    /// Returns true if the text is empty.
     pub fn is_empty(&self) -> bool {
         self.raw.is_empty()
     }

@@ -18,7 +18,8 @@ pub(super) fn read(keys: &Text, grammar: Grammar) -> Result<Vec<KeyValue>, Strin
         if name.is_empty() || !name.chars().all(|c| c.is_ascii_lowercase() || c == '-') {
             return Err(shape(&key, read.last(), grammar));
         }
-        let decoded = |text: Text| text.percent_decoded().map_err(|what| format!("{name}: {what}"));
+        let decoded =
+            |text: Text| text.percent_decoded().map_err(|message| format!("{name}: {message}"));
         let items = value.split('+').map(decoded).collect::<Result<_, _>>()?;
         read.push(KeyValue { name: name.to_owned(), value: decoded(value)?, items, at: None });
     }
@@ -38,7 +39,8 @@ fn shape(key: &Text, before: Option<&KeyValue>, grammar: Grammar) -> String {
     let remedy = if grammar.has_servers() {
         "a literal comma in a value is %2C, a # in the URL is %23"
     } else {
-        "a literal comma in a value is %2C; a # in a path or command must come from a variable, e.g. ${NAME}"
+        "a literal comma in a value is %2C; a # in a path or command must come from a variable, \
+        e.g. ${NAME}"
     };
     format!("behind the # must stand KEY=VALUE pairs, joined by commas ({remedy})")
 }

@@ -17,11 +17,11 @@ pub struct Kind {
     ///
     /// `jdbc:mysql` means the scheme `jdbc:` followed by `mysql:`. Help does not list dialects.
     pub dialects: &'static [&'static [&'static str]],
-    /// Whether `SCHEME+DRIVER` means SCHEME, as in SQLAlchemy.
+    /// True if `SCHEME+DRIVER` means SCHEME, as in SQLAlchemy.
     pub has_drivers: bool,
     /// The prefix of another kind's scheme that selects this kind, e.g. `migrations+`.
     pub prefix: &'static str,
-    /// How the text behind the scheme's colon is read.
+    /// The grammar of the text behind the scheme's colon.
     pub grammar: Grammar,
     /// The form of the URL, for help.
     pub usage: &'static str,
@@ -43,7 +43,7 @@ pub struct Kind {
     pub build: fn(&Spec) -> Result<Box<dyn Probe>, ConfigError>,
 }
 
-/// How the text behind a scheme's colon is read.
+/// The grammar of the text behind a scheme's colon.
 #[derive(Clone, Copy)]
 pub enum Grammar {
     /// `//[USER[:PASSWORD]@]HOST[:PORT][,HOST[:PORT]...][/PATH][?QUERY]`, one login for all
@@ -72,7 +72,7 @@ pub enum Grammar {
 }
 
 impl Grammar {
-    /// Whether the text names servers.
+    /// Returns true if the text names servers.
     pub fn has_servers(self) -> bool {
         matches!(self, Grammar::Servers | Grammar::ServersWithLogins | Grammar::Url)
     }
@@ -101,7 +101,7 @@ impl Kind {
         self.keys.iter().copied().flatten()
     }
 
-    /// Whether `SCHEME:REST` is a dialect of this kind, or has a driver's name.
+    /// Returns true if `SCHEME:REST` is a dialect of this kind, or has a driver's name.
     pub fn has_dialect(&self, scheme: &str, rest: &str) -> bool {
         let Some(plain) = scheme.strip_prefix(self.prefix) else { return false };
         let matches = |dialect: &&str| match dialect.split_once(':') {
@@ -122,6 +122,6 @@ pub struct Key {
     pub name: &'static str,
     /// The placeholder for its value in help, e.g. `PATH`.
     pub value: &'static str,
-    /// What it does, for help.
+    /// Its effect, for help.
     pub help: &'static str,
 }

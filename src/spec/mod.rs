@@ -59,13 +59,13 @@ impl Spec {
     }
 
     /// Makes an error about this dependency.
-    pub fn error(&self, what: impl fmt::Display) -> ConfigError {
-        ConfigError::at(&self.name, what)
+    pub fn error(&self, message: impl fmt::Display) -> ConfigError {
+        ConfigError::at(&self.name, message)
     }
 
     /// Makes an error about one of its keys.
-    pub fn key_error(&self, key: &str, what: impl fmt::Display) -> ConfigError {
-        ConfigError::at(&self.name, format_args!("{key}: {what}"))
+    pub fn key_error(&self, key: &str, message: impl fmt::Display) -> ConfigError {
+        ConfigError::at(&self.name, format_args!("{key}: {message}"))
     }
 
     /// Returns a key's value.
@@ -113,8 +113,8 @@ impl Spec {
     }
 
     /// Adds a remark that `-v` prints. It holds names, never a value.
-    pub fn note(&self, what: impl fmt::Display) {
-        self.notes.borrow_mut().push(format!("{}: {what}", self.name));
+    pub fn note(&self, note: impl fmt::Display) {
+        self.notes.borrow_mut().push(format!("{}: {note}", self.name));
     }
 
     /// Returns every remark so far, redacted for messages.
@@ -155,8 +155,8 @@ impl Spec {
             Some((user, password)) => (user, Some(password)),
             None => (userinfo.clone(), None),
         };
-        let decoded = |what: &str, text: Text| {
-            text.percent_decoded().map_err(|e| self.error(format_args!("the {what} {e}")))
+        let decoded = |part: &str, text: Text| {
+            text.percent_decoded().map_err(|e| self.error(format_args!("the {part} {e}")))
         };
         let password = password.map(|text| decoded("password", text)).transpose()?;
         Ok((decoded("user", user)?, password.map(|password| self.secret(password))))
@@ -169,7 +169,7 @@ impl Spec {
 
     /// Reads one `HOST[:PORT]`.
     pub fn server(&self, text: &Text) -> Result<Server, ConfigError> {
-        read_server(text).map_err(|what| self.error(what))
+        read_server(text).map_err(|message| self.error(message))
     }
 }
 

@@ -35,7 +35,8 @@ fn of_a_value(text: &str, origin: &str) -> String {
         "its value is empty"
     } else if is_pairs(value) {
         return format!(
-            "{origin} holds KEY=VALUE pairs; they are read behind their scheme, e.g. postgres:${{NAME}}"
+            "{origin} holds KEY=VALUE pairs; they are read behind their scheme, e.g. \
+            postgres:${{NAME}}"
         );
     } else {
         return format!("{origin} must hold {EXAMPLES}");
@@ -72,7 +73,8 @@ fn of_a_word(text: &str, env: &Env) -> Option<String> {
                 "{name}= must be followed by a URL or HOST:PORT; is its variable empty?"
             )),
             _ if is_key => Some(format!(
-                "{name}= must be followed by a URL or HOST:PORT; a key stands behind the # of its dependency (quote the whole)"
+                "{name}= must be followed by a URL or HOST:PORT; a key stands behind the # of its \
+                dependency (quote the whole)"
             )),
             _ => None,
         };
@@ -99,14 +101,14 @@ fn of_a_word(text: &str, env: &Env) -> Option<String> {
     })
 }
 
-/// Whether the text is a connection string: `host=db dbname=app`, `Host=db;Database=app`.
+/// Returns true if the text is a connection string: `host=db dbname=app`, `Host=db;Database=app`.
 fn is_pairs(text: &str) -> bool {
     let pairs: Vec<_> = text.split([' ', ';', '\n']).filter(|pair| !pair.is_empty()).collect();
     pairs.len() >= 2
         && pairs.iter().all(|pair| pair.split_once('=').is_some_and(|(key, _)| !key.is_empty()))
 }
 
-/// Whether a directory of PATH has a program of this name.
+/// Returns true if a directory of PATH has a program of this name.
 fn is_command(word: &str, env: &Env) -> bool {
     let path = env.var("PATH").ok().flatten().unwrap_or_default();
     path.split(':').any(|dir| !dir.is_empty() && std::path::Path::new(dir).join(word).is_file())

@@ -5,8 +5,8 @@ use super::{
     expand::{Text, unexpanded},
 };
 
-/// Whether `scheme` is valid (RFC 3986, section 3.1). SQLAlchemy's drivers, after a `+`, may hold
-/// an underscore.
+/// Returns true if `scheme` is valid (RFC 3986, section 3.1). SQLAlchemy's drivers, after a `+`,
+/// may hold an underscore.
 pub(super) fn is_scheme(scheme: &str) -> bool {
     let base = scheme.split('+').next().unwrap_or_default();
     scheme.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -14,7 +14,7 @@ pub(super) fn is_scheme(scheme: &str) -> bool {
         && !base.contains('_')
 }
 
-/// Whether the text is exactly `HOST:DIGITS` or `[V6]:DIGITS`.
+/// Returns true if the text is exactly `HOST:DIGITS` or `[V6]:DIGITS`.
 pub(super) fn is_host_port(text: &str) -> bool {
     let Some((host, port)) = text.rsplit_once(':') else { return false };
     let host_ok = match host.strip_prefix('[') {
@@ -24,7 +24,7 @@ pub(super) fn is_host_port(text: &str) -> bool {
     host_ok && !port.is_empty() && port.chars().all(|c| c.is_ascii_digit())
 }
 
-/// Whether the text is an IPv6 address without brackets, with or without a port.
+/// Returns true if the text is an IPv6 address without brackets, with or without a port.
 pub(super) fn is_bare_ipv6(text: &str) -> bool {
     let address = text.split('%').next().unwrap_or_default();
     address.matches(':').count() >= 2

@@ -14,7 +14,7 @@ use super::{der::Certificate, failure::Unsupported, provider};
 /// The longest chain, in certificates. Real chains are shorter.
 const MAX_DEPTH: usize = 8;
 
-/// Whether `leaf` is of X.509 version 1.
+/// Returns true if `leaf` is of X.509 version 1.
 pub(super) fn is_version_1(leaf: &[u8]) -> bool {
     Certificate::read(leaf).is_some_and(|leaf| leaf.version == 1)
 }
@@ -69,9 +69,9 @@ fn check_dates(certificate: &Certificate<'_>, now: UnixTime) -> Result<(), Error
     Ok(())
 }
 
-/// Whether an intermediate certificate belongs to an authority, and has no critical extension that
-/// this code does not know. `below` is the number of intermediate certificates between it and the
-/// server's.
+/// Returns true if an intermediate certificate belongs to an authority, and has no critical
+/// extension that this code does not know. `below` is the number of intermediate certificates
+/// between it and the server's.
 fn may_issue(certificate: &Certificate<'_>, below: usize) -> bool {
     const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
     const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];

@@ -33,7 +33,8 @@ impl Unsupported {
     /// An RSA key that is too short to be verified. `whose` is `its` or the authority's.
     pub(super) fn short_rsa_key(whose: &str, bits: usize) -> Self {
         Self(format!(
-            "{CANNOT_VERIFY}: {whose} RSA key has {bits} bits, and must have at least {MIN_RSA_BITS}"
+            "{CANNOT_VERIFY}: {whose} RSA key has {bits} bits, and must have at least \
+            {MIN_RSA_BITS}"
         ))
     }
 
@@ -87,12 +88,12 @@ pub(super) fn handshake(error: &io::Error, first: &[u8], told: &Told<'_>) -> Fai
             Failure::new(Class::Local, format!("a limit of this process: {}", describe(error)))
         }
         None => {
-            let what = match error.kind() {
+            let message = match error.kind() {
                 io::ErrorKind::UnexpectedEof => "connection closed by the server".to_owned(),
                 _ => describe(error),
             };
             let class = if first.is_empty() { Class::Connect } else { Class::Tls };
-            Failure::new(class, format!("{what} in the TLS handshake ({host})"))
+            Failure::new(class, format!("{message} in the TLS handshake ({host})"))
         }
     }
 }
@@ -101,9 +102,9 @@ pub(super) fn handshake(error: &io::Error, first: &[u8], told: &Told<'_>) -> Fai
 pub(super) fn late(error: &io::Error, endpoint: &Endpoint) -> Failure {
     match inner(error) {
         Some(Error::AlertReceived(alert)) => {
-            let (what, hint) = alert_words(*alert, None);
+            let (message, hint) = alert_words(*alert, None);
             with_hint(
-                Failure::new(Class::Tls, format!("{what} ({endpoint})")).cost(Cost::Logged),
+                Failure::new(Class::Tls, format!("{message} ({endpoint})")).cost(Cost::Logged),
                 hint,
             )
         }
@@ -119,7 +120,7 @@ fn inner(error: &io::Error) -> Option<&Error> {
 }
 
 fn with_cause(error: &Error, told: &Told<'_>) -> Failure {
-    let (what, hint) = match error {
+    let (message, hint) = match error {
         Error::InvalidCertificate(error) => certificate_words(error, told),
         Error::AlertReceived(alert) => alert_words(*alert, Some(told.client_cert)),
         Error::InvalidMessage(
@@ -133,7 +134,10 @@ fn with_cause(error: &Error, told: &Told<'_>) -> Failure {
         other => (format!("TLS handshake: {}", plain(other)), None),
     };
     // One side has sent the reason in an alert, and servers log alerts.
-    with_hint(Failure::new(Class::Tls, format!("{what} ({})", told.host)).cost(Cost::Logged), hint)
+    with_hint(
+        Failure::new(Class::Tls, format!("{message} ({})", told.host)).cost(Cost::Logged),
+        hint,
+    )
 }
 
 fn with_hint(failure: Failure, hint: Option<&'static str>) -> Failure {
@@ -162,8 +166,8 @@ fn certificate_words(error: &CertificateError, told: &Told<'_>) -> (String, Opti
                     names.iter().map(|name| plain_name(name)).collect::<Vec<_>>().join(", ")
                 ),
             };
-            let what = format!("certificate not valid for {}: {whose}", expected.to_str());
-            (what, Some("server-name=NAME sets the name to expect"))
+            let message = format!("certificate not valid for {}: {whose}", expected.to_str());
+            (message, Some("server-name=NAME sets the name to expect"))
         }
         CertificateError::ExpiredContext { time, not_after } => {
             (format!("certificate expired {} ago", apart(*time, *not_after)), None)
@@ -263,8 +267,8 @@ fn apart(later: UnixTime, earlier: UnixTime) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_secs(seconds / unit * unit))
 }
 
-/// Explains the server's alert (RFC 8446, section 6.2). `client_cert`: whether we have a
-/// certificate, if known.
+/// Explains the server's alert (RFC 8446, section 6.2). `client_cert` is true if we have a
+/// certificate; `None` if unknown.
 fn alert_words(
     alert: AlertDescription,
     client_cert: Option<bool>,
@@ -432,7 +436,8 @@ mod tests {
         assert_eq!(failure.class, Class::Tls);
         assert_eq!(
             failure.message,
-            "the server refused our client certificate, or wants one (alert: bad certificate) (db:5432)"
+            "the server refused our client certificate, or wants one (alert: bad certificate) \
+            (db:5432)"
         );
         let failure = late(&io::ErrorKind::UnexpectedEof.into(), &endpoint);
         assert_eq!(

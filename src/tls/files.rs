@@ -32,12 +32,17 @@ pub(super) fn read_client(
     key: &str,
     password: Option<&Secret>,
 ) -> Result<CertifiedKey, Problem> {
-    let certs = read_certs(cert).map_err(|what| Problem { key: "cert", what })?;
-    let of_key =
-        |what: String| Problem { key: "key", what: format!("{}: {what}", path_shown(key)) };
-    let of_cert =
-        |what: String| Problem { key: "cert", what: format!("{}: {what}", path_shown(cert)) };
-    let private = read_key(&read_file(key).map_err(|what| Problem { key: "key", what })?, password);
+    let certs = read_certs(cert).map_err(|message| Problem { key: "cert", message })?;
+    let of_key = |message: String| Problem {
+        key: "key",
+        message: format!("{}: {message}", path_shown(key)),
+    };
+    let of_cert = |message: String| Problem {
+        key: "cert",
+        message: format!("{}: {message}", path_shown(cert)),
+    };
+    let private =
+        read_key(&read_file(key).map_err(|message| Problem { key: "key", message })?, password);
     let private = private.map_err(of_key)?;
     let certificate = certs.first().and_then(|first| Certificate::read(first));
     let certificate =
@@ -50,8 +55,9 @@ pub(super) fn read_client(
     })?;
     let public = signing.public_key();
     if public.is_some_and(|public| public.as_ref() != certificate.public_key_info) {
-        let what = format!("{} is not the private key of the certificate {cert}", path_shown(key));
-        return Err(Problem { key: "key", what });
+        let message =
+            format!("{} is not the private key of the certificate {cert}", path_shown(key));
+        return Err(Problem { key: "key", message });
     }
     Ok(CertifiedKey::new(certs, signing))
 }
@@ -82,7 +88,7 @@ fn read_certs(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
 /// Returns a file's text without the byte order mark that some editors add.
 pub(super) fn read_file(path: &str) -> Result<Vec<u8>, String> {
     let mut bytes =
-        read_bytes(path, MAX_PEM).map_err(|what| format!("{}: {what}", path_shown(path)))?;
+        read_bytes(path, MAX_PEM).map_err(|message| format!("{}: {message}", path_shown(path)))?;
     if bytes.starts_with(b"\xef\xbb\xbf") {
         bytes.drain(..3);
     }

@@ -53,8 +53,8 @@ pub(super) fn read_key(
     PrivateKeyDer::from_pem_slice(bytes).map_err(|_| "holds no PEM private key".to_owned())
 }
 
-/// Whether DER is an EncryptedPrivateKeyInfo (RFC 5958, section 3): a private key begins with its
-/// version.
+/// Returns true if DER is an EncryptedPrivateKeyInfo (RFC 5958, section 3): a private key begins
+/// with its version.
 pub(super) fn is_encrypted(der: &[u8]) -> bool {
     Reader(der).expect(SEQUENCE).is_some_and(|value| {
         let first = Reader(value).next();

@@ -59,7 +59,7 @@ pub enum Verify {
     Full,
     /// Chain and dates, not the name (libpq's `verify-ca`).
     Chain,
-    /// Nothing: encryption to an unverified server (libpq's `require`).
+    /// Nothing is verified: the connection is encrypted only (libpq's `require`).
     Nothing,
 }
 
@@ -74,7 +74,7 @@ pub struct TlsFiles {
     pub key: Option<String>,
 }
 
-/// Which names of a certificate count.
+/// The names of a certificate that count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Names {
     /// The names of its subjectAltName extension (RFC 9525).
@@ -97,7 +97,7 @@ pub enum Versions {
     Only13,
 }
 
-/// Whether the handshake names the server (RFC 6066, section 3).
+/// The use of Server Name Indication in the handshake (RFC 6066, section 3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ServerNameIndication {
     /// The handshake names the server, unless the name is an address.
@@ -120,11 +120,11 @@ pub struct TlsSetup {
     pub server_name: Option<String>,
     /// How much of the server's certificate is verified.
     pub verify: Verify,
-    /// Which of the certificate's names count.
+    /// The names of the certificate that count.
     pub names: Names,
     /// The versions that the client offers.
     pub versions: Versions,
-    /// Whether the handshake names the server.
+    /// The use of Server Name Indication.
     pub sni: ServerNameIndication,
 }
 
@@ -136,11 +136,11 @@ pub struct Secured {
     pub end_point: Option<Vec<u8>>,
     /// The protocol that the server chose from those of [`Tls::with_alpn`] (RFC 7301).
     pub alpn: Option<Vec<u8>>,
-    /// Whether our certificate was used.
+    /// The use of our certificate.
     pub client_certificate: ClientCertificate,
 }
 
-/// Whether our certificate was used in a handshake.
+/// The use of our certificate in a handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientCertificate {
     /// The server did not ask for one.
@@ -173,7 +173,7 @@ impl ResolvesClientCert for ClientResolver {
 /// An error in a TLS setting: the key and the message.
 struct Problem {
     key: &'static str,
-    what: String,
+    message: String,
 }
 
 /// The TLS client of one dependency. Its files are read and checked; the rest is made at the first
@@ -193,7 +193,7 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Whether a declaration sets any of the TLS keys.
+    /// Returns true if a declaration sets any of the TLS keys.
     pub fn is_asked_for(spec: &Spec) -> bool {
         KEYS.iter().any(|key| {
             spec.key(key.name).is_some_and(|value| (key.name, value) != ("insecure", "false"))
@@ -210,7 +210,7 @@ impl Tls {
             verify: if spec.flag("insecure")? { Verify::Nothing } else { Verify::Full },
             ..TlsSetup::default()
         };
-        Self::read(setup).map_err(|problem| spec.key_error(problem.key, problem.what))
+        Self::read(setup).map_err(|problem| spec.key_error(problem.key, problem.message))
     }
 
     /// Makes the client from settings that the caller has read.
@@ -230,7 +230,7 @@ impl Tls {
     /// # Errors
     /// The same errors as [`Tls::new`].
     pub fn with_setup(setup: TlsSetup) -> Result<Self, String> {
-        Self::read(setup).map_err(|problem| problem.what)
+        Self::read(setup).map_err(|problem| problem.message)
     }
 
     /// Offers these protocols in the handshake, the preferred one first (RFC 7301), e.g. `h2`.
@@ -246,10 +246,10 @@ impl Tls {
         let TlsSetup { files, key_password, crls, server_name, verify, names, versions, sni } =
             setup;
         let server_name = server_name.map(|name| name_of(&name)).transpose();
-        let server_name = server_name.map_err(|what| Problem { key: "server-name", what })?;
+        let server_name = server_name.map_err(|message| Problem { key: "server-name", message })?;
         let ca = files.ca.filter(|path| path != "system");
         let ca = ca
-            .map(|path| files::read_ca(&path).map_err(|what| Problem { key: "ca", what }))
+            .map(|path| files::read_ca(&path).map_err(|message| Problem { key: "ca", message }))
             .transpose()?;
         let client = match (files.cert, files.key) {
             (Some(cert), Some(key)) => {
@@ -258,20 +258,22 @@ impl Tls {
             (Some(_), None) => {
                 return Err(Problem {
                     key: "cert",
-                    what: "a client certificate needs its private key beside it".to_owned(),
+                    message: "a client certificate needs its private key beside it".to_owned(),
                 });
             }
             (None, Some(_)) => {
                 return Err(Problem {
                     key: "key",
-                    what: "a private key needs its client certificate beside it".to_owned(),
+                    message: "a private key needs its client certificate beside it".to_owned(),
                 });
             }
             (None, None) => None,
         };
         let (paths, mut crls) = (crls, Vec::new());
         for path in &paths {
-            crls.extend(files::read_crls(path).map_err(|what| Problem { key: "sslcrl", what })?);
+            crls.extend(
+                files::read_crls(path).map_err(|message| Problem { key: "sslcrl", message })?,
+            );
         }
         let alpn = Vec::new();
         let config = OnceLock::new();
@@ -279,7 +281,8 @@ impl Tls {
             Self { ca, client, crls, server_name, verify, names, versions, sni, alpn, config };
         if !tls.crls.is_empty() && verify != Verify::Nothing {
             // Malformed lists are found now, not at the first handshake.
-            tls.verifier().map_err(|failure| Problem { key: "sslcrl", what: failure.message })?;
+            tls.verifier()
+                .map_err(|failure| Problem { key: "sslcrl", message: failure.message })?;
         }
         Ok(tls)
     }
@@ -308,8 +311,8 @@ impl Tls {
     ) -> Result<Secured, Failure> {
         let name = match &self.server_name {
             Some(name) => name.clone(),
-            None => name_of(host).map_err(|what| {
-                Failure::new(Class::Config, format!("{what}: {host}; set server-name"))
+            None => name_of(host).map_err(|message| {
+                Failure::new(Class::Config, format!("{message}: {host}; set server-name"))
             })?,
         };
         let config = self.config.get_or_init(|| self.config()).clone()?;
@@ -375,7 +378,7 @@ impl std::fmt::Debug for Tls {
     }
 }
 
-/// Whether a file holds an encrypted private key in DER.
+/// Returns true if a file holds an encrypted private key in DER.
 pub fn holds_encrypted_der(path: &str) -> bool {
     files::read_file(path).is_ok_and(|bytes| key::is_encrypted(&bytes))
 }

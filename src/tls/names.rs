@@ -6,7 +6,7 @@ use rustls::pki_types::ServerName;
 
 use super::der::{Certificate, Reader};
 
-/// Whether libpq accepts `certificate` for `name` (`fe-secure-common.c`).
+/// Returns true if libpq accepts `certificate` for `name` (`fe-secure-common.c`).
 ///
 /// The alternative names come first. The common name counts if none of them has the host's type, a
 /// name or an address.
@@ -58,7 +58,7 @@ fn alternative_names<'a>(certificate: &Certificate<'a>) -> Vec<Alternative<'a>> 
     names
 }
 
-/// Whether the pattern matches. `*.` matches one label. A name with a NUL matches nothing.
+/// Returns true if the pattern matches. `*.` matches one label. A name with a NUL matches nothing.
 fn name_matches(pattern: &str, host: &str) -> bool {
     if pattern.contains('\0') {
         return false;

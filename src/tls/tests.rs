@@ -249,7 +249,8 @@ fn build_checks_files_and_errors_name_only_the_path() {
             &cert,
             &locked,
             format!(
-                "{at}/locked.pem: the private key is encrypted, and must be in clear (sslpassword opens that of PostgreSQL)"
+                "{at}/locked.pem: the private key is encrypted, and must be in clear (sslpassword \
+                opens that of PostgreSQL)"
             ),
         ),
     ] {

@@ -29,7 +29,7 @@ use crate::probe::{Class, Failure};
 pub(super) struct Verifier {
     verify: Verify,
     names: Names,
-    /// Whether lists of revoked certificates are checked.
+    /// True if lists of revoked certificates are checked.
     has_crls: bool,
     /// `None` if nothing is verified.
     webpki: Option<Arc<WebPkiServerVerifier>>,
@@ -64,18 +64,18 @@ impl Verifier {
             .enforce_revocation_expiration()
             .build();
         let webpki = webpki.map_err(|error| {
-            let what = match error {
+            let message = match error {
                 VerifierBuilderError::InvalidCrl(_) => {
                     "must be lists of revoked certificates of version 2, without indirect entries"
                 }
                 _ => "no certificate to trust",
             };
-            Failure::new(Class::Config, what)
+            Failure::new(Class::Config, message)
         })?;
         Ok(Self { verify, names, has_crls, webpki: Some(webpki), own })
     }
 
-    /// Whether the name is acceptable although webpki rejects it.
+    /// Returns true if the name is acceptable although webpki rejects it.
     fn name_is_right(&self, leaf: &CertificateDer<'_>, name: &ServerName<'_>) -> bool {
         self.verify == Verify::Chain
             || self.names == Names::SubjectOrAlternative && names::matches(leaf, name)

@@ -47,7 +47,7 @@ pub struct Dependency {
     pub after: Vec<usize>,
 }
 
-/// What the engine needs from outside.
+/// The environment of the engine: network, randomness and limits.
 pub struct WaitContext {
     /// The network.
     pub net: Net,
@@ -71,7 +71,7 @@ pub trait Listener {
     fn tick(&mut self);
 }
 
-/// What all tasks share.
+/// The state that all tasks share.
 struct Shared {
     net: Net,
     permits: Semaphore,
@@ -137,17 +137,17 @@ struct Run {
     settled: Vec<(Waiter, Option<Instant>)>,
     /// The confirming round is in progress, and nothing has failed in it yet.
     confirming: bool,
-    /// When the first re-wait began. All re-waits together have one timeout.
+    /// The start of the first re-wait. All re-waits together have one timeout.
     waited_again: Option<Instant>,
-    /// Why the wait ends, as soon as the tasks that are still running have ended.
+    /// The end of the wait, once the tasks that still run have ended.
     end: Option<End>,
 }
 
-/// What the engine must know of a dependency while its task owns the waiter.
+/// The engine's record of a dependency while a task owns its waiter.
 struct Running {
     task: AbortHandle,
     began: Instant,
-    /// When the task ends at the latest.
+    /// The latest end of the task.
     until: Option<Instant>,
     /// The task makes one attempt, which comes to its own end even if another dependency has
     /// failed.
@@ -256,7 +256,7 @@ impl Run {
         }
     }
 
-    /// Ends the wait after a defect in a task: nobody knows whether its dependency is ready.
+    /// Ends the wait after a defect in a task: the state of its dependency is unknown.
     fn lost(&mut self, error: JoinError) {
         let is_lost = |running: &Option<Running>| {
             running.as_ref().is_some_and(|running| running.task.id() == error.id())
@@ -269,8 +269,8 @@ impl Run {
                 "internal error: the wait for this dependency has broken off; please report it",
             );
             let elapsed = running.began.elapsed();
-            let what = EventKind::Hopeless(failure);
-            let _ = self.shared.events.send(Event { dependency, what, attempts: 0, elapsed });
+            let kind = EventKind::Hopeless(failure);
+            let _ = self.shared.events.send(Event { dependency, kind, attempts: 0, elapsed });
         }
         self.stop(End::Hopeless);
     }
@@ -333,10 +333,10 @@ impl Run {
     }
 }
 
-/// What became of a dependency.
+/// The outcome of one dependency's task.
 enum Outcome {
     Ready,
-    /// Not ready any more; to be asked again after a pause.
+    /// No longer ready. It is asked again after this pause.
     Lost(Duration),
     TimedOut,
     Hopeless,
@@ -443,12 +443,12 @@ impl Waiter {
         &mut self,
         shared: &Shared,
         failure: Failure,
-        what: fn(Failure) -> EventKind,
+        kind: fn(Failure) -> EventKind,
     ) -> Duration {
         let now = self.began.elapsed();
         let pause = self.pace.after_failure(&failure, self.took, now, (shared.random)());
         self.last = Some(failure.clone());
-        self.emit(shared, what(failure));
+        self.emit(shared, kind(failure));
         pause
     }
 
@@ -474,16 +474,16 @@ impl Waiter {
 
     fn timed_out(self, shared: &Shared) -> (Self, Outcome) {
         let last = self.last.clone();
-        let what = match self.dependency.settings.on_timeout {
+        let kind = match self.dependency.settings.on_timeout {
             OnTimeout::Fail => EventKind::TimedOut(last),
             OnTimeout::Proceed => EventKind::Proceeded(last),
         };
-        self.emit(shared, what);
+        self.emit(shared, kind);
         (self, Outcome::TimedOut)
     }
 
-    /// One attempt, bounded as a whole. `None`: the time was up, and the failure before this
-    /// attempt tells more than the cut.
+    /// Makes one attempt within its bound. Returns `None` if the deadline cut it and an earlier
+    /// failure is more informative.
     async fn ask(&mut self, shared: &Shared, until: Option<Instant>) -> Option<Verdict> {
         // Descriptors are limited. Waiting for them takes the dependency's time, not the attempt's.
         let permit = shared.permits.acquire();
@@ -507,14 +507,14 @@ impl Waiter {
         Some(redacted(verdict, &self.dependency.secrets))
     }
 
-    fn emit(&self, shared: &Shared, what: EventKind) {
+    fn emit(&self, shared: &Shared, kind: EventKind) {
         let event = Event {
             dependency: self.place,
-            what,
+            kind,
             attempts: self.attempts,
             elapsed: self.began.elapsed(),
         };
-        // Fails only after the end, when nobody listens any more.
+        // Sending fails only after the end, when the receiver is gone.
         let _ = shared.events.send(event);
     }
 }

@@ -9,20 +9,20 @@ use crate::probe::Failure;
 pub struct Event {
     /// Its place in the plan.
     pub dependency: usize,
-    /// What happened.
-    pub what: EventKind,
+    /// The kind of event.
+    pub kind: EventKind,
     /// Attempts so far.
     pub attempts: u32,
     /// Time since its own clock started.
     pub elapsed: Duration,
 }
 
-/// What can happen to a dependency.
+/// The kinds of events.
 #[derive(Clone, Debug)]
 pub enum EventKind {
     /// An attempt failed; a retry follows.
     NotYet(Failure),
-    /// An attempt found it ready; the text says what answered.
+    /// An attempt found it ready. The text names what answered.
     Ready(String),
     /// The confirming round found it still ready.
     Confirmed,

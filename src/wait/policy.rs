@@ -14,14 +14,15 @@ const LOCAL_INTERVAL: Duration = Duration::from_millis(10);
 const REMOTE_INTERVAL: Duration = Duration::from_millis(50);
 /// The pause of a wait that is one second old, where the target is on this machine.
 ///
-/// Whoever waits for something of unknown length pays twice: for noticing late, on average half a
-/// pause, and for each attempt. Let `c` be the cost of an attempt in seconds of delay, and let the
-/// wait be as likely to end between 1 and 2 seconds as between 100 and 200. After `t` seconds the
-/// chance to end in the next second is then 1/t, and a pause `p` costs p/2 x 1/t for lateness and
-/// c/p for attempts. The sum is least at p = sqrt(2 c t). An attempt on this machine costs 50 us of
-/// CPU, so p = 10 ms x sqrt(t). A fixed share of `t` asks too often early and too rarely late.
+/// A wait of unknown length has two costs: a late notice, on average half a pause, and each
+/// attempt. Let `c` be the cost of an attempt in seconds of delay. The wait is as likely to end
+/// between 1 and 2 seconds as between 100 and 200. After `t` seconds the chance to end in the next
+/// second is then 1/t, and a pause `p` costs p/2 x 1/t for lateness and c/p for attempts. The sum
+/// is least at p = sqrt(2 c t). An attempt on this machine costs 50 us of CPU, so p = 10 ms x
+/// sqrt(t). A fixed share of `t` asks too often early and too rarely late.
 const LOCAL_PAUSE_AT_1S: Duration = Duration::from_millis(10);
-/// The same elsewhere, where an attempt costs both sides and the network about 200 us.
+/// The pause of a wait that is one second old, where the target is elsewhere. An attempt there
+/// costs both sides and the network about 200 us.
 const REMOTE_PAUSE_AT_1S: Duration = Duration::from_millis(20);
 /// The pause is at least this many times as long as a server took to answer.
 const TIMES_AN_ANSWER: u32 = 10;
@@ -34,15 +35,15 @@ const LOGGED_SLOWEST_FROM: Duration = Duration::from_secs(15);
 /// The longest `Retry-After` that is obeyed: a proxy's wrong header must not cost a day.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// The least random part by which a `Retry-After` is lengthened, whatever `jitter` is. All waiters
-/// of a fleet hear the same figure, and would come back in the same instant.
+/// of a fleet receive the same figure and would return at the same instant.
 const MIN_RETRY_AFTER_JITTER: f64 = 0.3;
 /// The last attempt begins at least this long before the deadline.
 const LAST_ATTEMPT: Duration = Duration::from_millis(20);
 
-/// What a verdict means for the wait.
+/// The next step after a verdict.
 #[derive(Debug)]
 pub enum NextStep {
-    /// The dependency is as it should be; the text says what answered.
+    /// The dependency is in the wanted state. The text names what answered.
     Ready(String),
     /// Retry after a pause.
     Again(Failure),

@@ -24,7 +24,7 @@ pub enum Timeout {
 /// How pauses grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backoff {
-    /// By what waiting has cost and what the other side can bear.
+    /// Grows with the length of the wait and with the cost of an attempt.
     Adaptive,
     /// Interval times consecutive failures.
     Linear,
@@ -34,7 +34,7 @@ pub enum Backoff {
     Constant,
 }
 
-/// What follows when a dependency is not ready in time.
+/// The reaction to a dependency that is not ready in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnTimeout {
     /// The wait ends.
@@ -43,12 +43,12 @@ pub enum OnTimeout {
     Proceed,
 }
 
-/// What is waited for.
+/// The state that is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
-    /// That the dependency is ready.
+    /// The dependency is ready.
     Ready,
-    /// That it is gone.
+    /// The dependency is gone.
     Down,
 }
 
@@ -69,11 +69,11 @@ pub struct Settings {
     pub jitter: f64,
     /// Consecutive successes wanted.
     pub successes: u32,
-    /// What follows a timeout.
+    /// The reaction to a timeout.
     pub on_timeout: OnTimeout,
     /// Classes that end the wait at once.
     pub fail_fast: Vec<Class>,
-    /// What is waited for.
+    /// The state that is waited for.
     pub until: Until,
     /// The dependencies that come first, by name.
     pub after: Vec<String>,

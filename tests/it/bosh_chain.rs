@@ -1,7 +1,9 @@
-//! BOSH's director and what depends on it, under a real monit that starts everything in the wrong order.
+//! BOSH's director and what depends on it, under a real monit that starts everything in the wrong
+//! order.
 //!
-//! PostgreSQL, nats-server and nginx are real; director, scheduler, nats-sync and health monitor are scripts that fail, with a
-//! stack trace, if they are started a moment too early. What they wait for is what the recipes in `examples/bosh` say.
+//! PostgreSQL, nats-server and nginx are real; director, scheduler, nats-sync and health monitor
+//! are scripts that fail, with a stack trace, if they are started a moment too early. What they
+//! wait for is what the recipes in `examples/bosh` say.
 
 mod jobs;
 mod vm;
@@ -27,7 +29,8 @@ fn the_whole_chain_starts_once_in_any_order() {
         );
     }
     for (job, waited_for) in [
-        // The role has no password yet, or no rights, or nobody listens: whichever is met first, it is waited through.
+        // The role has no password yet, or no rights, or nobody listens: whichever is met first, it
+        // is waited through.
         ("director", "db: waiting: "),
         ("scheduler", "schema: waiting: "),
         ("bosh_nats_sync", "director: waiting: "),

@@ -1,4 +1,5 @@
-//! The command line: what it says of mistakes, what help holds, where values come from, and that no secret is ever shown.
+//! The command line: what it says of mistakes, what help holds, where values come from, and that no
+//! secret is ever shown.
 
 use crate::support::{Afterall, Dir, Reserved, Scripted, ms, sh};
 use afterall::{cli::args::definitions, exit, kinds::KINDS, wait::settings::COMMON};
@@ -15,7 +16,8 @@ fn every_mistake_is_one_line_and_64_and_nothing_is_started() {
     const UNKNOWN: &str = "unknown option (see --help; a command must stand behind --)";
     const NEITHER: &str = "must be a URL or HOST:PORT, e.g. postgres://app@db/app, cache:6379";
     const TIMEOUT: &str = "must be a duration, 0 or never, e.g. 30s, 2m";
-    const NOTHING: &str = "nothing to wait for: give a DEPENDENCY, e.g. db:5432, or set AFTERALL_DEPENDENCIES (see -h; --allow-empty goes on)";
+    const NOTHING: &str = "nothing to wait for: give a DEPENDENCY, e.g. db:5432, or set \
+        AFTERALL_DEPENDENCIES (see -h; --allow-empty goes on)";
     const PORT: &str = "the port must be a number from 1 to 65535";
     let cases: &[(&[&str], String)] = &[
         (&[], NOTHING.into()),
@@ -169,7 +171,10 @@ fn short_help_fits_a_screen_and_stands_alone() {
         &["file:/", "-h"],
     ] {
         let done = Afterall::new().args(args).run().code(64).stdout("");
-        done.stderr("afterall: -h is help, and must stand alone; a host is written with its port, e.g. db:5432\n");
+        done.stderr(
+            "afterall: -h is help, and must stand alone; a host is written with its port, e.g. \
+            db:5432\n",
+        );
     }
 }
 

@@ -37,7 +37,8 @@ fn a_file_declares_and_its_dependencies_are_waited_for() {
     let at = port.address();
     let dir = Dir::new();
     let text = format!(
-        "[dependency.first]\nurl = 'file:/'\n[dependency.db]\nurl = 'tcp://{at}'\nafter = ['first']\n"
+        "[dependency.first]\nurl = 'file:/'\n[dependency.db]\nurl = 'tcp://{at}'\nafter = \
+        ['first']\n"
     );
     let file = dir.write("f.toml", text);
     let running = Afterall::new().arg("-c").arg(file).becoming(sh("echo started")).spawn();
@@ -159,7 +160,8 @@ fn booleans_follow_the_order_of_flag_variable_and_file() {
     }
     run("allow-empty = false\n", &[("AFTERALL_ALLOW_EMPTY", "1")], &[]).code(0);
     run("allow-empty = false\n", &[("AFTERALL_ALLOW_EMPTY", "0")], &["--allow-empty"]).code(0);
-    // Which of the two is heeded: one attempt fails, and every attempt is said, or the first, or none.
+    // Which of the two is heeded: one attempt fails, and every attempt is said, or the first, or
+    // none.
     let port = Reserved::new();
     let lines = |top: &str, variables: &[(&str, &str)], flags: &[&str]| {
         let text =
@@ -352,8 +354,10 @@ fn a_file_that_cannot_be_read_is_named() {
 
 #[test]
 fn a_printed_plan_holds_no_secret() {
-    let text = "[dependency.db]\nurl = 'postgres://app:SECRET1@db/app?password=SECRET2'\npassword = 'SECRET3'\n\
-                [dependency.web]\nurl = 'https://u:SECRET4@api/ready?token=SECRET5'\nheader = ['X-Key: SECRET6']\n\
+    let text = "[dependency.db]\nurl = 'postgres://app:SECRET1@db/app?password=SECRET2'\npassword \
+        = 'SECRET3'\n\
+                [dependency.web]\nurl = 'https://u:SECRET4@api/ready?token=SECRET5'\nheader = \
+                ['X-Key: SECRET6']\n\
                 [dependency.dsn]\nurl = '${DSN}'\n\
                 [dependency.words]\nurl = 'postgres:host=db password=SECRET7 dbname=app'\n";
     let dir = Dir::new();
@@ -410,13 +414,16 @@ fn budgets_that_cannot_work_are_warned_about() {
     let chain = |deadline: &str| {
         format!(
             "deadline = '{deadline}'\ntimeout = '20s'\n[dependency.a]\nurl = 'file:/'\n\
-             [dependency.b]\nurl = 'file:/'\nafter = ['a']\n[dependency.c]\nurl = 'file:/'\nafter = ['b']\ntimeout = '30s'\n"
+             [dependency.b]\nurl = 'file:/'\nafter = ['a']\n[dependency.c]\nurl = 'file:/'\nafter \
+             = ['b']\ntimeout = '30s'\n"
         )
     };
-    let says = "afterall: the timeouts of the longest chain of after add up to 1m 10s, more than the deadline of 1m\n";
+    let says = "afterall: the timeouts of the longest chain of after add up to 1m 10s, more than \
+        the deadline of 1m\n";
     assert_eq!(warned(&chain("1m")), says);
     assert_eq!(warned(&chain("2m")), "");
     // Two that wait side by side do not add up.
-    let beside = "deadline = '30s'\ntimeout = '20s'\n[dependency.a]\nurl = 'file:/'\n[dependency.b]\nurl = 'file:/'\n";
+    let beside = "deadline = '30s'\ntimeout = '20s'\n[dependency.a]\nurl = 'file:/'\n\
+        [dependency.b]\nurl = 'file:/'\n";
     assert_eq!(warned(beside), "");
 }

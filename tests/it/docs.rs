@@ -221,7 +221,8 @@ fn the_readme_explains_every_class_of_failure_and_no_other() {
     assert_eq!(explained, Class::ALL.map(Class::name));
 }
 
-/// The lines of the pages' code blocks in this language, those that end in a backslash joined with the next.
+/// The lines of the pages' code blocks in this language, those that end in a backslash joined with
+/// the next.
 fn lines_of_code(language: &str) -> Vec<String> {
     let pages = pages();
     let blocks = pages.split("```").skip(1).step_by(2);

@@ -1,6 +1,8 @@
-//! An image FROM scratch: a root directory that holds the binary, /etc/hosts, /etc/resolv.conf, a CA file, and nothing else.
+//! An image FROM scratch: a root directory that holds the binary, /etc/hosts, /etc/resolv.conf, a
+//! CA file, and nothing else.
 //!
-//! The binary of the tests needs its libraries beside it. The static one, which `dist/check` names in AFTERALL_BINARY, must not.
+//! The binary of the tests needs its libraries beside it. The static one, which `dist/check` names
+//! in AFTERALL_BINARY, must not.
 
 use crate::support::process::program;
 use crate::support::{Afterall, Authority, Dir, Done, Nats, Nginx, Postgres, Redis};
@@ -38,7 +40,8 @@ impl Root {
     fn put(&self, file: &Path) {
         let inside = self.0.join(file.strip_prefix("/").unwrap());
         fs::create_dir_all(inside.parent().unwrap()).unwrap();
-        // By a process of its own: a file that is open for writing, in a child that another test has just forked too, is not executed.
+        // By a process of its own: a file that is open for writing, in a child that another test
+        // has just forked too, is not executed.
         assert!(Command::new("cp").args([file, &inside]).status().unwrap().success());
     }
 

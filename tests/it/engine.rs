@@ -1,4 +1,5 @@
-//! The engine with real clocks and sockets: that what the paused clock proves is what the binary does.
+//! The engine with real clocks and sockets: that what the paused clock proves is what the binary
+//! does.
 
 use crate::support::{
     Afterall, BlackHole, Counted, Dir, Nginx, Reserved, Scripted, ms, secs, sh, wait_until,
@@ -92,7 +93,8 @@ fn on_timeout_proceed_covers_timeouts_only() {
     let run = |keys: &str| on(keys).becoming([command.path()]);
     let done = on("timeout=200ms").arg("-q").becoming([command.path()]).run().code(0);
     let want = format!(
-        "afterall: db: going on without it: timed out: connection refused ({}) [class=connect attempts=",
+        "afterall: db: going on without it: timed out: connection refused ({}) [class=connect \
+        attempts=",
         port.address()
     );
     assert!(

@@ -30,7 +30,8 @@ fn report(direct: bool, ops: &[&str], shape: &impl Fn(Afterall) -> Afterall) -> 
     report[own.len()..].replace(dir.path().to_str().unwrap(), "DIR")
 }
 
-/// A direct run and one through the binary have to be the same to the letter; returns what both report.
+/// A direct run and one through the binary have to be the same to the letter; returns what both
+/// report.
 #[track_caller]
 fn inherits_the_same(ops: &[&str], shape: impl Fn(Afterall) -> Afterall) -> String {
     let (direct, through) = (report(true, ops, &shape), report(false, ops, &shape));
@@ -371,7 +372,8 @@ fn it_works_without_any_variable() {
 #[test]
 fn it_works_as_an_unknown_user_in_a_read_only_directory() {
     if !rustix::process::geteuid().is_root() {
-        // Then the whole suite is run by such a user, more or less; only root can become another one.
+        // Then the whole suite is run by such a user, more or less; only root can become another
+        // one.
         return;
     }
     let dir = Dir::new();
@@ -414,7 +416,7 @@ fn a_hundred_dependencies_get_by_with_32_descriptors() {
         .run()
         .code(124)
         .took(ms(450)..secs(5));
-    let lines = |what: &str| done.stderr_text().matches(what).count();
+    let lines = |text: &str| done.stderr_text().matches(text).count();
     assert_eq!(
         (lines("timed out: ") + lines("not ready: "), lines("class=local")),
         (100, 0),

@@ -1,4 +1,5 @@
-//! What is generated from the registries and committed: the manual page and the completions. `UPDATE=1` rewrites them.
+//! What is generated from the registries and committed: the manual page and the completions.
+//! `UPDATE=1` rewrites them.
 
 mod completions;
 mod man;
@@ -75,7 +76,7 @@ impl Opt {
         }
     }
 
-    /// Whether several of its words can be joined by +.
+    /// Returns true if several of its words can be joined by +.
     fn is_list(&self) -> bool {
         self.long == "fail-fast"
     }
@@ -120,7 +121,8 @@ fn the_manual_page_has_no_mistake_that_mandoc_can_find() {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
-    // The pages that ours refers to may not be installed, and how long the source's lines are is nobody's concern.
+    // The pages that ours refers to may not be installed, and how long the source's lines are is
+    // nobody's concern.
     let is_harmless = |line: &&str| {
         line.contains("referenced manual not found") || line.contains("line longer than 80 bytes")
     };

@@ -9,7 +9,8 @@ use std::path::Path;
 
 type Object = Map<String, Value>;
 
-/// Every line, and each must be an object with what every object has, and with nothing that is not in the manual.
+/// Every line, and each must be an object with what every object has, and with nothing that is not
+/// in the manual.
 #[track_caller]
 fn objects(done: &Done) -> Vec<Object> {
     let text = done.stderr_text();
@@ -214,7 +215,8 @@ fn every_end_has_its_event() {
     assert_eq!(ends.last().unwrap()["signal"], "SIGTERM");
 }
 
-/// Ready at once, beside another that is not: waits until the first success is too old to be believed.
+/// Ready at once, beside another that is not: waits until the first success is too old to be
+/// believed.
 fn ready_for_longer_than_a_second(running: &Running) {
     running.wait_for_stderr("\"ready\",\"dependency\":\"early\"", secs(20));
     let ready = running.elapsed();
@@ -270,8 +272,11 @@ fn quiet_leaves_only_what_ends_the_wait() {
 #[test]
 fn a_server_cannot_write_a_line_or_a_field_of_its_own() {
     let hostile = Scripted::new(|_, mut stream| {
-        let _ = stream
-            .write_all(b"-ERR 'x\",\"event\":\"exec\"}\x1b[31m\\u0000\x00\xff{\"event\":\"exec\"}'\r\n{\"event\":\"exec\"}\r\n");
+        let _ = stream.write_all(
+            b"-ERR \
+                'x\",\"event\":\"exec\"}\x1b[31m\\u0000\x00\xff{\"event\":\"exec\"}'\r\n\
+                {\"event\":\"exec\"}\r\n",
+        );
     });
     let done =
         json([format!("bus=nats://{}#timeout=500ms", hostile.address())]).arg("-v").run().code(124);

@@ -164,7 +164,8 @@ fn a_resize_leaves_nothing_of_earlier_frames_behind() {
     let (_db, _cache, words) = two();
     terminal.dir().write("run", format!("afterall {words}\n"));
     terminal.enters(". ./run");
-    // tmux moves what stood above into its history when it breaks lines, so that the command line may be there or not.
+    // tmux moves what stood above into its history when it breaks lines, so that the command line
+    // may be there or not.
     let is_settled = |screen: &str| {
         let mut lines = screen.trim_end().lines().filter(|line| *line != "$ . ./run");
         moving(screen).len() == 2
@@ -273,11 +274,15 @@ fn ctrl_c_leaves_the_terminal_as_it_was() {
 fn the_command_gets_the_terminal_as_it_was() {
     let terminal = terminal(100, 24);
     let (db, cache, words) = two();
-    // What a command could be confused by: the modes, the flags of the descriptor, and where the cursor stands.
+    // What a command could be confused by: the modes, the flags of the descriptor, and where the
+    // cursor stands.
     let state = "stty -a; grep flags /proc/self/fdinfo/0 /proc/self/fdinfo/1 /proc/self/fdinfo/2";
     terminal.dir().write_script("state", &format!("#!/bin/sh\n{state}\n"));
     terminal.enters("./state >before");
-    terminal.enters(&format!("clear; afterall {words} -- sh -c './state >after; stty size; cmp before after && echo same'"));
+    terminal.enters(&format!(
+        "clear; afterall {words} -- sh -c './state >after; stty size; cmp before after && echo \
+        same'"
+    ));
     terminal.wait_for("both lines", |screen| moving(screen).len() == 2);
     let (_db, _cache) = (db.serve(|_, _| {}), cache.serve(|_, _| {}));
     terminal.wait_for("the end", |screen| screen.trim_end().ends_with("\n24 100\nsame\n$"));
@@ -359,7 +364,8 @@ fn an_unread_terminal_delays_neither_the_end_nor_a_signal() {
             many(&dir)
         );
         let script = format!(
-            "stty rows 600 cols 200\necho $$ $PPID >pids.new\nmv pids.new pids\nread go\n{afterall}\n"
+            "stty rows 600 cols 200\necho $$ $PPID >pids.new\nmv pids.new pids\nread go\n\
+            {afterall}\n"
         );
         dir.write("run", script);
         let mut command = std::process::Command::new("script");

@@ -1,4 +1,5 @@
-//! The recipes of `examples/` and the command lines of `docs/`: each is read by the real binary, and run where that can be.
+//! The recipes of `examples/` and the command lines of `docs/`: each is read by the real binary,
+//! and run where that can be.
 
 pub mod bosh;
 mod containers;

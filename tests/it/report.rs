@@ -7,7 +7,8 @@ fn refusing(port: &Reserved) -> String {
     format!("db=tcp://{}", port.address())
 }
 
-/// The lines without what depends on time: `attempt=12` is `attempt=N`, `elapsed=0.3s` is `elapsed=N`.
+/// The lines without what depends on time: `attempt=12` is `attempt=N`, `elapsed=0.3s` is
+/// `elapsed=N`.
 fn shape(text: &str) -> Vec<String> {
     let word = |word: &str| match word.split_once('=') {
         Some((key @ ("attempt" | "attempts" | "elapsed"), value)) if value.ends_with(']') => {
@@ -65,10 +66,12 @@ fn a_timeout_is_one_line_for_each_dependency_with_its_last_failure() {
         said.split_off(3),
         [
             format!(
-                "afterall: db: timed out: connection refused ({at}) [class=connect attempts=N elapsed=N]"
+                "afterall: db: timed out: connection refused ({at}) [class=connect attempts=N \
+                elapsed=N]"
             ),
             format!(
-                "afterall: f: not ready: no such file or directory ({file}) [class=absent attempts=N elapsed=N]"
+                "afterall: f: not ready: no such file or directory ({file}) [class=absent \
+                attempts=N elapsed=N]"
             ),
         ]
     );

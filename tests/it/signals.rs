@@ -15,7 +15,8 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Far more than it takes, and far less than a supervisor waits. 100 ms is the aim, which a loaded machine can miss.
+/// Far more than it takes, and far less than a supervisor waits. 100 ms is the aim, which a loaded
+/// machine can miss.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// Every signal whose default action ends a process, and some real-time ones.
@@ -231,7 +232,8 @@ fn an_inherited_blocked_signal_stays_pending_for_the_command() {
 #[test]
 fn a_hanging_lookup_delays_no_signal() {
     if !rustix::process::geteuid().is_root() {
-        // A resolver's port is 53, and the name of its server stands in /etc/resolv.conf: both are root's alone.
+        // A resolver's port is 53, and the name of its server stands in /etc/resolv.conf: both are
+        // root's alone.
         return;
     }
     let (dir, command, address) = (Dir::new(), Counted::new(), Address::claim());
@@ -389,7 +391,8 @@ fn random(n: u32, below: Duration) -> Duration {
 
 #[test]
 fn no_signal_is_lost_between_the_start_and_the_command() {
-    // The command is one that a signal ends, so whoever is hit, the process has to end by that very signal.
+    // The command is one that a signal ends, so whoever is hit, the process has to end by that very
+    // signal.
     let fates = races(300, |n| {
         let number = [15, 2, 1, 3][n as usize % 4];
         let mut command = Command::new(Afterall::program());

@@ -30,7 +30,8 @@ fn meaning(code: u16, text: &str) -> (Class, Option<&'static str>) {
         403 if text.contains("Login was refused") => (
             Class::Auth,
             Some(
-                "wrong password, or the user does not exist yet; guest may log in from the broker's own machine alone",
+                "wrong password, or the user does not exist yet; guest may log in from the \
+                broker's own machine alone",
             ),
         ),
         403 => (Class::Auth, Some("a right is missing, or not granted yet")),
@@ -67,19 +68,22 @@ mod tests {
             (404, "NOT_FOUND - no exchange 'nope' in vhost '/app'", Class::Absent),
             (
                 404,
-                "NOT_FOUND - home node 'rabbit@a' of durable queue 'q' in vhost '/' is down or inaccessible",
+                "NOT_FOUND - home node 'rabbit@a' of durable queue 'q' in vhost '/' is down or \
+                inaccessible",
                 Class::Busy,
             ),
             (530, "NOT_ALLOWED - vhost /nope not found", Class::Absent),
             (530, "NOT_ALLOWED - access to vhost '/app' refused for user 'app2'", Class::Auth),
             (
                 530,
-                "NOT_ALLOWED - access to vhost '/app' refused for user 'adm': connection limit (0) is reached",
+                "NOT_ALLOWED - access to vhost '/app' refused for user 'adm': connection limit (0) \
+                is reached",
                 Class::Busy,
             ),
             (
                 541,
-                "INTERNAL_ERROR - access to vhost '/app' refused for user 'adm': vhost '/app' is down",
+                "INTERNAL_ERROR - access to vhost '/app' refused for user 'adm': vhost '/app' is \
+                down",
                 Class::Busy,
             ),
             (501, "FRAME_ERROR", Class::Protocol),

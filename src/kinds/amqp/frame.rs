@@ -43,13 +43,13 @@ pub(super) async fn receive(wire: &mut Wire) -> Result<Received, Failure> {
         if head.starts_with(b"AMQP") {
             wire.fill_to(8).await?;
             let version = &wire.received()[4..8];
-            let what = match version {
+            let message = match version {
                 [0 | 2 | 3, 1, 0, 0] => "the server speaks AMQP 1.0, not 0-9-1".to_owned(),
                 version => format!("the server speaks another AMQP than 0-9-1 ({version:?})"),
             };
-            return Err(Failure::new(Class::Protocol, format!("{what} ({})", wire.endpoint())));
+            return Err(Failure::new(Class::Protocol, format!("{message} ({})", wire.endpoint())));
         }
-        // Bytes 1 and 2 are the channel: there is only one besides that of the connection.
+        // Bytes 1 and 2 are the channel. Only one is open besides the connection's own.
         let kind = head[0];
         let size = u32::from_be_bytes([head[3], head[4], head[5], head[6]]) as usize;
         if !matches!(kind, 1..=3 | 8) || size > MAX_FRAME {
@@ -81,7 +81,7 @@ fn not_amqp(wire: &Wire) -> Failure {
     }
 }
 
-/// Takes values from the front of a method's arguments; none where they end too early.
+/// Reads values from the front of a method's arguments. Returns `None` if they end too early.
 pub(super) struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {

@@ -1,7 +1,6 @@
 //! `amqp:`, `amqps:` — logged in to a RabbitMQ, the vhost opened, the queue or exchange there.
 //!
-//! A broker cannot be asked without a trace: it logs every connection. So it is asked seldom, and
-//! not again to confirm.
+//! A broker logs every connection. It is therefore asked seldom, and not again to confirm.
 
 mod failure;
 mod frame;

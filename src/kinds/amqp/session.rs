@@ -1,5 +1,5 @@
-//! The conversation with one broker: log in, open the vhost, look for a queue or an exchange, say
-//! goodbye.
+//! The conversation with one broker: log in, open the vhost, look for a queue or an exchange,
+//! close.
 
 use super::{
     failure::of_close,
@@ -29,13 +29,13 @@ const EXCHANGE_DECLARE_OK: Method = (40, 11);
 const QUEUE_DECLARE: Method = (50, 10);
 const QUEUE_DECLARE_OK: Method = (50, 11);
 
-/// Only looks whether it is there, and makes nothing.
+/// Passive: checks that the object exists, and creates nothing.
 const PASSIVE: u8 = 1;
 /// The code of a queue that belongs to another connection, and so exists.
 const RESOURCE_LOCKED: u16 = 405;
 const SUCCESS: u16 = 200;
 
-/// Asks the broker at `endpoint` for everything that `target` wants; returns what answered.
+/// Asks the broker at `endpoint` for everything that `target` wants. Returns the broker's name.
 pub(super) async fn ask(
     attempt: &Attempt<'_>,
     target: &Target,
@@ -49,7 +49,7 @@ pub(super) async fn ask(
     let mut session = Session { target, wire: Wire::new(stream, endpoint.clone()) };
     let asked = session.ask(attempt).await;
     let detail = asked.map_err(|failure| match failure.class {
-        // Whatever was sent is a line in the broker's log.
+        // Each of these attempts leaves a line in the broker's log.
         Class::Connect | Class::Timeout | Class::Busy | Class::Absent | Class::Protocol => {
             failure.cost(Cost::Logged)
         }
@@ -98,8 +98,9 @@ impl Session<'_> {
     async fn log_in(&mut self, mechanisms: &str) -> Result<(), Failure> {
         let (mechanism, response) = self.target.response();
         if !mechanisms.split(' ').any(|offered| offered == mechanism) {
-            let what = format!("the server offers no {mechanism} login, it offers: {mechanisms}");
-            return Err(self.failure(Class::Auth, what));
+            let message =
+                format!("the server offers no {mechanism} login, it offers: {mechanisms}");
+            return Err(self.failure(Class::Auth, message));
         }
         // Without this, the broker answers a wrong password with three seconds of silence and a
         // reset.
@@ -134,7 +135,7 @@ impl Session<'_> {
         self.expect(OPEN_OK).await.map(drop)
     }
 
-    /// Looks for the exchange and the queue; returns what was found.
+    /// Looks for the exchange and the queue. Returns their names.
     async fn look(&mut self) -> Result<String, Failure> {
         let mut out = Vec::new();
         Arguments::default().short_text("").put(&mut out, 1, CHANNEL_OPEN);
@@ -189,8 +190,7 @@ impl Session<'_> {
         }
     }
 
-    /// The failure of a method that is not the one that was asked for: a close with its reason, as
-    /// a rule.
+    /// Returns the failure of an unexpected method. It usually is a close with its reason.
     async fn refused(&mut self, reply: Received) -> Failure {
         if reply.method != CLOSE {
             return self.odd("a method that was not asked for");
@@ -221,11 +221,11 @@ impl Session<'_> {
         self.expect(CLOSE_OK).await.map(drop)
     }
 
-    fn odd(&self, what: &str) -> Failure {
-        self.failure(Class::Protocol, format!("not what AMQP sends: {what}"))
+    fn odd(&self, message: &str) -> Failure {
+        self.failure(Class::Protocol, format!("not what AMQP sends: {message}"))
     }
 
-    fn failure(&self, class: Class, what: impl std::fmt::Display) -> Failure {
-        Failure::new(class, format!("{what} ({})", self.wire.endpoint()))
+    fn failure(&self, class: Class, message: impl std::fmt::Display) -> Failure {
+        Failure::new(class, format!("{message} ({})", self.wire.endpoint()))
     }
 }

@@ -1,5 +1,4 @@
-//! Where the broker is, as whom to log in, and what to look for: the URL in each driver's form,
-//! then the keys.
+//! Reads servers, login, queue and exchange: first the URL in each driver's form, then the keys.
 
 use crate::{
     connect::Endpoint,
@@ -26,13 +25,13 @@ pub(super) static KEYS: &[Key] = &[
     Key { name: "password", value: "PASSWORD", help: "the user's password; overrides the URL" },
 ];
 
-/// What one declaration asks for.
+/// The servers, the login and the objects of one declaration.
 pub(super) struct Target {
     pub(super) servers: Vec<Endpoint>,
     pub(super) vhost: String,
     pub(super) queue: Option<String>,
     pub(super) exchange: Option<String>,
-    /// None: in clear.
+    /// `None` means in clear.
     pub(super) tls: Option<Tls>,
     login: Login,
 }
@@ -40,7 +39,7 @@ pub(super) struct Target {
 enum Login {
     /// User and password.
     Plain(String, Secret),
-    /// Whom our certificate names.
+    /// The certificate identifies the user.
     External,
 }
 
@@ -88,7 +87,7 @@ impl Target {
             servers.push(Endpoint::Tcp(server.host, server.port.unwrap_or(port)));
         }
         let path = parts.path.percent_decoded();
-        let path = path.map_err(|what| spec.error(format_args!("the vhost {what}")))?;
+        let path = path.map_err(|message| spec.error(format_args!("the vhost {message}")))?;
         let vhost = spec.key("vhost").map_or_else(|| vhost(&path), str::to_owned);
         let name = |key| spec.key(key).map(str::to_owned);
         let target = Self {

@@ -48,10 +48,11 @@ pub static KIND: Kind = Kind {
     ..Kind::DEFAULT
 };
 
-/// How much of the end of the command's stderr is kept, in bytes.
+/// The part of the command's stderr that is kept, from its end, in bytes.
 const TAIL: usize = 4096;
 
-/// How often a kernel without pidfds (before Linux 5.3) is asked whether the command has ended.
+/// The pause between two checks for the command's end, on a kernel without pidfds (before Linux
+/// 5.3).
 const POLL: Duration = Duration::from_millis(5);
 
 struct Exec {
@@ -65,7 +66,8 @@ struct Exec {
 fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
     if let Some(operator) = shell::find_operator(spec.rest.raw()) {
         return Err(spec.error(format_args!(
-            "exec: starts no shell, which {operator} needs; write exec:sh -c '...', or quote a word that is data"
+            "exec: starts no shell, which {operator} needs; write exec:sh -c '...', or quote a \
+            word that is data"
         )));
     }
     // Split before expansions are put in: the value of a variable is one word, or part of one.
@@ -75,8 +77,10 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
         .first()
         .is_some_and(|word| word.split('/').next().is_some_and(|start| start.contains('=')))
     {
-        return Err(spec
-            .error("exec: starts no shell, which a NAME=VALUE before the command needs; env NAME=VALUE COMMAND does the same"));
+        return Err(spec.error(
+            "exec: starts no shell, which a NAME=VALUE before the command needs; env NAME=VALUE \
+            COMMAND does the same",
+        ));
     }
     let words: Vec<OsString> =
         words.iter().map(|word| spec.rest.part(word).expanded().into()).collect();
@@ -85,7 +89,7 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
     }
     let command =
         exec::Command::new(words.clone()).ok_or_else(|| spec.error("exec: needs a command"))?;
-    let path = spec.env.var("PATH").map_err(|what| spec.error(what))?;
+    let path = spec.env.var("PATH").map_err(|message| spec.error(message))?;
     let path = path.as_deref().map(str::as_ref);
     command.look_up_unopened(path).map_err(|e| spec.error(e.message))?;
     let candidates = command.candidates(path);
@@ -201,7 +205,7 @@ fn null() -> Stdio {
         .unwrap_or_else(|_| Stdio::null())
 }
 
-/// Reads what is there and keeps the end of it. Returns false at the end of the stream.
+/// Reads the available bytes and keeps the last of them. Returns false at the end of the stream.
 async fn read_some(stderr: &mut Option<pipe::Receiver>, tail: &mut Vec<u8>) -> bool {
     let mut chunk = [0; 1024];
     let read = match stderr {

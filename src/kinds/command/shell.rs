@@ -5,7 +5,8 @@ pub(super) fn find_operator(text: &str) -> Option<&str> {
     bare_words(text).find(|word| is_operator(word))
 }
 
-/// Whether a bare word ends a command, joins two commands, redirects, or starts a substitution.
+/// Returns true if a bare word ends a command, joins two commands, redirects, or starts a
+/// substitution.
 fn is_operator(word: &str) -> bool {
     let behind_fd = word.trim_start_matches(|c: char| c.is_ascii_digit());
     behind_fd.starts_with(['<', '>'])

@@ -12,7 +12,7 @@ const MAX_WORDS: usize = 220;
 const SERVING: u64 = 1;
 const NOT_SERVING: u64 = 2;
 
-/// What a server answered.
+/// A server's answer.
 pub(super) struct Answer<'a> {
     /// The HTTP status.
     pub(super) status: u16,
@@ -24,7 +24,7 @@ pub(super) struct Answer<'a> {
     pub(super) body: &'a [u8],
 }
 
-/// What is asked for, for messages.
+/// The subject of a message: the server or one service.
 fn whose(service: &str) -> String {
     match service {
         "" => "the server".to_owned(),
@@ -32,7 +32,7 @@ fn whose(service: &str) -> String {
     }
 }
 
-/// Whether the answer says that `service` serves.
+/// Returns `Ok` if the answer reports `service` as SERVING.
 ///
 /// Source: <https://github.com/grpc/grpc/blob/master/doc/health-checking.md>, and its
 /// `PROTOCOL-HTTP2.md`.
@@ -41,8 +41,9 @@ pub(super) fn judge(answer: &Answer<'_>, service: &str) -> Result<(), Failure> {
         return Err(of_http(answer.status));
     }
     if !answer.content_type.starts_with("application/grpc") {
-        let what = one_line(&format!("not gRPC: its answer is {}", answer.content_type), MAX_WORDS);
-        return Err(Failure::new(Class::Protocol, what));
+        let message =
+            one_line(&format!("not gRPC: its answer is {}", answer.content_type), MAX_WORDS);
+        return Err(Failure::new(Class::Protocol, message));
     }
     match answer.grpc_status {
         Some("0") => of_message(answer.body, service),

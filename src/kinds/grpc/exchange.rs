@@ -18,11 +18,11 @@ const MAX_BODY: usize = 64 * 1024;
 /// The longest list of headers that is taken, in bytes.
 const MAX_HEADERS: u32 = 16 * 1024;
 
-/// What is asked of every server.
+/// The question that every server is asked.
 pub(super) struct Health {
     pub(super) service: String,
     pub(super) headers: HeaderMap,
-    /// None: in clear.
+    /// `None` means in clear.
     pub(super) tls: Option<Tls>,
 }
 
@@ -42,7 +42,7 @@ pub(super) fn headers(spec: &Spec) -> Result<HeaderMap, ConfigError> {
     Ok(headers)
 }
 
-/// Asks the server at `endpoint`; returns what answered.
+/// Asks the server at `endpoint`. Returns the detail of a ready dependency.
 pub(super) async fn ask(
     attempt: &Attempt<'_>,
     health: &Health,

@@ -1,4 +1,4 @@
-//! `grpc:`, `grpcs:` — grpc.health.v1 says SERVING.
+//! `grpc:`, `grpcs:` — grpc.health.v1 reports SERVING.
 //!
 //! ```text
 //! target -> exchange (h2) -> answer
@@ -46,7 +46,7 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
         );
     }
     let path = parts.path.percent_decoded();
-    let path = path.map_err(|what| spec.error(format_args!("the service {what}")))?;
+    let path = path.map_err(|message| spec.error(format_args!("the service {message}")))?;
     let is_unix = spec.scheme == "grpc+unix";
     let encrypted = spec.scheme == "grpcs" || Tls::is_asked_for(spec);
     if is_unix && encrypted {

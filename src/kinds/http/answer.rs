@@ -7,6 +7,6 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
-    /// Whether the body is longer than the part that was read.
+    /// True if the body is longer than the part that was read.
     pub(super) cut: bool,
 }

@@ -114,7 +114,7 @@ async fn read(body: &mut Incoming, max: usize) -> Result<(Vec<u8>, bool), hyper:
     Ok((out, cut))
 }
 
-/// Reads up to `max` bytes. Returns whether there are more.
+/// Reads up to `max` bytes. Returns true if there are more.
 async fn read_into(
     out: &mut Vec<u8>,
     body: &mut Incoming,

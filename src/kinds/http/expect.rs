@@ -35,31 +35,33 @@ impl Expect {
     /// Reads the keys `status`, `match` and `json`.
     pub(super) fn from_spec(spec: &Spec) -> Result<Self, ConfigError> {
         let statuses = match spec.list("status") {
-            Some(items) => Statuses::parse(items).map_err(|what| spec.key_error("status", what))?,
+            Some(items) => {
+                Statuses::parse(items).map_err(|message| spec.key_error("status", message))?
+            }
             None => Statuses(vec![(200, 299)]),
         };
         let pattern = spec.key("match").map(Pattern::parse).transpose();
-        let pattern = pattern.map_err(|what| spec.key_error("match", what))?;
+        let pattern = pattern.map_err(|message| spec.key_error("match", message))?;
         let json = spec
             .key("json")
             .map(Json::parse)
             .transpose()
-            .map_err(|what| spec.key_error("json", what))?;
+            .map_err(|message| spec.key_error("json", message))?;
         let body = BodyCheck { pattern, json };
         Ok(Self { statuses, body, lane: BlockingLane::default() })
     }
 
-    /// Whether the body must be checked if the status is right.
+    /// Returns true if the body must be checked if the status is right.
     pub(super) fn needs_body(&self) -> bool {
         self.body.pattern.is_some() || self.body.json.is_some()
     }
 
-    /// Whether the status is an expected one.
+    /// Returns true if the status is an expected one.
     pub(super) fn wants(&self, status: u16) -> bool {
         self.statuses.contain(status)
     }
 
-    /// Returns the status as detail of a ready dependency, or the failure. `credentials`: whether
+    /// Returns the status as detail of a ready dependency, or the failure. `credentials` is true if
     /// any were sent.
     pub(super) async fn judge(
         &self,
@@ -73,7 +75,9 @@ impl Expect {
         if self.needs_body() {
             let (check, body, cut) = (self.body.clone(), answer.body.clone(), answer.cut);
             let checked = self.lane.run(move || check.check(&body, cut)).await?;
-            checked.map_err(|what| Failure::new(Class::Absent, format!("{status}, but {what}")))?;
+            checked.map_err(|message| {
+                Failure::new(Class::Absent, format!("{status}, but {message}"))
+            })?;
         }
         Ok(status)
     }
@@ -85,9 +89,9 @@ impl BodyCheck {
         if let Some(pattern) = &self.pattern
             && !pattern.is_match(body)
         {
-            let what = if cut { "the first MiB of the body" } else { "the body" };
+            let part = if cut { "the first MiB of the body" } else { "the body" };
             let begins = quoted(body).map(|line| format!(", it begins with: {line}"));
-            return Err(format!("{what} does not match{}", begins.unwrap_or_default()));
+            return Err(format!("{part} does not match{}", begins.unwrap_or_default()));
         }
         match &self.json {
             Some(_) if cut => Err("the body is larger than 1 MiB".to_owned()),
@@ -104,8 +108,9 @@ impl Statuses {
     fn parse(items: &[String]) -> Result<Self, String> {
         items.iter().map(|item| Self::range(item)).collect::<Option<Vec<_>>>().map(Self).ok_or_else(
             || {
-                "must be statuses, ranges or classes of them, joined by +, e.g. 200+204, 200-299, 2xx"
-                    .to_owned()
+                "must be statuses, ranges or classes of them, joined by +, e.g. 200+204, 200-299, \
+                2xx"
+                .to_owned()
             },
         )
     }
@@ -204,7 +209,7 @@ impl Json {
     }
 }
 
-/// Whether two values are equal. Numbers compare by value: 1 equals 1.0.
+/// Returns true if two values are equal. Numbers compare by value: 1 equals 1.0.
 fn equal(a: &Value, b: &Value) -> bool {
     a == b || matches!((a.as_f64(), b.as_f64()), (Some(a), Some(b)) if a == b)
 }

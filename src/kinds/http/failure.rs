@@ -151,7 +151,8 @@ pub(super) fn exchange_failure(error: &hyper::Error, first: &[u8], endpoint: &En
     }
 }
 
-/// Whether the error is hyper's, about the chunks of a body. Errors of rustls have the same kinds.
+/// Returns true if the error is hyper's, about the chunks of a body. Errors of rustls have the same
+/// kinds.
 fn is_of_hyper(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)
         && error.get_ref().is_some_and(|inner| !inner.is::<rustls::Error>())
@@ -175,7 +176,8 @@ mod tests {
 
     #[test]
     fn every_status_has_a_class_and_quotes_its_body() {
-        const HTTPS: &str = "<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head></html>";
+        const HTTPS: &str = "<html><head><title>400 The plain HTTP request was sent to HTTPS \
+            port</title></head></html>";
         for (status, body, class, want) in [
             (401, "", Class::Auth, "status 401 Unauthorized, wanted 200-299"),
             (403, "\nno way\nat all", Class::Auth, "status 403 Forbidden, wanted 200-299: no way"),
@@ -218,7 +220,8 @@ mod tests {
                 400,
                 "<title>400 No required SSL certificate was sent</title>",
                 Class::Tls,
-                "the server refused our client certificate, or wants one (400: No required SSL certificate was sent)",
+                "the server refused our client certificate, or wants one (400: No required SSL \
+                certificate was sent)",
             ),
         ] {
             let failure = status_failure(&answer(status, body), "200-299", true);

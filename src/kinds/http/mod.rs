@@ -112,7 +112,7 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
     };
     let proxies =
         if spec.scheme == "http+unix" { Proxies::default() } else { Proxies::from_spec(spec)? };
-    proxies.proxy_for(&url).map_err(|what| spec.key_error("proxy", what))?;
+    proxies.proxy_for(&url).map_err(|message| spec.key_error("proxy", message))?;
     let tls = Tls::from_spec(spec)?;
     if Tls::is_asked_for(spec) && spec.scheme != "https" && redirects == 0 {
         return Err(
@@ -121,7 +121,8 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
     }
     let verify = if spec.flag("insecure")? { Verify::Nothing } else { Verify::Full };
     let files = TlsFiles { ca: spec.key("ca").map(str::to_owned), ..TlsFiles::default() };
-    let elsewhere = Tls::new(files, None, verify).map_err(|what| spec.key_error("ca", what))?;
+    let elsewhere =
+        Tls::new(files, None, verify).map_err(|message| spec.key_error("ca", message))?;
     Ok(Box::new(Http { url, endpoint, template, expect, redirects, proxies, tls, elsewhere }))
 }
 
@@ -191,7 +192,7 @@ impl Http {
             Endpoint::Tcp(..) => self
                 .proxies
                 .proxy_for(url)
-                .map_err(|what| Failure::new(Class::Config, format!("proxy: {what}")))?,
+                .map_err(|message| Failure::new(Class::Config, format!("proxy: {message}")))?,
         };
         let peer = proxy.map_or(server, |proxy| &proxy.endpoint);
         let mut stream = attempt.connect(peer).await?;

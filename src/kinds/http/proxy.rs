@@ -45,10 +45,10 @@ impl Proxies {
     pub(super) fn from_spec(spec: &Spec) -> Result<Self, ConfigError> {
         match spec.key("proxy") {
             None | Some("none") => Ok(Self::default()),
-            Some("env") => Self::from_env(spec).map_err(|what| spec.key_error("proxy", what)),
+            Some("env") => Self::from_env(spec).map_err(|message| spec.key_error("proxy", message)),
             Some(url) => {
                 let proxy =
-                    Proxy::parse(spec, url).map_err(|what| spec.key_error("proxy", what))?;
+                    Proxy::parse(spec, url).map_err(|message| spec.key_error("proxy", message))?;
                 Ok(Self {
                     http: Some(Ok(proxy.clone())),
                     https: Some(Ok(proxy)),
@@ -74,7 +74,8 @@ impl Proxies {
         };
         let proxy = |names: &[&str]| -> Result<Option<Result<Proxy, String>>, String> {
             Ok(first(names)?.map(|(name, value)| {
-                Proxy::parse(spec, &value).map_err(|what| format!("the variable {name} {what}"))
+                Proxy::parse(spec, &value)
+                    .map_err(|message| format!("the variable {name} {message}"))
             }))
         };
         let except = first(&["no_proxy", "NO_PROXY"])?.map(|(_, value)| value).unwrap_or_default();
@@ -101,13 +102,13 @@ impl Proxies {
         match proxy.filter(|_| !self.except.iter().any(|entry| excepts(entry, &host, port))) {
             None => Ok(None),
             Some(Ok(proxy)) => Ok(Some(proxy)),
-            Some(Err(what)) => Err(what),
+            Some(Err(message)) => Err(message),
         }
     }
 }
 
-/// Whether an entry of `no_proxy` matches this host. Entries are `*`, a name with its subdomains,
-/// an address or a network, each with or without a port.
+/// Returns true if an entry of `no_proxy` matches this host. Entries are `*`, a name with its
+/// subdomains, an address or a network, each with or without a port.
 fn excepts(entry: &str, host: &str, port: u16) -> bool {
     if entry == "*" {
         return true;
@@ -145,7 +146,9 @@ impl Proxy {
         let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         let url = Url::parse(&text).map_err(|_| wrong())?;
         if url.scheme() != "http" {
-            return Err("must be the URL of an http:// proxy, e.g. http://proxy:3128; others are not supported".to_owned());
+            return Err("must be the URL of an http:// proxy, e.g. http://proxy:3128; others are \
+                not supported"
+                .to_owned());
         }
         let decoded = |text: &str| Text::literal(text).percent_decoded().map_err(|_| wrong());
         let authorization = match (url.username(), url.password()) {

@@ -28,7 +28,7 @@ pub(super) struct Template {
     method: Method,
     /// The declared headers and credentials. Only the declared origin gets them.
     own: HeaderMap,
-    /// Whether the headers hold credentials.
+    /// True if the headers hold credentials.
     pub(super) credentials: bool,
 }
 
@@ -46,7 +46,7 @@ impl Template {
         let mut own = HeaderMap::new();
         for header in spec.all("header") {
             let (name, value) =
-                read_header(spec, header).map_err(|what| spec.key_error("header", what))?;
+                read_header(spec, header).map_err(|message| spec.key_error("header", message))?;
             own.append(name, value);
         }
         if let Some((key, value)) = authorization(spec, userinfo)? {
@@ -61,7 +61,7 @@ impl Template {
         Ok(Self { method, own, credentials })
     }
 
-    /// Whether a response to this method has a body.
+    /// Returns true if a response to this method has a body.
     pub(super) fn is_head(&self) -> bool {
         self.method == Method::HEAD
     }

@@ -27,7 +27,8 @@ impl Target {
         let is_unix = spec.scheme == "http+unix";
         if server.host == "unix" && parts.servers.raw() == "unix:" {
             return Err(spec.error(
-                "http://unix:PATH:/URL is another tool's form; write http+unix://%2Frun%2Fapp.sock/URL",
+                "http://unix:PATH:/URL is another tool's form; write \
+                http+unix://%2Frun%2Fapp.sock/URL",
             ));
         }
         if server.host.is_empty()

@@ -278,8 +278,8 @@ fn a_proxy_variable_is_wrong_only_where_it_is_used() {
     let error = |text: &str| build(&spec_with(text, &env)).err().map(|error| error.to_string());
     assert_eq!(error("http://a/#proxy=env"), None);
     assert_eq!(error("https://api.internal/#proxy=env"), None);
-    let want = "api: proxy: the variable https_proxy must be the URL of an http:// proxy, \
-                e.g. http://proxy:3128; others are not supported";
+    let want = "api: proxy: the variable https_proxy must be the URL of an http:// proxy, e.g. \
+        http://proxy:3128; others are not supported";
     assert_eq!(error("https://a/#proxy=env").as_deref(), Some(want));
 }
 
@@ -289,12 +289,14 @@ fn configuration_errors_are_found_at_build_and_show_no_value() {
         ("http:///x", "api: http: needs a host, e.g. https://api/ready"),
         (
             "http://unix:/run/app.sock:/health",
-            "api: http://unix:PATH:/URL is another tool's form; write http+unix://%2Frun%2Fapp.sock/URL",
+            "api: http://unix:PATH:/URL is another tool's form; write \
+            http+unix://%2Frun%2Fapp.sock/URL",
         ),
         ("http+unix://a/x", "api: http+unix: needs a host, e.g. http+unix://%2Frun%2Fx.sock/ready"),
         (
             "http://a#status=2x",
-            "api: status: must be statuses, ranges or classes of them, joined by +, e.g. 200+204, 200-299, 2xx",
+            "api: status: must be statuses, ranges or classes of them, joined by +, e.g. 200+204, \
+            200-299, 2xx",
         ),
         (
             "http://a#method=POST",
@@ -322,11 +324,13 @@ fn configuration_errors_are_found_at_build_and_show_no_value() {
         ),
         (
             "http://a#match=(",
-            "api: match: must be a regular expression, e.g. ^ready$ (found open group without closing ')')",
+            "api: match: must be a regular expression, e.g. ^ready$ (found open group without \
+            closing ')')",
         ),
         (
             "http://a#json=x",
-            "api: json: must be a JSON pointer, alone or with a value, e.g. /status==UP, /checks/0/ready",
+            "api: json: must be a JSON pointer, alone or with a value, e.g. /status==UP, \
+            /checks/0/ready",
         ),
         ("http://a#redirects=x", "api: redirects: must be a number from 0 to 50, e.g. 5"),
         ("http://a#password=x", "api: password: needs a user"),
@@ -337,7 +341,8 @@ fn configuration_errors_are_found_at_build_and_show_no_value() {
         ),
         (
             "http://a#proxy=socks5://x",
-            "api: proxy: must be the URL of an http:// proxy, e.g. http://proxy:3128; others are not supported",
+            "api: proxy: must be the URL of an http:// proxy, e.g. http://proxy:3128; others are \
+            not supported",
         ),
         ("http://a#ca=/x", "api: ca: /x: no such file or directory"),
         ("http://a#insecure", "api: http: speaks no TLS; its keys belong to https:"),

@@ -1,5 +1,5 @@
-//! Whether what is recorded is what is wanted. Pure: rows, locks and the condition in, a decision
-//! out.
+//! Compares the recorded migrations with the wanted ones. Pure: rows, locks and a condition in, a
+//! decision out.
 
 use super::{
     key::Order,
@@ -14,21 +14,21 @@ use crate::probe::Class;
 /// Names that a message lists; the rest is counted.
 const NAMED: usize = 3;
 
-/// What is wanted.
+/// The condition that the migrations must fulfil.
 #[derive(Clone, Copy)]
 pub(super) enum Condition<'a> {
     /// Every migration of a directory.
     Dir(&'a Wanted),
-    /// One migration, or at least it where one row stands for all before it. The graph tells what a
-    /// head stands for.
+    /// One migration. Where one row includes all before it, a later one counts too. The graph lists
+    /// the migrations that a head includes.
     Version(&'a str, Option<&'a Wanted>),
     /// Something is applied, nothing has failed, and no migrator is at work.
     Clean,
 }
 
-/// What was seen in one transaction.
+/// The findings of one transaction.
 pub(super) struct Seen<'a> {
-    /// Whose table it is.
+    /// The tool that owns the table.
     pub tool: &'a Tool,
     /// The table, for people.
     pub table: String,
@@ -36,7 +36,7 @@ pub(super) struct Seen<'a> {
     pub rows: Vec<Row>,
     /// The rows changed within the transaction.
     pub changing: bool,
-    /// What shows that a migrator is at work.
+    /// The signs of a migrator at work.
     pub held: Vec<Held>,
     /// A lock table that the user may not read.
     pub blind: Option<String>,
@@ -44,7 +44,7 @@ pub(super) struct Seen<'a> {
     pub standby: bool,
 }
 
-/// What follows from what was seen.
+/// The decision on the findings.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Decision {
     /// The condition holds.
@@ -53,9 +53,9 @@ pub(super) enum Decision {
     NotYet {
         /// The class of the failure.
         class: Class,
-        /// What is missing, failed or in progress.
+        /// The migrations that are missing, failed or in progress.
         message: String,
-        /// What the state may mean.
+        /// A possible meaning of the state.
         hint: Option<String>,
     },
     /// Only an operator can decide, or the table is about to change.
@@ -83,7 +83,7 @@ impl Seen<'_> {
                     self.place()
                 ));
             }
-            // One row is the whole record: while it is in doubt, every migration is.
+            // One row is the whole record, so an uncertain row makes every migration uncertain.
             if let Some(row) = self.rows.iter().find(|row| row.state.is_failed()) {
                 return self.failed(&[&format!("{} is dirty", row.key)], "");
             }
@@ -164,20 +164,20 @@ impl Seen<'_> {
         match records.fate(&want) {
             Fate::Done => {
                 let remarks = self.remarks(&records, std::slice::from_ref(&want));
-                let what = at_least.unwrap_or_else(|| format!("{version} is applied"));
-                Decision::Ready(format!("{what} {}{remarks}", self.place()))
+                let message = at_least.unwrap_or_else(|| format!("{version} is applied"));
+                Decision::Ready(format!("{message} {}{remarks}", self.place()))
             }
             Fate::Failed => self.failed(&[version], ""),
             Fate::Unfinished => self.unfinished(&[version], ""),
             fate @ (Fate::Missing | Fate::RolledBack) => {
                 let how =
                     if fate == Fate::RolledBack { "is rolled back" } else { "is not applied" };
-                let what = at_least.unwrap_or_else(|| format!("{version} {how}"));
+                let message = at_least.unwrap_or_else(|| format!("{version} {how}"));
                 let hint = match records.latest() {
                     Some(latest) => format!("the latest that is recorded is {latest}"),
                     None => "nothing is recorded".to_owned(),
                 };
-                let message = format!("{what}{} {}", self.at_work(), self.place());
+                let message = format!("{message}{} {}", self.at_work(), self.place());
                 Decision::not_yet(Class::Absent, message, Some(hint))
             }
         }
@@ -186,7 +186,7 @@ impl Seen<'_> {
     /// The migration that `version` names, by each of its spellings.
     fn want_of(&self, version: &str) -> Want {
         let mut keys = vec![version.to_owned(), (self.tool.key)(version)];
-        // `20240101120000_name` where the table has the number alone.
+        // `20240101120000_name`, although the table records the number alone.
         let digits = version.bytes().take_while(u8::is_ascii_digit).count();
         if self.tool.order == Order::Number && version[digits..].starts_with(['_', '-']) {
             keys.push((self.tool.key)(&version[..digits]));
@@ -226,14 +226,14 @@ impl Seen<'_> {
         if applied == 0 {
             return Decision::absent(format!("no migration is applied yet {}", self.place()));
         }
-        let what = match (self.tool.record, records.latest()) {
+        let message = match (self.tool.record, records.latest()) {
             (Record::Latest | Record::Highest, Some(latest)) => format!("at {latest}"),
             (Record::Heads, Some(_)) => format!("at {}", some_of(&of(State::is_done))),
             (_, Some(latest)) => format!("{applied} applied, the latest {latest}"),
             (_, None) => format!("{applied} applied"),
         };
         Decision::Ready(format!(
-            "{what}, none failed, nobody seen at work {}{}",
+            "{message}, none failed, nobody seen at work {}{}",
             self.place(),
             self.standby_remark()
         ))
@@ -265,8 +265,8 @@ impl Seen<'_> {
         Decision::not_yet(Class::Absent, message, hint)
     }
 
-    fn in_progress(&self, what: &str) -> Decision {
-        Decision::absent(format!("in progress: {what} {}", self.place()))
+    fn in_progress(&self, message: &str) -> Decision {
+        Decision::absent(format!("in progress: {message} {}", self.place()))
     }
 
     /// `(rails, public.schema_migrations)`.
@@ -285,7 +285,7 @@ impl Seen<'_> {
         self.held.iter().any(Held::is_live)
     }
 
-    /// What does not block, but should be known.
+    /// Remarks on failed or unfinished migrations that do not block.
     fn remarks(&self, records: &Records, wanted: &[Want]) -> String {
         let mut remarks = String::new();
         for state in [State::Failed, State::Unfinished] {

@@ -32,7 +32,7 @@ fn said(decision: Decision) -> String {
     match decision {
         Decision::Ready(detail) => format!("ready: {detail}"),
         Decision::NotYet { class, message, .. } => format!("{class}: {message}"),
-        Decision::Wrong(what) => format!("config: {what}"),
+        Decision::Wrong(message) => format!("config: {message}"),
     }
 }
 
@@ -126,7 +126,8 @@ fn unwanted_failures_are_mentioned_and_do_not_block() {
     seen.held = live();
     assert_eq!(
         said(seen.decide(Condition::Dir(&keys))),
-        "ready: 1 of 1 migrations applied (prisma, public.t); not wanted and failed: b; not wanted and unfinished: c; \
+        "ready: 1 of 1 migrations applied (prisma, public.t); not wanted and failed: b; not wanted \
+        and unfinished: c; \
          a migrator is at work"
     );
     seen.rows.truncate(1);
@@ -138,7 +139,8 @@ fn unwanted_failures_are_mentioned_and_do_not_block() {
     }];
     assert_eq!(
         said(seen.decide(Condition::Version("a", None))),
-        "ready: a is applied (prisma, public.t); locked by host, as public.l says; on a standby, which may lag and shows no \
+        "ready: a is applied (prisma, public.t); locked by host, as public.l says; on a standby, \
+        which may lag and shows no \
          locks of its primary"
     );
 }
@@ -306,7 +308,8 @@ fn heads_include_everything_before_them() {
         (&["a2", "b1"], "absent: 1 of 4 migrations missing: m (alembic, public.t)"),
         (
             &["zz"],
-            "ready: 4 of 4 migrations applied (alembic, public.t); the database is at zz, which this directory does not know: \
+            "ready: 4 of 4 migrations applied (alembic, public.t); the database is at zz, which \
+            this directory does not know: \
              ahead of it",
         ),
         (&[], "absent: 4 of 4 migrations missing: "),

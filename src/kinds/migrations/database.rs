@@ -1,5 +1,5 @@
-//! What a look needs from a database, whatever its protocol: where it is, its tables, rows as text,
-//! and locks.
+//! The interface of a look to a database of any protocol: surroundings, tables, rows as text, and
+//! locks.
 //!
 //! One implementation per protocol, e.g. [`postgres`](super::postgres). The SELECTs come from the
 //! table of tools; an implementation runs them as they are. In them names have double quotes and
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::probe::{Class, Cost, Failure};
 
-/// What a request to the database returns.
+/// The future answer to a request.
 pub(super) type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
 
 /// A row as text; NULL is `None`.
@@ -28,14 +28,14 @@ pub(super) trait Database: Send {
     /// Host and port, for messages.
     fn endpoint(&self) -> String;
 
-    /// What the session has cost the server so far.
+    /// The session's cost to the server so far.
     fn cost(&self) -> Cost;
 
-    /// Where the session is.
+    /// The session's search path, user and database.
     fn surroundings(&mut self) -> Answer<'_, Surroundings>;
 
-    /// Every table that is called by one of these names, in any schema. Asking must need no right
-    /// on the table, or a table that may not be read looks like one that does not exist.
+    /// Returns every table with one of these names, in any schema. The request must need no right
+    /// on the table: an unreadable table would look like a missing one.
     fn relations<'a>(&'a mut self, names: &'a [String]) -> Answer<'a, Vec<Relation>>;
 
     /// The rows of one SELECT on `table`, every column as text. Messages name the table.
@@ -49,26 +49,26 @@ pub(super) trait Database: Send {
         keys: &'a [LockKey],
     ) -> Answer<'a, Vec<Held>>;
 
-    /// A name as a statement has it.
+    /// Returns a name as a statement quotes it.
     fn quoted(&self, name: &str) -> String;
 
-    /// A failure with what the session has cost.
-    fn failure(&self, class: Class, what: &str) -> Failure {
-        Failure::new(class, what).cost(self.cost())
+    /// Returns a failure with the session's cost.
+    fn failure(&self, class: Class, message: &str) -> Failure {
+        Failure::new(class, message).cost(self.cost())
     }
 
-    /// The full name of a table as a statement has it.
+    /// Returns the full name of a table as a statement quotes it.
     fn quoted_table(&self, table: &Relation) -> String {
         format!("{}.{}", self.quoted(&table.schema), self.quoted(&table.name))
     }
 }
 
-/// Where a session is.
+/// A session's search path, user and database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Surroundings {
     /// The schemas in which a name without a schema is looked up, in order.
     pub path: Vec<String>,
-    /// Who is logged in.
+    /// The user that is logged in.
     pub user: String,
     /// The database.
     pub database: String,
@@ -79,7 +79,7 @@ pub(super) struct Surroundings {
 /// A table of the catalog.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Relation {
-    /// What the database itself calls it, e.g. an OID.
+    /// The database's own identifier, e.g. an OID.
     pub id: String,
     /// Its schema.
     pub schema: String,
@@ -105,7 +105,7 @@ impl Relation {
         self.columns.iter().take(8).map(column).collect::<Vec<_>>().join(", ")
     }
 
-    /// Whether it has a column of this name.
+    /// Returns true if it has a column of this name.
     pub(super) fn has_column(&self, name: &str) -> bool {
         self.columns.iter().any(|(column, _)| column == name)
     }

@@ -22,7 +22,7 @@ const AUTO: &str = "auto";
 /// The tool whose URL may name its table.
 const GOLANG_MIGRATE: &str = "golang-migrate";
 
-/// What a URL names beside the database.
+/// The schema and table that a URL names.
 #[derive(Default)]
 pub(super) struct Named {
     /// The schema in which the application keeps its tables, in place of the search path.
@@ -31,8 +31,8 @@ pub(super) struct Named {
     pub table: Option<TableName>,
 }
 
-/// What a declaration asks. `named` is what its URL adds; `dialect` is a tool as it is on this
-/// database, none where it is not there.
+/// Reads the look that a declaration asks for. `named` comes from its URL. `dialect` returns a
+/// tool's form for this database, or `None` if it has none.
 ///
 /// # Errors
 /// Keys that are unknown to a tool, contradict each other or name an unusable directory.
@@ -42,14 +42,14 @@ pub(super) fn read(
     dialect: fn(&Tool) -> Option<Tool>,
 ) -> Result<Look, ConfigError> {
     let mut tool = match spec.key("tool").filter(|name| *name != AUTO) {
-        Some(name) => Some(known(name).map_err(|what| spec.key_error("tool", what))?),
+        Some(name) => Some(known(name).map_err(|message| spec.key_error("tool", message))?),
         None => None,
     };
     let mut table = spec
         .key("table")
         .map(TableName::read)
         .transpose()
-        .map_err(|what| spec.key_error("table", what))?;
+        .map_err(|message| spec.key_error("table", message))?;
     let column = plain(spec, "column", "must be the name of a column, e.g. version")?;
     let condition = plain(spec, "where", "must be a condition, e.g. status = 'done'")?;
     check_pairs(spec)?;
@@ -65,8 +65,7 @@ pub(super) fn read(
         table = Some(named);
     }
     let (dir, version) = (spec.list("dir"), spec.key("version"));
-    // A head of Alembic's says nothing about what comes before it without the files: there, dir
-    // explains version.
+    // Only the files show which revisions precede a head of Alembic: `dir` then explains `version`.
     if dir.is_some() && version.is_some() && tool != Some("alembic") {
         return Err(spec.error(
             "dir and version exclude each other: dir wants every migration in it, version one",
@@ -87,7 +86,7 @@ pub(super) fn read(
             let request = request(spec, paths, tool, column.is_some())?;
             let folder = Folder::new(request, &tools);
             let is_one_tool = tool.is_some() || column.is_some();
-            folder.check(is_one_tool).map_err(|what| spec.key_error("dir", what))?;
+            folder.check(is_one_tool).map_err(|message| spec.key_error("dir", message))?;
             Some(folder)
         }
         None => None,
@@ -118,7 +117,7 @@ fn plain(spec: &Spec, key: &str, must_be: &str) -> Result<Option<String>, Config
     }
 }
 
-/// Keys that mean nothing without another one.
+/// Rejects keys that have no meaning without another key.
 fn check_pairs(spec: &Spec) -> Result<(), ConfigError> {
     for (key, other, why) in [
         ("column", "table", "needs table=, whose column it is"),
@@ -180,8 +179,7 @@ fn known(name: &str) -> Result<&'static str, String> {
 
 /// The tools that may be meant.
 fn meant(tool: Option<&'static str>, own_column: bool) -> impl Iterator<Item = Tool> {
-    // Whoever names table and column describes one table, whether its files are some tool's or
-    // nobody's.
+    // The keys table and column describe one table, whatever tool its files belong to.
     let described = |tool: &Tool| Tool {
         rows: UNKNOWN.rows,
         states: &[],
@@ -196,7 +194,7 @@ fn meant(tool: Option<&'static str>, own_column: bool) -> impl Iterator<Item = T
     unknown.chain(described).chain(named.filter(move |_| !own_column).copied())
 }
 
-/// How the directory is to be read.
+/// Returns the rules by which the directory is read.
 fn request(
     spec: &Spec,
     paths: &[String],
@@ -212,7 +210,8 @@ fn request(
             ));
         }
         Some(pattern) => {
-            let regex = compile(pattern).map_err(|what| spec.key_error("key-pattern", what))?;
+            let regex =
+                compile(pattern).map_err(|message| spec.key_error("key-pattern", message))?;
             Some((pattern.to_owned(), regex))
         }
     };

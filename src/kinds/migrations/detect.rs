@@ -1,5 +1,4 @@
-//! Which table is the tool's: found in the catalog, identified by its columns. Pure: relations in,
-//! a finding out.
+//! Finds the tool's table in the catalog, by name and columns. Pure: relations in, a finding out.
 //!
 //! ```text
 //! relations -> candidates (shape, place) -> tools whose files are in dir
@@ -16,7 +15,7 @@ use super::{
     tools::TOOLS,
 };
 
-/// What is looked for.
+/// The tools and the table to look for.
 pub(super) struct Search {
     /// The tools that may be meant, in order.
     pub tools: Vec<Tool>,
@@ -24,7 +23,7 @@ pub(super) struct Search {
     pub table: Option<TableName>,
     /// The operator's own column.
     pub column: Option<String>,
-    /// Whether a directory is given, whose files tell more.
+    /// True if a directory is given: its files can identify the tool.
     pub has_dir: bool,
 }
 
@@ -35,22 +34,22 @@ pub(super) struct Candidate<'a> {
     pub place: usize,
     /// The table.
     pub table: &'a Relation,
-    /// How well the table's columns fit the tool.
+    /// The degree to which the table's columns fit the tool.
     fit: Fit,
 }
 
-/// What was found.
+/// The result of a search.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found<'a> {
     /// The table of one tool.
     Table(Candidate<'a>),
-    /// One table that several tools write alike: its rows have to tell.
+    /// One table that several tools write alike. Its rows must decide.
     Alike(Vec<Candidate<'a>>),
     /// No table yet.
     Nothing {
-        /// Where a table was looked for.
+        /// The schemas and names that were searched.
         looked_for: String,
-        /// Tables that are there and are not what is asked for.
+        /// Existing tables that are not the wanted one.
         hint: Option<String>,
     },
     /// Something that only an operator can decide, unless it changes a moment later.
@@ -93,7 +92,7 @@ impl Search {
                     candidates.push(Candidate { place, table, fit });
                 }
             }
-            // The tool that usually calls its table so is meant, rather than others that could.
+            // A tool whose default table has this name takes precedence.
             let is_usual = |candidate: &Candidate| self.tool(candidate).table == table.name;
             if candidates[first..].iter().any(is_usual) {
                 let mut place = 0;
@@ -120,8 +119,8 @@ impl Search {
         &self.tools[candidate.place]
     }
 
-    /// Decides between candidates whose files, where there is a directory, lie in it. `None`: there
-    /// is no candidate.
+    /// Decides between candidates. If a directory is given, it holds files of each. Returns `None`
+    /// if there is no candidate.
     pub(super) fn choose<'a>(
         &self,
         candidates: &[Candidate<'a>],
@@ -167,7 +166,7 @@ impl Search {
         })
     }
 
-    /// Of the candidates for one table, those that fit it best.
+    /// Returns the best fitting of the candidates for one table.
     fn best<'a>(&self, mut same: Vec<Candidate<'a>>, relations: &[Relation]) -> Vec<Candidate<'a>> {
         let has_sibling = |candidate: &Candidate| {
             self.tool(candidate).sibling.map(|sibling| {
@@ -194,13 +193,14 @@ impl Search {
         format!("{} ({})", candidate.table.full_name(), self.tool(candidate).name)
     }
 
-    /// The message where rows do not tell which tool wrote a table.
+    /// Returns the message for a table whose rows fit several tools.
     pub(super) fn alike(&self, candidates: &[Candidate]) -> String {
         let names: Vec<_> = candidates.iter().map(|candidate| self.tool(candidate).name).collect();
         let table = candidates.first().map(|of| of.table.full_name()).unwrap_or_default();
         match names.as_slice() {
             [only] => format!(
-                "{table} has the columns of {only}'s table, but rows that {only} does not write: say which by tool= and table="
+                "{table} has the columns of {only}'s table, but rows that {only} does not write: \
+                say which by tool= and table="
             ),
             names => {
                 format!("{table} may be the table of {}: say which by tool=", names.join(" or "))
@@ -208,7 +208,7 @@ impl Search {
         }
     }
 
-    /// What to report where there is no candidate. `meant` tells for each tool whether its files
+    /// Returns the finding where there is no candidate. `meant` is true for each tool whose files
     /// lie in the directory.
     pub(super) fn nothing<'a>(
         &self,
@@ -249,7 +249,7 @@ impl Search {
         tables.filter_map(move |table| Some((TOOLS.iter().find(|tool| fits(table, tool))?, table)))
     }
 
-    /// Whether the table is where the operator, or else this tool, has put it.
+    /// Returns true if the table is where the operator, or else this tool, has put it.
     fn is_place_of(&self, tool: &Tool, table: &Relation, path: &[String]) -> bool {
         match &self.table {
             Some(TableName { schema: Some(schema), table: name }) => {
@@ -269,9 +269,9 @@ impl Search {
         }
     }
 
-    /// Whether a table has the name of one that is meant, and other columns.
+    /// Returns true if a table has the name of one that is meant, and other columns.
     ///
-    /// Another tool's is a mistake only where no other table can be meant: it may serve another
+    /// Another tool's table is a mistake only if no other table can be meant: it may serve another
     /// service.
     fn is_strange(&self, meant: &[&Tool], table: &Relation, path: &[String]) -> bool {
         let is_theirs = TOOLS
@@ -285,7 +285,7 @@ impl Search {
         }
     }
 
-    /// What is wrong with a table that has the right name.
+    /// Describes the mistake in a table that has the right name.
     fn mistake(&self, meant: &[&Tool], table: &Relation, path: &[String]) -> String {
         let name = table.full_name();
         if let Some(column) = &self.column {
@@ -314,7 +314,8 @@ impl Search {
                 theirs.name, theirs.example
             ),
             (_, here) => format!(
-                "{name} has columns that no {} has ({}): name the tool's own by table=, or this one's column by column=",
+                "{name} has columns that no {} has ({}): name the tool's own by table=, or this \
+                one's column by column=",
                 if let [only] = here { only.name } else { "known tool's" },
                 table.columns_shown()
             ),
@@ -398,7 +399,7 @@ impl Search {
     }
 }
 
-/// How many tools there are; several entries may have one name.
+/// Returns the number of tools. Several entries may have one name.
 fn count<'a>(tools: impl IntoIterator<Item = &'a Tool>) -> usize {
     let mut names: Vec<_> = tools.into_iter().map(|tool| tool.name).collect();
     names.sort_unstable();

@@ -25,7 +25,7 @@ fn path() -> Vec<String> {
     vec!["app".to_owned(), "public".to_owned()]
 }
 
-/// `TOOL SCHEMA.TABLE`, or what is reported instead.
+/// `TOOL SCHEMA.TABLE`, or the message.
 fn found(search: &Search, relations: &[Relation]) -> String {
     let candidates = search.candidates(relations, &path());
     let meant = vec![true; search.tools.len()];
@@ -40,7 +40,7 @@ fn found(search: &Search, relations: &[Relation]) -> String {
         Found::Nothing { looked_for, hint } => {
             format!("none: {looked_for}; {}", hint.unwrap_or_default())
         }
-        Found::Unclear(what) => what,
+        Found::Unclear(message) => message,
     }
 }
 
@@ -85,7 +85,7 @@ fn the_most_specific_shape_wins() {
     ] {
         let relations = [relation("public.own", columns)];
         assert_eq!(found(&search(TOOLS, Some("own")), &relations), want);
-        // Nobody else's name and more columns than it has: no known tool's.
+        // An unknown name and additional columns: the table of no known tool.
         let strange = [relation("public.own", "name varchar, hash text, bird text")];
         let said = found(&search(TOOLS, Some("own")), &strange);
         assert!(said.contains("no known tool's has"), "{said}");
@@ -141,7 +141,8 @@ fn several_candidates_are_named() {
         relation("app.schema_migrations", VERSIONS),
         relation("public.schema_migrations", VERSIONS),
     ];
-    let want = "several migration tables: app.schema_migrations (dbmate), public.schema_migrations (dbmate); say which by tool= or table=";
+    let want = "several migration tables: app.schema_migrations (dbmate), public.schema_migrations \
+        (dbmate); say which by tool= or table=";
     assert_eq!(found(&search(TOOLS, None), &two), want);
     assert_eq!(
         found(&search(TOOLS, Some("app.schema_migrations")), &two),
@@ -182,13 +183,14 @@ fn a_mistake_is_explained() {
     let files = Search { has_dir: true, ..search(named_tool("ecto"), None) };
     assert_eq!(
         found(&files, &golang),
-        "public.schema_migrations is golang-migrate's, but the files in dir are ecto's (such as 20240101120000_name.exs)"
+        "public.schema_migrations is golang-migrate's, but the files in dir are ecto's (such as \
+        20240101120000_name.exs)"
     );
     let unknown = [relation("public.migrations", "id int4, bird text")];
     assert_eq!(
         found(&search(TOOLS, None), &unknown),
-        "public.migrations has columns that no known tool's has (id int4, bird text): \
-         name the tool's own by table=, or this one's column by column="
+        "public.migrations has columns that no known tool's has (id int4, bird text): name the \
+        tool's own by table=, or this one's column by column="
     );
     let mut own = search([&crate::kinds::migrations::tools::UNKNOWN], Some("migrations"));
     own.column = Some("name".to_owned());
@@ -218,7 +220,8 @@ fn unsound_tools_are_refused_with_the_reason() {
     )];
     assert_eq!(
         found(&search(TOOLS, None), &bun),
-        "public.bun_migrations is bun's: it records a migration before running it, so that a row proves nothing; \
+        "public.bun_migrations is bun's: it records a migration before running it, so that a row \
+        proves nothing; \
          use postgres: with a query instead"
     );
     let gormigrate = [relation("public.migrations", "id varchar")];
@@ -245,7 +248,8 @@ fn the_message_names_what_was_looked_for() {
     )];
     assert_eq!(
         found(&search(named_tool("rails"), None), &liquibase),
-        "none: schema_migrations in app, public; there is public.databasechangelog (liquibase), which is not what is asked for"
+        "none: schema_migrations in app, public; there is public.databasechangelog (liquibase), \
+        which is not what is asked for"
     );
 }
 
@@ -253,7 +257,8 @@ fn the_message_names_what_was_looked_for() {
 fn a_table_off_the_search_path_is_named() {
     let elsewhere = [relation("tenant.schema_migrations", "version int8, dirty bool")];
     let said = found(&search(named_tool("golang-migrate"), None), &elsewhere);
-    let hint = "there is tenant.schema_migrations, which is not on the search path: if it is the one, say table=tenant.schema_migrations";
+    let hint = "there is tenant.schema_migrations, which is not on the search path: if it is the \
+        one, say table=tenant.schema_migrations";
     assert_eq!(said, format!("none: schema_migrations in app, public; {hint}"));
 }
 

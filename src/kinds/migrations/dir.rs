@@ -12,7 +12,7 @@ use crate::os::{describe, read_bytes};
 
 /// The most files that a listing holds.
 const MAX_FILES: usize = 50_000;
-/// How many directories deep a listing goes.
+/// The depth of a listing, in directories.
 const MAX_DEPTH: usize = 12;
 /// The largest file that is read, in bytes: revisions, journals, plans, lists of names.
 const MAX_READ: u64 = 4 * 1024 * 1024;
@@ -20,11 +20,11 @@ const MAX_READ: u64 = 4 * 1024 * 1024;
 /// The files of a declaration's `dir`, in order.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Listing {
-    /// The directories, absolute where possible. None: the names come from a file.
+    /// The directories, absolute where possible. Empty if the names come from a file.
     roots: Vec<PathBuf>,
     /// Every file, by root and then by path.
     pub files: Vec<File>,
-    /// The applications that the operator names. Empty: all.
+    /// The applications that the operator names. Empty means all.
     pub apps: Vec<String>,
 }
 
@@ -42,12 +42,12 @@ impl File {
         self.path.rsplit('/').next().unwrap_or(&self.path)
     }
 
-    /// Whether it lies in the directory itself.
+    /// Returns true if it lies in the directory itself.
     pub(super) fn is_flat(&self) -> bool {
         !self.path.contains('/')
     }
 
-    /// The directory that holds it, by root and path.
+    /// Returns the file's directory, by root and path.
     pub(super) fn dir(&self) -> (usize, &str) {
         (self.root, self.path.rsplit_once('/').map_or("", |(dir, _)| dir))
     }
@@ -79,7 +79,7 @@ impl Listing {
             listing.roots.push(fs::canonicalize(dir).unwrap_or(dir.clone()));
             listing
                 .walk(root, dir, "", MAX_DEPTH, &mut seen)
-                .map_err(|what| format!("{}: {what}", dir.display()))?;
+                .map_err(|message| format!("{}: {message}", dir.display()))?;
         }
         listing.files.sort();
         Ok(listing)
@@ -92,7 +92,7 @@ impl Listing {
             .to_str()
             .ok_or_else(|| "its path is not UTF-8".to_owned())
             .and_then(|path| read_bytes(path, MAX_READ))
-            .map_err(|what| format!("{shown}: {what}"))?;
+            .map_err(|message| format!("{shown}: {message}"))?;
         let text = String::from_utf8(bytes)
             .ok()
             .filter(|text| !text.contains('\0'))
@@ -108,8 +108,8 @@ impl Listing {
         Ok(Self { files, ..Self::default() })
     }
 
-    /// `deeper` is how many levels are left. `seen` holds directories by device and inode: a link
-    /// to one of them, or a second mention, adds nothing.
+    /// `deeper` is the number of levels that are left. `seen` holds directories by device and
+    /// inode: a link to one of them, or a second mention, adds nothing.
     fn walk(
         &mut self,
         root: usize,
@@ -157,7 +157,7 @@ impl Listing {
         Ok(())
     }
 
-    /// Whether only names are known, and no file can be opened.
+    /// Returns true if only names are known, and no file can be opened.
     pub(super) fn is_names_only(&self) -> bool {
         self.roots.is_empty()
     }
@@ -167,7 +167,7 @@ impl Listing {
         self.files.iter().filter(|file| file.is_flat())
     }
 
-    /// Whether a file is there.
+    /// Returns true if a file is there.
     pub(super) fn holds(&self, file: &File) -> bool {
         self.files.binary_search(file).is_ok()
     }
@@ -187,7 +187,7 @@ impl Listing {
             Some(full) => read_bytes(full, MAX_READ),
             None => Err("its path is not UTF-8".to_owned()),
         };
-        bytes.map_err(|what| format!("{path}: {what}"))
+        bytes.map_err(|message| format!("{path}: {message}"))
     }
 
     /// The text of one file.

@@ -13,13 +13,13 @@ pub struct Documented {
     pub name: &'static str,
     /// Its tables, with the schema where the tool has one of its own.
     pub tables: Vec<String>,
-    /// Examples of its files. None: its directory cannot be compared.
+    /// Examples of its files. Empty if its directory cannot be compared.
     pub files: Vec<&'static str>,
     /// The states that it records beside applied.
     pub states: Vec<&'static str>,
-    /// What shows that a migrator is at work.
+    /// The signs of a migrator at work.
     pub at_work: Vec<String>,
-    /// What cannot be known, or why the tool is refused.
+    /// The facts that cannot be known, or the reason why the tool is refused.
     pub unknown: Vec<String>,
 }
 

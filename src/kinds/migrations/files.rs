@@ -1,4 +1,4 @@
-//! How a directory becomes the list of migrations that it asks for.
+//! Turns a directory into the list of migrations that it asks for.
 
 use std::{
     cmp::Ordering,
@@ -14,7 +14,7 @@ use super::{
     wanted::{Want, Wanted},
 };
 
-/// Whether some file looks like a migration of `tool`, by its name alone.
+/// Returns true if some file looks like a migration of `tool`, by its name alone.
 pub(super) fn recognises(tool: &Tool, listing: &Listing) -> bool {
     match &tool.files {
         Files::Named { scope, pattern, except } => Pattern::new(*scope, pattern, except)
@@ -27,8 +27,7 @@ pub(super) fn recognises(tool: &Tool, listing: &Listing) -> bool {
 }
 
 impl Wanted {
-    /// Reads a directory as `tool` does. An empty list: none of the files is a migration of this
-    /// tool.
+    /// Reads a directory as `tool` does. The list is empty if no file is a migration of this tool.
     ///
     /// # Errors
     /// A file of the tool's that cannot be read or understood; two files that one row would count
@@ -49,11 +48,10 @@ impl Wanted {
         }
     }
 
-    /// Reads a directory by the operator's own pattern, which is matched with a file's path where
-    /// it holds a `/`, and else with the file's name.
+    /// Reads a directory by the operator's own pattern. A pattern with a `/` is matched with a
+    /// file's path, any other with the file's name.
     ///
-    /// Where two directories have files of one name, the rows can only hold paths: there the path
-    /// is the key.
+    /// If two directories have files of one name, rows can only hold paths, so the path is the key.
     ///
     /// # Errors
     /// Two files with one key.
@@ -95,8 +93,8 @@ impl Wanted {
         Self::list(list).checked("key-pattern")
     }
 
-    /// Reads a directory of which nothing is known: a row holds a file's name, with its extension
-    /// or without.
+    /// Reads a directory of an unknown tool: a row holds a file's name, with its extension or
+    /// without.
     ///
     /// Where the directory itself holds no file, a row holds the path below it.
     ///
@@ -112,7 +110,7 @@ impl Wanted {
         let list = files.iter().map(|file| {
             let stem = stem(&file.path);
             let mut keys = vec![file.path.clone()];
-            // A stem that two files share is the name of neither.
+            // A stem that two files share names neither of them.
             if stems.get(stem) == Some(&1) && stem != file.path {
                 keys.push(stem.to_owned());
             }
@@ -121,7 +119,7 @@ impl Wanted {
         Self::list(list.collect()).checked("table")
     }
 
-    /// The list itself, unless one row would count for two different migrations in it.
+    /// Returns the list, unless one row would count for two different migrations.
     fn checked(self, tool: &str) -> Result<Self, String> {
         match self.shared_key() {
             None => Ok(self),
@@ -133,7 +131,7 @@ impl Wanted {
     }
 }
 
-/// Which files are migrations of a tool, and with which key.
+/// A file pattern: it selects a tool's migrations and captures their keys.
 struct Pattern {
     scope: Scope,
     pattern: Regex,
@@ -149,7 +147,7 @@ impl Pattern {
         Ok(Self { scope, pattern: compile(pattern)?, except, extensions: extensions(pattern) })
     }
 
-    /// What the pattern captures of a file's path.
+    /// Returns the key that the pattern captures from a file's path.
     fn key<'a>(&self, file: &'a File) -> Option<&'a str> {
         let subject = match self.scope {
             Scope::Flat if !file.is_flat() => return None,
@@ -170,8 +168,8 @@ impl Pattern {
     }
 }
 
-/// The extensions at the end of a pattern: `\.sql$`, `\.(?:sql|go)$` or `\.[cm]?[jt]s$`. None: it
-/// shows none.
+/// The extensions at the end of a pattern: `\.sql$`, `\.(?:sql|go)$` or `\.[cm]?[jt]s$`. Empty if
+/// the pattern shows none.
 fn extensions(pattern: &str) -> Vec<String> {
     const SCRIPTS: [&str; 6] = ["js", "ts", "cjs", "cts", "mjs", "mts"];
     let Some((_, end)) = pattern.strip_suffix('$').and_then(|all| all.rsplit_once("\\.")) else {
@@ -224,8 +222,7 @@ fn named(
     Ok(list)
 }
 
-/// Whether files are of one migration: both directions of it, or a script and what it was compiled
-/// to.
+/// Returns true if files are of one migration: both directions, or a script and its compiled form.
 fn same_migration(files: &[&File]) -> bool {
     let extension =
         |file: &File| file.name().rsplit_once('.').map(|(_, extension)| extension.to_owned());
@@ -240,8 +237,8 @@ fn same_migration(files: &[&File]) -> bool {
     })
 }
 
-/// Whether two files are of one migration: their names differ in a direction, or one has a word
-/// more before its extension, e.g. `1_a.up.sql` and `1_a.postgres.up.sql`.
+/// Returns true if two files are of one migration: their names differ in a direction, or one has a
+/// word more before its extension, e.g. `1_a.up.sql` and `1_a.postgres.up.sql`.
 fn is_variant(one: &File, other: &File) -> bool {
     let (one_stem, other_stem) = (stem(one.name()), stem(other.name()));
     let extends = |long: &str, short: &str| {
@@ -259,7 +256,7 @@ pub(super) fn stem(name: &str) -> &str {
     stem.strip_suffix(".up").or_else(|| stem.strip_suffix(".down")).unwrap_or(stem)
 }
 
-/// In the tool's order. Keys that have none stay in the order of their names.
+/// Sorts by the tool's order. Keys without an order stay sorted by name.
 pub(super) fn sorted(mut list: Vec<Want>, order: Order) -> Vec<Want> {
     list.sort_by(|a, b| {
         let (Some(a), Some(b)) = (a.keys.first(), b.keys.first()) else { return Ordering::Equal };

@@ -1,8 +1,8 @@
 //! The operator's directory: listed and read on threads, each file once, and only when its tool's
 //! table is known.
 //!
-//! A file system that does not answer holds up neither the start nor a deadline. What the start
-//! does not see in time is reported by the attempts.
+//! A silent file system delays neither the start nor a deadline. The attempts report mistakes that
+//! the start did not find in time.
 
 use std::{
     collections::HashMap,
@@ -25,22 +25,22 @@ use super::{
 };
 use crate::probe::Failure;
 
-/// How long a declaration may hold up the start with its directory.
+/// The longest time for which reading a directory may delay the start.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Whether a directory used up the start's patience. Then no other one has any.
+/// True once a directory used up the start's patience. Later directories have none.
 static USED_UP: AtomicBool = AtomicBool::new(false);
 
-/// Where another tool's files lie, if that is one level above or below.
+/// The place of another tool's files, if it is one level above or below.
 type Level = Option<String>;
 
-/// What listing returns: the files, or what is wrong with `dir`.
+/// The result of listing: the files, or the mistake in `dir`.
 type Listed = Result<Arc<Listing>, String>;
 
-/// What reading returns: the migrations, or what is wrong with `dir`.
+/// The result of reading: the migrations, or the mistake in `dir`.
 pub(super) type Reading = Result<Arc<Wanted>, String>;
 
-/// How the declaration says that a directory is to be read.
+/// The rules by which a declaration's directory is read.
 #[derive(Default)]
 pub(super) struct Request {
     /// The paths of `dir`.
@@ -113,8 +113,8 @@ impl Folder {
         }
     }
 
-    /// Finds what is wrong with the directory before the first attempt, as far as the file system
-    /// answers in time.
+    /// Finds mistakes in the directory before the first attempt, if the file system answers in
+    /// time.
     ///
     /// # Errors
     /// It cannot be listed, or holds no migration of these tools. One tool's files are read too.
@@ -125,9 +125,12 @@ impl Folder {
         let listing = listing?;
         let mut places: Vec<usize> = (0..self.tools.len()).collect();
         if !is_one_tool {
-            // Names tell enough of some tools. Of the others a file is opened, if nobody else wants
-            // it.
-            let opens = |place: &usize| matches!(self.tools[*place].files, Files::Read(reader) if reader.opens_files);
+            // Names identify the files of some tools. Files of the others are opened only if no
+            // such tool matches.
+            let opens = |place: &usize| match self.tools[*place].files {
+                Files::Read(reader) => reader.opens_files,
+                _ => false,
+            };
             let (opened, named): (Vec<_>, Vec<_>) = places.into_iter().partition(opens);
             let recognised = |places: &[usize]| {
                 let job = self.start_recognising(places.to_vec(), &listing).ok()?;
@@ -176,10 +179,10 @@ impl Folder {
     /// The files.
     ///
     /// # Errors
-    /// A limit of this process, or what is wrong with `dir`.
+    /// A limit of this process, or a mistake in `dir`.
     pub(super) async fn listing(&self) -> Result<Arc<Listing>, Failure> {
         let job = self.start_listing().map_err(no_thread)?;
-        job.result().await.map_err(|what| wrong(&what))
+        job.result().await.map_err(|message| wrong(&message))
     }
 
     fn start_recognising(
@@ -210,7 +213,7 @@ impl Folder {
         Ok(readings.entry(place).or_insert(job).clone())
     }
 
-    /// For each of these tools, whether some file is called like one of its migrations.
+    /// Returns true for each tool if some file has the name of one of its migrations.
     ///
     /// # Errors
     /// As [`listing`](Self::listing).
@@ -223,14 +226,14 @@ impl Folder {
     /// The migrations that the directory holds, as one tool reads it.
     ///
     /// # Errors
-    /// As [`listing`](Self::listing). What is wrong with the tool's files is a [`Reading`].
+    /// As [`listing`](Self::listing). A mistake in the tool's files is part of the [`Reading`].
     pub(super) async fn reading(&self, place: usize) -> Result<Reading, Failure> {
         let listing = self.listing().await?;
         let job = self.start_reading(place, &listing).map_err(no_thread)?;
         Ok(job.result().await)
     }
 
-    /// Where the files of another tool lie, if that is one level above or below.
+    /// Returns the place of another tool's files, if it is one level above or below.
     ///
     /// # Errors
     /// As [`listing`](Self::listing).
@@ -253,9 +256,9 @@ impl Folder {
     }
 }
 
-/// What is wrong with `dir`, as a failure that no retry repairs.
-pub(super) fn wrong(what: &str) -> Failure {
-    Failure::new(crate::probe::Class::Config, format!("dir: {what}"))
+/// Returns a mistake in `dir` as a failure that no retry repairs.
+pub(super) fn wrong(message: &str) -> Failure {
+    Failure::new(crate::probe::Class::Config, format!("dir: {message}"))
 }
 
 fn no_thread(error: std::io::Error) -> Failure {
@@ -270,7 +273,8 @@ fn nothing_in(request: &Request, tools: &[Tool], listing: &Listing, is_one_tool:
             Some(_) => format!("{dir} holds no file that key-pattern matches"),
             None => with_hint(
                 format!(
-                    "{dir} holds no migration of any known tool (for others: table=, column= and key-pattern=)"
+                    "{dir} holds no migration of any known tool (for others: table=, column= and \
+                    key-pattern=)"
                 ),
                 tools,
                 listing,
@@ -292,16 +296,16 @@ fn nothing_in(request: &Request, tools: &[Tool], listing: &Listing, is_one_tool:
     }
 }
 
-fn with_hint(what: String, tools: &[Tool], listing: &Listing) -> String {
+fn with_hint(message: String, tools: &[Tool], listing: &Listing) -> String {
     match one_level_off(tools, listing) {
-        Some(place) => format!("{what}: {place}"),
-        None => what,
+        Some(place) => format!("{message}: {place}"),
+        None => message,
     }
 }
 
-/// Where files of one of these tools lie, one level below or above.
+/// Returns the place of files of one of these tools, one level below or above.
 fn one_level_off(tools: &[Tool], listing: &Listing) -> Option<String> {
-    // Of a tool whose files have to be opened, the names tell too little.
+    // Names alone cannot identify a tool whose files must be opened.
     let by_name = |tool: &&Tool| match tool.files {
         Files::Named { .. } => true,
         Files::Read(reader) => !reader.opens_files,

@@ -12,9 +12,8 @@ const NAMED: usize = 5;
 
 /// Returns the directories, or the one file, that a path means.
 ///
-/// A pattern in the last component may stand for several directories: they lie side by side, e.g.
-/// `db/*migrate`. A pattern above stands for one: `gems/app-*/migrations` with two matches is two
-/// releases of the same thing.
+/// A pattern in the last component may match several directories side by side, e.g. `db/*migrate`.
+/// A pattern above it must match one: two matches of `gems/app-*/migrations` are two releases.
 ///
 /// # Errors
 /// No match, several where one is wanted, an unreadable path.
@@ -53,7 +52,7 @@ pub(super) fn resolve(pattern: &str) -> Result<Vec<PathBuf>, String> {
     }
 }
 
-/// Whether a path holds a pattern.
+/// Returns true if a path holds a pattern.
 pub(super) fn is_glob(text: &str) -> bool {
     text.contains(['*', '?', '['])
 }
@@ -78,12 +77,12 @@ fn matches(dir: &Path, component: &str) -> Vec<PathBuf> {
     paths
 }
 
-/// Whether a name fits a pattern of `*`, `?`, `[a-z]` and `[!a-z]`.
+/// Returns true if a name fits a pattern of `*`, `?`, `[a-z]` and `[!a-z]`.
 fn fits(pattern: &str, name: &str) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
     let name: Vec<char> = name.chars().collect();
     let (mut p, mut n) = (0, 0);
-    // Where the last star stood, and how much of the name it has taken so far.
+    // The place of the last star, and the length of the name that it has matched so far.
     let mut star: Option<(usize, usize)> = None;
     while n < name.len() {
         let step = match pattern.get(p) {
@@ -109,8 +108,8 @@ fn fits(pattern: &str, name: &str) -> bool {
     pattern[p..].iter().all(|c| *c == '*')
 }
 
-/// Where the pattern goes on behind the `[...]` at `p`, if `c` is in it. One that is not closed is
-/// a plain `[`.
+/// Returns the place after the `[...]` at `p`, if it contains `c`. An unclosed `[` is a plain
+/// character.
 fn set(pattern: &[char], p: usize, c: char) -> Option<usize> {
     let negated = matches!(pattern.get(p + 1), Some('!' | '^'));
     let start = p + 1 + usize::from(negated);

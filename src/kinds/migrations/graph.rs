@@ -1,5 +1,5 @@
-//! A graph of revisions, for a table that holds heads alone: a head stands for every revision that
-//! it comes after.
+//! A graph of revisions, for a table that holds heads alone. A head includes every revision before
+//! it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,10 +10,9 @@ use super::row::{Row, State};
 pub(super) struct Revision {
     /// Its name in the table.
     pub id: String,
-    /// What messages call it.
+    /// Its name in messages.
     pub label: String,
-    /// The revisions that must come first, by id or by branch label: those that it follows, and
-    /// those that it depends on.
+    /// Its predecessors and dependencies, by id or by branch label.
     pub parents: Vec<String>,
     /// Names of the branch that begins here.
     pub labels: Vec<String>,
@@ -47,7 +46,7 @@ impl Graph {
     pub(super) fn in_order(&self) -> Vec<(usize, &Revision)> {
         let (mut order, mut seen) = (Vec::new(), HashSet::new());
         for start in 0..self.revisions.len() {
-            // A revision is in order when it is met for the second time: then its parents are.
+            // A revision is placed when it is met for the second time, after its parents.
             let mut stack = vec![(start, false)];
             while let Some((place, parents_done)) = stack.pop() {
                 if parents_done {
@@ -61,8 +60,8 @@ impl Graph {
         order
     }
 
-    /// The rows that the table would hold if it had one for every revision that its heads stand
-    /// for, and a head that this directory does not know, if there is one.
+    /// Adds a row for every revision that the recorded heads include. Also returns a head that this
+    /// directory does not know, if there is one.
     pub(super) fn expand(&self, heads: &[Row]) -> (Vec<Row>, Option<String>) {
         let mut unknown = None;
         let named: HashSet<&str> = heads.iter().map(|head| head.key.as_str()).collect();
@@ -89,7 +88,8 @@ impl Graph {
         (rows, unknown)
     }
 
-    /// The places of all revisions that a chain ties to one of `start`, whichever way it runs.
+    /// Returns the places of all revisions that are connected to one of `start`, in either
+    /// direction.
     pub(super) fn tied_to(&self, start: impl Iterator<Item = usize>) -> HashSet<usize> {
         let mut beside = vec![Vec::new(); self.revisions.len()];
         for place in 0..self.revisions.len() {

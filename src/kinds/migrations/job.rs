@@ -1,5 +1,4 @@
-//! Work on a thread whose result is kept: an attempt that is cut does not lose it, and the next one
-//! finds it.
+//! Work on a thread whose result is kept. If an attempt is cut, the next one finds the result.
 
 use std::{
     io,

@@ -1,10 +1,9 @@
-//! How keys are written and compared. Versions exceed 32 and even 64 bits: they stay text, and are
-//! read only to be compared.
+//! The spelling and the order of keys. Versions may exceed 64 bits, so they stay text and are
+//! parsed only to be compared.
 
 use std::cmp::Ordering;
 
-/// How keys follow each other: for the latest one, for baselines, and for tools that record the
-/// latest alone.
+/// The order of keys. It decides the latest one, baselines, and tools that record the latest alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
     /// As integers.
@@ -13,12 +12,12 @@ pub(super) enum Order {
     Text,
     /// As Flyway's versions: parts between dots, each an integer, a missing one 0.
     Dotted,
-    /// By something that keys do not show.
+    /// Keys have no order.
     None,
 }
 
 impl Order {
-    /// Whether a key can be compared in this order.
+    /// Returns true if a key can be compared in this order.
     pub(super) fn has(self, key: &str) -> bool {
         match self {
             Order::Number => is_number(key),
@@ -29,7 +28,7 @@ impl Order {
     }
 }
 
-/// Whether a key is an integer without a sign.
+/// Returns true if a key is an integer without a sign.
 pub(super) fn is_number(key: &str) -> bool {
     !key.is_empty() && key.bytes().all(|b| b.is_ascii_digit())
 }

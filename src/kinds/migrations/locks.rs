@@ -1,41 +1,40 @@
-//! What shows that a migrator is at work: its advisory lock, a lock on the table, a row in a lock
-//! table.
+//! The signs of a migrator at work: its advisory lock, a lock on the table, a row in a lock table.
 
 use std::fmt;
 
 /// A sign of a migrator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Held {
-    /// The tool's own advisory lock. It ends with its session: somebody is at work now.
+    /// The tool's own advisory lock. It ends with its session, so a migrator is at work now.
     Advisory {
-        /// The server process that holds it.
+        /// The server process that holds the lock.
         pid: Option<String>,
     },
     /// A lock on the table by a session that writes, or is about to. It ends with its transaction.
     Table {
         /// The mode, as the server calls it.
         mode: String,
-        /// The server process that holds it.
+        /// The server process that holds the lock.
         pid: Option<String>,
     },
-    /// A row that somebody wrote, and may have left behind.
+    /// A row that a migrator wrote and may have left behind.
     Row {
         /// The holder, in the tool's own words.
         holder: String,
         /// The lock table.
         table: String,
-        /// What an operator does about a stale one.
+        /// The way to remove a stale row.
         release: &'static str,
     },
 }
 
 impl Held {
-    /// Whether the holder is alive: its lock ends with it.
+    /// Returns true if the holder is alive: its lock ends with it.
     pub(super) fn is_live(&self) -> bool {
         !matches!(self, Held::Row { .. })
     }
 
-    /// Whether a SELECT would wait for the holder's end.
+    /// Returns true if a SELECT would wait for the holder's end.
     pub(super) fn blocks_reads(&self) -> bool {
         matches!(self, Held::Table { mode, .. } if mode == "AccessExclusiveLock")
     }

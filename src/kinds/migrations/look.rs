@@ -25,9 +25,9 @@ use crate::{
 /// changing it.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
 
-/// What is wanted of the table.
+/// The wanted state of the table.
 pub(super) enum Wish {
-    /// What the directory holds.
+    /// Every migration of the directory.
     Dir,
     /// One migration.
     Version(String),
@@ -35,11 +35,11 @@ pub(super) enum Wish {
     Clean,
 }
 
-/// What every attempt asks a server.
+/// The question of every attempt.
 pub(super) struct Look {
-    /// What is looked for.
+    /// The tools and the table to look for.
     pub search: Search,
-    /// What is wanted of it.
+    /// The wanted state.
     pub wish: Wish,
     /// The directory, where one is given.
     pub folder: Option<Folder>,
@@ -47,7 +47,7 @@ pub(super) struct Look {
     pub schema: Option<String>,
     /// The operator's condition on the rows of a table of their own.
     pub condition: Option<String>,
-    /// What was found unclear, and when for the first time.
+    /// An unclear finding, and the time of its first appearance.
     pub unclear: Option<(Instant, String)>,
 }
 
@@ -58,7 +58,7 @@ struct Target<'a> {
     wanted: Option<Arc<Wanted>>,
 }
 
-/// What keeps an attempt from a verdict.
+/// The reason why an attempt ends early.
 enum Stop {
     /// The failure is the attempt's.
     Failed(Failure),
@@ -72,7 +72,7 @@ impl From<Failure> for Stop {
     }
 }
 
-/// What the rows and the locks show.
+/// The rows and the locks that were read.
 struct Reading {
     rows: Vec<Row>,
     changing: bool,
@@ -80,7 +80,7 @@ struct Reading {
 }
 
 impl Look {
-    /// Whether the SELECT holds a column or condition that the user declares.
+    /// Returns true if the SELECT holds a column or condition that the user declares.
     pub(super) fn has_declared_sql(&self) -> bool {
         self.condition.is_some() || self.search.column.is_some()
     }
@@ -88,7 +88,7 @@ impl Look {
     /// Lists the directory, so that no session waits for the file system.
     ///
     /// # Errors
-    /// The directory cannot be listed, or holds what no tool understands.
+    /// The directory cannot be listed, or no tool understands its files.
     pub(super) async fn list(&self, attempt: &Attempt<'_>) -> Result<(), Failure> {
         let Some(folder) = &self.folder else { return Ok(()) };
         attempt.stage(format!("{} is not listed", folder.shown()));
@@ -109,7 +109,7 @@ impl Look {
             // Names and keys are the other side's words.
             Ok(detail) => return Verdict::Ready(one_line(&detail, MAX_FOREIGN)),
             Err(Stop::Failed(failure)) => failure,
-            Err(Stop::Unclear(what)) => self.unclear(what).cost(database.cost()),
+            Err(Stop::Unclear(message)) => self.unclear(message).cost(database.cost()),
         };
         let hint = failure.hint.map(|hint| one_line(&hint, MAX_FOREIGN));
         Failure { hint, ..failure }.verdict()
@@ -161,7 +161,7 @@ impl Look {
                 let hint = hint.or_else(|| off_path().filter(|_| class == Class::Absent));
                 Err(Stop::Failed(Failure { hint, ..failure }))
             }
-            Decision::Wrong(what) => Err(Stop::Unclear(format!("{name}: {what}"))),
+            Decision::Wrong(message) => Err(Stop::Unclear(format!("{name}: {message}"))),
         }
     }
 
@@ -189,7 +189,7 @@ impl Look {
                 // Some of these tables may be those of tools that have no files in the directory
                 // after all.
                 Some(Found::Unclear(_)) if self.folder.is_some() => candidates.clone(),
-                Some(Found::Unclear(what)) => return Err(Stop::Unclear(what)),
+                Some(Found::Unclear(message)) => return Err(Stop::Unclear(message)),
                 Some(Found::Nothing { looked_for, .. }) => return Err(Stop::Unclear(looked_for)),
             };
             let mut readings = Vec::new();
@@ -200,7 +200,10 @@ impl Look {
                 };
                 readings.push(reading);
             }
-            let is_empty = |place: usize| matches!(&readings[place], Some(Ok(wanted)) if wanted.list.is_empty());
+            let is_empty = |place: usize| match &readings[place] {
+                Some(Ok(wanted)) => wanted.list.is_empty(),
+                _ => false,
+            };
             if let Some(empty) = (0..chosen.len()).find(|place| is_empty(*place)) {
                 let place = chosen[empty].place;
                 candidates.retain(|candidate| candidate.place != place);
@@ -213,7 +216,7 @@ impl Look {
                 }
                 Some(Found::Table(_)) => 0,
                 Some(Found::Alike(alike)) => self.by_rows(database, &alike, &here.user).await?,
-                Some(Found::Unclear(what)) => return Err(Stop::Unclear(what)),
+                Some(Found::Unclear(message)) => return Err(Stop::Unclear(message)),
                 Some(Found::Nothing { .. }) | None => continue,
             };
             let (tool, table) = (&self.search.tools[chosen[place].place], chosen[place].table);
@@ -221,19 +224,19 @@ impl Look {
             return match readings.swap_remove(place) {
                 None => Ok(Target { tool, table, wanted: None }),
                 Some(Ok(wanted)) => Ok(Target { tool, table, wanted: Some(wanted) }),
-                Some(Err(what)) => Err(wrong(&what).cost(database.cost()).into()),
+                Some(Err(message)) => Err(wrong(&message).cost(database.cost()).into()),
             };
         }
     }
 
-    /// Whether the tool of a candidate was detected rather than declared, and its rows can be told
-    /// from others'.
+    /// Returns true if a candidate's tool was detected, and its rows differ from those of other
+    /// tools.
     fn is_detected(&self, candidate: &Candidate<'_>) -> bool {
         let tool = &self.search.tools[candidate.place];
         !tool.mark.is_empty() && self.search.tools.iter().any(|other| other.name != tool.name)
     }
 
-    /// Which of these tools wrote a table, by its rows.
+    /// Returns the tool that wrote a table, by its rows.
     async fn by_rows(
         &self,
         database: &mut dyn Database,
@@ -278,8 +281,7 @@ impl Look {
         }
     }
 
-    /// A table of the operator's own may say in a column that a migration failed: only `where`
-    /// tells what that means.
+    /// A column of the operator's own table may record failures. Only `where` defines its meaning.
     fn check_own_table(&self, table: &Relation) -> Result<(), Stop> {
         const TELLING: [&str; 10] = [
             "status",
@@ -303,7 +305,8 @@ impl Look {
         match telling {
             None => Ok(()),
             Some(column) => Err(Stop::Unclear(format!(
-                "{} has a column {}, which may tell that a migration failed: where= must say which rows are applied, e.g. \
+                "{} has a column {}, which may tell that a migration failed: where= must say which \
+                rows are applied, e.g. \
                  where={} or where=true for all",
                 table.full_name(),
                 shown(column),
@@ -312,7 +315,7 @@ impl Look {
         }
     }
 
-    /// What to report while there is no table.
+    /// Returns the finding while there is no table.
     async fn no_table(
         &self,
         database: &mut dyn Database,
@@ -332,18 +335,17 @@ impl Look {
                 let failure = database.failure(Class::Absent, &message);
                 Stop::Failed(Failure { hint, ..failure })
             }
-            Found::Unclear(what) => Stop::Unclear(what),
+            Found::Unclear(message) => Stop::Unclear(message),
             Found::Table(_) | Found::Alike(_) => {
                 Stop::Unclear("the table was just made".to_owned())
             }
         })
     }
 
-    /// What to report where `dir` is one level too high or too low for the tool whose table is
-    /// there.
+    /// Reports a `dir` that is one level too high or too low for the tool whose table exists.
     ///
-    /// Where the files that were recognised could be those of a tool with another table, that table
-    /// may yet come.
+    /// If the recognised files could belong to a tool with another table, that table may still
+    /// appear.
     async fn one_level_off(
         &self,
         folder: &Folder,
@@ -371,12 +373,12 @@ impl Look {
         Ok(None)
     }
 
-    /// Locks, rows, and where these may be changing, locks and rows again.
+    /// Reads locks, then rows. If they may be changing, reads both again.
     ///
-    /// The locks come first: a table that a migrator has locked whole would block the SELECT, and
-    /// leave a line in the server's log. A clean state in the middle of a run lasts an instant, and
-    /// a failed row may just have been repaired: there, the rows before and after the locks must
-    /// agree.
+    /// Locks come first: a SELECT on a table that a migrator has locked whole would block, and
+    /// leave a line in the server's log. A clean state in the middle of a run is short, and a
+    /// failed row may just have been repaired. In both cases the rows before and after the locks
+    /// must agree.
     async fn read(
         &self,
         database: &mut dyn Database,
@@ -392,8 +394,8 @@ impl Look {
         let mut held = database.locks(&tables, &keys).await?;
         if held.iter().any(Held::blocks_reads) {
             let (tool, table) = (tool.name, table.full_name());
-            let what = format!("in progress: the table is locked as a whole ({tool}, {table})");
-            return Err(database.failure(Class::Absent, &what));
+            let message = format!("in progress: the table is locked as a whole ({tool}, {table})");
+            return Err(database.failure(Class::Absent, &message));
         }
         let rows = history(database, tool, table, &sql).await?;
         let is_doubtful =
@@ -413,7 +415,7 @@ impl Look {
     /// The tool's SELECT with its names in place; every name is quoted.
     fn rows_of(&self, database: &dyn Database, tool: &Tool, table: &Relation) -> String {
         let column = self.search.column.as_deref().unwrap_or_default();
-        // One pass: a name may itself contain what looks like a placeholder.
+        // One pass, because a name may itself contain a placeholder.
         let mut sql = String::new();
         let mut rest = tool.rows;
         while let Some(at) = rest.find('{') {
@@ -431,18 +433,18 @@ impl Look {
     }
 
     /// A config error, once it was seen twice.
-    fn unclear(&mut self, what: String) -> Failure {
+    fn unclear(&mut self, message: String) -> Failure {
         let now = Instant::now();
         let since = match self.unclear.take() {
-            Some((since, before)) if before == what => since,
+            Some((since, before)) if before == message => since,
             _ => now,
         };
         let left = (since + SECOND_LOOK).saturating_duration_since(now);
-        self.unclear = Some((since, what.clone()));
+        self.unclear = Some((since, message.clone()));
         if left.is_zero() && since != now {
-            return Failure::new(Class::Config, format!("{what} (after one more look)"));
+            return Failure::new(Class::Config, format!("{message} (after one more look)"));
         }
-        let mut failure = Failure::new(Class::Absent, what)
+        let mut failure = Failure::new(Class::Absent, message)
             .hint("to be looked at once more, in case a migrator is changing it");
         failure.retry_after = Some(left);
         failure
@@ -469,12 +471,13 @@ async fn history(
     let mut rows = Vec::new();
     for row in database.rows(sql, table).await? {
         let row = read_row(row).map_err(|state| {
-            let what = format!(
-                "{}: the SELECT for {} returned the state {state:?}, which is none of the known ones",
+            let message = format!(
+                "{}: the SELECT for {} returned the state {state:?}, which is none of the known \
+                ones",
                 table.full_name(),
                 tool.name
             );
-            database.failure(Class::Protocol, &what)
+            database.failure(Class::Protocol, &message)
         })?;
         rows.push(row);
     }
@@ -530,8 +533,8 @@ fn check_rights(
     if grants.is_empty() {
         return Ok(());
     }
-    let what = format!("{user} may not read {table}: {}", grants.join(" "));
-    Err(database.failure(Class::Auth, &what))
+    let message = format!("{user} may not read {table}: {}", grants.join(" "));
+    Err(database.failure(Class::Auth, &message))
 }
 
 fn beside<'a>(

@@ -12,7 +12,7 @@
 //! **Another database** implements [`database::Database`] in a file of its own, as [`postgres`]
 //! does, and asks the same [`look::Look`] by [`look::Look::verdict`]. The table of tools serves it
 //! too. Its SELECTs are standard SQL with names in double quotes and `||`, but for those that need
-//! another text per database. Types of columns are told apart by [`tool::Family::has`].
+//! another text per database. [`tool::Family::has`] distinguishes the types of columns.
 
 mod condition;
 mod database;
@@ -58,7 +58,8 @@ static KEYS: &[Key] = &[
     Key {
         name: "dir",
         value: "PATH[+PATH]",
-        help: "every migration in it is applied: directories, patterns with * and ?, or one file of names",
+        help: "every migration in it is applied: directories, patterns with * and ?, or one file \
+            of names",
     },
     Key {
         name: "version",
@@ -73,7 +74,8 @@ static KEYS: &[Key] = &[
     Key {
         name: "apps",
         value: "LABEL[+LABEL]",
-        help: "the Django applications whose migrations count (default: all in dir but those of tests)",
+        help: "the Django applications whose migrations count (default: all in dir but those of \
+            tests)",
     },
     Key {
         name: "column",
@@ -83,7 +85,8 @@ static KEYS: &[Key] = &[
     Key {
         name: "where",
         value: "SQL",
-        help: "which rows of that table are applied migrations, e.g. status = 'done' (default: all)",
+        help: "which rows of that table are applied migrations, e.g. status = 'done' (default: \
+            all)",
     },
     Key {
         name: "order",
@@ -93,7 +96,8 @@ static KEYS: &[Key] = &[
     Key {
         name: "key-pattern",
         value: "REGEX",
-        help: "the part of a file's name (with a /: of its path) that is the key in the table: a regex with one capture",
+        help: "the part of a file's name (with a /: of its path) that is the key in the table: a \
+            regex with one capture",
     },
 ];
 

@@ -1,5 +1,5 @@
-//! MySQL and MariaDB as a look sees them: information_schema, named locks, and what their refusals
-//! mean.
+//! MySQL and MariaDB as databases of a look: information_schema, named locks, and the meaning of
+//! errors.
 
 use super::{
     KEYS,
@@ -47,7 +47,8 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
         return Err(spec.error("needs a database, e.g. migrations+mysql://app@db/app"));
     }
     let table = target.migrations_table().map(TableName::read).transpose();
-    let table = table.map_err(|what| spec.error(format_args!("x-migrations-table: {what}")))?;
+    let table =
+        table.map_err(|message| spec.error(format_args!("x-migrations-table: {message}")))?;
     let look = declaration::read(spec, Named { table, schema: None }, on_mysql)?;
     Ok(Box::new(Migrations { target, order: Order::new(Start::First), look }))
 }
@@ -82,38 +83,37 @@ impl Question for Look {
     }
 }
 
-/// Names in double quotes and `||`, as the table of tools has them.
+/// Makes the server accept names in double quotes and `||`, which the table of tools uses.
 const STANDARD_SQL: &str = "SET SESSION sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT'";
 
-/// Every column of the tables called as the list has it, in lower case. A user sees those alone to
-/// which it has a right.
+/// Every column of the tables with these names, in lower case. A user sees only tables to which it
+/// has a right.
 const RELATIONS: &str = "SELECT table_schema, table_name, column_name, column_type \
     FROM information_schema.columns WHERE table_schema NOT IN \
     ('mysql', 'information_schema', 'performance_schema', 'sys') AND lower(table_name) IN ";
 
-/// Database, user, and whether the server takes no writes, as replicas do.
+/// Database, user, and 1 if the server accepts no writes, as a replica.
 const SURROUNDINGS: &str =
     "SELECT database(), substring_index(current_user(), '@', 1), @@global.read_only";
 
-/// The error numbers of a lock that is waited for in vain, a table or column that went, and a
-/// missing right.
+/// The error numbers of a lock timeout, of a table or column that is gone, and of a missing right.
 const LOCKED: [u16; 2] = [1205, 3572];
 const GONE: [u16; 2] = [1146, 1054];
 const DENIED: [u16; 2] = [1142, 1143];
-/// What a condition of the operator's own may be wrong with.
+/// The errors that an invalid condition of the operator causes.
 const WRONG_CONDITION: [u16; 4] = [1054, 1064, 1305, 1630];
 
 /// A read-only session.
 pub(super) struct Mysql<'a> {
     session: &'a mut Session,
     user: String,
-    /// A column or condition of the operator's own is in the SELECT: an error in it is the
+    /// The SELECT contains a column or condition of the operator, so its errors are the
     /// declaration's.
     declared_sql: bool,
 }
 
 impl<'a> Mysql<'a> {
-    /// Makes the session read-only, and its SQL that of the standard.
+    /// Makes the session read-only, with standard SQL.
     ///
     /// No transaction is begun: it would keep a lock on the table, and the migrator's ALTER would
     /// wait for it.
@@ -137,13 +137,13 @@ impl<'a> Mysql<'a> {
         }
     }
 
-    /// The failure that a refusal means while `table` is being read.
+    /// Returns the failure for a refusal while `table` is being read.
     fn refused(&self, error: Error, table: &str) -> Failure {
         let Error::Server(refusal) = &error else {
             return self.session.failure(error, Phase::Command);
         };
         let words = format!("{}: {}", refusal.code, refusal.message);
-        let failure = |class, what: String| Failure::new(class, what).cost(Cost::Login);
+        let failure = |class, message: String| Failure::new(class, message).cost(Cost::Login);
         match refusal.code {
             code if LOCKED.contains(&code) => failure(
                 Class::Absent,
@@ -199,8 +199,8 @@ impl Database for Mysql<'_> {
         Box::pin(async move { self.query(sql, &table.full_name()).await })
     }
 
-    /// Named locks alone: who else works on a table is shown to an administrator only. A SELECT
-    /// that waits for an ALTER is refused after a second, which means the same.
+    /// Named locks only: other locks are visible to administrators alone. A SELECT that waits for
+    /// an ALTER fails after a second, which has the same meaning.
     fn locks<'a>(
         &'a mut self,
         _tables: &'a [&'a Relation],
@@ -228,7 +228,7 @@ impl Database for Mysql<'_> {
     }
 }
 
-/// A text as a statement has it, with backslashes as an escape.
+/// Returns a text as a quoted literal, with backslashes escaped.
 fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
@@ -247,7 +247,7 @@ fn relations(rows: &[TextRow]) -> Vec<Relation> {
                 id: name.clone(),
                 schema: schema.clone(),
                 name: name.clone(),
-                // Without a right, no row of it would be here.
+                // A row is visible only with a right on the table.
                 reachable: true,
                 readable: true,
                 columns: vec![column],
@@ -257,7 +257,7 @@ fn relations(rows: &[TextRow]) -> Vec<Relation> {
     relations
 }
 
-/// A type of MySQL by the name that the table of tools knows its family by.
+/// Returns PostgreSQL's name of a MySQL type, which the table of tools uses.
 fn family(column_type: &str) -> &str {
     let word = column_type.split(['(', ' ']).next().unwrap_or(column_type);
     match word {

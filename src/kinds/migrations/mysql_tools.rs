@@ -1,5 +1,5 @@
-//! How the tools differ on MySQL and MariaDB: the names of their locks, and a SELECT that
-//! PostgreSQL alone understands.
+//! The tools' differences on MySQL and MariaDB: names of locks, and SELECTs that only PostgreSQL
+//! understands.
 //!
 //! Source: each tool's own code for MySQL, and what the real tools left in MariaDB 10.11.
 
@@ -59,7 +59,7 @@ static DIFFERENCES: &[Difference] = &[
     Difference { tool: "db-migrate", rows: "SELECT trim(LEADING '/' FROM t.name), 'applied' FROM {t} t", ..SAME },
 ];
 
-/// A tool as it is on MySQL; none where it is not there.
+/// Returns a tool's form for MySQL, or `None` if the tool does not support MySQL.
 ///
 /// Locks that are rows in a table are the same. Advisory locks are PostgreSQL's own.
 pub(super) fn on_mysql(tool: &Tool) -> Option<Tool> {

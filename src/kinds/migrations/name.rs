@@ -72,12 +72,12 @@ fn split(text: &str, separator: char) -> Option<Vec<(String, bool)>> {
     (!quoted).then_some(parts)
 }
 
-/// A name as SQL quotes it.
+/// Returns a name in SQL's quotes.
 pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A name as a statement for people to copy has it: quoted only where it must be.
+/// Returns a name for a statement that people copy: quoted only if necessary.
 pub(super) fn shown(name: &str) -> String {
     let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');

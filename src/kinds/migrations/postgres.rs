@@ -1,4 +1,4 @@
-//! PostgreSQL as a look sees it: its catalogs, its advisory locks, and what its refusals mean.
+//! PostgreSQL as a database of a look: catalogs, advisory locks, and the meaning of errors.
 
 use super::{
     KEYS,
@@ -78,20 +78,23 @@ impl Question for Look {
     }
 }
 
-/// Every table called as `$1` has it, with what the role may do and its columns. Asking needs no
+/// Every table with a name of `$1`, with the role's rights and its columns. The query needs no
 /// right.
 ///
-/// `information_schema` hides what a role may not read, and a schema without USAGE turns a table
-/// into 42P01: neither can tell "not yet" from "not for this role".
+/// `information_schema` hides tables that a role may not read, and without USAGE on a schema its
+/// tables cause 42P01. Neither distinguishes a missing table from a missing right.
 const RELATIONS: &str = "SELECT c.oid::text, n.nspname::text, c.relname::text, \
-    pg_catalog.has_schema_privilege(n.oid, 'USAGE')::text, pg_catalog.has_any_column_privilege(c.oid, 'SELECT')::text, \
-    pg_catalog.string_agg(a.attname::text || ':' || t.typname::text, pg_catalog.chr(10) ORDER BY a.attnum) \
+    pg_catalog.has_schema_privilege(n.oid, 'USAGE')::text, \
+    pg_catalog.has_any_column_privilege(c.oid, 'SELECT')::text, \
+    pg_catalog.string_agg(a.attname::text || ':' || t.typname::text, pg_catalog.chr(10) \
+    ORDER BY a.attnum) \
     FROM pg_catalog.pg_class c \
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
     JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
     JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
-    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
-    AND c.relname = ANY ($1::text[]) GROUP BY n.nspname, c.relname, c.oid, n.oid ORDER BY n.nspname, c.relname";
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') \
+    AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND c.relname = ANY ($1::text[]) \
+    GROUP BY n.nspname, c.relname, c.oid, n.oid ORDER BY n.nspname, c.relname";
 
 /// Search path, role, database, and whether the server is a standby.
 const SURROUNDINGS: &str = "SELECT pg_catalog.current_setting('search_path'), current_user::text, \
@@ -100,18 +103,21 @@ const SURROUNDINGS: &str = "SELECT pg_catalog.current_setting('search_path'), cu
 /// Every granted lock that another session holds on this database's advisory keys, and on the
 /// tables `$1`.
 ///
-/// Every role may read them, other users' locks included. A 64-bit advisory key stands in two
-/// halves (manual, 54.13).
-const LOCKS: &str = "SELECT l.locktype, ((l.classid::bigint << 32) | l.objid::bigint)::text, l.mode, l.pid::text \
+/// Every role may read locks, other users' included. A 64-bit advisory key is split into two halves
+/// (manual, 54.13).
+const LOCKS: &str = "SELECT l.locktype, ((l.classid::bigint << 32) | l.objid::bigint)::text, \
+    l.mode, l.pid::text \
     FROM pg_catalog.pg_locks l WHERE l.granted AND l.pid <> pg_catalog.pg_backend_pid() \
-    AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()) \
-    AND ((l.locktype = 'advisory' AND l.objsubid = 1) OR (l.locktype = 'relation' AND l.relation = ANY ($1::oid[])))";
+    AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d \
+    WHERE d.datname = pg_catalog.current_database()) \
+    AND ((l.locktype = 'advisory' AND l.objsubid = 1) \
+    OR (l.locktype = 'relation' AND l.relation = ANY ($1::oid[])))";
 
 /// A session in one read-only transaction.
 pub(super) struct Postgres<'a> {
     session: &'a mut Session,
     user: String,
-    /// A column or condition of the operator's own is in the SELECT: an error in it is the
+    /// The SELECT contains a column or condition of the operator, so its errors are the
     /// declaration's.
     declared_sql: bool,
 }
@@ -143,13 +149,13 @@ impl<'a> Postgres<'a> {
         }
     }
 
-    /// The failure that a refusal means while `table` is being read.
+    /// Returns the failure for a refusal while `table` is being read.
     fn refused(&self, error: Error, table: &str) -> Failure {
         let Error::Server(refusal) = &error else {
             return self.session.failure(error, Phase::Command);
         };
         let user = shown(&self.user);
-        let logged = |class, what: String| Failure::new(class, what).cost(Cost::Logged);
+        let logged = |class, message: String| Failure::new(class, message).cost(Cost::Logged);
         match refusal.code.as_str() {
             "55P03" => logged(
                 Class::Absent,
@@ -167,7 +173,8 @@ impl<'a> Postgres<'a> {
             }
             "42501" if refusal.message.contains("row-level security") => {
                 let hint = format!(
-                    "policies hide rows of {table} from {user}: read it as its owner, or ALTER ROLE {user} BYPASSRLS"
+                    "policies hide rows of {table} from {user}: read it as its owner, or ALTER \
+                    ROLE {user} BYPASSRLS"
                 );
                 self.session.failure(error, Phase::Command).hint(hint)
             }
@@ -253,7 +260,7 @@ fn relation(row: &[Option<String>]) -> Option<Relation> {
     })
 }
 
-/// What the answer to [`LOCKS`] shows of a migrator with these keys.
+/// Reads the locks of a migrator with these keys from the answer to [`LOCKS`].
 fn held(rows: &[TextRow], keys: &[LockKey]) -> Vec<Held> {
     let mut held = Vec::new();
     for row in rows {
@@ -263,8 +270,8 @@ fn held(rows: &[TextRow], keys: &[LockKey]) -> Vec<Held> {
             "advisory" if key.is_some_and(|key| keys.contains(&key)) => {
                 held.push(Held::Advisory { pid: pid.clone() });
             }
-            // Autovacuum holds such a lock too, and only a superuser could tell it apart. It is
-            // done soon.
+            // Autovacuum holds such a lock too. Only a superuser could distinguish it, and it ends
+            // soon.
             "relation" if writes(mode) => {
                 held.push(Held::Table { mode: mode.clone(), pid: pid.clone() });
             }

@@ -1,4 +1,4 @@
-//! The rows of a table by migration: what became of each one that is wanted.
+//! The rows of a table by migration, and the fate of each wanted migration.
 
 use std::{cmp::Ordering, collections::HashSet};
 
@@ -9,7 +9,7 @@ use super::{
     wanted::Want,
 };
 
-/// What became of one wanted migration.
+/// The recorded fate of one wanted migration.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
     /// Recorded as applied, or included in a migration that is.
@@ -24,12 +24,12 @@ pub(super) enum Fate {
     Failed,
 }
 
-/// The rows, with their keys in the tool's writing.
+/// The rows, with their keys in the tool's spelling.
 pub(super) struct Records<'a> {
     tool: &'a Tool,
     /// Every name of every row, and the row's state.
     names: Vec<(String, State)>,
-    /// The keys of applied rows. A baseline stands for what comes before it.
+    /// The keys of applied rows. A baseline includes every migration before it.
     done: Vec<(String, State)>,
     /// The highest of those keys, where the tool's keys have an order.
     highest: Option<usize>,
@@ -71,7 +71,7 @@ impl<'a> Records<'a> {
         Self { tool, names, done, highest, baseline }
     }
 
-    /// What is recorded under this name; the most serious state, where there are several rows.
+    /// Returns the state recorded under this name; of several rows, the most serious one.
     fn state(&self, key: &str) -> Option<State> {
         let start = self.names.partition_point(|(name, _)| name.as_str() < key);
         self.names[start..]
@@ -85,7 +85,7 @@ impl<'a> Records<'a> {
         self.state(key).is_some_and(State::is_done)
     }
 
-    /// What became of a wanted migration.
+    /// Returns the fate of a wanted migration.
     pub(super) fn fate(&self, want: &Want) -> Fate {
         if self.tool.record.is_minimum() {
             let reached = want.keys.iter().any(|key| self.reaches(self.highest, key));
@@ -108,7 +108,7 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// Whether a row for another migration counts for this one.
+    /// Returns true if a row for another migration counts for this one.
     fn is_included(&self, want: &Want) -> bool {
         let at = if want.or_later { self.highest } else { self.baseline };
         want.included_in.iter().any(|key| self.is_done(key))

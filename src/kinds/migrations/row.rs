@@ -3,18 +3,18 @@
 /// One row of a history table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Row {
-    /// What the tool calls the migration.
+    /// The tool's name for the migration.
     pub key: String,
-    /// What became of it.
+    /// Its state.
     pub state: State,
     /// Further names for it.
     pub aliases: Vec<String>,
 }
 
-/// What a row says about its migration, from the least to the most serious.
+/// The state of a row's migration, from the least to the most serious.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum State {
-    /// A mark of the tool's own that is about no migration.
+    /// A mark of the tool itself, for no migration.
     Marker,
     /// Applied once, and undone.
     Reverted,
@@ -24,9 +24,9 @@ pub(super) enum State {
     Baseline,
     /// Applied.
     Applied,
-    /// Begun. Locks tell whether a migrator still works on it.
+    /// Begun. Locks show if a migrator still works on it.
     Unfinished,
-    /// Begun, and either still running or failed. Locks tell which.
+    /// Begun, and either still running or failed. Locks decide which.
     Dirty,
     /// Failed.
     Failed,
@@ -45,7 +45,7 @@ impl State {
         State::Failed,
     ];
 
-    /// The word that a SELECT's second column has for it, and that documentation shows.
+    /// Returns the state's word in a SELECT's second column and in documentation.
     pub(super) fn name(self) -> &'static str {
         match self {
             State::Marker => "marker",
@@ -64,12 +64,13 @@ impl State {
         Self::ALL.into_iter().find(|state| state.name() == word)
     }
 
-    /// Whether the migration's changes are in the database.
+    /// Returns true if the migration's changes are in the database.
     pub(super) fn is_done(self) -> bool {
         matches!(self, State::Applied | State::Baseline)
     }
 
-    /// Whether the migration is recorded as failed. A dirty one is, unless a migrator is at work.
+    /// Returns true if the migration is recorded as failed. A dirty one is, unless a migrator is at
+    /// work.
     pub(super) fn is_failed(self) -> bool {
         matches!(self, State::Failed | State::Dirty)
     }

@@ -75,9 +75,12 @@ fn a_misspelt_state_fails_the_check_of_the_tools() {
 
 #[test]
 fn every_tool_of_the_documentation_is_there() {
-    const WANTED: &str = "aerich alembic atlas bun db-migrate dbmate diesel django doctrine drizzle ecto efcore flyway golang-migrate \
-        goose gormigrate graphile-migrate knex kysely laravel liquibase mikro-orm node-pg-migrate pgroll phinx postgrator prisma \
-        rails refinery sea-orm sequel sequelize sqitch sql-migrate sqlx supabase tern typeorm yoyo";
+    const WANTED: &str = "aerich alembic atlas bun db-migrate dbmate diesel django doctrine \
+        drizzle ecto efcore flyway golang-migrate \
+        goose gormigrate graphile-migrate knex kysely laravel liquibase mikro-orm node-pg-migrate \
+        pgroll phinx postgrator prisma \
+        rails refinery sea-orm sequel sequelize sqitch sql-migrate sqlx supabase tern typeorm \
+        yoyo";
     assert_eq!(names(), WANTED.split_whitespace().collect::<Vec<_>>());
 }
 
@@ -118,55 +121,96 @@ fn an_error_states_what_would_be_right() {
         (vec![("tool", "rials")], "schema: tool: unknown tool, did you mean rails?".to_owned()),
         (
             vec![("tool", "bun")],
-            "schema: tool: bun cannot be checked: it records a migration before running it, so that a row proves nothing; \
+            "schema: tool: bun cannot be checked: it records a migration before running it, so \
+            that a row proves nothing; \
              use postgres: with a query instead"
                 .to_owned(),
         ),
         (
             vec![("dir", sql), ("version", "1")],
-            "schema: dir and version exclude each other: dir wants every migration in it, version one".to_owned(),
+            "schema: dir and version exclude each other: dir wants every migration in it, version \
+            one"
+            .to_owned(),
         ),
         (vec![("column", "x")], "schema: column: needs table=, whose column it is".to_owned()),
-        (vec![("table", "a.b.c")], "schema: table: must be TABLE or SCHEMA.TABLE, e.g. app.schema_migrations".to_owned()),
-        (vec![("key-pattern", "(x)")], "schema: key-pattern: needs dir=, whose files it reads".to_owned()),
-        (vec![("version", " ")], "schema: version: must be a migration's key in the table".to_owned()),
-        (vec![("version", "x"), ("tool", "tern")], "schema: version: must be a number with tool=tern, e.g. 42".to_owned()),
+        (
+            vec![("table", "a.b.c")],
+            "schema: table: must be TABLE or SCHEMA.TABLE, e.g. app.schema_migrations".to_owned(),
+        ),
+        (
+            vec![("key-pattern", "(x)")],
+            "schema: key-pattern: needs dir=, whose files it reads".to_owned(),
+        ),
+        (
+            vec![("version", " ")],
+            "schema: version: must be a migration's key in the table".to_owned(),
+        ),
+        (
+            vec![("version", "x"), ("tool", "tern")],
+            "schema: version: must be a number with tool=tern, e.g. 42".to_owned(),
+        ),
         (
             vec![("dir", empty)],
-            format!("schema: dir: {empty} holds no migration of any known tool (for others: table=, column= and key-pattern=)"),
+            format!(
+                "schema: dir: {empty} holds no migration of any known tool (for others: table=, \
+                column= and key-pattern=)"
+            ),
         ),
         (
             vec![("dir", sql), ("tool", "rails")],
-            format!("schema: dir: {sql} holds no migration of rails's (such as 20240101120000_name.rb)"),
+            format!(
+                "schema: dir: {sql} holds no migration of rails's (such as 20240101120000_name.rb)"
+            ),
         ),
         (
             vec![("dir", sql), ("table", "t"), ("column", "c"), ("key-pattern", "x")],
-            "schema: key-pattern: must have exactly one (...), around the key, e.g. ^V([0-9]+)__".to_owned(),
+            "schema: key-pattern: must have exactly one (...), around the key, e.g. ^V([0-9]+)__"
+                .to_owned(),
         ),
         (
             vec![("dir", sql), ("key-pattern", "(x)")],
-            "schema: key-pattern: needs tool=, or table= and column=: it does not name a table".to_owned(),
+            "schema: key-pattern: needs tool=, or table= and column=: it does not name a table"
+                .to_owned(),
         ),
-        (vec![("where", "true")], "schema: where: needs table= and column=, whose rows it selects".to_owned()),
-        (vec![("table", "t"), ("column", "c"), ("where", " ")], "schema: where: must be a condition, e.g. status = 'done'".to_owned()),
-        (vec![("table", "t"), ("column", "c"), ("order", "up")], "schema: order: must be number, dotted or text".to_owned()),
+        (
+            vec![("where", "true")],
+            "schema: where: needs table= and column=, whose rows it selects".to_owned(),
+        ),
+        (
+            vec![("table", "t"), ("column", "c"), ("where", " ")],
+            "schema: where: must be a condition, e.g. status = 'done'".to_owned(),
+        ),
+        (
+            vec![("table", "t"), ("column", "c"), ("order", "up")],
+            "schema: order: must be number, dotted or text".to_owned(),
+        ),
         (
             vec![("table", "t"), ("column", "c"), ("order", "dotted"), ("version", "v1")],
             "schema: version: must be numbers between dots with order=dotted, e.g. 1.18".to_owned(),
         ),
-        (vec![("dir", sql), ("tool", "rails"), ("apps", "shop")], "schema: apps: needs tool=django or tool=aerich".to_owned()),
+        (
+            vec![("dir", sql), ("tool", "rails"), ("apps", "shop")],
+            "schema: apps: needs tool=django or tool=aerich".to_owned(),
+        ),
         (
             vec![("dir", above), ("tool", "dbmate")],
             format!(
-                "schema: dir: {above} holds no migration of dbmate's (such as 20240101120000_name.sql): \
+                "schema: dir: {above} holds no migration of dbmate's (such as \
+                20240101120000_name.sql): \
                  files of dbmate's lie one level below, in sql/"
             ),
         ),
         (
             vec![("dir", empty), ("tool", "dbmate")],
-            format!("schema: dir: {empty} holds no migration of dbmate's (such as 20240101120000_name.sql)"),
+            format!(
+                "schema: dir: {empty} holds no migration of dbmate's (such as \
+                20240101120000_name.sql)"
+            ),
         ),
-        (vec![("dir", sql), ("tool", "liquibase")], format!("schema: dir: {}", readers::liquibase::INSTEAD)),
+        (
+            vec![("dir", sql), ("tool", "liquibase")],
+            format!("schema: dir: {}", readers::liquibase::INSTEAD),
+        ),
     ] {
         assert_eq!(refused(&keys), want);
     }

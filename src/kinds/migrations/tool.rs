@@ -11,14 +11,15 @@ pub(super) struct Tool {
     pub name: &'static str,
     /// The table, unless the operator names another.
     pub table: &'static str,
-    /// Where the tool puts it.
+    /// The schemas where the tool puts its table.
     pub home: Home,
     /// The columns that identify the table.
     pub shape: Shape,
-    /// A table of the same schema that tells the tool from another one with the same table.
+    /// A table of the same schema that only this tool has, where another tool uses the same history
+    /// table.
     pub sibling: Option<&'static str>,
     /// A condition on `t` that every row of this tool fulfils, and no row of another tool with the
-    /// same columns. Empty: rows do not tell.
+    /// same columns. Empty if rows cannot decide.
     pub mark: &'static str,
     /// Tables of the same schema that `rows` reads too.
     pub reads: &'static [&'static str],
@@ -26,24 +27,24 @@ pub(super) struct Tool {
     /// the quoted table, `{s}` its quoted schema, `{c}` the operator's column, `{w}` the operator's
     /// condition.
     pub rows: &'static str,
-    /// The states beside applied that the SELECT tells apart.
+    /// The states besides applied that the SELECT distinguishes.
     #[allow(dead_code, reason = "the documentation shows it")]
     pub states: &'static [State],
-    /// How a key is written so that table, file name and `version` agree.
+    /// Normalises a key, so that table, file name and `version` agree.
     pub key: fn(&str) -> String,
-    /// How keys follow each other.
+    /// The order of keys.
     pub order: Order,
     /// The meaning of one row.
     pub record: Record,
-    /// What shows that a migrator is at work.
+    /// The signs of a migrator at work.
     pub locks: &'static [Lock],
-    /// How a directory is read.
+    /// The way to read a directory.
     pub files: Files,
     /// An example of a file's name, for messages and documentation.
     pub example: &'static str,
-    /// Why the tool is refused, where its table proves nothing.
+    /// The reason why the tool is refused, if its table proves nothing.
     pub refused: Option<&'static str>,
-    /// What neither rows nor locks can tell, for documentation.
+    /// The facts that neither rows nor locks show, for documentation.
     #[allow(dead_code, reason = "the documentation shows it")]
     pub unknown: &'static str,
 }
@@ -69,7 +70,7 @@ pub(super) const EACH: Tool = Tool {
     unknown: "a migration that runs or has failed: it has no row, as if it had not begun",
 };
 
-/// Where a tool puts its table.
+/// The schemas where a tool puts its table.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Home {
     /// In the first writable schema of the search path.
@@ -81,7 +82,7 @@ pub(super) enum Home {
 }
 
 impl Home {
-    /// Whether a table in `schema` can be the tool's, `path` being the search path.
+    /// Returns true if a table in `schema` can be the tool's, `path` being the search path.
     pub(super) fn has(self, schema: &str, path: &[String]) -> bool {
         let on_path = || path.iter().any(|on| on == schema);
         match self {
@@ -102,8 +103,8 @@ pub(super) enum Shape {
     Exactly(&'static [Column]),
     /// These among others.
     AtLeast(&'static [Column]),
-    /// The first, and at most the second beside them. They identify little, so that others are
-    /// tolerated only where the table has the tool's own name.
+    /// The first columns, and at most the second ones beside them. They identify little: other
+    /// columns are tolerated only if the table has the tool's own name.
     Little(&'static [Column], &'static [Column]),
 }
 
@@ -125,7 +126,7 @@ pub(super) enum Family {
 }
 
 impl Family {
-    /// Whether a type of PostgreSQL, by its name in pg_type, is of this family.
+    /// Returns true if a type of PostgreSQL, by its name in pg_type, is of this family.
     pub(super) fn has(self, typname: &str) -> bool {
         match self {
             Family::Int => matches!(typname, "int2" | "int4" | "int8"),
@@ -138,13 +139,13 @@ impl Family {
     }
 }
 
-/// How well a shape fits a table. More columns are more specific, and an exact fit is more specific
-/// than a partial one.
+/// The degree to which a shape fits a table. More columns are more specific, and an exact fit is
+/// more specific than a partial one.
 pub(super) type Fit = (usize, bool);
 
 impl Shape {
-    /// How well a table with these columns, each a name and a type, fits. `None`: it does not.
-    /// `own_name`: the table is called as the tool calls it.
+    /// Returns the fit of a table with these columns, each a name and a type, or `None`. `own_name`
+    /// is true if the table has the tool's default name.
     pub(super) fn fit(&self, columns: &[(String, String)], own_name: bool) -> Option<Fit> {
         let (wanted, optional): (&[Column], &[Column]) = match self {
             Shape::Exactly(wanted) | Shape::AtLeast(wanted) => (wanted, &[]),
@@ -169,16 +170,16 @@ impl Shape {
 pub(super) enum Record {
     /// One migration.
     Each,
-    /// The latest migration, and all before it. There is one row alone.
+    /// The latest migration, and all before it. The table has one row.
     Latest,
-    /// Where its key is the highest: that migration, and all before it.
+    /// The row with the highest key: that migration, and all before it.
     Highest,
-    /// One head of a graph of revisions, and all that it comes after.
+    /// One head of a graph of revisions, and all revisions before it.
     Heads,
 }
 
 impl Record {
-    /// Whether one row includes all migrations before it.
+    /// Returns true if one row includes all migrations before it.
     pub(super) fn is_minimum(self) -> bool {
         matches!(self, Record::Latest | Record::Highest)
     }
@@ -187,13 +188,13 @@ impl Record {
 /// The key of a lock that ends with its session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum LockKey {
-    /// Of an advisory lock of PostgreSQL.
+    /// The key of an advisory lock of PostgreSQL.
     Number(i64),
-    /// Of a named lock of MySQL (`GET_LOCK`).
+    /// The name of a lock of MySQL (`GET_LOCK`).
     Name(String),
 }
 
-/// What shows that a migrator is at work.
+/// The signs of a migrator at work.
 #[derive(Clone, Copy)]
 pub(super) enum Lock {
     /// Session or transaction advisory locks with these keys, from schema, table and database.
@@ -206,41 +207,41 @@ pub(super) enum Lock {
         table: &'static str,
         /// One SELECT with a row for each holder, in one column. `{l}` is the quoted lock table.
         holders: &'static str,
-        /// How an operator removes a stale one.
+        /// The way to remove a stale row.
         release: &'static str,
     },
 }
 
-/// How a directory becomes a list of wanted migrations.
+/// The way in which a directory becomes a list of wanted migrations.
 #[derive(Clone, Copy)]
 pub(super) enum Files {
-    /// Each file whose name matches is one. The capture is its key.
+    /// Each file with a matching name is a migration. The capture is its key.
     Named {
-        /// Which part of a path is matched.
+        /// The part of a path that is matched.
         scope: Scope,
         /// A regular expression with one capture.
         pattern: &'static str,
         /// A regular expression for files that are left out, or nothing.
         except: &'static str,
     },
-    /// By code of the tool's own.
+    /// Code for this tool reads the directory.
     Read(Reader),
-    /// Not at all. The text is the reason and what to use instead.
+    /// The directory cannot be read. The text is the reason and the alternative.
     Undefined(&'static str),
 }
 
-/// How a tool's own code reads a directory.
+/// A tool's own code for reading a directory.
 #[derive(Clone, Copy)]
 pub(super) struct Reader {
-    /// Whether some of the files look like the tool's, by their names alone.
+    /// True if some of the files look like the tool's, by their names alone.
     pub recognises: fn(&Listing) -> bool,
-    /// Reads them. An empty list: none of the files is a migration of this tool.
+    /// Reads the files. An empty list means that none is a migration of this tool.
     pub read: fn(&Listing) -> Result<Wanted, String>,
-    /// Whether the files have to be opened. If so, a list of names is not enough.
+    /// True if the files have to be opened. If so, a list of names is not enough.
     pub opens_files: bool,
 }
 
-/// Which part of a path a file pattern is matched with.
+/// The part of a path that a file pattern is matched with.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
     /// The names of the files of the directory itself.

@@ -31,7 +31,7 @@ const FLYWAY: &str = "SELECT DISTINCT ON (coalesce(t.version, 'R:' || t.script))
     WHEN t.type = 'SCHEMA' THEN 'marker' WHEN t.type ~ 'BASELINE$' THEN 'baseline' ELSE 'applied' END, t.script \
     FROM {t} t ORDER BY coalesce(t.version, 'R:' || t.script), t.installed_rank DESC";
 
-/// By a reader that has the names alone to read.
+/// A reader that needs file names only.
 const fn by_names(
     recognises: fn(&Listing) -> bool,
     read: fn(&Listing) -> Result<Wanted, String>,
@@ -39,7 +39,7 @@ const fn by_names(
     Files::Read(Reader { recognises, read, opens_files: false })
 }
 
-/// By a reader that opens files.
+/// A reader that opens files.
 const fn by_contents(
     recognises: fn(&Listing) -> bool,
     read: fn(&Listing) -> Result<Wanted, String>,
@@ -205,8 +205,8 @@ pub(super) static TOOLS: &[Tool] = &[
         table: "migrations",
         home: Home::Only("pgroll"),
         shape: AtLeast(&[("schema", Any), ("name", Str), ("migration", Json), ("done", Bool)]),
-        // Started is what a new release waits for: completing it is done once the old one is gone.
-        // The start ends with the schema of the new version.
+        // A new release waits for the start, because the old release must be gone before
+        // completion. The start ends with the schema of the new version.
         rows: "SELECT t.name, CASE WHEN t.done OR EXISTS (SELECT FROM pg_catalog.pg_namespace n \
             WHERE n.nspname = t.schema || '_' || t.name) THEN 'applied' ELSE 'unfinished' END \
             FROM {t} t WHERE t.schema = coalesce(pg_catalog.current_schema(), 'public')",

@@ -1,5 +1,4 @@
-//! What a directory asks for: a list of migrations, and for some tools the graph that ties them
-//! together.
+//! The migrations that a directory asks for, and for some tools their graph.
 
 use std::collections::HashMap;
 
@@ -8,17 +7,17 @@ use super::graph::Graph;
 /// One migration that has to be recorded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Want {
-    /// What messages call it.
+    /// Its name in messages.
     pub label: String,
-    /// Its own names, in the tool's writing: a row with any of them is this migration, and no other
-    /// one.
+    /// Its own names, in the tool's spelling. A row with any of them is this migration and no
+    /// other.
     pub keys: Vec<String>,
     /// Names of other migrations that include this one: a row with any of them counts too.
     pub included_in: Vec<String>,
     /// A later one that is recorded counts too.
     pub or_later: bool,
-    /// The migrations that a squashed one replaces. Where there are any, they alone decide: all of
-    /// them are recorded.
+    /// The migrations that a squashed one replaces. If there are any, they alone decide: all of
+    /// them must be recorded.
     pub replaces: Vec<String>,
 }
 
@@ -32,9 +31,9 @@ impl Want {
 /// Everything that a directory asks for.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Wanted {
-    /// In the tool's order.
+    /// The migrations, in the tool's order.
     pub list: Vec<Want>,
-    /// Where the table holds heads alone.
+    /// The graph, if the table holds heads alone.
     pub graph: Option<Graph>,
 }
 
@@ -44,7 +43,7 @@ impl Wanted {
         Self { list, graph: None }
     }
 
-    /// Two migrations that one row would count for, and the key that they share.
+    /// Returns two migrations that share a key, and the key. One row would count for both.
     pub(super) fn shared_key(&self) -> Option<(&Want, &Want, &str)> {
         let mut of: HashMap<&str, &Want> = HashMap::new();
         for want in &self.list {

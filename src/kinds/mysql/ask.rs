@@ -14,16 +14,16 @@ use crate::{
     },
 };
 
-/// What is to be known of a server once a session is open.
+/// A question to a server, asked once a session is open.
 pub trait Question: Send {
-    /// Asks it. The session is closed afterwards, whatever the answer.
+    /// Asks the server. The session is closed afterwards, whatever the answer.
     fn ask<'a>(
         &'a mut self,
         attempt: &'a Attempt<'a>,
         session: &'a mut Session,
     ) -> AttemptFuture<'a>;
 
-    /// Whether a server that takes no writes will do.
+    /// Returns true if a server that takes no writes will do.
     fn is_content_with_read_only(&self) -> bool {
         true
     }
@@ -85,7 +85,7 @@ impl Candidate<'_> {
         }
     }
 
-    /// Whether the server serves everybody, which a login alone does not show.
+    /// Returns `Ok` if the server serves everybody, which a login alone does not prove.
     async fn serves(&mut self, session: &mut Session) -> Result<(), Failure> {
         const VARIABLES: &str = "SHOW VARIABLES WHERE Variable_name IN \
             ('wsrep_on', 'skip_networking', 'read_only', 'super_read_only', 'offline_mode')";
@@ -105,9 +105,9 @@ impl Candidate<'_> {
             let rows = session.query("SHOW STATUS LIKE 'wsrep_ready'").await;
             let rows = rows.map_err(|error| session.failure(error, Phase::Command))?;
             if value(&rows, "wsrep_ready") != Some("ON") {
-                let what = "the node is not ready (wsrep_ready is OFF)";
+                let message = "the node is not ready (wsrep_ready is OFF)";
                 return Err(session
-                    .not_yet(Class::Busy, what)
+                    .not_yet(Class::Busy, message)
                     .hint("it has not joined the primary component of its Galera cluster"));
             }
         }

@@ -8,7 +8,7 @@ use crate::{
     text::nearest,
 };
 
-/// What a connection string is, by its first characters.
+/// The form of a connection string, by its first characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     /// `//user:password@host:port/database?options`.
@@ -33,7 +33,8 @@ impl Form {
     }
 }
 
-/// What follows the scheme, without what JDBC puts before the `//`: `jdbc:mysql:replication://`.
+/// Returns the text after the scheme, without JDBC's word before the `//`:
+/// `jdbc:mysql:replication://`.
 fn body(rest: &Text) -> Text {
     let inner = ["mysql:", "mariadb:"].iter().any(|inner| rest.raw().starts_with(inner));
     match rest.raw().find("//") {
@@ -42,7 +43,7 @@ fn body(rest: &Text) -> Text {
     }
 }
 
-/// Proves the shape, and returns what the dependency is called: host and database, never a login.
+/// Checks the shape, and returns the dependency's name: host and database, never a login.
 pub fn shown(rest: &Text) -> Result<String, String> {
     let rest = body(rest);
     match Form::of(rest.raw()) {
@@ -75,7 +76,7 @@ fn read_url(spec: &Spec, rest: &Text, params: &mut Params) -> Result<(), ConfigE
     }
     params.servers = spec.servers(&parts.servers)?;
     let path = parts.path.percent_decoded();
-    let path = path.map_err(|what| spec.error(format_args!("the database {what}")))?;
+    let path = path.map_err(|message| spec.error(format_args!("the database {message}")))?;
     params.database = Some(path.trim_start_matches('/').to_owned());
     for (name, value) in pairs(spec, parts.query.as_ref())? {
         option(spec, params, &name, value)?;
@@ -125,7 +126,8 @@ fn read_go(spec: &Spec, rest: &Text, params: &mut Params) -> Result<(), ConfigEr
         None => (path, None),
     };
     let database = database.percent_decoded();
-    let database = database.map_err(|what| spec.error(format_args!("the database {what}")))?;
+    let database =
+        database.map_err(|message| spec.error(format_args!("the database {message}")))?;
     params.database = Some(database);
     match address {
         Some(address) => {

@@ -20,7 +20,7 @@ pub struct ServerError {
     pub message: String,
 }
 
-/// Why a conversation broke off.
+/// The reason why a conversation broke off.
 #[derive(Debug)]
 pub enum Error {
     /// The server refused, in its own words.
@@ -35,10 +35,10 @@ impl From<Failure> for Error {
     }
 }
 
-/// Where in the conversation an error came.
+/// The phase of the conversation in which an error came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Before the server let us in.
+    /// Before the login succeeded.
     Login,
     /// A statement of ours.
     Command,
@@ -91,7 +91,7 @@ impl ServerError {
     }
 }
 
-/// Errors that the callers tell apart.
+/// Errors that callers distinguish.
 pub(super) const ACCESS_DENIED: u16 = 1045;
 pub(super) const NO_TABLE: u16 = 1146;
 pub(super) const UNKNOWN_VARIABLE: u16 = 1193;
@@ -111,23 +111,27 @@ const fn row(code: u16, class: Class, cost: Cost, hint: Option<&'static str>) ->
 
 const NO_GRANT: Option<&str> = Some("the right is missing, or not granted yet");
 
-/// The error numbers of MySQL's `mysqld_error.h` and MariaDB's `errmsg-utf8.txt` that tell states
-/// apart.
+/// The error numbers of MySQL's `mysqld_error.h` and MariaDB's `errmsg-utf8.txt` that distinguish
+/// states.
 #[rustfmt::skip]
 const CODES: &[Row] = &[
     row(1040, Class::Busy, Cost::Login, None),      // Too many connections
     row(1042, Class::Busy, Cost::Answer, None),     // Can't get hostname for your address
     row(1043, Class::Protocol, Cost::Logged, None), // Bad handshake
-    row(1044, Class::Auth, Cost::Logged, Some("the database, or the right to it (GRANT), does not exist yet")),
-    row(1045, Class::Auth, Cost::Logged, Some("wrong password, or the user or its password does not exist yet, or not for this host")),
-    row(1047, Class::Busy, Cost::Login, Some("the node is not in the primary component of its Galera cluster")),
+    row(1044, Class::Auth, Cost::Logged, Some("the database, or the right to it (GRANT), does not \
+        exist yet")),
+    row(1045, Class::Auth, Cost::Logged, Some("wrong password, or the user or its password does \
+        not exist yet, or not for this host")),
+    row(1047, Class::Busy, Cost::Login, Some("the node is not in the primary component of its \
+        Galera cluster")),
     row(1049, Class::Absent, Cost::Login, None),    // Unknown database
     row(1053, Class::Busy, Cost::Answer, None),     // Server shutdown in progress
     row(NO_COLUMN, Class::Absent, Cost::Login, None),
     row(SYNTAX, Class::Absent, Cost::Login, None),
     row(1077, Class::Busy, Cost::Answer, None),     // Normal shutdown
     row(1079, Class::Busy, Cost::Answer, None),     // Shutdown complete
-    row(1129, Class::Auth, Cost::Answer, Some("only an administrator can mend that: FLUSH HOSTS, or mariadb-admin flush-hosts")),
+    row(1129, Class::Auth, Cost::Answer, Some("only an administrator can mend that: FLUSH HOSTS, \
+        or mariadb-admin flush-hosts")),
     row(1130, Class::Auth, Cost::Logged, Some("no account for this host, or not yet")),
     row(1142, Class::Auth, Cost::Login, NO_GRANT),
     row(1143, Class::Auth, Cost::Login, NO_GRANT),
@@ -137,11 +141,13 @@ const CODES: &[Row] = &[
     row(1205, Class::Busy, Cost::Login, Some("another session holds a lock on the table")),
     row(1226, Class::Busy, Cost::Login, None),      // exceeded a resource
     row(1227, Class::Auth, Cost::Login, NO_GRANT),
-    row(1251, Class::Config, Cost::Logged, None),   // Client does not support authentication protocol
+    // Client does not support authentication protocol.
+    row(1251, Class::Config, Cost::Logged, None),
     row(1290, Class::Busy, Cost::Login, None),      // running with --read-only and the like
     row(1370, Class::Auth, Cost::Login, NO_GRANT),
     row(1524, Class::Auth, Cost::Logged, Some("the server lacks the plugin of this user")),
-    row(1698, Class::Auth, Cost::Logged, Some("this user logs in by the Unix socket alone (unix_socket, auth_socket)")),
+    row(1698, Class::Auth, Cost::Logged, Some("this user logs in by the Unix socket alone \
+        (unix_socket, auth_socket)")),
     row(1792, Class::Config, Cost::Login, Some("the statement writes, and a probe only reads")),
     row(1820, Class::Auth, Cost::Login, Some("the password has expired")),
     row(1862, Class::Auth, Cost::Logged, Some("the password has expired")),

@@ -15,7 +15,7 @@ pub(super) mod capability {
     pub(in super::super) const DEPRECATE_EOF: u32 = 0x100_0000;
 }
 
-/// What a server says about itself before the login.
+/// A server's description of itself, sent before the login.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Greeting {
     /// Name and version, e.g. `MariaDB 10.11.19`, `MySQL 8.0.36`.
@@ -29,7 +29,8 @@ pub(super) struct Greeting {
 }
 
 impl Greeting {
-    /// Reads the payload of the first packet; none where it is no greeting of protocol version 10.
+    /// Reads the payload of the first packet. Returns `None` if it is not a greeting of protocol
+    /// version 10.
     pub(super) fn parse(payload: &[u8]) -> Option<Self> {
         let mut fields = Fields(payload);
         if fields.u8()? != 10 {

@@ -1,8 +1,8 @@
 //! From a connection to a session: greeting, TLS, the answer of a plugin.
 //!
 //! A connection that ends between greeting and login counts towards `max_connect_errors`, which
-//! blocks the whole host. So every attempt that reads a greeting goes on to a login, even where its
-//! outcome is known.
+//! blocks the whole host. Every attempt that reads a greeting therefore goes on to a login, even if
+//! its outcome is known.
 
 use super::{
     failure::{ACCESS_DENIED, Error, Phase, ServerError},
@@ -40,8 +40,9 @@ pub(super) async fn log_in(
     let mode = target.encryption.mode;
     if mode >= Mode::Required && !has_tls && matches!(endpoint, Endpoint::Tcp(..)) {
         decline(attempt, packets).await;
-        let what = format!("the server does not offer TLS, and ssl-mode={} wants it", mode.word());
-        return Err(Failure::new(Class::Tls, format!("{what} ({endpoint})")).cost(Cost::Logged));
+        let message =
+            format!("the server does not offer TLS, and ssl-mode={} wants it", mode.word());
+        return Err(Failure::new(Class::Tls, format!("{message} ({endpoint})")).cost(Cost::Logged));
     }
     let encrypted = has_tls && mode != Mode::Disabled;
     if encrypted {
@@ -94,7 +95,7 @@ fn capabilities(target: &Target, greeting: &Greeting) -> u32 {
     always | database | (optional & greeting.capabilities)
 }
 
-/// What SSLRequest and the login begin with.
+/// The common beginning of SSLRequest and of the login.
 fn head(capabilities: u32) -> Vec<u8> {
     let mut out = capabilities.to_le_bytes().to_vec();
     out.extend(MAX_PACKET.to_le_bytes());
@@ -103,7 +104,7 @@ fn head(capabilities: u32) -> Vec<u8> {
     out
 }
 
-/// Ends a login that must not be: as nobody, without a database or a password.
+/// Ends a login that must not succeed: without user, database and password.
 async fn decline(attempt: &Attempt<'_>, mut packets: Packets) {
     let mut out = head(capability::PROTOCOL_41 | capability::SECURE_CONNECTION);
     out.extend(b"\0\0");
@@ -147,7 +148,7 @@ struct Login<'a> {
     target: &'a Target,
     greeting: &'a Greeting,
     packets: Packets,
-    /// Nobody on the way can read what is sent.
+    /// The connection is encrypted or local: nobody on the way can read it.
     is_private: bool,
 }
 
@@ -215,20 +216,27 @@ impl Login<'_> {
         Err(self.packets.odd("a login without an end").into())
     }
 
-    /// The plugin that the server asks for instead of the one that was begun with.
+    /// Handles a server's request for another plugin.
     fn switched(&self, name: &str) -> Result<Plugin, Failure> {
         let plugin = Plugin::named(name).ok_or_else(|| self.unsupported(name))?;
-        // Whoever answers could ask for that; it is given only to whom the declaration trusts.
+        // Any server could ask for the password in clear. Only a verified server receives it.
         let is_trusted = self.is_private && self.target.encryption.proves_server(self.endpoint());
         match plugin {
             Plugin::Clear if !is_trusted => Err(self
-                .failure(Class::Auth, "the server asks for the password in clear (mysql_clear_password)")
-                .hint("given only over TLS with ssl-mode=VERIFY_CA or VERIFY_IDENTITY, or on a socket")),
+                .failure(
+                    Class::Auth,
+                    "the server asks for the password in clear (mysql_clear_password)",
+                )
+                .hint(
+                    "given only over TLS with ssl-mode=VERIFY_CA or VERIFY_IDENTITY, or on a \
+                    socket",
+                )),
             plugin => Ok(plugin),
         }
     }
 
-    /// AuthMoreData: `caching_sha2_password` knows us already (3) or wants the password (4).
+    /// AuthMoreData: `caching_sha2_password` has the user in its cache (3) or wants the password
+    /// (4).
     async fn more(&mut self, plugin: Plugin, data: &[u8], nonce: &[u8]) -> Result<(), Error> {
         match (plugin, data) {
             (Plugin::CachingSha2, [3]) => Ok(()),
@@ -241,8 +249,8 @@ impl Login<'_> {
                 let password = with_nul(self.password());
                 Ok(self.packets.send(&password).await?)
             }
-            // The server's public key, for a password that goes over the network in clear
-            // otherwise.
+            // Returns the server's public key, which seals the password on an unencrypted
+            // connection.
             (Plugin::CachingSha2 | Plugin::Sha256, pem) => {
                 let sealed = super::rsa::seal(self.password(), nonce, pem)
                     .ok_or_else(|| self.packets.odd("a public key that cannot be read"))?;
@@ -264,7 +272,7 @@ impl Login<'_> {
         )
     }
 
-    fn failure(&self, class: Class, what: impl std::fmt::Display) -> Failure {
-        Failure::new(class, format!("{what} ({})", self.endpoint()))
+    fn failure(&self, class: Class, message: impl std::fmt::Display) -> Failure {
+        Failure::new(class, format!("{message} ({})", self.endpoint()))
     }
 }

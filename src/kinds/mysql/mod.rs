@@ -39,7 +39,8 @@ pub static KIND: Kind = Kind {
     dialects: &[DIALECTS],
     has_drivers: true,
     grammar: Grammar::Own(dsn::shown),
-    usage: "mysql://USER[:PASSWORD]@HOST[:PORT][,...][/DATABASE][?...], mysql:USER:PASSWORD@tcp(HOST:PORT)/DATABASE",
+    usage: "mysql://USER[:PASSWORD]@HOST[:PORT][,...][/DATABASE][?...], \
+        mysql:USER:PASSWORD@tcp(HOST:PORT)/DATABASE",
     summary: "logged in and serving (a Galera node in its primary component)",
     keys: &[KEYS, LOGIN_KEYS, TLS_KEYS],
     harmed_by_connects: Some((

@@ -1,5 +1,4 @@
-//! Packets of the MySQL protocol, and the values in them: bounded, and told from what is no MySQL
-//! at all.
+//! Packets of the MySQL protocol and their values: bounded, and distinguished from other protocols.
 //!
 //! Source: MySQL internals, "Client/Server Protocol"; MariaDB knowledge base, "Client/Server
 //! Protocol".
@@ -63,19 +62,19 @@ impl Packets {
         self.send(&[&[code], text.as_bytes()].concat()).await
     }
 
-    /// Names what the server sent instead of this protocol.
-    pub(super) fn garbage(&self, what: &str) -> Failure {
-        Failure::new(Class::Protocol, self.wire.quoting(what))
+    /// Returns the failure of a server of another protocol. It quotes the server.
+    pub(super) fn garbage(&self, message: &str) -> Failure {
+        Failure::new(Class::Protocol, self.wire.quoting(message))
     }
 
-    /// The failure of a packet that ends before its time, or is of another sort than expected.
-    pub(super) fn odd(&self, what: &str) -> Failure {
+    /// Returns the failure of a packet that ends too early or is of an unexpected type.
+    pub(super) fn odd(&self, message: &str) -> Failure {
         let at = self.wire.endpoint();
-        Failure::new(Class::Protocol, format!("not what MySQL sends: {what} ({at})"))
+        Failure::new(Class::Protocol, format!("not what MySQL sends: {message} ({at})"))
     }
 }
 
-/// Takes values from the front of a payload; none where the payload ends too early.
+/// Reads values from the front of a payload. Returns `None` if the payload ends too early.
 pub(super) struct Fields<'a>(pub(super) &'a [u8]);
 
 impl<'a> Fields<'a> {

@@ -48,7 +48,7 @@ impl Mode {
     }
 }
 
-/// What a connection string says.
+/// The parameters of a connection string.
 #[derive(Default)]
 pub(super) struct Params {
     pub(super) servers: Vec<Named>,

@@ -1,4 +1,4 @@
-//! Authentication plugins: what a client answers to the server's random bytes.
+//! Authentication plugins: a client's reply to the server's random bytes.
 
 use curve25519_dalek::{EdwardsPoint, Scalar};
 use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA512};

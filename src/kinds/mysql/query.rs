@@ -7,7 +7,7 @@ use super::{
 };
 use crate::probe::{Attempt, AttemptFuture, Class, Failure, Verdict};
 
-/// What is asked of a server that was logged in to.
+/// The check of a server after the login.
 pub(super) struct Check {
     pub(super) query: Option<String>,
     pub(super) writable: bool,
@@ -37,16 +37,16 @@ impl Question for Check {
 async fn run(attempt: &Attempt<'_>, session: &mut Session, query: &str) -> Result<(), Failure> {
     session.read_only(attempt).await.map_err(|error| session.failure(error, Phase::Command))?;
     attempt.stage(format!("logged in to {}, but no answer to the query", session.endpoint()));
-    // Looked at before it is run: what is no query is never run, whatever it would do.
+    // The statement is prepared first, so that only a query ever runs.
     let rows = match session.prepare(query).await {
         Ok(prepared) => {
-            check_columns(&prepared).map_err(|what| session.not_yet(Class::Config, what))?;
+            check_columns(&prepared).map_err(|message| session.not_yet(Class::Config, message))?;
             session.query(query).await
         }
         Err(error) => Err(error),
     };
     let rows = rows.map_err(|error| failure(session, error))?;
-    check_rows(&rows).map_err(|(class, what)| session.not_yet(class, what))
+    check_rows(&rows).map_err(|(class, message)| session.not_yet(class, message))
 }
 
 fn failure(session: &Session, error: Error) -> Failure {

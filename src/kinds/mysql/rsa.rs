@@ -1,7 +1,7 @@
 //! RSAES-OAEP with SHA-1 (RFC 8017, section 7.1), by which `caching_sha2_password` seals a password
 //! without TLS.
 //!
-//! Only what is public takes part besides the password: the server's key and its random bytes.
+//! Besides the password only public values take part: the server's key and its random bytes.
 
 use num_bigint::BigUint;
 use ring::{
@@ -17,7 +17,7 @@ const MAX_MODULUS: usize = 1024;
 
 /// Seals `password`, mixed with the server's `nonce`, with the public key in `pem`.
 ///
-/// None where the key cannot be read, or is too short for the password.
+/// Returns `None` if the key cannot be read or is too short for the password.
 pub(super) fn seal(password: &str, nonce: &[u8], pem: &[u8]) -> Option<Vec<u8>> {
     let key = PublicKey::parse(SubjectPublicKeyInfoDer::from_pem_slice(pem).ok()?.as_ref())?;
     let mixed: Vec<u8> = super::plugins::with_nul(password)
@@ -44,7 +44,7 @@ impl PublicKey {
         let (info, _) = element(0x30, der)?;
         let (_algorithm, rest) = element(0x30, info)?;
         let (bits, _) = element(0x03, rest)?;
-        // The first byte says that no bit is unused.
+        // The first byte is the number of unused bits: zero.
         let (key, _) = element(0x30, bits.strip_prefix(&[0])?)?;
         let (modulus, rest) = element(0x02, key)?;
         let (exponent, _) = element(0x02, rest)?;
@@ -85,7 +85,7 @@ fn mask(target: &mut [u8], seed: &[u8]) {
     }
 }
 
-/// The content of a DER element with this tag, and what follows it.
+/// Returns the content of a DER element with this tag, and the bytes after it.
 fn element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
     let rest = der.strip_prefix(&[tag])?;
     let (&first, rest) = rest.split_first()?;

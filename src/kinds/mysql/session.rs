@@ -12,9 +12,9 @@ use crate::{
     probe::{Attempt, Class, Failure},
 };
 
-/// The most bytes of one result, counted with what a row and a value cost in memory.
+/// The most memory of one result, in bytes.
 const MAX_RESULT: usize = 16 << 20;
-/// What a row or a value costs beside its text, in bytes.
+/// The memory of a row or a value besides its text, in bytes.
 const OVERHEAD: usize = 32;
 /// The most columns of a result.
 const MAX_COLUMNS: u64 = 256;
@@ -36,11 +36,11 @@ pub struct Session {
 /// A row; NULL is none.
 pub(super) type Row = Vec<Option<String>>;
 
-/// What the server says about a statement before it is run.
+/// The server's description of a prepared statement.
 pub struct Prepared {
-    /// How many values it asks for.
+    /// The number of its placeholders.
     pub params: u16,
-    /// The types of its columns (`enum_field_types`); none means that it answers with no rows.
+    /// The types of its columns (`enum_field_types`). Empty if the statement returns no rows.
     pub types: Vec<u8>,
 }
 
@@ -65,8 +65,9 @@ impl Session {
     }
 
     /// A failure that names the server.
-    pub fn not_yet(&self, class: Class, what: impl std::fmt::Display) -> Failure {
-        Failure::new(class, format!("{what} ({})", self.endpoint())).cost(crate::probe::Cost::Login)
+    pub fn not_yet(&self, class: Class, message: impl std::fmt::Display) -> Failure {
+        Failure::new(class, format!("{message} ({})", self.endpoint()))
+            .cost(crate::probe::Cost::Login)
     }
 
     /// Returns the failure that an error means.
@@ -77,7 +78,7 @@ impl Session {
         }
     }
 
-    /// Makes the session read-only and bounds what a statement may wait for.
+    /// Makes the session read-only and bounds the waits of a statement.
     ///
     /// MariaDB runs DDL in a read-only transaction but not in a read-only session.
     pub async fn read_only(&mut self, attempt: &Attempt<'_>) -> Result<(), Error> {
@@ -116,7 +117,7 @@ impl Session {
         self.rows(columns).await
     }
 
-    /// Has the server look at a statement without running it.
+    /// Prepares a statement without running it.
     pub async fn prepare(&mut self, sql: &str) -> Result<Prepared, Error> {
         self.packets.command(PREPARE, sql).await?;
         let reply = self.reply().await?;
@@ -150,7 +151,7 @@ impl Session {
         }
     }
 
-    /// The definitions of so many columns, and what ends them; returns their types.
+    /// Reads the definitions of `count` columns up to their end. Returns their types.
     async fn definitions(&mut self, columns: u64) -> Result<Vec<u8>, Error> {
         let mut types = Vec::new();
         for _ in 0..columns {
@@ -173,8 +174,8 @@ impl Session {
             }
             size += packet.len() + OVERHEAD * (1 + columns as usize);
             if size > MAX_RESULT {
-                let what = format!("a result of more than {} MiB", MAX_RESULT >> 20);
-                return Err(self.not_yet(Class::Protocol, what).into());
+                let message = format!("a result of more than {} MiB", MAX_RESULT >> 20);
+                return Err(self.not_yet(Class::Protocol, message).into());
             }
             rows.push(row(&packet, columns).ok_or_else(|| self.packets.odd("a row"))?);
             if rows.len() % 256 == 0 {

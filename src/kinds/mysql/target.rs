@@ -1,5 +1,5 @@
-//! Where to connect and as whom: the connection string, then the keys, then the variables of
-//! MySQL's clients.
+//! Reads servers and login: the connection string, then the keys, then the variables of MySQL's
+//! clients.
 
 use super::{
     dsn,
@@ -13,7 +13,7 @@ use crate::{
     tls::{Tls, Verify},
 };
 
-/// The keys that say who logs in; the URL may say it too.
+/// The keys for the login. The URL may contain one too.
 pub static KEYS: &[Key] = &[
     Key { name: "user", value: "NAME", help: "user to log in as; overrides the URL" },
     Key { name: "password", value: "PASSWORD", help: "the user's password; overrides the URL" },
@@ -34,11 +34,11 @@ pub struct Target {
 /// One server.
 pub(super) struct Server {
     pub(super) endpoint: Endpoint,
-    /// What its certificate must be valid for.
+    /// The name that its certificate must be valid for.
     pub(super) host: String,
 }
 
-/// How connections over the network are protected.
+/// The encryption of connections over the network.
 pub(super) struct Encryption {
     pub(super) mode: Mode,
     tls: Option<Tls>,
@@ -52,7 +52,7 @@ impl Encryption {
         })
     }
 
-    /// Whether the server at `endpoint` has proved who it is.
+    /// Returns true if the server at `endpoint` has proved who it is.
     pub(super) fn proves_server(&self, endpoint: &Endpoint) -> bool {
         matches!(endpoint, Endpoint::Unix(_)) || self.mode >= Mode::VerifyCa
     }
@@ -66,10 +66,13 @@ impl Target {
     pub fn from_spec(spec: &Spec) -> Result<Self, ConfigError> {
         let mut params = Params::default();
         dsn::read(spec, &mut params)?;
-        let variable = |name: &str| spec.env.var(name).map_err(|what| spec.error(what));
+        let variable = |name: &str| spec.env.var(name).map_err(|message| spec.error(message));
         let user = spec.key("user").map(str::to_owned).or(params.user.take());
         let user = user.filter(|user| !user.is_empty()).ok_or_else(|| {
-            spec.error("needs a user, e.g. mysql://app@db/app; without a login there is no harmless question")
+            spec.error(
+                "needs a user, e.g. mysql://app@db/app; without a login there is no harmless \
+                question",
+            )
         })?;
         let password = match spec.secret_key("password").or(params.password.take()) {
             Some(password) => Some(password),
@@ -105,7 +108,7 @@ impl Target {
         })
     }
 
-    /// Whether every server is on this machine.
+    /// Returns true if every server is on this machine.
     pub fn is_local(&self) -> bool {
         self.servers.iter().all(|server| server.endpoint.is_local())
     }
@@ -129,8 +132,8 @@ fn encryption(spec: &Spec, params: &mut Params) -> Result<Encryption, ConfigErro
     if let (Some(key), Some(mode)) = (named, params.mode)
         && mode < Mode::Required
     {
-        let what = format!("contradicts ssl-mode={}, which does without TLS", mode.word());
-        return Err(spec.key_error(key, what));
+        let message = format!("contradicts ssl-mode={}, which does without TLS", mode.word());
+        return Err(spec.key_error(key, message));
     }
     if insecure && let Some(mode) = params.mode.filter(|mode| *mode != Mode::Required) {
         return Err(
@@ -162,6 +165,6 @@ fn encryption(spec: &Spec, params: &mut Params) -> Result<Encryption, ConfigErro
     files.cert = own("cert", files.cert);
     files.key = own("key", files.key);
     let server_name = spec.key("server-name").map(str::to_owned);
-    let tls = Tls::new(files, server_name, verify).map_err(|what| spec.error(what))?;
+    let tls = Tls::new(files, server_name, verify).map_err(|message| spec.error(message))?;
     Ok(Encryption { mode, tls: Some(tls) })
 }

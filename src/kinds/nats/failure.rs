@@ -1,4 +1,4 @@
-//! What a NATS server's refusals mean.
+//! Classifies a NATS server's refusals.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use crate::{
     text::{one_line, quoted},
 };
 
-/// How much of the server's text is shown, in characters. The place follows it.
+/// The longest part of the server's text in a message, in characters. The place follows it.
 const MAX_WORDS: usize = 220;
 
 /// The failure that `-ERR 'text'` of the server at `place` means.
@@ -65,8 +65,8 @@ pub(super) fn not_nats(said: &[u8], place: &str) -> Failure {
     }
 }
 
-/// The failure that an error of the JetStream API means. `what` is what the request asked for.
-pub(super) fn jetstream_failure(code: u64, description: &str, what: &str) -> Failure {
+/// The failure that an error of the JetStream API means. `label` names the request.
+pub(super) fn jetstream_failure(code: u64, description: &str, label: &str) -> Failure {
     let class = match code {
         // "JetStream not enabled", "... not enabled for account": only an administrator can change
         // that.
@@ -75,7 +75,7 @@ pub(super) fn jetstream_failure(code: u64, description: &str, what: &str) -> Fai
         429 | 503 => Class::Busy,
         _ => Class::Absent,
     };
-    Failure::new(class, format!("{what}: {code} {description}").trim_end())
+    Failure::new(class, format!("{label}: {code} {description}").trim_end())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! INFO: what a server states about itself.
+//! INFO: a server's description of itself.
 
 use serde_json::Value;
 

@@ -1,5 +1,5 @@
-//! JetStream: whether it serves, and whether a stream takes messages. Asked on the connection that
-//! just logged in.
+//! Checks that JetStream serves and that a stream accepts messages, on the connection that just
+//! logged in.
 
 use std::time::Duration;
 
@@ -23,20 +23,20 @@ const REQUEST_BOUND: Duration = Duration::from_secs(1);
 /// The largest `error` or `cluster` object that is read, in bytes.
 const MAX_OBJECT: usize = 64 * 1024;
 
-/// What a declaration asks of JetStream.
+/// The requests to JetStream that a declaration asks for.
 #[derive(Default)]
 pub(super) struct JetStream {
     requests: Vec<Request>,
-    /// `$JS.API`, or that of a domain.
+    /// The prefix of subjects: `$JS.API`, or that of a domain.
     api: String,
     inbox_prefix: String,
 }
 
 /// One request to the JetStream API.
 enum Request {
-    /// Whether JetStream serves the account.
+    /// JetStream must serve the account.
     Service,
-    /// Whether this stream takes messages.
+    /// This stream must accept messages.
     Stream(String),
 }
 
@@ -77,7 +77,7 @@ impl JetStream {
         })
     }
 
-    /// Makes every request. Returns how success is shown, e.g. `JetStream, stream ORDERS`.
+    /// Makes every request. Returns the detail of success, e.g. `JetStream, stream ORDERS`.
     pub(super) async fn ask(
         &self,
         attempt: &Attempt<'_>,
@@ -86,21 +86,21 @@ impl JetStream {
     ) -> Result<Vec<String>, Failure> {
         let mut shown = Vec::new();
         for (number, request) in self.requests.iter().enumerate() {
-            let what = request.shown();
-            attempt.stage(format!("logged in, but no reply from JetStream ({what})"));
+            let label = request.shown();
+            attempt.stage(format!("logged in, but no reply from JetStream ({label})"));
             let bound = REQUEST_BOUND.min(attempt.remaining());
             let reply = self.request(wire, number + 1, request);
             let (status, payload) = match timeout(bound, reply).await {
                 Ok(reply) => reply?,
                 Err(_) => {
                     let message =
-                        format!("{what}: no reply from JetStream within {}", seconds(bound));
+                        format!("{label}: no reply from JetStream within {}", seconds(bound));
                     let failure = Failure::new(Class::Timeout, message).cost(Cost::Answer);
                     return Err(failure.hint("JetStream has no leader yet, or its server is down"));
                 }
             };
             self.judge(request, status, &payload, info)?;
-            shown.push(what);
+            shown.push(label);
         }
         Ok(shown)
     }
@@ -132,19 +132,19 @@ impl JetStream {
         payload: &[u8],
         info: &Info,
     ) -> Result<(), Failure> {
-        let what = request.shown();
+        let label = request.shown();
         match status {
-            // Nobody listens on the subject: JetStream is off or not up yet, or the domain is not
+            // The subject has no subscriber: JetStream is off or not up yet, or the domain is not
             // connected yet.
             Some(503) if info.jetstream || self.api != "$JS.API" => {
-                let message = format!("{what}: JetStream does not reply yet (503 no responders)");
+                let message = format!("{label}: JetStream does not reply yet (503 no responders)");
                 Err(Failure::new(Class::Busy, message))
             }
             Some(503) => {
                 let message = "JetStream is not enabled (503 no responders)";
                 Err(Failure::new(Class::Absent, message))
             }
-            Some(code) if code >= 400 => Err(failure::jetstream_failure(code.into(), "", &what)),
+            Some(code) if code >= 400 => Err(failure::jetstream_failure(code.into(), "", &label)),
             _ => request.judge_reply(payload),
         }
     }
@@ -167,37 +167,41 @@ impl Request {
     }
 
     fn judge_reply(&self, payload: &[u8]) -> Result<(), Failure> {
-        let what = self.shown();
+        let label = self.shown();
         let part = |pointer: &str| {
             part_of(payload, pointer).ok_or_else(|| {
-                Failure::new(Class::Protocol, format!("{what}: the reply of JetStream is not JSON"))
+                Failure::new(
+                    Class::Protocol,
+                    format!("{label}: the reply of JetStream is not JSON"),
+                )
             })
         };
         if !part("")?.is_object() {
             return Err(Failure::new(
                 Class::Protocol,
-                format!("{what}: the reply of JetStream is not an object"),
+                format!("{label}: the reply of JetStream is not an object"),
             ));
         }
         let error = part("/error")?;
         if error.is_object() {
             let description = error["description"].as_str().unwrap_or_default();
             let code = error["code"].as_u64().unwrap_or_default();
-            return Err(failure::jetstream_failure(code, description, &what));
+            return Err(failure::jetstream_failure(code, description, &label));
         }
         match self {
             Self::Service => Ok(()),
             Self::Stream(_) => match missing_quorum(&part("/cluster")?) {
-                Some(missing) => Err(Failure::new(Class::Busy, format!("{what} {missing}"))),
+                Some(missing) => Err(Failure::new(Class::Busy, format!("{label} {missing}"))),
                 None => Ok(()),
             },
         }
     }
 }
 
-/// The value at `pointer` of a reply; `Null` if there is none. `None` where the reply is not JSON.
+/// Returns the value at `pointer` of a reply, or `Null` if there is none. `None` means that the
+/// reply is not JSON.
 ///
-/// An object that is too large to be read counts as empty: only its being an object matters then.
+/// An object that is too large to be read counts as empty: only its type matters then.
 fn part_of(payload: &[u8], pointer: &str) -> Option<Value> {
     match Pointer::parse(pointer)?.find(payload).ok()? {
         None => Some(Value::Null),
@@ -209,7 +213,8 @@ fn part_of(payload: &[u8], pointer: &str) -> Option<Value> {
     }
 }
 
-/// Why a stream takes no messages, judged by the `cluster` object of its information.
+/// Returns the reason why a stream accepts no messages, from the `cluster` object of its
+/// information.
 ///
 /// A stream replies to STREAM.INFO while its replicas elect a leader, and some versions of
 /// nats-server go on to name a leader that is dead. Messages are stored only with a leader and a
@@ -230,7 +235,7 @@ fn missing_quorum(cluster: &Value) -> Option<String> {
     (current * 2 <= all).then(|| format!("has {current} of {all} replicas current, no majority"))
 }
 
-/// Whether `text` can be one token of a subject.
+/// Returns true if `text` can be one token of a subject.
 fn is_token(text: &str) -> bool {
     let is_odd = |c: char| c.is_whitespace() || c.is_control() || ".*>".contains(c);
     !text.is_empty() && !text.contains(is_odd)
@@ -353,7 +358,7 @@ mod tests {
             let got = judge(&stream, false, None, &payload, true);
             assert_eq!(got, want.map(|message| (Class::Busy, message.to_owned())), "{cluster}");
         }
-        // The other request does not go by the stream's cluster.
+        // The request for the service ignores the stream's cluster.
         assert_eq!(judge(&Request::Service, false, None, r#"{"cluster":{}}"#, true), None);
     }
 }

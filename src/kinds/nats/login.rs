@@ -12,7 +12,7 @@ use crate::{
 
 /// The credentials for one server.
 pub(super) enum Login {
-    /// None. A client certificate may identify us.
+    /// No credentials. A client certificate may identify us.
     Nobody,
     Password {
         user: String,
@@ -46,15 +46,15 @@ impl Login {
             ));
         }
         if let Some(path) = spec.key("creds") {
-            return creds(spec, path).map(Some).map_err(|what| {
-                spec.key_error("creds", format_args!("{}: {what}", path_shown(path)))
+            return creds(spec, path).map(Some).map_err(|message| {
+                spec.key_error("creds", format_args!("{}: {message}", path_shown(path)))
             });
         }
         if let Some(path) = spec.key("nkey") {
             let nkey = read_small(path)
                 .and_then(|text| Nkey::from_seed(spec.secret(seed_of(&text)?).reveal()));
-            return nkey.map(|nkey| Some(Login::Nkey(nkey))).map_err(|what| {
-                spec.key_error("nkey", format_args!("{}: {what}", path_shown(path)))
+            return nkey.map(|nkey| Some(Login::Nkey(nkey))).map_err(|message| {
+                spec.key_error("nkey", format_args!("{}: {message}", path_shown(path)))
             });
         }
         if let Some(token) = spec.secret_key("token") {
@@ -82,7 +82,7 @@ impl Login {
         })
     }
 
-    /// The options of CONNECT for a server that sent `info`. `tls`: whether the connection is
+    /// The options of CONNECT for a server that sent `info`. `tls` is true if the connection is
     /// encrypted.
     pub(super) fn connect_options(&self, info: &Info, tls: bool) -> Value {
         // A server without nkeys sends no nonce and ignores the signature, as with the real client.
@@ -96,7 +96,7 @@ impl Login {
         put("version", env!("CARGO_PKG_VERSION").into());
         put("protocol", 1.into());
         put("name", "afterall".into());
-        // The server then replies at once to a request that nobody serves.
+        // The server then replies at once to a request without a subscriber.
         put("headers", true.into());
         put("no_responders", true.into());
         match self {

@@ -89,7 +89,7 @@ struct Server {
     shared: Arc<Shared>,
 }
 
-/// What all servers of a list have in common.
+/// The settings that all servers of a list share.
 struct Shared {
     tls: Tls,
     /// Only INFO may be exchanged in clear.

@@ -23,7 +23,8 @@ fn error(text: &str) -> String {
     build(&spec(text)).err().map_or_else(|| "no error".to_owned(), |error| error.to_string())
 }
 
-/// Asks a server that says `says` at once and `answers` when it was spoken to; the keys are `keys`.
+/// Asks a server that sends `says` at once and `answers` after the first bytes from us. `keys` are
+/// the keys.
 async fn ask(keys: &str, says: &'static str, answers: &'static str) -> (String, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -19,11 +19,11 @@ const MAX_MESSAGE: usize = 1 << 20;
 /// The most that one read takes, in bytes. It bounds the work between two awaits.
 const MAX_READ: usize = 8 * 1024;
 
-/// How many operations one connection may bring. A server sends fewer than ten before the reply to
-/// a request.
+/// The most operations that are read from one connection. A server sends fewer than ten before the
+/// reply to a request.
 const MAX_OPERATIONS: usize = 1000;
 
-/// What a server sends.
+/// An operation that a server sends.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Op {
     Info(Info),
@@ -41,7 +41,7 @@ pub(super) enum Op {
 pub(super) struct Wire<'a> {
     stream: Box<dyn Stream>,
     endpoint: &'a Endpoint,
-    /// What was received and not yet consumed.
+    /// Received bytes that are not yet consumed.
     buffer: BytesMut,
     operations: usize,
 }
@@ -51,8 +51,7 @@ impl<'a> Wire<'a> {
         Self { stream, endpoint, buffer: BytesMut::new(), operations: 0 }
     }
 
-    /// Returns the first INFO. Anything else is not NATS, and fails without waiting for the rest of
-    /// it.
+    /// Returns the first INFO. Anything else is not NATS and fails at once.
     pub(super) async fn first_info(&mut self) -> Result<Info, Failure> {
         while self.buffer.len() < 4 {
             if !self.begins_like_nats() {
@@ -69,7 +68,7 @@ impl<'a> Wire<'a> {
         }
     }
 
-    /// Whether the server has not sent a byte yet.
+    /// Returns true if the server has not sent a byte yet.
     pub(super) fn has_received_nothing(&self) -> bool {
         self.buffer.is_empty() && self.operations == 0
     }
@@ -172,8 +171,8 @@ impl<'a> Wire<'a> {
         Ok(Op::Message { status, payload })
     }
 
-    fn garbled(&self, what: &str) -> Failure {
-        Failure::new(Class::Protocol, format!("not NATS: {what} ({})", self.endpoint))
+    fn garbled(&self, message: &str) -> Failure {
+        Failure::new(Class::Protocol, format!("not NATS: {message} ({})", self.endpoint))
     }
 
     async fn line(&mut self) -> Result<String, Failure> {

@@ -12,10 +12,10 @@ use crate::probe::{
     Attempt, AttemptFuture, Class, Failure, ListedServer, Turn, TurnFuture, Verdict, try_servers,
 };
 
-/// What is to be known of a server once a session is open.
+/// A question to a server, asked once a session is open.
 pub trait Question: Send {
-    /// Asks it. The session is closed afterwards, whatever the answer; a transaction left open is
-    /// rolled back.
+    /// Asks the server. The session is closed afterwards, whatever the answer; a transaction left
+    /// open is rolled back.
     fn ask<'a>(
         &'a mut self,
         attempt: &'a Attempt<'a>,
@@ -39,7 +39,7 @@ impl Target {
             Turn::Decides(Verdict::Ready(_)) => {
                 sessions.iter().position(|(_, fit)| *fit == Fit::Suits)
             }
-            // prefer-standby, and no standby: the first primary will do.
+            // Under prefer-standby, without a standby, the first primary is chosen.
             Turn::MakesWay(_) => sessions.iter().position(|(_, fit)| *fit == Fit::WillDo),
             Turn::Decides(_) => None,
         };
@@ -62,11 +62,11 @@ impl Target {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fit {
     Suits,
-    /// Only where no server suits: the primary under `prefer-standby`.
+    /// Chosen only if no server suits: the primary under `prefer-standby`.
     WillDo,
 }
 
-/// One server while a list is tried.
+/// One server of a list that is being tried.
 struct Candidate<'a> {
     server: &'a mut Server,
     access: &'a Access,
@@ -132,7 +132,7 @@ impl Candidate<'_> {
         })
     }
 
-    /// What the failure of a server that was reached means for the list.
+    /// Decides what follows for the list after a server that was reached refuses.
     fn refused(&self, failure: Failure) -> Turn {
         match self.access.after_refusal {
             AfterRefusal::Stop if failure.class != Class::Timeout => {
@@ -143,7 +143,7 @@ impl Candidate<'_> {
     }
 }
 
-/// Why this server is not one of those that `target_session_attrs` names, if it is not.
+/// Returns the reason why `target_session_attrs` excludes this server, or `None` if it does not.
 async fn mismatch(session: &mut Session, wanted: Wanted) -> Result<Option<&'static str>, Error> {
     Ok(match wanted {
         Wanted::Any => None,

@@ -1,4 +1,4 @@
-//! What a server's refusal means: its SQLSTATE, and when it came, to a class. Pure.
+//! Classifies a server's refusal by its SQLSTATE and its phase. Pure.
 
 use std::fmt;
 
@@ -11,11 +11,10 @@ use crate::{
     text::one_line,
 };
 
-/// The longest part of a message that is the server's own; what follows it says where.
+/// The longest part of a message that quotes the server. The server's name follows it.
 const MAX_WORDS: usize = 220;
 
-/// What a server, or a pooler in front of it, says when it refuses (PostgreSQL manual, section
-/// 55.8).
+/// An ErrorResponse of a server, or of a pooler in front of it (PostgreSQL manual, section 55.8).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PgError {
     /// SQLSTATE (manual, appendix A).
@@ -28,7 +27,7 @@ pub struct PgError {
     pub hint: String,
 }
 
-/// When the refusal came.
+/// The phase in which a server refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Before the first ReadyForQuery.
@@ -42,7 +41,7 @@ pub enum Phase {
 }
 
 impl PgError {
-    /// Reads the fields of an ErrorResponse; what is not UTF-8 is shown as far as it can be.
+    /// Reads the fields of an ErrorResponse. Bytes that are not UTF-8 are replaced.
     pub fn read(mut fields: ErrorFields<'_>) -> Self {
         let mut error = Self::default();
         while let Ok(Some(field)) = fields.next() {
@@ -58,7 +57,7 @@ impl PgError {
         error
     }
 
-    /// The failure that it is, said of `place`.
+    /// Returns the error as a failure whose message names `place`.
     pub fn failure(&self, phase: Phase, place: impl fmt::Display) -> Failure {
         let (class, hint) = meaning(self, phase);
         let mut words = one_line(&self.message, MAX_WORDS);
@@ -71,9 +70,8 @@ impl PgError {
             "" => format!("{words} ({place})"),
             code => format!("{}: {words} ({place})", one_line(code, 5)),
         };
-        // By default, a server logs everything that it refuses. So it does while it starts, but a
-        // start ends soon, and soon is when we want to know. A closed standby may be promoted at
-        // any moment: a failover waits for us.
+        // By default a server logs every refusal. A start ends soon, and a closed standby may be
+        // promoted at any moment, so such a server is asked often all the same.
         let cost = if self.is_starting() { Cost::Answer } else { Cost::Logged };
         let failure = Failure::new(class, message).cost(cost);
         match hint {
@@ -85,13 +83,13 @@ impl PgError {
         }
     }
 
-    /// Whether the server says that it takes no connections yet, or none any more.
+    /// Returns true if the server accepts no connections yet, or no longer.
     pub fn is_starting(&self) -> bool {
         self.code == sqlstate::CANNOT_CONNECT_NOW
     }
 
-    /// Whether the server is a standby that takes no connections at all (`hot_standby = off`): a
-    /// state that lasts.
+    /// Returns true if the server is a standby that never accepts connections (`hot_standby =
+    /// off`).
     fn is_closed_standby(&self) -> bool {
         self.is_starting() && self.detail.starts_with("Hot standby mode is disabled")
     }
@@ -133,13 +131,13 @@ fn meaning(error: &PgError, phase: Phase) -> Meaning {
         sqlstate::CANNOT_CONNECT_NOW if error.is_closed_standby() => (Class::Busy, Some(CLOSED)),
         sqlstate::LOCK_NOT_AVAILABLE => (Class::Busy, Some(LOCKED)),
         sqlstate::QUERY_CANCELED | sqlstate::TRANSACTION_TIMEOUT => (Class::Timeout, None),
-        // Poolers have one SQLSTATE for nearly all that they refuse.
+        // Poolers use one SQLSTATE for nearly every refusal.
         sqlstate::PROTOCOL_VIOLATION
         | sqlstate::CONNECTION_FAILURE
         | sqlstate::INTERNAL_ERROR
         | sqlstate::SYSTEM_ERROR
         | "" => of_a_pooler(error).unwrap_or_else(|| of_class(error, phase)),
-        // `options` that the server's command line does not know, and values that no server knows.
+        // Options that the server's command line does not know, and values that no server knows.
         sqlstate::SYNTAX_ERROR
             if phase == Phase::LoginWithOptions
                 && error.message.starts_with("invalid command-line argument") =>
@@ -166,15 +164,14 @@ fn of_class(error: &PgError, phase: Phase) -> Meaning {
     let class = match error.code.get(..2).unwrap_or_default() {
         "08" if error.code != sqlstate::PROTOCOL_VIOLATION => Class::Connect,
         "28" => Class::Auth,
-        // Resources; the state of what is asked for; operators; the system; conflicts; bugs, which
-        // restarts end.
+        // Resources; object states; operators; the system; conflicts; bugs, which a restart ends.
         "53" | "55" | "57" | "58" | "40" | "XX" => Class::Busy,
         "3F" => Class::Absent,
-        // A statement that cannot mean anything, whatever is in the database.
+        // A statement that is invalid whatever the database contains.
         "42" if phase == Phase::Query => Class::Config,
         "" | "08" | "0A" if phase.is_login() => Class::Protocol,
-        // A login event trigger raised it (PostgreSQL 17): whatever its SQLSTATE, it admits nobody
-        // now.
+        // A login event trigger raised the error (PostgreSQL 17). Whatever its SQLSTATE, it rejects
+        // logins now.
         _ if phase.is_login() => return (Class::Auth, Some(TRIGGER)),
         _ => Class::Absent,
     };
@@ -235,7 +232,8 @@ mod tests {
             ("28000", "role \"app\" does not exist", Login, Auth),
             (
                 "28000",
-                "no pg_hba.conf entry for host \"::1\", user \"app\", database \"app\", no encryption",
+                "no pg_hba.conf entry for host \"::1\", user \"app\", database \"app\", no \
+                encryption",
                 Login,
                 Auth,
             ),
@@ -356,7 +354,8 @@ mod tests {
         let failure = error("Hot standby mode is disabled.").failure(Phase::Login, "db");
         assert_eq!(
             failure.message,
-            "57P03: the database system is not accepting connections: Hot standby mode is disabled. (db)"
+            "57P03: the database system is not accepting connections: Hot standby mode is \
+            disabled. (db)"
         );
         assert!(failure.hint.unwrap().starts_with("hot_standby = off"));
         assert_eq!(failure.cost, Cost::Answer, "a promotion is to be noticed soon");

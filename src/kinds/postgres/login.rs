@@ -42,14 +42,23 @@ impl From<Failure> for Refused {
 }
 
 impl Refused {
-    /// Whether the server rejects this way of connecting, so that the other way, with or without
-    /// TLS, may succeed.
+    /// Returns true if the server rejects this way of connecting, so that the other way, with or
+    /// without TLS, may succeed.
     pub(super) fn by_admission(&self) -> bool {
-        !self.authenticated
-            && matches!(&self.error, Error::Server(error) if error.code == sqlstate::INVALID_AUTHORIZATION)
+        match &self.error {
+            Error::Server(error) if !self.authenticated => {
+                error.code == sqlstate::INVALID_AUTHORIZATION
+            }
+            _ => false,
+        }
     }
 
-    /// Whether TLS failed. Under TLS 1.3 a refusal of our certificate arrives only now.
+    /// Returns true if the server is starting or stopping.
+    pub(super) fn by_starting(&self) -> bool {
+        matches!(&self.error, Error::Server(error) if error.is_starting())
+    }
+
+    /// Returns true if TLS failed. Under TLS 1.3 a refusal of our certificate arrives only now.
     pub(super) fn by_tls(&self) -> bool {
         matches!(&self.error, Error::Failed(failure) if failure.class == Class::Tls)
     }
@@ -57,8 +66,8 @@ impl Refused {
 
 /// Writes the startup packet into the wire's output.
 ///
-/// It holds only the necessary parameters, because a pooler rejects parameters that it does not
-/// know. With client_encoding, names and messages are readable in any database.
+/// Returns only the necessary parameters, because a pooler rejects unknown ones. With
+/// client_encoding, names and messages are readable in any database.
 pub(super) fn startup(login: &Login, wire: &mut Wire) -> Result<(), Failure> {
     let parameters = [
         ("user", Some(&login.user)),
@@ -215,7 +224,7 @@ impl<'a> Conversation<'a> {
                 self.check_method("scram-sha-256", wire)?;
                 self.credentials(wire)?;
                 let (exchange, first) =
-                    Exchange::begin(binding).map_err(|what| broken(&what, wire))?;
+                    Exchange::begin(binding).map_err(|message| broken(&message, wire))?;
                 self.cost = Cost::Login;
                 self.scram = Some(exchange);
                 frontend::sasl_initial_response(mechanism, first.as_bytes(), &mut wire.output)
@@ -229,7 +238,7 @@ impl<'a> Conversation<'a> {
                     .ok_or_else(|| broken("SCRAM goes on that did not begin", wire))?;
                 let challenge = exchange
                     .challenge(body.data())
-                    .map_err(|what| broken(&format!("SCRAM: {what}"), wire))?;
+                    .map_err(|message| broken(&format!("SCRAM: {message}"), wire))?;
                 let keys = match credentials {
                     Credentials::ScramKeys(keys) => keys.clone(),
                     Credentials::Password(password) => {
@@ -247,8 +256,8 @@ impl<'a> Conversation<'a> {
                 if exchange.is_proved_by(body.data()) {
                     return Ok(());
                 }
-                let what = "the server cannot prove that it knows the password";
-                Err(Failure::new(Class::Auth, format!("{what} ({})", wire.endpoint)))
+                let message = "the server cannot prove that it knows the password";
+                Err(Failure::new(Class::Auth, format!("{message} ({})", wire.endpoint)))
             }
             Message::AuthenticationGss | Message::AuthenticationGssContinue(_) => {
                 Err(unsupported("GSSAPI", wire))
@@ -265,18 +274,19 @@ impl<'a> Conversation<'a> {
         if self.bound || self.login.bind != Bind::Require {
             return Ok(());
         }
-        let what = match wire.end_point {
+        let message = match wire.end_point {
             None if !wire.encrypted => "the connection has no TLS to bind the login to",
             None => "the server's certificate gives nothing to bind the login to",
             Some(_) => "the server does not bind the login to the TLS connection",
         };
-        let what = format!("{what}, and channel_binding=require wants it ({})", wire.endpoint);
-        Err(Failure::new(Class::Auth, what))
+        let message =
+            format!("{message}, and channel_binding=require wants it ({})", wire.endpoint);
+        Err(Failure::new(Class::Auth, message))
     }
 
     /// Under `sslcertmode=require`, checks that the server asked for our certificate and got it.
     fn check_certificate(&self, wire: &Wire) -> Result<(), Failure> {
-        let what = match (self.cert_mode, wire.client_certificate) {
+        let message = match (self.cert_mode, wire.client_certificate) {
             (CertMode::Require, ClientCertificate::NotRequested) => {
                 "the server did not ask for a client certificate"
             }
@@ -285,8 +295,8 @@ impl<'a> Conversation<'a> {
             }
             _ => return Ok(()),
         };
-        let what = format!("{what}, and sslcertmode=require wants one ({})", wire.endpoint);
-        Err(Failure::new(Class::Auth, what))
+        let message = format!("{message}, and sslcertmode=require wants one ({})", wire.endpoint);
+        Err(Failure::new(Class::Auth, message))
     }
 
     fn check_method(&self, method: &str, wire: &Wire) -> Result<(), Failure> {
@@ -306,10 +316,11 @@ impl<'a> Conversation<'a> {
                 Ok(password.reveal())
             }
             Credentials::ScramKeys(_) => {
-                let what = format!(
-                    "the server asks for a password by {method}, and scram_client_key serves scram-sha-256 alone"
+                let message = format!(
+                    "the server asks for a password by {method}, and scram_client_key serves \
+                    scram-sha-256 alone"
                 );
-                Err(Failure::new(Class::Auth, format!("{what} ({})", wire.endpoint)))
+                Err(Failure::new(Class::Auth, format!("{message} ({})", wire.endpoint)))
             }
         }
     }
@@ -319,39 +330,40 @@ impl<'a> Conversation<'a> {
         if let Some(credentials) = self.credentials {
             return Ok(credentials);
         }
-        const HINT: &str = "give one in the URL (${file:/run/secrets/x} keeps it out of the text), by the key password or passfile, \
+        const HINT: &str = "give one in the URL (${file:/run/secrets/x} keeps it out of the text), \
+            by the key password or passfile, \
                             by PGPASSWORD or in ~/.pgpass";
         let note =
             self.login.passfile_note.as_ref().map(|note| format!("; {note}")).unwrap_or_default();
-        let what = format!(
+        let message = format!(
             "the server asks for a password of {:?}, and none is given{note}",
             self.login.user
         );
-        Err(Failure::new(Class::Auth, format!("{what} ({})", wire.endpoint)).hint(HINT))
+        Err(Failure::new(Class::Auth, format!("{message} ({})", wire.endpoint)).hint(HINT))
     }
 
     fn not_allowed(&self, method: &str, wire: &Wire) -> Failure {
-        let what = format!(
+        let message = format!(
             "the server wants authentication by {method}, which require_auth does not allow"
         );
-        Failure::new(Class::Auth, format!("{what} ({})", wire.endpoint))
+        Failure::new(Class::Auth, format!("{message} ({})", wire.endpoint))
     }
 }
 
-fn unsupported(what: &str, wire: &Wire) -> Failure {
+fn unsupported(method: &str, wire: &Wire) -> Failure {
     Failure::new(
         Class::Config,
         format!(
-            "the server wants authentication by {what}, which is not supported ({})",
+            "the server wants authentication by {method}, which is not supported ({})",
             wire.endpoint
         ),
     )
 }
 
-fn broken(what: &str, wire: &Wire) -> Failure {
+fn broken(message: &str, wire: &Wire) -> Failure {
     Failure::new(
         Class::Protocol,
-        format!("PostgreSQL's protocol is broken: {what} ({})", wire.endpoint),
+        format!("PostgreSQL's protocol is broken: {message} ({})", wire.endpoint),
     )
 }
 

@@ -44,7 +44,8 @@ pub static KIND: Kind = Kind {
     schemes: &["postgres", "postgresql"],
     dialects: &[DIALECTS],
     has_drivers: true,
-    usage: "postgres://[USER[:PASSWORD]@]HOST[:PORT][,...][/DATABASE][?...], postgres:host=HOST ...",
+    usage: "postgres://[USER[:PASSWORD]@]HOST[:PORT][,...][/DATABASE][?...], postgres:host=HOST \
+        ...",
     summary: "logged in and ready for a query",
     keys: &[QUERY, LOGIN_KEYS, tls::KEYS],
     build,

@@ -30,12 +30,12 @@ fn logged(failure: Failure) -> Failure {
 /// libpq's requirepeer: the server on a Unix socket must run as this user.
 fn check_peer(stream: &UnixStream, path: &str, user: &str) -> Result<(), Failure> {
     let peer = stream.peer_cred().ok().and_then(|peer| os_user::of_uid(peer.uid()));
-    let what = match peer {
+    let message = match peer {
         Some(peer) if peer.name == user => return Ok(()),
         Some(peer) => format!("the server runs as {}", peer.name),
         None => "the server runs as a user whom /etc/passwd does not know".to_owned(),
     };
-    Err(Failure::new(Class::Auth, format!("{what}, and requirepeer wants {user} ({path})"))
+    Err(Failure::new(Class::Auth, format!("{message}, and requirepeer wants {user} ({path})"))
         .cost(Cost::Answer))
 }
 
@@ -107,11 +107,11 @@ impl<'a> Opening<'a> {
             {
                 Answer::Encrypted(wire) => self.login(wire).await.map_err(|refused| refused.error),
                 Answer::Plain(_) => {
-                    let what = format!(
+                    let message = format!(
                         "the server does not support TLS, and sslmode={} wants it",
                         mode.word()
                     );
-                    Err(Failure::new(Class::Tls, format!("{what} ({})", self.server.endpoint))
+                    Err(Failure::new(Class::Tls, format!("{message} ({})", self.server.endpoint))
                         .into())
                 }
             },
@@ -135,8 +135,7 @@ impl<'a> Opening<'a> {
             (Ok(session), _) => Ok(session),
             // Neither way is admitted. The failure with TLS is the more informative one.
             (Err(second), first @ Error::Server(_)) if second.by_admission() => Err(first),
-            (Err(second), Error::Failed(first)) if !matches!(&second.error, Error::Server(error) if error.is_starting()) =>
-            {
+            (Err(second), Error::Failed(first)) if !second.by_starting() => {
                 let second = match second.error {
                     Error::Server(error) => {
                         error.failure(self.access.login.phase(), &self.server.endpoint)
@@ -214,10 +213,10 @@ impl<'a> Opening<'a> {
             Some(_) => logged(failure),
         })?;
         if secured.alpn.as_deref() != Some(ALPN) {
-            let what =
+            let message =
                 "the server did not agree to ALPN postgresql, and sslnegotiation=direct wants it";
-            let what = format!("{what} ({})", self.server.endpoint);
-            return Err(Failure::new(Class::Tls, what).cost(Cost::Logged));
+            let message = format!("{message} ({})", self.server.endpoint);
+            return Err(Failure::new(Class::Tls, message).cost(Cost::Logged));
         }
         Ok(Wire::secured(secured, self.server.endpoint.clone()))
     }

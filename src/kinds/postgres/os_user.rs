@@ -42,7 +42,8 @@ mod tests {
 
     #[test]
     fn the_user_is_found_by_uid() {
-        const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\n\n+::::::\nbroken\nvcap:x:1000:1000:,,,:/home/vcap:/bin/bash\n";
+        const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\n\n+::::::\nbroken\n\
+            vcap:x:1000:1000:,,,:/home/vcap:/bin/bash\n";
         let name = |uid| find(PASSWD, uid).map(|user| (user.name, user.home));
         assert_eq!(name(0), Some(("root".to_owned(), "/root".to_owned())));
         assert_eq!(name(1000), Some(("vcap".to_owned(), "/home/vcap".to_owned())));

@@ -9,15 +9,15 @@ pub struct Parameter {
     pub name: &'static str,
     /// The variable that libpq reads where the connection string does not set the keyword.
     pub variable: Option<&'static str>,
-    /// What the parameter does here.
+    /// The parameter's effect here.
     pub treatment: Treatment,
 }
 
-/// What a parameter does here.
+/// The effect of a parameter here.
 pub enum Treatment {
-    /// It has the same meaning as in libpq.
+    /// The same effect as in libpq.
     Honoured,
-    /// Only these values are accepted: others ask for what is not supported.
+    /// Only these values are accepted. Others ask for unsupported features.
     Only(&'static [&'static str], &'static str),
     /// No value that libpq accepts can change the verdict, for this reason.
     NoEffect(Values, #[allow(dead_code, reason = "the manual prints it")] &'static str),
@@ -143,13 +143,19 @@ pub(super) fn label(name: &str) -> String {
 mod tests {
     use super::*;
 
-    /// What libpq 18.0 itself lists (`PQconndefaults`).
-    const LIBPQ_18: &str = "service servicefile user password passfile channel_binding connect_timeout dbname host \
-        hostaddr port client_encoding options application_name fallback_application_name keepalives keepalives_idle \
-        keepalives_interval keepalives_count tcp_user_timeout sslmode sslnegotiation sslcompression sslcert sslkey \
-        sslcertmode sslpassword sslrootcert sslcrl sslcrldir sslsni requirepeer require_auth min_protocol_version \
-        max_protocol_version ssl_min_protocol_version ssl_max_protocol_version gssencmode krbsrvname gsslib \
-        gssdelegation replication target_session_attrs load_balance_hosts scram_client_key scram_server_key \
+    /// The list of libpq 18.0 itself (`PQconndefaults`).
+    const LIBPQ_18: &str = "service servicefile user password passfile channel_binding \
+        connect_timeout dbname host \
+        hostaddr port client_encoding options application_name fallback_application_name \
+        keepalives keepalives_idle \
+        keepalives_interval keepalives_count tcp_user_timeout sslmode sslnegotiation \
+        sslcompression sslcert sslkey \
+        sslcertmode sslpassword sslrootcert sslcrl sslcrldir sslsni requirepeer require_auth \
+        min_protocol_version \
+        max_protocol_version ssl_min_protocol_version ssl_max_protocol_version gssencmode \
+        krbsrvname gsslib \
+        gssdelegation replication target_session_attrs load_balance_hosts scram_client_key \
+        scram_server_key \
         oauth_issuer oauth_client_id oauth_client_secret oauth_scope sslkeylogfile";
 
     #[test]

@@ -35,13 +35,13 @@ async fn run(attempt: &Attempt<'_>, session: &mut Session, query: &str) -> Resul
     // The statement is described before it runs, so that only a query ever runs.
     let rows = match session.prepare(query).await {
         Ok(prepared) => {
-            check_columns(&prepared).map_err(|what| session.not_yet(Class::Config, what))?;
+            check_columns(&prepared).map_err(|message| session.not_yet(Class::Config, message))?;
             session.execute(&[], 2).await
         }
         Err(error) => Err(error),
     };
     let rows = rows.map_err(|e| failure(session, e))?;
-    check_rows(&rows).map_err(|what| session.not_yet(Class::Absent, what))
+    check_rows(&rows).map_err(|message| session.not_yet(Class::Absent, message))
 }
 
 fn failure(session: &Session, error: Error) -> Failure {

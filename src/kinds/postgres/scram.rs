@@ -1,7 +1,7 @@
 //! The client's side of SCRAM-SHA-256 and SCRAM-SHA-256-PLUS (RFC 5802, RFC 7677).
 //!
-//! postgres-protocol has SCRAM too, but refuses more than 100,000 rounds, works them out on the
-//! runtime's thread and takes no keys in place of a password.
+//! postgres-protocol has SCRAM too, but refuses more than 100,000 rounds, computes them on the
+//! runtime's thread and accepts no keys in place of a password.
 
 use std::{
     io,
@@ -28,10 +28,10 @@ pub(super) const MAX_ROUNDS: u32 = 5_000_000;
 /// The most rounds on the runtime's own thread: some milliseconds, and twice PostgreSQL's default.
 const ROUNDS_AT_ONCE: u32 = 8_192;
 
-/// How many rounds are computed before the thread looks whether the attempt still wants them.
+/// The rounds between two checks that the attempt still needs the result.
 const ROUNDS_BETWEEN_LOOKS: u32 = 1_024;
 
-/// What proves to each side that the other knows the password.
+/// The keys that prove knowledge of the password, one for each side.
 #[derive(Clone)]
 pub(super) struct Keys {
     /// `ClientKey` of RFC 5802.
@@ -64,12 +64,12 @@ enum State {
     },
 }
 
-/// How a login is bound to its TLS connection (RFC 5802, section 6).
+/// The binding of a login to its TLS connection (RFC 5802, section 6).
 pub(super) enum Binding {
     /// The connection has nothing to bind to.
     Unsupported,
-    /// We could bind, but the server offers no way to. The server sees from it whether its offer
-    /// was cut.
+    /// We could bind, but the server offers no binding. A server that did offer one thus detects
+    /// that its offer was removed.
     NotOffered,
     /// `tls-server-end-point`: the hash of the server's certificate.
     EndPoint(Vec<u8>),
@@ -93,7 +93,7 @@ pub(super) struct Exchange {
     expected: Option<hmac::Tag>,
 }
 
-/// What the server's first message asks for.
+/// The challenge in the server's first message.
 pub(super) struct Challenge {
     text: String,
     nonce: String,
@@ -155,11 +155,11 @@ impl Exchange {
         format!("{bare},p={}", STANDARD.encode(proof))
     }
 
-    /// Whether the server's last message proves that it knows the password.
+    /// Returns true if the server's last message proves that it knows the password.
     pub(super) fn is_proved_by(&self, message: &[u8]) -> bool {
         let Some(expected) = &self.expected else { return false };
         let signature = message.strip_prefix(b"v=").and_then(|text| STANDARD.decode(text).ok());
-        // Whoever could use the time of this comparison would have to know the password already.
+        // The time of this comparison is useful only to a server that already knows the password.
         signature.is_some_and(|signature| signature == expected.as_ref())
     }
 }
@@ -212,8 +212,8 @@ fn begin(salt: &[u8], rounds: u32, password: &[u8]) -> Result<Derived, Failure> 
     Ok(Derived { salt: salt.to_vec(), rounds, state })
 }
 
-/// `SaltedPassword` of RFC 5802: PBKDF2 with HMAC-SHA-256. Unfinished where nobody wants the result
-/// any more.
+/// `SaltedPassword` of RFC 5802: PBKDF2 with HMAC-SHA-256. Ends early if the result is no longer
+/// needed.
 ///
 /// ring has PBKDF2 too, but its loop cannot be ended.
 fn salted(password: &[u8], salt: &[u8], rounds: u32, wanted: &Weak<()>) -> [u8; 32] {
@@ -324,7 +324,7 @@ mod tests {
         let keys = derive(&mut known, &challenge, &password).await.unwrap();
         let again = derive(&mut known, &challenge, &secret("x")).await.unwrap();
         assert!(known.is_some() && keys.client == again.client);
-        // Nobody wants the result: far fewer rounds are computed.
+        // The result is no longer needed: far fewer rounds are computed.
         assert_ne!(salted(b"pencil", &challenge.salt, 20_000, &Weak::new())[..], keys.client[..]);
         let other = Exchange::with_nonce(Binding::Unsupported, CLIENT_NONCE.to_owned()).0;
         let other = other.challenge(CHALLENGE.as_bytes()).unwrap();

@@ -104,8 +104,9 @@ impl Session {
     }
 
     /// Makes a failure from the session's replies, with the session's cost.
-    pub fn not_yet(&self, class: Class, what: impl AsRef<str>) -> Failure {
-        Failure::new(class, format!("{} ({})", what.as_ref(), self.wire.endpoint)).cost(self.cost)
+    pub fn not_yet(&self, class: Class, message: impl AsRef<str>) -> Failure {
+        Failure::new(class, format!("{} ({})", message.as_ref(), self.wire.endpoint))
+            .cost(self.cost)
     }
 
     /// Returns the failure that an error of this session means. `phase` is the origin of the
@@ -129,7 +130,8 @@ impl Session {
         let statement = (left - left / 10).as_millis().max(1);
         let lock = (left / 2).min(LOCK_TIMEOUT).as_millis().max(1);
         let mut sql = format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SET LOCAL statement_timeout = {statement}; SET LOCAL lock_timeout = {lock}"
+            "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SET LOCAL statement_timeout = \
+            {statement}; SET LOCAL lock_timeout = {lock}"
         );
         for statement in self.setup.iter().map(String::as_str).chain(setup.iter().copied()) {
             sql.push_str("; ");
@@ -256,7 +258,7 @@ impl Session {
         }
     }
 
-    /// Whether the server refuses writes: on a standby, or by its default.
+    /// Returns true if the server refuses writes: on a standby, or by its default.
     pub async fn is_read_only(&mut self) -> Result<bool, Error> {
         match (self.about.in_hot_standby, self.about.default_read_only) {
             (Some(true), _) | (_, Some(true)) => Ok(true),
@@ -265,7 +267,7 @@ impl Session {
         }
     }
 
-    /// Whether the server is a standby.
+    /// Returns true if the server is a standby.
     pub async fn is_standby(&mut self) -> Result<bool, Error> {
         match self.about.in_hot_standby {
             Some(standby) => Ok(standby),

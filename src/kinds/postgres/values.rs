@@ -10,14 +10,15 @@ use super::{
 };
 use crate::text::nearest;
 
-/// Refuses the values that libpq would refuse, and those that ask for what is not supported.
+/// Rejects values that libpq would reject, and values that ask for unsupported features.
 ///
 /// # Errors
-/// The parameter's name and its valid values. Never the value, which may be part of a password.
+/// The parameter's name and its valid values. The value itself may be part of a password and is not
+/// shown.
 pub(super) fn check(params: &Params) -> Result<(), String> {
     for parameter in PARAMETERS {
         let Some(value) = params.get(parameter.name) else { continue };
-        let wrong = |what: String| Err(format!("{}: {what}", label(parameter.name)));
+        let wrong = |message: String| Err(format!("{}: {message}", label(parameter.name)));
         match &parameter.treatment {
             Honoured | NoEffect(Values::Any, _) => {}
             Only(words, why) if !words.contains(&value) => {
@@ -72,12 +73,14 @@ mod tests {
             (
                 "gssencmode",
                 "require",
-                "gssencmode (or PGGSSENCMODE): must be one of disable, prefer: encryption by GSSAPI is not supported",
+                "gssencmode (or PGGSSENCMODE): must be one of disable, prefer: encryption by \
+                GSSAPI is not supported",
             ),
             (
                 "replication",
                 "database",
-                "replication: must be one of 0, no, off, false: a replication connection answers no query",
+                "replication: must be one of 0, no, off, false: a replication connection answers \
+                no query",
             ),
             ("replication", "off", ""),
             ("keepalives", "1", ""),

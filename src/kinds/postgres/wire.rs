@@ -67,7 +67,7 @@ pub(super) struct Wire {
     pub(super) encrypted: bool,
     /// The hash of the server's certificate, for channel binding.
     pub(super) end_point: Option<Vec<u8>>,
-    /// Whether our certificate was used in the TLS handshake.
+    /// The use of our certificate in the TLS handshake.
     pub(super) client_certificate: ClientCertificate,
     /// The lowest protocol version that a server may negotiate.
     pub(super) least_protocol: u32,
@@ -76,13 +76,13 @@ pub(super) struct Wire {
     input: BytesMut,
     /// Bytes to send next.
     pub(super) output: BytesMut,
-    /// Whether the first message was valid.
+    /// True if the first message was valid.
     known: bool,
     /// The length of the last message, in bytes.
     last_length: usize,
 }
 
-/// Why a conversation failed.
+/// The reason why a conversation failed.
 #[derive(Debug)]
 pub enum Error {
     /// The server sent an error.
@@ -91,7 +91,7 @@ pub enum Error {
     Failed(Failure),
 }
 
-/// How our side closes a connection.
+/// The way in which our side closes a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Drain {
     /// Reads to the end first, because unread bytes would turn the close into a reset.
@@ -251,7 +251,8 @@ impl Wire {
             false => Err(Failure::new(
                 Class::Protocol,
                 format!(
-                    "the server's protocol is {}.{}, and min_protocol_version wants a newer one ({})",
+                    "the server's protocol is {}.{}, and min_protocol_version wants a newer one \
+                    ({})",
                     newest >> 16,
                     newest & 0xffff,
                     self.endpoint
@@ -290,11 +291,11 @@ impl Wire {
         }
     }
 
-    fn garbage(&self, what: impl fmt::Display) -> Failure {
+    fn garbage(&self, message: impl fmt::Display) -> Failure {
         match self.known {
             true => Failure::new(
                 Class::Protocol,
-                format!("PostgreSQL's protocol is broken: {what} ({})", self.endpoint),
+                format!("PostgreSQL's protocol is broken: {message} ({})", self.endpoint),
             ),
             false => self.not_postgres(),
         }

@@ -25,8 +25,8 @@ pub(super) fn of_error(text: &str, place: impl fmt::Display) -> Failure {
     }
 }
 
-/// Whether the error reply `text` says that the command does not exist, or that this user may not
-/// run it.
+/// Returns true if the error reply `text` means that the command is unknown, or forbidden to this
+/// user.
 pub(super) fn is_denied(text: &str) -> bool {
     text.starts_with("NOPERM") || text.starts_with("ERR unknown command")
 }
@@ -80,7 +80,8 @@ fn meaning(text: &str) -> (Class, Option<&'static str>) {
             "wrong number of arguments for 'auth'",
             Class::Auth,
             Some(
-                "before Redis 6 there are no users: give the password alone, redis://:PASSWORD@HOST",
+                "before Redis 6 there are no users: give the password alone, \
+                redis://:PASSWORD@HOST",
             ),
         ),
         (

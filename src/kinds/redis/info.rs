@@ -1,17 +1,17 @@
-//! The reply to INFO, as far as readiness depends on it.
+//! The parts of the reply to INFO that decide readiness.
 
-/// What a server reports about itself.
+/// A server's report about itself.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Info {
     /// Name and version, e.g. `Redis 7.0.15`.
     pub(super) product: String,
     pub(super) mode: Mode,
-    /// It loads its data: how far it is, where the server says so.
+    /// The progress of loading its data, if it loads and reports it.
     pub(super) loading: Option<String>,
     pub(super) role: Role,
 }
 
-/// What sort of server it is.
+/// The server's mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
     Standalone,
@@ -31,7 +31,7 @@ pub(super) enum Role {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Link {
     Up,
-    /// The link is down, or the first copy of the data is not complete; the text says which.
+    /// The link is down, or the first copy of the data is incomplete. The text is the reason.
     Down(String),
 }
 
@@ -118,7 +118,8 @@ mod tests {
             ),
         ] {
             let text = format!(
-                "role:{role}\r\nmaster_host:db\r\nmaster_port:1\r\nmaster_link_status:{status}\r\nmaster_sync_in_progress:{copies}"
+                "role:{role}\r\nmaster_host:db\r\nmaster_port:1\r\nmaster_link_status:{status}\r\n\
+                master_sync_in_progress:{copies}"
             );
             assert_eq!(Info::parse(&text).role, Role::Replica(want), "{text}");
         }

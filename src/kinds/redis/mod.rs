@@ -29,7 +29,8 @@ pub static KIND: Kind = Kind {
     name: "redis",
     schemes: &["redis", "rediss", "valkey", "valkeys"],
     dialects: &[DIALECTS],
-    usage: "redis://[[USER]:PASSWORD@]HOST[:PORT][,...][/DATABASE], redis+unix:///PATH, redis+sentinel://HOST[,...]/MASTER",
+    usage: "redis://[[USER]:PASSWORD@]HOST[:PORT][,...][/DATABASE], redis+unix:///PATH, \
+        redis+sentinel://HOST[,...]/MASTER",
     summary: "PONG, not loading, a replica linked, a cluster that covers its slots",
     keys: &[KEYS, TLS_KEYS],
     build,

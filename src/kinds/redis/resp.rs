@@ -18,7 +18,7 @@ const MAX_REPLY: usize = 4 << 20;
 /// The deepest array in an array.
 const MAX_DEPTH: usize = 8;
 
-/// What a server sends.
+/// A server's reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reply {
     /// `+OK`
@@ -27,9 +27,9 @@ pub(super) enum Reply {
     Error(String),
     /// `:1`
     Integer(i64),
-    /// `$5`, or nothing where there is no value.
+    /// `$5`, or `None` if there is no value.
     Text(Option<String>),
-    /// `*2`, or nothing where there is no value.
+    /// `*2`, or `None` if there is no value.
     Array(Option<Vec<Reply>>),
 }
 
@@ -52,7 +52,7 @@ enum Head {
     Array(usize),
 }
 
-/// An array whose elements are not all here yet.
+/// An array that is still incomplete.
 struct Unfinished {
     length: usize,
     elements: Vec<Reply>,
@@ -61,7 +61,7 @@ struct Unfinished {
 /// Reads one reply.
 ///
 /// # Errors
-/// `protocol` where the server sends something else, or more than the limits above.
+/// `protocol` if the server sends anything else, or more than the limits above.
 pub(super) async fn read(wire: &mut Wire) -> Result<Reply, Failure> {
     let (mut elements, mut bytes) = (0, 0);
     let mut open: Vec<Unfinished> = Vec::new();
@@ -123,8 +123,8 @@ async fn read_head(wire: &mut Wire) -> Result<Head, Failure> {
     head.ok_or_else(|| not_redis(wire, "not Redis: a length that is not a number"))
 }
 
-fn not_redis(wire: &Wire, what: &str) -> Failure {
-    let failure = Failure::new(Class::Protocol, wire.quoting(what));
+fn not_redis(wire: &Wire, message: &str) -> Failure {
+    let failure = Failure::new(Class::Protocol, wire.quoting(message));
     match wire.received() {
         // A TLS alert, or a handshake message.
         [0x15 | 0x16, 3, ..] => failure.hint("the server speaks TLS: use the scheme rediss:"),

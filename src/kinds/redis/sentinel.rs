@@ -1,4 +1,4 @@
-//! Sentinels: which server is the master, or a replica, of a name.
+//! Sentinels: they know the master and the replicas of a name.
 
 use super::{
     failure::is_denied,
@@ -15,8 +15,8 @@ use crate::{
 
 /// Asks the Sentinel at `at` for the server, then that server.
 ///
-/// A Sentinel names the last known address of a master, whether it is up or not: only the server
-/// itself can tell.
+/// A Sentinel reports the last known address of a master, even if it is down. Only the server
+/// itself can prove that it is up.
 pub(super) async fn ask(
     attempt: &Attempt<'_>,
     target: &Target,
@@ -25,7 +25,7 @@ pub(super) async fn ask(
 ) -> Result<String, Failure> {
     let endpoint = find(attempt, target, sentinel, at).await?;
     session::ask(attempt, target, &endpoint).await.map_err(|failure| {
-        // The address may be one that only the Sentinel can reach.
+        // The address may be reachable for the Sentinel alone.
         let says =
             format!("{}; the Sentinel {at} names it for {}", failure.message, sentinel.master);
         Failure { message: one_line(&says, MAX_FOREIGN), means_down: false, ..failure }
@@ -64,11 +64,11 @@ async fn find(
     };
     wire.close().await;
     found.ok_or_else(|| {
-        let what = match replicas {
+        let message = match replicas {
             true => format!("the Sentinel knows no replica of {} that is up", sentinel.master),
             false => format!("the Sentinel knows no master called {}", sentinel.master),
         };
-        Failure::new(Class::Absent, format!("{what} ({at})"))
+        Failure::new(Class::Absent, format!("{message} ({at})"))
     })
 }
 

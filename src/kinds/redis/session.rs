@@ -18,7 +18,7 @@ use crate::{
 /// Hash slots of a cluster (Redis cluster specification, "Key distribution model").
 const SLOTS: &str = "16384";
 
-/// Asks the server at `endpoint` for everything that `target` wants; returns what answered.
+/// Asks the server at `endpoint` for everything that `target` wants. Returns the detail of success.
 pub(super) async fn ask(
     attempt: &Attempt<'_>,
     target: &Target,
@@ -85,7 +85,8 @@ pub(super) fn authenticate(out: &mut Vec<u8>, login: &Login) {
 pub(super) async fn authenticated(wire: &mut Wire, login: &Login) -> Result<(), Failure> {
     expect_status(wire).await.map_err(|failure| match login.is_user_alone {
         true if failure.class == Class::Auth => failure.hint(
-            "the URL names a user and no password; a password alone is written redis://:PASSWORD@HOST",
+            "the URL names a user and no password; a password alone is written \
+            redis://:PASSWORD@HOST",
         ),
         _ => failure,
     })
@@ -98,7 +99,7 @@ async fn expect_status(wire: &mut Wire) -> Result<(), Failure> {
     }
 }
 
-/// The failure of a reply that is not the one that was asked for.
+/// Returns the failure of an unexpected reply.
 pub(super) fn unexpected(wire: &Wire, reply: Reply) -> Failure {
     match reply {
         Reply::Error(text) => of_error(&text, wire.endpoint()),
@@ -159,7 +160,7 @@ impl Session<'_> {
         Ok(detail)
     }
 
-    /// INFO's reply; none where this user may not run it, or a proxy does not know it.
+    /// Returns INFO's reply, or `None` if this user may not run it or a proxy does not know it.
     async fn info(&mut self) -> Result<Option<Info>, Failure> {
         match read(self.wire).await? {
             Reply::Text(Some(text)) => Ok(Some(Info::parse(&text))),
@@ -173,37 +174,37 @@ impl Session<'_> {
             .hint("the right is +info (ACL SETUSER)")
     }
 
-    fn failure(&self, class: Class, what: impl std::fmt::Display) -> Failure {
-        Failure::new(class, format!("{what} ({})", self.wire.endpoint()))
+    fn failure(&self, class: Class, message: impl std::fmt::Display) -> Failure {
+        Failure::new(class, format!("{message} ({})", self.wire.endpoint()))
     }
 
-    /// Compares what the server reports about itself with what is wanted.
+    /// Compares the server's report about itself with the wanted state.
     fn check(&self, info: &Info) -> Result<(), Failure> {
         let product = &info.product;
         if info.mode == Mode::Sentinel {
-            let what = format!("{product} is a Sentinel, not a server with data");
+            let message = format!("{product} is a Sentinel, not a server with data");
             return Err(self
-                .failure(Class::Absent, what)
+                .failure(Class::Absent, message)
                 .hint("sentinel=MASTER asks it for the address of a master"));
         }
         if let Some(progress) = &info.loading {
-            let what = format!("{product} is loading its data: {progress}");
-            return Err(self.failure(Class::Busy, what.trim_end_matches([':', ' '])));
+            let message = format!("{product} is loading its data: {progress}");
+            return Err(self.failure(Class::Busy, message.trim_end_matches([':', ' '])));
         }
         if self.target.wanted.cluster && info.mode != Mode::Cluster {
             return Err(self.failure(Class::Absent, format!("{product} is no cluster's node")));
         }
         match (&info.role, self.target.wanted.role) {
             (Role::Replica(_), Some(WantedRole::Master)) => {
-                let what = format!("{product} is a replica, and role=master wants a master");
-                Err(self.failure(Class::Absent, what))
+                let message = format!("{product} is a replica, and role=master wants a master");
+                Err(self.failure(Class::Absent, message))
             }
             (Role::Replica(_), None) if self.target.sentinel.is_some() => {
                 Err(self.failure(Class::Busy, format!("{product} is a replica")))
             }
             (Role::Master, Some(WantedRole::Replica)) => {
-                let what = format!("{product} is a master, and role=replica wants a replica");
-                Err(self.failure(Class::Absent, what))
+                let message = format!("{product} is a master, and role=replica wants a replica");
+                Err(self.failure(Class::Absent, message))
             }
             (Role::Replica(Link::Down(why)), _) => {
                 Err(self.failure(Class::Busy, format!("{product} is a replica that {why}")))
@@ -234,7 +235,7 @@ impl Session<'_> {
             other => return Err(unexpected(self.wire, other)),
         };
         match not_serving(&text) {
-            Some(what) => Err(self.failure(Class::Busy, what)),
+            Some(message) => Err(self.failure(Class::Busy, message)),
             None => Ok(()),
         }
     }
@@ -284,7 +285,7 @@ impl Session<'_> {
     }
 }
 
-/// Why a cluster does not serve, by the reply to CLUSTER INFO.
+/// Returns the reason why a cluster does not serve, from the reply to CLUSTER INFO.
 fn not_serving(info: &str) -> Option<String> {
     let value = |name: &str| {
         info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)

@@ -1,4 +1,4 @@
-//! Which servers to ask, as whom, and for what: the URL in each driver's form, then the keys.
+//! Reads servers, login and wanted state: first the URL in each driver's form, then the keys.
 
 use crate::{
     connect::Endpoint,
@@ -36,17 +36,17 @@ pub(super) static KEYS: &[Key] = &[
     },
 ];
 
-/// What one declaration asks for.
+/// The servers, the login and the wanted state of one declaration.
 pub(super) struct Target {
     pub(super) servers: Vec<Endpoint>,
     pub(super) login: Option<Login>,
     pub(super) sentinel: Option<Sentinel>,
-    /// None: in clear.
+    /// `None` means in clear.
     pub(super) tls: Option<Tls>,
     pub(super) wanted: Wanted,
 }
 
-/// What AUTH sends.
+/// The arguments of AUTH.
 #[derive(Clone)]
 pub(super) struct Login {
     pub(super) user: Option<Secret>,
@@ -61,12 +61,12 @@ pub(super) struct Sentinel {
     pub(super) login: Option<Login>,
 }
 
-/// What makes a server the wanted one.
+/// The properties that a server must have.
 pub(super) struct Wanted {
     pub(super) database: u32,
     pub(super) role: Option<WantedRole>,
     pub(super) key: Option<String>,
-    /// The scheme names a cluster: a server that is none is the wrong one.
+    /// The scheme names a cluster, so a server outside a cluster is wrong.
     pub(super) cluster: bool,
 }
 
@@ -76,7 +76,7 @@ pub(super) enum WantedRole {
     Replica,
 }
 
-/// What the scheme says: `rediss+sentinel`.
+/// The parts of the scheme, e.g. `rediss+sentinel`.
 struct Scheme {
     encrypted: bool,
     unix: bool,
@@ -104,7 +104,7 @@ impl Target {
         let path = parts
             .path
             .percent_decoded()
-            .map_err(|what| spec.error(format_args!("the path {what}")))?;
+            .map_err(|message| spec.error(format_args!("the path {message}")))?;
         let path = if scheme.unix {
             Path { database: None, master: None }
         } else {
@@ -195,7 +195,7 @@ fn exists(spec: &Spec) -> Result<Option<String>, ConfigError> {
     }
 }
 
-/// Whether the TLS keys ask for TLS. `key` alone is not one of them here.
+/// Returns true if the TLS keys ask for TLS. `key` alone does not count.
 fn wants_tls(spec: &Spec) -> bool {
     ["ca", "cert", "server-name"].iter().any(|key| spec.key(key).is_some())
         || spec.key("insecure").is_some_and(|value| value != "false")
@@ -222,7 +222,7 @@ fn servers(
 fn socket(spec: &Spec) -> Result<Endpoint, ConfigError> {
     let parts = spec.parts()?;
     let path = parts.path.percent_decoded();
-    let path = path.map_err(|what| spec.error(format_args!("the path {what}")))?;
+    let path = path.map_err(|message| spec.error(format_args!("the path {message}")))?;
     match parts.servers.is_empty() && path.len() > 1 {
         true => Ok(Endpoint::Unix(path)),
         false => Err(spec.error(format_args!(
@@ -232,7 +232,7 @@ fn socket(spec: &Spec) -> Result<Endpoint, ConfigError> {
     }
 }
 
-/// What the path says: `/DATABASE`, or `/MASTER[/DATABASE]` for Sentinels.
+/// The parts of the path: `/DATABASE`, or `/MASTER[/DATABASE]` for Sentinels.
 struct Path {
     master: Option<String>,
     database: Option<u32>,

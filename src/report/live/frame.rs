@@ -213,8 +213,8 @@ mod tests {
             ],
             None,
         );
-        let what = EventKind::NotYet(failure);
-        let event = Event { dependency: 0, what, attempts: 37, elapsed: Duration::ZERO };
+        let kind = EventKind::NotYet(failure);
+        let event = Event { dependency: 0, kind, attempts: 37, elapsed: Duration::ZERO };
         let began = wait.began;
         wait.note(&event, began);
         wait
@@ -237,7 +237,8 @@ mod tests {
         assert_eq!(
             drawn(&three(refused()), 12, 110, 24),
             [
-                "⠋ db       12.0s   48.0s left  connection refused (127.0.0.1:1) [class=connect attempt=37]",
+                "⠋ db       12.0s   48.0s left  connection refused (127.0.0.1:1) [class=connect \
+                attempt=37]",
                 "⠋ cache    12.0s     no limit  first attempt",
                 "⠋ schema                       waits for db, cache",
             ]

@@ -12,7 +12,7 @@ const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// What one attempt does.
+/// The behaviour of one attempt.
 enum Step {
     Ready,
     Fails(Class),
@@ -91,7 +91,7 @@ impl Listener for Heard {
                 .map_or(failure.message.clone(), |hint| format!("{} ({hint})", failure.message))
         };
         let or_none = |failure: Option<Failure>| failure.map_or("nothing".to_owned(), said);
-        let what = match event.what {
+        let kind = match event.kind {
             EventKind::NotYet(failure) => said(failure),
             EventKind::Ready(detail) => format!("ready: {detail}"),
             EventKind::Confirmed => "confirmed".to_owned(),
@@ -103,7 +103,7 @@ impl Listener for Heard {
         let now = self.began.elapsed().as_millis();
         let name = &self.names[event.dependency];
         self.lines.push(format!(
-            "{now} {name}: {what} [{} {}]",
+            "{now} {name}: {kind} [{} {}]",
             event.attempts,
             event.elapsed.as_millis()
         ));
@@ -324,7 +324,7 @@ async fn no_hang_and_no_retry_after_makes_a_wait_end_late() {
     let out = Wait::new().on("a", timeout(1000), patient).run().await;
     assert_eq!((out.took, &out.asked[0]), (1000, &vec![0, 980]));
 
-    // The failure before the cut tells more than the cut.
+    // The failure before the cut is more informative than the cut.
     let out = Wait::new()
         .on("a", timeout(1000), |n, _| if n == 1 { Fails(Class::Auth) } else { Hangs })
         .run()

@@ -105,9 +105,9 @@ fn one_slow_answer_buys_no_long_pause() {
     let starting = Failure::new(Class::Busy, "starting");
     let pauses = [2, 2, 90, 90, 2, 90, 90, 90]
         .map(|took| pace.after_failure(&starting, ms(took), ms(100), 0.0).as_millis());
-    // Only three slow answers in a row say that the server is slow.
+    // Only three slow answers in a row mean that the server is slow.
     assert_eq!(pauses, [10, 20, 20, 20, 20, 20, 20, 900]);
-    // A refusal is no answer: the server's speed is unknown while nobody is there.
+    // A refusal is not an answer: the server's speed is unknown while it is down.
     assert_eq!(pace.after_failure(&refused(), ms(0), ms(100), 0.0), ms(10));
     assert_eq!(pace.after_failure(&refused(), ms(0), ms(100), 0.0), ms(10));
 }

@@ -63,7 +63,8 @@ impl Jobs<'_> {
             &format!(
                 "#!/bin/sh\nset -eu\ncd {dir}\ncase \"$2\" in\n\
                  start)\n    echo >>starts/$1\n    export RUST_BACKTRACE=1\n\
-                 \x20   setsid ./jobs/$1 </dev/null >>log/$1.log 2>&1 &\n    echo $! >run/$1.pid ;;\n\
+                 \x20   setsid ./jobs/$1 </dev/null >>log/$1.log 2>&1 &\n    echo $! >run/$1.pid \
+                 ;;\n\
                  stop) kill -TERM $(cat run/$1.pid) ;;\nesac\n"
             ),
         );
@@ -104,7 +105,8 @@ impl Jobs<'_> {
             return moved.replace("for 18 cycles", "for 60 cycles");
         }
         format!(
-            "check process {job} with pidfile {dir}/run/{job}.pid\n    start program = \"{dir}/ctl {job} start\"\n    \
+            "check process {job} with pidfile {dir}/run/{job}.pid\n    start program = \"{dir}/ctl \
+            {job} start\"\n    \
              stop program = \"{dir}/ctl {job} stop\"\n"
         )
     }
@@ -136,7 +138,8 @@ impl Jobs<'_> {
         self.place.dir.write_script(&format!("bin/{job}"), &own).to_str().unwrap().to_owned()
     }
 
-    /// Its database is created beside it, by a script that waits for the server as everybody else does.
+    /// Its database is created beside it, by a script that waits for the server as everybody else
+    /// does.
     fn postgres(&self) {
         let psql = self.psql("postgres");
         let create = [
@@ -180,7 +183,8 @@ impl Jobs<'_> {
         let server = self.place.authority.server(&[&self.at.nats.ip().to_string()]);
         self.place.dir.write("auth.json", r#"{"authorization": {"token": "f0oBar"}}"#);
         let config = format!(
-            "listen: \"{}\"\npid_file: \"{}\"\ntls {{ cert_file: \"{}\", key_file: \"{}\", ca_file: \"{}\", verify_and_map: true }}\n\
+            "listen: \"{}\"\npid_file: \"{}\"\ntls {{ cert_file: \"{}\", key_file: \"{}\", \
+            ca_file: \"{}\", verify_and_map: true }}\n\
              include \"auth.json\"\n",
             self.at.nats,
             self.place.at("/var/vcap/sys/run/nats/nats.pid"),
@@ -202,7 +206,8 @@ impl Jobs<'_> {
         let mut script = run("create table schema_migrations (filename text primary key)");
         for (n, file) in MIGRATIONS.iter().enumerate() {
             script += &run(&format!(
-                "begin; create table t{n} (); insert into schema_migrations values ('{file}'); commit"
+                "begin; create table t{n} (); insert into schema_migrations values ('{file}'); \
+                commit"
             ));
         }
         let identity = self.place.authority.server(&[&self.at.director.ip().to_string()]);
@@ -222,7 +227,8 @@ impl Jobs<'_> {
         let users = r#"{"authorization": {"users": [{"user": "CN=recipe"}]}}"#;
         let nats = program("nats-server", "nats-server");
         let script = format!(
-            "echo '{users}' >auth.new && mv auth.new auth.json\n{} --signal reload={} {OR_TRACE}\nexec sleep 600",
+            "echo '{users}' >auth.new && mv auth.new auth.json\n{} --signal reload={} {OR_TRACE}\n\
+            exec sleep 600",
             nats.display(),
             self.place.at("/var/vcap/sys/run/nats/nats.pid")
         );
@@ -261,7 +267,8 @@ impl Jobs<'_> {
             .map(|kind| format!("{kind}_temp_path {prefix}/{kind};"))
             .concat();
         let config = format!(
-            "{user} daemon off; worker_processes 1; pid {prefix}/pid; error_log {prefix}/log;\nevents {{}}\n\
+            "{user} daemon off; worker_processes 1; pid {prefix}/pid; error_log {prefix}/log;\n\
+            events {{}}\n\
              http {{ access_log off; {temporary}\n server {{ {directives} }} }}\n"
         );
         let config = self.place.dir.write(&format!("nginx/{job}/nginx.conf"), config);

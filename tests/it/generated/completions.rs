@@ -1,6 +1,7 @@
 //! Completions, each written for its shell by hand around what the registries say.
 //!
-//! Not clap_complete's: it knows neither the schemes of a DEPENDENCY nor, in bash, the command behind `--`.
+//! Not clap_complete's: it knows neither the schemes of a DEPENDENCY nor, in bash, the command
+//! behind `--`.
 
 use super::options;
 use afterall::kinds::KINDS;
@@ -28,7 +29,8 @@ fn schemes() -> Vec<(String, &'static str)> {
         .collect()
 }
 
-/// The schemes of each kind, and the keys that its dependencies take; `=` follows a key with a value.
+/// The schemes of each kind, and the keys that its dependencies take; `=` follows a key with a
+/// value.
 fn keys() -> Vec<(Vec<&'static str>, String)> {
     let of = |kind: &&afterall::spec::Kind| {
         let keys = COMMON.iter().map(|common| &common.key).chain(kind.own_keys());
@@ -84,7 +86,7 @@ _afterall_list() {{
     compopt -o nospace
 }}
 
-# The keys behind # and a comma, and their values. $1 is the whole dependency, of which $cur is the end.
+# The keys behind # and a comma, and their values. $1 is the whole dependency; $cur is its end.
 _afterall_keys() {{
     local scheme=${{1%%:*}} last=${{1##*[#,]}} words='' typed
     scheme=${{scheme##*=}}
@@ -120,7 +122,7 @@ _afterall() {{
     COMPREPLY=()
     for ((at = 1; at < COMP_CWORD; at++)); do
         if [[ ${{COMP_WORDS[at]}} == -- ]]; then
-            # Behind it stands a command with its own completion, where bash-completion is there to find it.
+            # The command behind it has its own completion, which bash-completion finds.
             if declare -F _command_offset >/dev/null; then
                 _command_offset $((at + 1))
             elif ((COMP_CWORD == at + 1)); then
@@ -290,7 +292,8 @@ function __afterall_command
 end
 
 function __afterall_list
-    set -l before (string replace -r '[^+]*$' '' -- (commandline -ct | string replace -r '^--[^=]*=' ''))
+    set -l value (commandline -ct | string replace -r '^--[^=]*=' '')
+    set -l before (string replace -r '[^+]*$' '' -- $value)
     printf '%s\n' $before$argv
 end
 
@@ -346,7 +349,11 @@ complete -c afterall -n __afterall_behind -a '(__afterall_command)'
             writeln!(out, "complete -c afterall -n '__afterall_is \"{pattern}\"' -a '({words})'");
     };
     words("^[^-:/#=][^:/#=]*=[^:/#=]*\\$", &format!("__afterall_words = {}", named.join(" ")));
-    let path = r#"set -l kind (string match -r "^[^:]+:" -- (commandline -ct)); and printf "%s\n" $kind(__fish_complete_path (string replace -r "^[^:]+:" "" -- (commandline -ct)))"#;
+    let path = concat!(
+        r#"set -l kind (string match -r "^[^:]+:" -- (commandline -ct)); "#,
+        r#"and printf "%s\n" $kind(__fish_complete_path "#,
+        r#"(string replace -r "^[^:]+:" "" -- (commandline -ct)))"#,
+    );
     words("^([^:/#=]+=)?(file|unix):[^#]*\\$", path);
     for (schemes, keys) in keys() {
         let schemes = schemes.join("|").replace('+', "[+]");

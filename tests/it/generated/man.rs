@@ -1,4 +1,5 @@
-//! The manual page: the prose of `man/afterall.1.in`, and what the registries say in place of its `@NAME@` lines.
+//! The manual page: the prose of `man/afterall.1.in`, and what the registries say in place of its
+//! `@NAME@` lines.
 
 use super::{options, root};
 use afterall::cli::args::definitions;
@@ -211,7 +212,8 @@ fn environment() -> String {
     item(
         &mut out,
         &format!(".B {}", variables.join(", ")),
-        "The options of the same names. A flag is true, yes, on or 1, or false, no, off or 0, in upper or lower case; an empty value is none, and anything else is an error.",
+        "The options of the same names. A flag is true, yes, on or 1, or false, no, off or 0, in \
+        upper or lower case; an empty value is none, and anything else is an error.",
     );
     out.trim_end().to_owned()
 }

@@ -1,4 +1,5 @@
-//! `amqp:` against a real RabbitMQ, compared with pika; scripted servers only for what it cannot show.
+//! `amqp:` against a real RabbitMQ, compared with pika; scripted servers only for what it cannot
+//! show.
 
 use crate::support::{Afterall, Done, RabbitMq, Scripted, python, secs, sh};
 use std::process::Command;
@@ -25,10 +26,12 @@ try:
     if queue: connection.channel().queue_declare(queue, passive=True)
     connection.close(); print('ready')
 except ProbableAuthenticationError: print(403)
-except (ConnectionClosedByBroker, ChannelClosedByBroker, ProbableAccessDeniedError) as e: print(e.args[0] if isinstance(e.args[0], int) else 530)
+except (ConnectionClosedByBroker, ChannelClosedByBroker, ProbableAccessDeniedError) as e: \
+print(e.args[0] if isinstance(e.args[0], int) else 530)
 except AMQPConnectionError as e:
     inner = e.args[0].exception if e.args and hasattr(e.args[0], 'exception') else e
-    print(getattr(inner, 'reply_code', None) or 530 if 'ConnectionClosed' in repr(inner) or 'ProbableAccess' in repr(inner) else repr(e))
+    print(getattr(inner, 'reply_code', None) or 530 if 'ConnectionClosed' in repr(inner) or \
+    'ProbableAccess' in repr(inner) else repr(e))
 ";
     let output = Command::new(python()).args(["-c", SCRIPT, url, queue]).output().unwrap();
     format!(
@@ -61,14 +64,16 @@ fn a_broker_is_waited_for_from_its_boot_to_its_queue() {
     not_ready(&url, "auth", "the user has no permission for that vhost, or not yet");
     assert_eq!(pika(&url, ""), "530");
     broker.eval(
-        "rabbit_auth_backend_internal:set_permissions(<<\"app\">>, <<\"/app\">>, <<\".*\">>, <<\".*\">>, <<\".*\">>, <<\"x\">>)",
+        "rabbit_auth_backend_internal:set_permissions(<<\"app\">>, <<\"/app\">>, <<\".*\">>, \
+        <<\".*\">>, <<\".*\">>, <<\"x\">>)",
     );
     waiting.wait_for_stderr("404 NOT_FOUND - no queue 'orders' in vhost '/app'", secs(20));
     assert_eq!(pika(&url, "orders"), "404");
     once(&url).code(0).stdout_has("RabbitMQ 3.").stdout_has("vhost /app");
     assert_eq!(pika(&url, ""), "ready");
     broker.eval(
-        "rabbit_amqqueue:declare(rabbit_misc:r(<<\"/app\">>, queue, <<\"orders\">>), true, false, [], none, <<\"x\">>), ok",
+        "rabbit_amqqueue:declare(rabbit_misc:r(<<\"/app\">>, queue, <<\"orders\">>), true, false, \
+        [], none, <<\"x\">>), ok",
     );
     let done = waiting.done().code(0).stdout("started\n");
     done.stderr_has("mq: ready: RabbitMQ 3.").stderr_has("queue orders").says_nowhere("s3cr3t");

@@ -1,4 +1,5 @@
-//! Every failure that the protocols of Postgres, NATS and HTTP were seen to have, with its class and its words.
+//! Every failure that the protocols of Postgres, NATS and HTTP were seen to have, with its class
+//! and its words.
 
 use crate::support::{Afterall, Authority, Identity, Nats, Nginx, Postgres, Reserved, Scripted};
 
@@ -98,7 +99,8 @@ fn every_failure_of_postgres_has_its_class_and_its_words() {
         (
             url(
                 "trusted",
-                "postgres?options=-c%20default_transaction_read_only%3Don&target_session_attrs=read-write",
+                "postgres?options=-c%20default_transaction_read_only%3Don&target_session_attrs=read\
+                -write",
             ),
             "absent",
             "the session is read-only",
@@ -234,8 +236,10 @@ fn every_failure_of_nats_has_its_class_and_its_words() {
 fn every_failure_of_http_has_its_class_and_its_words() {
     let (ca, other) = (Authority::new("ca"), Authority::new("other"));
     let web = Nginx::serving(
-        "location /401 { return 401; } location /403 { return 403; } location /429 { return 429; } location /503 { return 503; }
-         location /404 { return 404; } location /302 { return 302 /; } location / { return 200 '{\"ready\":false}'; }",
+        "location /401 { return 401; } location /403 { return 403; } location /429 { return 429; } \
+        location /503 { return 503; }
+         location /404 { return 404; } location /302 { return 302 /; } location / { return 200 \
+         '{\"ready\":false}'; }",
     );
     let tls = Nginx::serving_tls(&ca.server(&["api.test"]), "location / { return 200 ok; }");
     let mutual = Nginx::serving_mutual_tls(

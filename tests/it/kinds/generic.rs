@@ -130,7 +130,8 @@ impl Names {
     fn under(&self, afterall: Afterall) -> Afterall {
         let dir = self.dir.path().display();
         let script = format!(
-            "for f in hosts resolv.conf nsswitch.conf; do mount --bind {dir}/$f /etc/$f; done; exec \"$@\""
+            "for f in hosts resolv.conf nsswitch.conf; do mount --bind {dir}/$f /etc/$f; done; \
+            exec \"$@\""
         );
         afterall.under(["unshare", "--mount", "--", "sh", "-ec", &script, "sh"])
     }
@@ -324,7 +325,8 @@ program = b"".join([
     op(ret, 0, 0, 0x50000 | errno.EAFNOSUPPORT), op(ret, 0, 0, 0x7FFF0000),
 ])
 text = ctypes.create_string_buffer(program)
-filter = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(text)))
+packed = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(text))
+filter = ctypes.create_string_buffer(packed)
 libc = ctypes.CDLL(None, use_errno=True)
 if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, filter, 0, 0):
     sys.exit("no seccomp: errno %d" % ctypes.get_errno())
@@ -335,7 +337,7 @@ os.execvp(sys.argv[1], sys.argv[1:])
 fn a_sandbox_without_sockets_is_named_and_ends_the_wait() {
     let server = Nats::started("");
     let says = "cannot become ready: this process may not open IPv4 sockets \
-                (RestrictAddressFamilies, seccomp?) [class=local";
+        (RestrictAddressFamilies, seccomp?) [class=local";
     for url in [format!("x=tcp://{}", server.address()), format!("x={}", server.url())] {
         let run = Afterall::waiting_for([url]).under(["python3", "-c", WITHOUT_SOCKETS]);
         run.run().code(69).stderr_has(says);
@@ -416,7 +418,8 @@ fn a_failed_command_is_down_and_a_hanging_one_is_not() {
 fn family(dir: &Dir, then: &str) -> String {
     let pids = dir.text("pids");
     let script = format!(
-        "#!/bin/sh\necho $$ >>{pids}\nsleep 600 & echo $! >>{pids}\nsh -c 'echo $$ >>{pids}; sleep 600 & echo $! >>{pids}; wait' &\n{then}\n"
+        "#!/bin/sh\necho $$ >>{pids}\nsleep 600 & echo $! >>{pids}\nsh -c 'echo $$ >>{pids}; sleep \
+        600 & echo $! >>{pids}; wait' &\n{then}\n"
     );
     format!("exec:{}", dir.write_script("family", &script).display())
 }
@@ -425,7 +428,8 @@ fn family_of(dir: &Dir) -> Vec<String> {
     dir.read("pids").lines().map(str::to_owned).collect()
 }
 
-/// Whether a process is gone. A zombie of another parent counts as gone; a zombie of ours does not.
+/// Returns true if a process is gone. A zombie of another parent counts as gone; a zombie of ours
+/// does not.
 fn is_dead(pid: &str) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.is_empty() || stat.rsplit(')').next().unwrap().trim_start().starts_with(['Z', 'X'])
@@ -476,7 +480,8 @@ fn as_pid_1_the_command_inherits_neither_a_process_nor_a_zombie() {
             [&["unshare"][..], user, &["--pid", "--fork", "--mount-proc", "--kill-child", "--"]]
                 .concat();
         // Only builtins, because the shell would count its own children.
-        let list = "for process in /proc/[0-9]*; do read -r pid name rest <$process/stat && echo $pid $name; done";
+        let list = "for process in /proc/[0-9]*; do read -r pid name rest <$process/stat && echo \
+            $pid $name; done";
         let done = Afterall::waiting_for([url])
             .under(wrapper)
             .becoming(sh(list))

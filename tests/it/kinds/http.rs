@@ -1,4 +1,5 @@
-//! `http:`, `https:` and `http+unix:` against a real nginx; scripted servers only for what a real one cannot show.
+//! `http:`, `https:` and `http+unix:` against a real nginx; scripted servers only for what a real
+//! one cannot show.
 
 mod client;
 mod proxy;
@@ -41,7 +42,8 @@ fn a_proxy_before_its_backend_is_waited_for() {
 fn statuses_and_bodies_are_what_was_asked_for() {
     let nginx = Nginx::serving(
         "location /up { return 200 '{\"status\":\"UP\",\"db\":{\"ready\":false}}'; }
-         location /busy { return 503; } location /no { return 403; } location /none { return 404; } location /moved { return 302 /up; }",
+         location /busy { return 503; } location /no { return 403; } location /none { return 404; \
+         } location /moved { return 302 /up; }",
     );
     ready(&nginx.url("/up"));
     ready(&nginx.url("/up#method=HEAD"));

@@ -1,4 +1,5 @@
-//! `migrations+postgres:` against a real PostgreSQL: tables that real tools wrote, and real tools at work.
+//! `migrations+postgres:` against a real PostgreSQL: tables that real tools wrote, and real tools
+//! at work.
 
 mod fixtures;
 mod layouts;
@@ -43,7 +44,8 @@ fn load(server: &Postgres, fixture: &str) -> String {
 fn grant(server: &Postgres, database: &str) {
     let grants = format!(
         "do $$ declare s name; begin
-            for s in select nspname from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema' loop
+            for s in select nspname from pg_namespace where nspname !~ '^pg_' and nspname <> \
+            'information_schema' loop
                 execute format('grant usage on schema %I to {WATCHER}', s);
                 execute format('grant select on all tables in schema %I to {WATCHER}', s);
             end loop;

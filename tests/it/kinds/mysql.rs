@@ -1,4 +1,5 @@
-//! `mysql:` against a real MariaDB; scripted servers only for what it cannot show, MySQL 8 above all.
+//! `mysql:` against a real MariaDB; scripted servers only for what it cannot show, MySQL 8 above
+//! all.
 
 use crate::support::{
     Afterall, Authority, Dir, Done, MariaDb, Reserved, Scripted, ms, process::program, scripted,
@@ -33,7 +34,8 @@ fn not_ready(url: &str, class: &str, says: &str) {
 fn one_server_in_all_its_states() {
     let server = MariaDb::started(&["--plugin-load-add=auth_ed25519", "--max-connections=12"]);
     server.sql(
-        "create database app; create table app.t (done int, at varchar(9)); insert into app.t values (1, 'x');
+        "create database app; create table app.t (done int, at varchar(9)); insert into app.t \
+        values (1, 'x');
          create user app identified by 's3cr3t/#'; grant all on app.* to app;
          create user bare identified by 'pw';
          create user locked identified by 'pw' account lock;
@@ -165,7 +167,8 @@ fn queries(server: &MariaDb) {
     }
     // Whatever the rights: a function that writes is refused by the read-only session.
     server.sql(
-        "delimiter //\ncreate function app.f() returns int modifies sql data begin insert into app.t values (2, 'y'); return 1; end//",
+        "delimiter //\ncreate function app.f() returns int modifies sql data begin insert into \
+        app.t values (2, 'y'); return 1; end//",
     );
     not_ready(&format!("{adm}#query=select app.f()"), "config", "1792");
     assert_eq!(server.sql("select count(*) from app.t"), "1");
@@ -247,7 +250,8 @@ fn tls_is_used_if_offered_and_verified_if_required() {
         &format!("--ssl-key={key}"),
     ]);
     server.sql(
-        "create user app identified by 'pw' require ssl; create user cert identified by 'pw' require x509;
+        "create user app identified by 'pw' require ssl; create user cert identified by 'pw' \
+        require x509;
          create user plain identified by 'pw'",
     );
     let url = |user: &str, rest: &str| format!("mysql://{user}:pw@{}/{rest}", server.address());

@@ -1,4 +1,5 @@
-//! `nats:` and `tls:` against a real nats-server; scripted servers only for what a real one cannot show.
+//! `nats:` and `tls:` against a real nats-server; scripted servers only for what a real one cannot
+//! show.
 
 mod client;
 mod cluster;

@@ -105,7 +105,10 @@ fn a_success_leaves_no_line_in_the_servers_log() {
     let authority = Authority::new("authority");
     let server = Postgres::started();
     server.tls(&authority.server(&["127.0.0.1", "localhost"]), None);
-    server.psql("create role app login password 'x'; set password_encryption = md5; create role old login password 'x'");
+    server.psql(
+        "create role app login password 'x'; set password_encryption = md5; create role old login \
+        password 'x'",
+    );
     server.hba(&[
         "local all all trust",
         "host all postgres all trust",
@@ -173,7 +176,8 @@ fn every_sslmode_says_why_it_does_not_get_in() {
         ("cert", &format!("sslmode=require {identity}"), "ready"),
     ] {
         let url = format!(
-            "db=postgres:host={address} hostaddr={address} port={port} dbname=postgres user={user} {rest}"
+            "db=postgres:host={address} hostaddr={address} port={port} dbname=postgres user={user} \
+            {rest}"
         );
         once(&url).code(if want == "ready" { 0 } else { 69 }).stdout_has(want);
     }
@@ -324,10 +328,12 @@ fn the_connection_strings_of_other_drivers_are_read() {
             "postgresql+asyncpg://postgres@{at}/postgres?ssl=prefer&prepared_statement_cache_size=0"
         ),
         format!(
-            "postgres://postgres@{at}/postgres?pool_max_conns=4&pool_min_conns=1&default_query_exec_mode=exec"
+            "postgres://postgres@{at}/postgres?pool_max_conns=4&pool_min_conns=1&default_query_exec\
+            _mode=exec"
         ),
         format!(
-            "postgresql://postgres@{at}/postgres?pool=5&checkout_timeout=5&prepared_statements=false"
+            "postgresql://postgres@{at}/postgres?pool=5&checkout_timeout=5&prepared_statements=fals\
+            e"
         ),
     ] {
         let done = Afterall::waiting_for(["${DATABASE_URL}", "postgres:${DATABASE_URL}"])
@@ -345,7 +351,8 @@ fn npgsqls_strings_and_key_value_strings_are_read_behind_the_scheme() {
     let (host, port) = (server.host(), server.port());
     for dsn in [
         format!(
-            "Host={host};Port={port};Username=postgres;Database=postgres;SSL Mode=Prefer;Pooling=true"
+            "Host={host};Port={port};Username=postgres;Database=postgres;SSL \
+            Mode=Prefer;Pooling=true"
         ),
         format!(
             "Server={host};Port={port};User Id=app;Password='a;b ';Database=postgres;Timeout=3"
@@ -373,7 +380,8 @@ fn verbose_reports_skipped_parts_of_a_connection_string() {
         "db=postgres://postgres@{}/postgres?pool_max_conns=4&statement_cache_mode=v4lue",
         server.address()
     );
-    let line = "afterall: db: passed over, as no matter of the connection: pool_max_conns, statement_cache_mode\n";
+    let line = "afterall: db: passed over, as no matter of the connection: pool_max_conns, \
+        statement_cache_mode\n";
     Afterall::waiting_for([&url]).arg("-v").run().code(0).stderr_has(line).says_nowhere("v4lue");
     Afterall::waiting_for([&url]).run().code(0).stderr_has_times(0, "passed over");
     Afterall::waiting_for([&url])

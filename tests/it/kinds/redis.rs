@@ -57,7 +57,8 @@ fn every_login_has_the_outcome_of_redis_cli() {
             "ready" => ready(&url, says),
             class => not_ready(&url, class, says),
         }
-        // redis-cli takes a lone user for a password, unlike the drivers, and an empty one for a name.
+        // redis-cli takes a lone user for a password, unlike the drivers, and an empty one for a
+        // name.
         let theirs = url.replace("redis://:", "redis://default:");
         let words = ["--no-auth-warning", "-u", &theirs, "PING"];
         assert_eq!(server.cli(&words).contains("PONG"), pong, "{url}");
@@ -139,7 +140,8 @@ fn sentinels_name_the_server_that_is_asked() {
         .configure(&format!("replicaof {host} {port}\nmasterauth pw\nrequirepass pw\n{announced}"));
     replica.start();
     let monitor = format!(
-        "sentinel monitor mymaster {host} {port} 1\nsentinel auth-pass mymaster pw\nsentinel down-after-milliseconds mymaster 60000"
+        "sentinel monitor mymaster {host} {port} 1\nsentinel auth-pass mymaster pw\nsentinel \
+        down-after-milliseconds mymaster 60000"
     );
     let sentinel = Redis::new(&monitor);
     sentinel.start_sentinel();

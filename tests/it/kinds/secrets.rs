@@ -265,7 +265,8 @@ fn what_logs_in_to_nats_is_shown_nowhere() {
     let seed = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY";
     let creds = |jwt: &str, seed: &str| {
         format!(
-            "-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n-----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
+            "-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n-----BEGIN USER \
+            NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
         )
     };
     dir.write_secret("right.creds", creds(&format!("eyJ{CANARY}"), seed));

@@ -1,4 +1,5 @@
-//! Both versions of TLS, against servers that speak one of them alone: client certificates are refused at different moments.
+//! Both versions of TLS, against servers that speak one of them alone: client certificates are
+//! refused at different moments.
 
 use crate::support::{Afterall, Authority, Identity, Nginx, Postgres};
 
@@ -21,7 +22,8 @@ fn tls_1_2_and_1_3_both_report_a_refused_client_certificate() {
         database.conf(&format!("ssl_min_protocol_version = '{version}'"));
         database.conf(&format!("ssl_max_protocol_version = '{version}'"));
         database.reload();
-        let asked_for = "ssl_client_certificate CA; ssl_verify_client on; location / { return 200 $ssl_protocol; }";
+        let asked_for = "ssl_client_certificate CA; ssl_verify_client on; location / { return 200 \
+            $ssl_protocol; }";
         let web = Nginx::serving_tls(
             &identity,
             &format!("ssl_protocols {version}; {}", asked_for.replace("CA", ca.cert_text())),

@@ -1,4 +1,5 @@
-//! A place in which a recipe's files are: every path that it names, moved below a directory of the test, with something fit there.
+//! A place in which a recipe's files are: every path that it names, moved below a directory of the
+//! test, with something fit there.
 
 use super::texts::is_afterall;
 use crate::support::{Afterall, Authority, Dir, Identity};
@@ -18,7 +19,8 @@ pub struct Place {
     awaited: RefCell<Vec<String>>,
 }
 
-/// How a path is introduced, as a key of the command line, in a config file and in an expansion, and what it has to hold.
+/// How a path is introduced, as a key of the command line, in a config file and in an expansion,
+/// and what it has to hold.
 const ROLES: &[(&str, Role)] = &[
     ("ca=", Role::Ca),
     ("ca = \"", Role::Ca),
@@ -50,8 +52,10 @@ enum Role {
 }
 
 /// A user's JWT is the server's business; the seed has to be one.
-const CREDS: &str = "-----BEGIN NATS USER JWT-----\neyJhbGciOiJub25lIn0.e30.e30\n------END NATS USER JWT------\n\
-    -----BEGIN USER NKEY SEED-----\nSUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY\n------END USER NKEY SEED------\n";
+const CREDS: &str = "-----BEGIN NATS USER JWT-----\neyJhbGciOiJub25lIn0.e30.e30\n------END NATS \
+    USER JWT------\n\
+    -----BEGIN USER NKEY SEED-----\nSUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY\n\
+    ------END USER NKEY SEED------\n";
 
 /// The migrations of every recipe, as Sequel names them.
 pub const MIGRATIONS: [&str; 2] = ["20260801110000_jobs.rb", "20260801120000_users.rb"];

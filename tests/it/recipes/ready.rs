@@ -19,7 +19,8 @@ impl Servers {
         postgres.tls(&place.authority.server(&[&postgres.host()]), None);
         postgres.hba(&["host all all all scram-sha-256"]);
         let nats = format!(
-            "jetstream: {{ store_dir: \"@DIR@/js\" }}\nauthorization: {{ users: [ {{ user: app, password: \"{PASSWORD}\" }} ] }}\nno_auth_user: app"
+            "jetstream: {{ store_dir: \"@DIR@/js\" }}\nauthorization: {{ users: [ {{ user: app, \
+            password: \"{PASSWORD}\" }} ] }}\nno_auth_user: app"
         );
         let nats = Nats::new(&nats);
         let answers = "location / { return 200 'ok'; }";

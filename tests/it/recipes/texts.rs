@@ -56,8 +56,8 @@ pub fn words(list: &Yaml) -> Vec<String> {
         .collect()
 }
 
-/// The lists of words of every mapping that starts `afterall`, wherever it stands: Kubernetes has `command` and `args`, Compose
-/// `entrypoint` and `command`, bpm `executable` and `args`.
+/// The lists of words of every mapping that starts `afterall`, wherever it stands: Kubernetes has
+/// `command` and `args`, Compose `entrypoint` and `command`, bpm `executable` and `args`.
 pub fn in_yaml(document: &Yaml) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     if let Some(list) = document.as_vec() {
@@ -79,7 +79,8 @@ pub fn in_yaml(document: &Yaml) -> Vec<Vec<String>> {
     found
 }
 
-/// The calls of `afterall` in a shell script, each up to where the shell does something else with it.
+/// The calls of `afterall` in a shell script, each up to where the shell does something else with
+/// it.
 #[track_caller]
 pub fn in_script(script: &str) -> Vec<Vec<String>> {
     let joined = script.replace("\\\n", " ");
@@ -87,7 +88,8 @@ pub fn in_script(script: &str) -> Vec<Vec<String>> {
     lines.filter_map(call).collect()
 }
 
-/// From `afterall` on, and the assignments before it; other words before it are another chain-loader's.
+/// From `afterall` on, and the assignments before it; other words before it are another
+/// chain-loader's.
 #[track_caller]
 fn call(line: &str) -> Option<Vec<String>> {
     // Not with `split` over all of it: only what follows is to be well-formed shell.
@@ -136,7 +138,8 @@ pub fn in_markdown(page: &str) -> Vec<Vec<String>> {
     found
 }
 
-/// `ExecStart` as systemd splits it: `$$` is a `$`, `%d` the directory of the credentials, `%%` a `%`.
+/// `ExecStart` as systemd splits it: `$$` is a `$`, `%d` the directory of the credentials, `%%` a
+/// `%`.
 #[track_caller]
 pub fn exec_start(unit: &str, credentials: &str) -> Vec<String> {
     let joined = unit.replace("\\\n", " ");

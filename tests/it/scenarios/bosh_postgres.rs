@@ -1,4 +1,5 @@
-//! BOSH's PostgreSQL: it serves long before `create-database` has made the database, the role and its rights, one after the other.
+//! BOSH's PostgreSQL: it serves long before `create-database` has made the database, the role and
+//! its rights, one after the other.
 
 use crate::support::{Afterall, Counted, Postgres, secs, sh, wait_until};
 

@@ -1,5 +1,6 @@
-//! PostgREST's start: it looks at its database once before it listens. Without it, it listens all the same and answers 503 until one
-//! of its own, ever rarer, attempts succeeds; a password that is refused ends it.
+//! PostgREST's start: it looks at its database once before it listens. Without it, it listens all
+//! the same and answers 503 until one of its own, ever rarer, attempts succeeds; a password that is
+//! refused ends it.
 
 use crate::support::process::program;
 use crate::support::{Afterall, Counted, Nginx, Postgres, Running, Shutdown, ms, secs, wait_until};
@@ -28,11 +29,13 @@ impl Stub {
         config("loaded.conf", "location / { return 200; }");
         let psql = Postgres::programs().join("psql");
         let script = format!(
-            "cd {}\nlook() {{ PGPASSWORD={PASSWORD} {} -X -q -h {} -p {} -U app -d postgres -c 'select 1' >/dev/null 2>errors; }}\n\
+            "cd {}\nlook() {{ PGPASSWORD={PASSWORD} {} -X -q -h {} -p {} -U app -d postgres -c \
+            'select 1' >/dev/null 2>errors; }}\n\
              if look; then cp loaded.conf nginx.conf\n\
              elif grep -q 'password authentication failed' errors; then cat errors >&2; exit 1\n\
              else\n    cp loading.conf nginx.conf; self=$$\n    \
-             (pause=1; until look; do sleep $pause; pause=$((pause * 2)); done; cp loaded.conf nginx.conf; kill -HUP $self) &\nfi\n\
+             (pause=1; until look; do sleep $pause; pause=$((pause * 2)); done; cp loaded.conf \
+             nginx.conf; kill -HUP $self) &\nfi\n\
              exec {} -p . -c nginx.conf -e log",
             nginx.dir().path().display(),
             psql.display(),

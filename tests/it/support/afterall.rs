@@ -230,7 +230,8 @@ impl Running {
     }
 }
 
-/// Whether the process holds back the signals that would end it, as afterall does while it waits.
+/// Returns true if the process holds back the signals that would end it, as afterall does while it
+/// waits.
 pub fn is_waiting(pid: i32) -> bool {
     const TERM: u64 = 1 << (15 - 1);
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();

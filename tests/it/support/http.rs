@@ -96,7 +96,11 @@ pub fn response_with(status: u16, headers: &[(&str, &str)], body: &str) -> Vec<u
     let headers: String =
         headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let length = body.len();
-    format!("HTTP/1.1 {status} Scripted\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n{body}").into_bytes()
+    format!(
+        "HTTP/1.1 {status} Scripted\r\nContent-Length: {length}\r\nConnection: close\r\n\
+        {headers}\r\n{body}"
+    )
+    .into_bytes()
 }
 
 fn read_request(stream: &mut TcpStream) -> Option<String> {

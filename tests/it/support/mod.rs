@@ -51,7 +51,7 @@ pub use silent_files::SilentFiles;
 pub use tmux::Terminal;
 pub use wait::{LONG, ms, secs, wait_for, wait_until};
 
-/// Whether the binary has every kind, as the committed documentation and manual do.
+/// Returns true if the binary has every kind, as the committed documentation and manual do.
 pub fn has_every_kind() -> bool {
     cfg!(all(
         feature = "postgres",

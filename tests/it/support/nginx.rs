@@ -190,6 +190,7 @@ fn clear(directives: &str) -> String {
 fn with_tls(identity: &Identity, directives: &str) -> String {
     let [cert, key] = [identity.cert.display(), identity.key.display()];
     format!(
-        "server {{ listen @LISTEN@ ssl; ssl_certificate {cert}; ssl_certificate_key {key}; {directives} }}"
+        "server {{ listen @LISTEN@ ssl; ssl_certificate {cert}; ssl_certificate_key {key}; \
+        {directives} }}"
     )
 }

@@ -25,7 +25,8 @@ impl PgBouncer {
         let behind = format!("host={} port={}", postgres.host(), postgres.port());
         dir.write("users", "\"app\" \"s3cr3t\"\n\"other\" \"s3cr3t\"\n");
         let config = format!(
-            "[databases]\npostgres = {behind}\nmissing = {behind}\n[pgbouncer]\nlisten_addr = {}\nlisten_port = {}\n\
+            "[databases]\npostgres = {behind}\nmissing = {behind}\n[pgbouncer]\nlisten_addr = {}\n\
+            listen_port = {}\n\
              unix_socket_dir =\nauth_file = {}\n{settings}\n",
             at.ip(),
             at.port(),

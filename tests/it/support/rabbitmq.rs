@@ -46,7 +46,8 @@ impl RabbitMq {
              export RABBITMQ_NODE_PORT={} RABBITMQ_DIST_PORT={}
              export RABBITMQ_CONFIG_FILE={base}/rabbit RABBITMQ_ENABLED_PLUGINS_FILE={base}/plugins
              export RABBITMQ_CONF_ENV_FILE=/dev/null
-             export RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS='+S 2:2 +sbwt none -kernel inet_dist_use_interface {{127,0,0,1}}'
+             export RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS='+S 2:2 +sbwt none -kernel \
+             inet_dist_use_interface {{127,0,0,1}}'
              exec {}",
             at.port(),
             address.free_port(),

@@ -51,7 +51,8 @@ impl Redis {
         let lines = lines.replace("@DIR@", self.dir.path().to_str().unwrap());
         let (ip, port) = (self.at.ip(), self.at.port());
         let own = format!(
-            "bind {ip}\nport {port}\ndir {dir}\nlogfile {dir}/log\nunixsocket {dir}/sock\nsave \"\"\n"
+            "bind {ip}\nport {port}\ndir {dir}\nlogfile {dir}/log\nunixsocket {dir}/sock\nsave \
+            \"\"\n"
         );
         // Sentinel rewrites its file.
         self.dir.write_with_mode("redis.conf", 0o666, own + &lines + "\n");

@@ -116,15 +116,15 @@ impl Terminal {
     }
 
     #[track_caller]
-    pub fn wait_for(&self, what: &str, mut shown: impl FnMut(&str) -> bool) {
+    pub fn wait_for(&self, awaited: &str, mut shown: impl FnMut(&str) -> bool) {
         let mut screen = String::new();
         // A failed wait reports the screen.
         let begun = Instant::now();
-        wait_until(what, LONG * 2, || {
+        wait_until(awaited, LONG * 2, || {
             let late = begun.elapsed() > LONG;
             screen = self.screen();
             let is_shown = shown(&screen);
-            assert!(is_shown || !late, "waited in vain for {what}; the screen:\n{screen}");
+            assert!(is_shown || !late, "waited in vain for {awaited}; the screen:\n{screen}");
             is_shown
         });
     }

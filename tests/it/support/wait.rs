@@ -19,13 +19,17 @@ pub fn secs(n: u64) -> Duration {
 
 /// Panics with `what` if the condition does not come true in time.
 #[track_caller]
-pub fn wait_until(what: &str, timeout: Duration, mut condition: impl FnMut() -> bool) {
-    wait_for(what, timeout, || condition().then_some(()));
+pub fn wait_until(awaited: &str, timeout: Duration, mut condition: impl FnMut() -> bool) {
+    wait_for(awaited, timeout, || condition().then_some(()));
 }
 
 /// Like `wait_until`, for a condition that brings a value with it.
 #[track_caller]
-pub fn wait_for<T>(what: &str, timeout: Duration, mut condition: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(
+    awaited: &str,
+    timeout: Duration,
+    mut condition: impl FnMut() -> Option<T>,
+) -> T {
     let start = Instant::now();
     loop {
         // The time is read first, so that a condition that came true in between still counts.
@@ -33,7 +37,7 @@ pub fn wait_for<T>(what: &str, timeout: Duration, mut condition: impl FnMut() ->
         if let Some(value) = condition() {
             return value;
         }
-        assert!(!late, "waited {timeout:?} in vain: {what}");
+        assert!(!late, "waited {timeout:?} in vain: {awaited}");
         thread::sleep(POLL);
     }
 }

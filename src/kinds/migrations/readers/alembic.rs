@@ -9,9 +9,10 @@ use crate::kinds::migrations::{
     wanted::{Want, Wanted},
 };
 
-/// Whether Python files lie here or below.
+/// Returns true if Python files lie here or below.
 pub(crate) fn recognises(listing: &Listing) -> bool {
-    // The content tells them from other Python files, but only once an Alembic table is there.
+    // The content distinguishes them from other Python files, but is read only once an Alembic
+    // table exists.
     listing.files.iter().any(is_candidate)
 }
 
@@ -21,9 +22,9 @@ fn is_candidate(file: &File) -> bool {
 
 /// Reads a versions directory, or the one above it.
 ///
-/// A revision in a directory below is wanted where a chain ties it to one of the directory itself,
-/// or where the directory itself holds none: with `recursive_version_locations` Alembic reads them
-/// too. Others, such as an archive, are known but not wanted.
+/// A revision in a directory below is wanted if it is connected to one of the directory itself, or
+/// if the directory itself holds none: with `recursive_version_locations` Alembic reads them too.
+/// Others, such as an archive, are known but not wanted.
 pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
     let mut revisions: Vec<(&File, Revision)> = Vec::new();
     for file in listing.files.iter().filter(|file| is_candidate(file)) {
@@ -50,17 +51,17 @@ pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
     Ok(Wanted { list, graph: Some(graph) })
 }
 
-/// The revision that a module is. None: it assigns none, and is some other Python file.
+/// Returns a module's revision. `None` means that it assigns none, as other Python files.
 fn revision(listing: &Listing, file: &File) -> Result<Option<Revision>, String> {
     let bytes = listing.bytes(file)?;
     if !bytes.windows(b"revision".len()).any(|window| window == b"revision") {
         return Ok(None);
     }
-    let module = Module::read(&bytes).map_err(|what| format!("{}: {what}", file.path))?;
+    let module = Module::read(&bytes).map_err(|message| format!("{}: {message}", file.path))?;
     let (Some(id), down) = (module.scope.get("revision"), module.scope.get("down_revision")) else {
         return Ok(None);
     };
-    let must_be = |name: &str, what: &str| format!("{}: {name} must be {what}", file.path);
+    let must_be = |name: &str, wanted: &str| format!("{}: {name} must be {wanted}", file.path);
     let id = id.text().ok_or_else(|| must_be("revision", "a plain string, e.g. 'ae1027a6acf0'"))?;
     let of = |name: &str, value: Option<&Value>| match value {
         None => Ok(Vec::new()),

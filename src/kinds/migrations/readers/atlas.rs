@@ -7,7 +7,7 @@ use crate::kinds::migrations::{
     wanted::{Want, Wanted},
 };
 
-/// Whether SQL files lie here.
+/// Returns true if SQL files lie here.
 pub(crate) fn recognises(listing: &Listing) -> bool {
     listing.flat().any(|file| file.path.ends_with(".sql"))
 }
@@ -39,7 +39,7 @@ pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
 }
 
 fn is_checkpoint(listing: &Listing, file: &File) -> bool {
-    // A file that is not text is no checkpoint. Of a list of names every file is wanted.
+    // A file that is not text is not a checkpoint. In a list of names every file is wanted.
     let text = listing.text(file).unwrap_or_default();
     text.lines()
         .take_while(|line| line.starts_with("--"))

@@ -10,7 +10,7 @@ use crate::kinds::migrations::{
     wanted::{Want, Wanted},
 };
 
-/// Whether `migrations/NAME.py` lies here or below.
+/// Returns true if `migrations/NAME.py` lies here or below.
 pub(crate) fn recognises(listing: &Listing) -> bool {
     listing.files.iter().any(|file| is_candidate(listing, file))
 }
@@ -22,11 +22,11 @@ fn is_candidate(listing: &Listing, file: &File) -> bool {
         && listing.dir_name(file, 0).as_deref() == Some("migrations")
 }
 
-/// Django: `APP/migrations/NAME.py`, wherever in that the directory begins.
+/// Django: `APP/migrations/NAME.py`, whichever part of it the directory is.
 ///
-/// A module counts as its loader counts it: by a class `Migration`. The application's label is the
-/// one in its `apps.py`, else the directory's name. Applications of tests and of virtual
-/// environments are not installed in the service.
+/// A module is a migration if it has a class `Migration`, as in Django's loader. The application's
+/// label is the one in its `apps.py`, else the directory's name. Applications of tests and of
+/// virtual environments are not installed in the service.
 pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
     let mut labels: HashMap<(usize, String), String> = HashMap::new();
     let mut list = Vec::new();
@@ -54,7 +54,7 @@ pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
             continue;
         }
         let bytes = listing.bytes(file)?;
-        let module = Module::read(&bytes).map_err(|what| format!("{}: {what}", file.path))?;
+        let module = Module::read(&bytes).map_err(|message| format!("{}: {message}", file.path))?;
         let Some(class) = module.classes.iter().rfind(|class| class.name == "Migration") else {
             continue;
         };
@@ -72,13 +72,12 @@ pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
     }
 }
 
-/// Whether a file lies below a directory of tests.
+/// Returns true if a file lies below a directory of tests.
 fn is_of_tests(file: &File) -> bool {
     file.path.split('/').rev().skip(2).any(|dir| dir == "tests" || dir == "test")
 }
 
-/// The label that an `apps.py` gives: that of its only configuration, or of the one that says
-/// `default = True`.
+/// The label in an `apps.py`: of its only configuration, or of the one with `default = True`.
 fn label(listing: &Listing, apps: &File) -> Option<String> {
     if !listing.holds(apps) {
         return None;
@@ -120,7 +119,7 @@ fn replaced(value: &Value) -> Vec<String> {
     pairs.iter().map(pair).collect::<Option<_>>().unwrap_or_default()
 }
 
-/// Whether numbered Python files lie here or below.
+/// Returns true if numbered Python files lie here or below.
 pub(crate) fn recognises_aerich(listing: &Listing) -> bool {
     listing.files.iter().any(|file| aerich_app(listing, file).is_some())
 }

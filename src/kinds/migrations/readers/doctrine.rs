@@ -14,7 +14,7 @@ fn class(file: &File) -> Option<&str> {
     (name.starts_with("Version")).then_some(name)
 }
 
-/// Whether a file lies here or below that is called like a class of Doctrine's.
+/// Returns true if a file lies here or below that is called like a class of Doctrine's.
 pub(crate) fn recognises(listing: &Listing) -> bool {
     listing.files.iter().any(|file| class(file).is_some())
 }

@@ -17,7 +17,7 @@ use crate::{
 
 const JOURNAL: &str = "meta/_journal.json";
 
-/// Whether a journal, or a directory with a migration, lies here.
+/// Returns true if a journal, or a directory with a migration, lies here.
 pub(crate) fn recognises(listing: &Listing) -> bool {
     listing.files.iter().any(|file| file.path == JOURNAL || folder(&file.path).is_some())
 }
@@ -31,8 +31,8 @@ struct Migration {
 
 /// Reads the migrations folder.
 ///
-/// A row holds the time and the hash, since 1.0 the name too. Where two migrations have one time,
-/// Drizzle runs the first alone, and only the hash tells which one a row is.
+/// A row holds the time and the hash, since 1.0 the name too. If two migrations have one time,
+/// Drizzle runs only the first. Only the hash shows which one a row is.
 pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
     let mut migrations = Vec::new();
     for journal in listing.files.iter().filter(|file| file.path == JOURNAL) {

@@ -20,7 +20,7 @@ fn by_name(file: &File) -> Option<&str> {
     (!rest.is_empty() && !rest.ends_with(".Designer")).then_some(name)
 }
 
-/// Whether files lie here or below that are called as EF Core calls them.
+/// Returns true if files lie here or below that are called as EF Core calls them.
 pub(crate) fn recognises(listing: &Listing) -> bool {
     listing.files.iter().any(|file| by_name(file).is_some())
 }
@@ -58,7 +58,10 @@ fn ids(text: &str) -> Vec<Option<String>> {
     let tokens = tokens(text);
     let mut ids = Vec::new();
     for (place, token) in tokens.iter().enumerate() {
-        let is_attribute = matches!(token, Token::Word(word) if word == "Migration" || word == "MigrationAttribute");
+        let is_attribute = match token {
+            Token::Word(word) => word == "Migration" || word == "MigrationAttribute",
+            _ => false,
+        };
         let before = place.checked_sub(1).and_then(|before| tokens.get(before));
         let is_first = matches!(before, Some(Token::Other('[' | ',' | '.' | ':')));
         if is_attribute && is_first && tokens.get(place + 1) == Some(&Token::Other('(')) {

@@ -7,7 +7,7 @@ use crate::kinds::migrations::{
     wanted::{Want, Wanted},
 };
 
-/// What a file is to Flyway.
+/// Flyway's kinds of files.
 enum Script {
     Versioned(String),
     Baseline(String),
@@ -29,7 +29,7 @@ fn script(file: &File) -> Option<Script> {
     }
 }
 
-/// Whether some file has one of the default prefixes.
+/// Returns true if some file has one of the default prefixes.
 pub(crate) fn recognises(listing: &Listing) -> bool {
     listing.files.iter().any(|file| script(file).is_some())
 }

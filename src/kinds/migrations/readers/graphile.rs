@@ -14,7 +14,7 @@ fn number(file: &File) -> Option<&str> {
     Some(name.split('-').next().unwrap_or(name)).filter(|number| is_number(number))
 }
 
-/// Whether a committed migration lies here or in `committed/`.
+/// Returns true if a committed migration lies here or in `committed/`.
 pub(crate) fn recognises(listing: &Listing) -> bool {
     ["committed", ""]
         .iter()

@@ -5,11 +5,12 @@ use crate::kinds::migrations::{
     wanted::Wanted,
 };
 
-/// Why `dir` cannot be used, and what can.
-pub(crate) const INSTEAD: &str = "liquibase's changelogs are programs, whose changesets cannot be listed from their files: \
+/// The reason why `dir` cannot be used, and the alternative.
+pub(crate) const INSTEAD: &str = "liquibase's changelogs are programs, whose changesets cannot be \
+    listed from their files: \
     use version=ID::AUTHOR or version=TAG of the last changeset, or neither";
 
-/// How many files are opened to find a changelog.
+/// The most files that are opened to find a changelog.
 const MAX_OPENED: usize = 1000;
 
 fn is_candidate(file: &&File) -> bool {
@@ -17,7 +18,7 @@ fn is_candidate(file: &&File) -> bool {
     matches!(extension, "sql" | "xml" | "yaml" | "yml" | "json")
 }
 
-/// Whether files lie here that could be changelogs.
+/// Returns true if files lie here that could be changelogs.
 pub(crate) fn recognises(listing: &Listing) -> bool {
     listing.files.iter().any(|file| is_candidate(&file))
 }

@@ -1,4 +1,4 @@
-//! Directories that a file name alone does not explain: one file for each tool that needs code.
+//! Readers of directories whose file names are not enough: one file for each tool that needs code.
 
 pub(super) mod alembic;
 pub(super) mod atlas;

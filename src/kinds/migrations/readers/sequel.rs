@@ -12,12 +12,12 @@ use crate::kinds::migrations::{
 /// A version above this is a time (Sequel's `MINIMUM_TIMESTAMP`).
 const FIRST_TIMESTAMP: &str = "20000101";
 
-/// Whether the directory is timestamped.
+/// Returns true if the directory is timestamped.
 pub(crate) fn recognises_timestamps(listing: &Listing) -> bool {
     files(listing).iter().any(|(version, _)| is_time(version))
 }
 
-/// Whether the directory is numbered.
+/// Returns true if the directory is numbered.
 pub(crate) fn recognises_integers(listing: &Listing) -> bool {
     let files = files(listing);
     !files.is_empty() && !files.iter().any(|(version, _)| is_time(version))

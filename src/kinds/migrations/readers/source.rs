@@ -14,7 +14,7 @@ pub(crate) enum Token {
 }
 
 impl Token {
-    /// Whether it is this name or keyword.
+    /// Returns true if it is this name or keyword.
     pub(crate) fn is_word(&self, text: &str) -> bool {
         matches!(self, Token::Word(word) if word == text)
     }
@@ -67,7 +67,7 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_' || c == '$'
 }
 
-/// How a string holds its own quote.
+/// The way in which a string contains its own quote.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Escape {
     Backslash,
@@ -105,7 +105,7 @@ fn string(text: &str, quote: char, escape: Escape) -> (Token, &str) {
 /// A template literal whose opening quote has been read. Expressions in it may hold strings and
 /// templates.
 fn template(text: &str) -> (Token, &str) {
-    /// What surrounds the next character.
+    /// The surroundings of the next character.
     enum Within {
         Template,
         /// An expression, with the number of braces that it has opened.
@@ -148,7 +148,7 @@ fn template(text: &str) -> (Token, &str) {
     (Token::Opaque, "")
 }
 
-/// What follows a regular expression, where a `/` begins one: behind a value it divides.
+/// Returns the text after a regular expression, if one begins here. After a value, `/` divides.
 fn regular_expression<'a>(text: &'a str, before: Option<&Token>) -> Option<&'a str> {
     let text = text.strip_prefix('/')?;
     let is_value = match before {

@@ -9,7 +9,7 @@ use crate::kinds::migrations::{
 
 const PLAN: &str = "sqitch.plan";
 
-/// Whether a plan lies here.
+/// Returns true if a plan lies here.
 pub(crate) fn recognises(listing: &Listing) -> bool {
     listing.flat().any(|file| file.path == PLAN)
 }
@@ -58,7 +58,8 @@ mod tests {
 
     #[test]
     fn a_plan_is_its_changes_and_a_rework_is_wanted_once_more() {
-        let text = "%syntax-version=1.0.0\n%project=flipr\n\n# note\na 2026-11-21T00:04:29Z t <t@x> # a\nb [a] 2026 t <t@x>\n\
+        let text = "%syntax-version=1.0.0\n%project=flipr\n\n# note\na 2026-11-21T00:04:29Z t \
+            <t@x> # a\nb [a] 2026 t <t@x>\n\
             @v1 2026 t <t@x> # t\na [a@v1] 2026 t <t@x> # again\n";
         let keys: Vec<_> = plan(text).unwrap().into_iter().flat_map(|want| want.keys).collect();
         assert_eq!(keys, ["flipr:a", "flipr:b", "flipr:a#2"]);

@@ -21,8 +21,8 @@ fn is_script(file: &File) -> bool {
     EXTENSIONS.iter().any(ends) && !DECLARATIONS.iter().any(ends)
 }
 
-/// Whether scripts lie here or below. Their classes tell more, but only once TypeORM's table is
-/// there.
+/// Returns true if scripts lie here or below. Their classes are read only once TypeORM's table
+/// exists.
 pub(crate) fn recognises(listing: &Listing) -> bool {
     listing.files.iter().any(is_script)
 }
@@ -37,7 +37,7 @@ pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
     for file in listing.files.iter().filter(|file| is_script(file)) {
         let bytes = listing.bytes(file)?;
         let names = names(&String::from_utf8_lossy(&bytes))
-            .map_err(|what| format!("{}: {what}", file.path))?;
+            .map_err(|message| format!("{}: {message}", file.path))?;
         if names.is_empty() {
             unnamed.extend(file_number(file).map(|number| (file, number)));
         }
@@ -56,7 +56,8 @@ pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
     for (file, number) in unnamed {
         if list.iter().any(|(time, _)| time == number) {
             return Err(format!(
-                "{}: must hold a class whose name ends in {number}, because another migration has that number too",
+                "{}: must hold a class whose name ends in {number}, because another migration has \
+                that number too",
                 file.path
             ));
         }
@@ -88,7 +89,7 @@ fn names(text: &str) -> Result<Vec<String>, String> {
             start += 1;
             continue;
         };
-        // What is declared in a migration's body is no migration.
+        // A class in a migration's body is not a migration.
         start = body.end + 1;
         let body = &tokens[body];
         let name = match property(body) {
@@ -209,13 +210,15 @@ mod tests {
             ),
             ("class X1690000000031 { constructor() { this.name = 'AddA1690000000030'; } }", &[own]),
             (
-                "class X { constructor() { _defineProperty(this, \"name\", 'AddA1690000000030'); } }",
+                "class X { constructor() { _defineProperty(this, \"name\", 'AddA1690000000030'); } \
+                }",
                 &[own],
             ),
             ("class X { get name() { return `AddA1690000000030`; } }", &[own]),
             ("module.exports = class { name = 'AddA1690000000030' }", &[own]),
             (
-                "var AddA1690000000030 = /** @class */ (function () { function AddA1690000000030() { \
+                "var AddA1690000000030 = /** @class */ (function () { function AddA1690000000030() \
+                { \
                  this.name = 'AddA1690000000030'; } return AddA1690000000030; }());",
                 &[own],
             ),

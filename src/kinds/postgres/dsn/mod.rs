@@ -1,5 +1,5 @@
-//! How an application writes where its PostgreSQL is: libpq's URLs and key=value strings, and other
-//! drivers' dialects.
+//! Reads connection strings of PostgreSQL: libpq's URLs and key=value strings, and other drivers'
+//! dialects.
 
 mod npgsql;
 
@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use super::parameters;
 use crate::spec::{ConfigError, Spec, expand::Text};
 
-/// Whose rules a connection string follows.
+/// The driver whose rules a connection string follows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Dialect {
-    /// libpq's, and of the drivers that read its URLs.
+    /// libpq, and the drivers that read its URLs.
     #[default]
     Libpq,
-    /// psycopg 3 under SQLAlchemy: libpq's strings, but psycopg itself goes through the hosts.
+    /// psycopg 3 under SQLAlchemy: libpq's strings, but psycopg itself tries the hosts in turn.
     Psycopg3,
     /// pgjdbc's.
     Jdbc,
@@ -22,23 +22,23 @@ pub(super) enum Dialect {
     Npgsql,
 }
 
-/// What a connection string says, by libpq's keywords. Holds passwords, and is therefore never
+/// The parameters of a connection string, by libpq's keywords. They include passwords and are never
 /// shown.
 #[derive(Clone, Default)]
 pub(super) struct Params {
     values: BTreeMap<&'static str, String>,
-    /// The names of what was said and is none of ours.
+    /// The names of parameters that are ignored.
     passed_over: Vec<String>,
     dialect: Dialect,
 }
 
-/// What other drivers say, and libpq's parameters do not: where tables are, and what a dialect's
-/// own words come to.
+/// Keywords of other drivers that libpq lacks: the place of tables, and results of a dialect's own
+/// words.
 const OWN_KEYWORDS: &[&str] = &[
-    // Set where a dialect encrypts without verifying.
+    // Set if a dialect encrypts without verifying.
     "no-verify",
     "requiressl",
-    // Where Prisma and JDBC keep their tables.
+    // The schema of Prisma's and JDBC's tables.
     "schema",
     "search_path",
     "session_search_path",
@@ -46,7 +46,7 @@ const OWN_KEYWORDS: &[&str] = &[
     "x-migrations-table-quoted",
 ];
 
-/// Other drivers' names for the same things: pgx and lib/pq, SQLAlchemy, JDBC, Prisma, Ecto.
+/// Other drivers' names for libpq's keywords: pgx and lib/pq, SQLAlchemy, JDBC, Prisma, Ecto.
 const ALIASES: &[(&str, &str)] = &[
     ("database", "dbname"),
     ("username", "user"),
@@ -64,7 +64,7 @@ const ALIASES: &[(&str, &str)] = &[
 ];
 
 impl Params {
-    /// The value of a keyword, if it has one: an empty value is none, as nearly everywhere in
+    /// Returns the value of a keyword. An empty value counts as unset, as nearly everywhere in
     /// libpq.
     pub(super) fn get(&self, keyword: &str) -> Option<&str> {
         self.values.get(keyword).map(String::as_str).filter(|value| !value.is_empty())
@@ -75,8 +75,8 @@ impl Params {
         self.dialect
     }
 
-    /// Sets one of libpq's keywords. What does not concern us is passed over: a pool's size, a
-    /// cache, a driver's switch.
+    /// Sets one of libpq's keywords. Other parameters are ignored: a pool's size, a cache, a
+    /// driver's switch.
     pub(super) fn set(&mut self, keyword: &str, value: impl Into<String>) {
         let known = ALIASES
             .iter()
@@ -89,8 +89,8 @@ impl Params {
         }
     }
 
-    /// Remembers that `key` is none of ours. What cannot be a key may be the tail of a password,
-    /// and is not remembered.
+    /// Records that `key` is ignored. A text that cannot be a key may be the tail of a password and
+    /// is not recorded.
     fn pass_over(&mut self, key: &str) {
         let is_key = key.len() <= 40 && key.starts_with(|c: char| c.is_ascii_alphabetic());
         if is_key && key.chars().all(|c| c.is_ascii_alphabetic() || "_-. ".contains(c)) {
@@ -98,7 +98,7 @@ impl Params {
         }
     }
 
-    /// Takes in what `other` says and this does not.
+    /// Adds the parameters of `other` that are not set here.
     pub(super) fn or(mut self, other: Params) -> Self {
         for (keyword, value) in other.values {
             let mine = self.values.entry(keyword).or_default();
@@ -110,7 +110,7 @@ impl Params {
     }
 }
 
-/// Reads what follows the scheme's colon.
+/// Reads the text after the scheme's colon.
 pub(super) fn read(spec: &Spec) -> Result<Params, ConfigError> {
     let scheme =
         spec.scheme.rsplit_once("migrations+").map_or(spec.scheme.as_str(), |(_, scheme)| scheme);
@@ -136,7 +136,7 @@ pub(super) fn read(spec: &Spec) -> Result<Params, ConfigError> {
     } else {
         match npgsql::read(&rest) {
             Some(params) => params,
-            None => read_pairs(&rest).map_err(|what| spec.error(what))?,
+            None => read_pairs(&rest).map_err(|message| spec.error(message))?,
         }
     };
     if params.dialect == Dialect::Libpq {
@@ -190,8 +190,8 @@ fn read_url(spec: &Spec, rest: &Text, dialect: Dialect) -> Result<Params, Config
     if dialect == Dialect::Jdbc && params.get("host").is_none() {
         params.set("host", "localhost");
     }
-    let decoded = |what: &str, text: Text| {
-        text.percent_decoded().map_err(|e| spec.error(format_args!("the {what} {e}")))
+    let decoded = |part: &str, text: Text| {
+        text.percent_decoded().map_err(|e| spec.error(format_args!("the {part} {e}")))
     };
     if let Some(database) = parts.path.strip_prefix("/") {
         params.set("dbname", decoded("database", database)?);
@@ -206,11 +206,11 @@ fn read_url(spec: &Spec, rest: &Text, dialect: Dialect) -> Result<Params, Config
         };
         pairs.push((decoded("query", key)?, decoded("query", value)?));
     }
-    read_query(&mut params, pairs, dialect).map_err(|what| spec.error(what))?;
+    read_query(&mut params, pairs, dialect).map_err(|message| spec.error(message))?;
     Ok(params)
 }
 
-/// The dialect that a scheme names by its driver.
+/// Returns the dialect of the driver that a scheme names.
 fn dialect_of(scheme: &str) -> Dialect {
     match scheme.split_once('+').map_or(scheme, |(_, driver)| driver) {
         "jdbc" => Dialect::Jdbc,
@@ -219,7 +219,7 @@ fn dialect_of(scheme: &str) -> Dialect {
     }
 }
 
-/// Joins as libpq does. One that is empty is none at all; an empty one among others counts.
+/// Joins with commas, as libpq does. A single empty item yields an empty text.
 fn joined(values: impl Iterator<Item = String>) -> String {
     values.collect::<Vec<_>>().join(",")
 }
@@ -231,8 +231,8 @@ fn read_query(
     dialect: Dialect,
 ) -> Result<(), String> {
     let jdbc = dialect == Dialect::Jdbc;
-    // Prisma's `sslcert` is the authority's certificate, and its `sslaccept` says whether it is
-    // verified.
+    // Prisma's `sslcert` is the authority's certificate, and its `sslaccept` decides if the server
+    // is verified.
     let prisma = pairs.iter().any(|(key, _)| key == "sslaccept" || key == "sslidentity");
     let (mut hosts, mut ports, mut ssl, mut accept) = (Vec::new(), Vec::new(), None, None);
     for (key, value) in pairs {
@@ -310,10 +310,13 @@ fn server_type(value: &str) -> Result<&'static str, String> {
         "primary" | "master" => "primary",
         "secondary" | "slave" => "standby",
         "preferSecondary" | "preferSlave" => "prefer-standby",
-        _ => return Err(
-            "targetServerType: must be one of any, primary, secondary, preferSecondary, preferPrimary"
-                .to_owned(),
-        ),
+        _ => {
+            return Err(
+                "targetServerType: must be one of any, primary, secondary, preferSecondary, \
+                preferPrimary"
+                    .to_owned(),
+            );
+        }
     })
 }
 

@@ -4,7 +4,7 @@
 use super::{Dialect, Params};
 use crate::spec::expand::Text;
 
-/// Npgsql's names, without case, spaces and underscores, and libpq's for the same things.
+/// Npgsql's names in lower case without spaces and underscores, each with libpq's keyword.
 const NAMES: &[(&str, &str)] = &[
     ("host", "host"),
     ("server", "host"),
@@ -37,8 +37,8 @@ const NAMES: &[(&str, &str)] = &[
     ("clientencoding", "client_encoding"),
 ];
 
-/// Reads `text` if it is one of Npgsql's strings. libpq's pairs are parted by spaces, and a
-/// semicolon in them is a part of a value.
+/// Reads `text` if it is one of Npgsql's strings. libpq separates pairs by spaces, so a semicolon
+/// there is part of a value.
 pub(super) fn read(text: &Text) -> Option<Params> {
     let parts = parts(text.raw())?;
     let keyword =
@@ -103,8 +103,8 @@ fn bare(key: &str) -> String {
     key.chars().filter(|c| !matches!(c, ' ' | '_' | '-')).flat_map(char::to_lowercase).collect()
 }
 
-/// The pairs. A value may have quotes of either kind, in which the quote itself is doubled. None:
-/// not of this form.
+/// The pairs. A value may have quotes of either kind, in which the quote itself is doubled. Returns
+/// `None` for another form.
 fn parts(text: &str) -> Option<Vec<(String, String)>> {
     let mut parts = Vec::new();
     let mut rest = text.trim_start_matches(|c: char| c == ';' || c.is_whitespace());
@@ -128,7 +128,7 @@ fn parts(text: &str) -> Option<Vec<(String, String)>> {
     Some(parts)
 }
 
-/// The value in quotes, and what follows it.
+/// Returns the value in quotes, and the text after it.
 fn quoted(text: &str, quote: char) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut chars = text.char_indices().skip(1).peekable();

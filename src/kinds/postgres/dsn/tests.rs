@@ -86,8 +86,10 @@ fn connection_strings_are_read_in_every_form_that_drivers_take() {
         ),
         ("postgres:jdbc:postgresql://db/app?ssl=false", "dbname=app host=db"),
         (
-            "jdbc:postgresql://a,b/app?targetServerType=preferSecondary&ApplicationName=x&currentSchema=s&loadBalanceHosts=true",
-            "application_name=x dbname=app host=a,b load_balance_hosts=random port=, schema=s target_session_attrs=prefer-standby",
+            "jdbc:postgresql://a,b/app?targetServerType=preferSecondary&ApplicationName=x&currentSc\
+            hema=s&loadBalanceHosts=true",
+            "application_name=x dbname=app host=a,b load_balance_hosts=random port=, schema=s \
+            target_session_attrs=prefer-standby",
         ),
         (
             "jdbc:mysql://db/app",
@@ -121,7 +123,8 @@ fn connection_strings_are_read_in_every_form_that_drivers_take() {
             "dbname=app host=db search_path=x",
         ),
         (
-            "postgresql://db/app?pool=5&prepared_statements=false&checkout_timeout=5&encoding=unicode",
+            "postgresql://db/app?pool=5&prepared_statements=false&checkout_timeout=5&encoding=unico\
+            de",
             "dbname=app host=db",
         ),
         // Npgsql.
@@ -208,6 +211,6 @@ fn parameters_unrelated_to_the_connection_get_a_remark_without_a_value() {
         assert_eq!(notes(text), says(names), "{text}");
     }
     assert!(notes("postgres://u:p@db/app?sslmode=require&application_name=x").is_empty());
-    // What looks like no key may be a piece of a password.
+    // A text that is not a key may be a piece of a password.
     assert!(notes("postgres://db/app?password=a&s3cr3t!=1&4=5").is_empty());
 }

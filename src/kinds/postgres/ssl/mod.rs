@@ -1,4 +1,4 @@
-//! libpq's TLS parameters: which connections begin with TLS, and what of the server's certificate
+//! libpq's TLS parameters: they decide which connections use TLS, and how the server's certificate
 //! is verified.
 
 use std::{
@@ -54,7 +54,7 @@ impl Mode {
     }
 }
 
-/// libpq's sslnegotiation: what comes first on a connection.
+/// libpq's sslnegotiation: the beginning of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Negotiation {
     /// PostgreSQL's own request for TLS.
@@ -64,29 +64,28 @@ pub(super) enum Negotiation {
     Direct,
 }
 
-/// libpq's sslcertmode: whether a server that asks for our certificate gets it.
+/// libpq's sslcertmode: the answer to a server that asks for our certificate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum CertMode {
-    /// It never does.
+    /// The certificate is never sent.
     Disable,
-    /// It does if we have one.
+    /// The certificate is sent if we have one.
     #[default]
     Allow,
-    /// It must ask, and get one.
+    /// The server must ask, and receives the certificate.
     Require,
 }
 
-/// How connections over the network are protected.
+/// The encryption of connections over the network.
 #[derive(Debug)]
 pub(super) struct Encryption {
-    /// Which ones are.
+    /// The connections that are encrypted.
     pub mode: Mode,
-    /// What comes first on them.
+    /// The beginning of an encrypted connection.
     pub negotiation: Negotiation,
-    /// Whether our certificate must have been asked for.
+    /// The rule for our certificate.
     pub cert_mode: CertMode,
-    /// With what; none where the mode is `disable`, or where there is no network between us and any
-    /// server.
+    /// The TLS setup. `None` if the mode is `disable`, or if every server is on this machine.
     pub tls: Option<Tls>,
 }
 
@@ -106,8 +105,8 @@ struct Asked {
     crls: Vec<String>,
 }
 
-/// Reads sslmode and all that belongs to it. `declared` is what the declaration sets, `effective`
-/// what service files and the environment add to it.
+/// Reads sslmode and the parameters that belong to it. `declared` comes from the declaration;
+/// `effective` adds service files and the environment.
 pub(super) fn read(
     spec: &Spec,
     declared: &Params,
@@ -121,19 +120,20 @@ pub(super) fn read(
         return Ok(Encryption { mode, negotiation, cert_mode, tls: None });
     }
     let crls = existing_crls(spec, asked.crls);
-    let files = existing(spec, effective, asked.files, mode).map_err(|what| spec.error(what))?;
-    // Where our own keys ask for verification, the system's roots are what they are documented to
-    // trust.
+    let files =
+        existing(spec, effective, asked.files, mode).map_err(|message| spec.error(message))?;
+    // If our own keys ask for verification, they trust the system's roots, as documented.
     if mode >= Mode::VerifyCa && files.ca.is_none() && !Tls::is_asked_for(spec) {
         let mode = mode.word();
         spec.note(format_args!(
-            "sslmode={mode} names no sslrootcert: the system's certificates are trusted (libpq would refuse)"
+            "sslmode={mode} names no sslrootcert: the system's certificates are trusted (libpq \
+            would refuse)"
         ));
     }
     if spec.key("key").is_none()
         && let Some(path) = &files.key
     {
-        check_key_file(path).map_err(|what| spec.error(format_args!("sslkey: {what}")))?;
+        check_key_file(path).map_err(|message| spec.error(format_args!("sslkey: {message}")))?;
         // pgjdbc reads such a key, and libpq does not.
         if declared.dialect() != Dialect::Jdbc && holds_encrypted_der(path) {
             return Err(spec.error(format_args!(
@@ -142,7 +142,7 @@ pub(super) fn read(
         }
     }
     let key_password = effective.get("sslpassword").map(|password| spec.secret(password));
-    // The file of sslrootcert may be left out by now.
+    // A missing file of sslrootcert may have been removed above.
     let unverified = mode < Mode::VerifyCa && files.ca.is_none();
     let verify = if unverified { Verify::Nothing } else { asked.verify };
     let tls = Tls::with_setup(TlsSetup {
@@ -155,7 +155,7 @@ pub(super) fn read(
         versions: asked.versions,
         sni: asked.sni,
     });
-    let tls = tls.map_err(|what| spec.error(what))?;
+    let tls = tls.map_err(|message| spec.error(message))?;
     let tls = match negotiation {
         Negotiation::Request => tls,
         Negotiation::Direct => tls.with_alpn(&[ALPN]),
@@ -170,13 +170,14 @@ fn decide(
     home: Option<&str>,
 ) -> Result<Asked, ConfigError> {
     let (mode, insecure) = mode(spec, declared, effective)?;
-    let wrong = |what: String| spec.error(what);
+    let wrong = |message: String| spec.error(message);
     let negotiations = [("postgres", Negotiation::Request), ("direct", Negotiation::Direct)];
     let negotiation =
         choice(effective, "sslnegotiation", &negotiations).map_err(wrong)?.unwrap_or_default();
     if negotiation == Negotiation::Direct && mode < Mode::Require {
         return Err(spec.error(format_args!(
-            "sslmode={} is too weak for sslnegotiation=direct: must be require, verify-ca or verify-full",
+            "sslmode={} is too weak for sslnegotiation=direct: must be require, verify-ca or \
+            verify-full",
             mode.word()
         )));
     }
@@ -206,13 +207,13 @@ fn decide(
     Ok(Asked { mode, verify, negotiation, cert_mode, versions, sni, files, crls })
 }
 
-/// The mode, and whether a certificate is never looked at.
+/// Returns the mode, and true if the certificate is never verified.
 fn mode(spec: &Spec, declared: &Params, effective: &Params) -> Result<(Mode, bool), ConfigError> {
     // pg's (node) word for encryption without verification, which libpq's `require` is too.
     let no_verify = |params: &Params| params.get("sslmode") == Some("no-verify");
     let read = |params: &Params| match no_verify(params) {
         true => Ok(Some(Mode::Require)),
-        false => choice(params, "sslmode", &Mode::WORDS).map_err(|what| spec.error(what)),
+        false => choice(params, "sslmode", &Mode::WORDS).map_err(|message| spec.error(message)),
     };
     let written = read(declared)?;
     let insecure = spec.flag("insecure")?;
@@ -251,7 +252,8 @@ fn mode(spec: &Spec, declared: &Params, effective: &Params) -> Result<(Mode, boo
     if system && !insecure && mode != Mode::VerifyFull {
         let mode = mode.word();
         return Err(spec.error(format_args!(
-            "sslmode={mode} is too weak for sslrootcert=system: must be verify-full, as libpq has it"
+            "sslmode={mode} is too weak for sslrootcert=system: must be verify-full, as libpq has \
+            it"
         )));
     }
     let insecure = insecure || effective.get("no-verify").is_some() || no_verify(effective);
@@ -280,8 +282,8 @@ fn versions(params: &Params) -> Result<Versions, String> {
 
 /// The files that are named, else those that libpq finds under `~/.postgresql`.
 ///
-/// libpq refuses to verify where none is named and none found. The drivers of other languages (pgx,
-/// Npgsql), whose URLs these are too, trust the system's authorities then, and so do we: that
+/// libpq refuses to verify if no file is named and none found. Drivers of other languages (pgx,
+/// Npgsql) read the same URLs and then trust the system's authorities. So does afterall: that
 /// verifies no less.
 fn files(spec: &Spec, params: &Params, home: Option<&str>, insecure: bool) -> TlsFiles {
     let given =
@@ -328,7 +330,7 @@ fn hashed_crls(dir: &str) -> Vec<String> {
     paths
 }
 
-/// Leaves out what libpq leaves out: a file that libpq's own parameters name and that is not there.
+/// Removes missing files that libpq's own parameters name, as libpq does.
 ///
 /// Images set such parameters to paths without a file on purpose. Our own keys stay strict.
 fn existing(
@@ -388,7 +390,8 @@ fn check_key_file(path: &str) -> Result<(), String> {
     }
     let mode = metadata.mode() & 0o777;
     Err(format!(
-        "{path}: its mode is {mode:04o}, and must be 0600 or less, or 0640 or less where root owns it"
+        "{path}: its mode is {mode:04o}, and must be 0600 or less, or 0640 or less where root owns \
+        it"
     ))
 }
 

@@ -4,8 +4,7 @@ use crate::{
     spec::expand::Env,
 };
 
-/// mode, what is verified, authorities; or the error. `~` is the home directory, in which nothing
-/// is found.
+/// Mode, verification and authorities, or the error. `~` is the home directory, which is empty.
 fn asked(text: &str, env: &[(&str, &str)]) -> String {
     let spec = Spec::parse("db", &KIND, text, &Env::new(|_| None)).unwrap();
     let declared = dsn::read(&spec).unwrap();
@@ -38,17 +37,20 @@ fn sslmode_means_what_it_means_to_libpq() {
         ("postgres://h?sslrootcert=system", "verify-full Full system"),
         (
             "postgres://h?sslmode=require&sslrootcert=system",
-            "db: sslmode=require is too weak for sslrootcert=system: must be verify-full, as libpq has it",
+            "db: sslmode=require is too weak for sslrootcert=system: must be verify-full, as libpq \
+            has it",
         ),
         ("postgres:host=h requiressl=1", "require Nothing -"),
         ("postgres://h?sslmode=no-verify&sslrootcert=ca", "require Nothing ca"),
         (
             "postgres://h?sslmode=requrie",
-            "db: sslmode (or PGSSLMODE): must be one of disable, allow, prefer, require, verify-ca, verify-full; did you mean require?",
+            "db: sslmode (or PGSSLMODE): must be one of disable, allow, prefer, require, \
+            verify-ca, verify-full; did you mean require?",
         ),
         (
             "postgres://h?sslmode=yes",
-            "db: sslmode (or PGSSLMODE): must be one of disable, allow, prefer, require, verify-ca, verify-full",
+            "db: sslmode (or PGSSLMODE): must be one of disable, allow, prefer, require, \
+            verify-ca, verify-full",
         ),
     ] {
         assert_eq!(asked(text, &[]), want, "{text}");

@@ -1,5 +1,5 @@
-//! Where to connect and as whom: the declaration, then a service file, then libpq's variables, then
-//! its defaults.
+//! Reads servers and login: the declaration, then a service file, then libpq's variables, then its
+//! defaults.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::{
     spec::{ConfigError, Key, Spec},
 };
 
-/// The keys that say who logs in; the URL may say it too.
+/// The keys for the login. The URL may contain one too.
 pub static KEYS: &[Key] = &[
     Key { name: "user", value: "NAME", help: "role to log in as; beats the URL" },
     Key { name: "password", value: "PASSWORD", help: "its password; beats the URL" },
@@ -33,17 +33,17 @@ pub static KEYS: &[Key] = &[
     },
 ];
 
-/// Where the parameters of one target come from.
+/// The parameters of one target, by their source.
 struct Sources {
     /// The declaration and the service file that it names.
     declared: Params,
-    /// The same, and what the environment adds.
+    /// The declared parameters and those of the environment.
     effective: Params,
 }
 
-/// What to reach: the servers of one declaration and the login that they share.
+/// The servers of one declaration, and the login that they share.
 pub struct Target {
-    /// In the order of the declaration.
+    /// The servers, in the order of the declaration.
     pub(super) servers: Vec<Server>,
     pub(super) order: Order,
     pub(super) access: Access,
@@ -51,19 +51,19 @@ pub struct Target {
     migrations_table: Option<MigrationsTable>,
 }
 
-/// What all servers of a target have in common.
+/// The settings that all servers of a target share.
 pub(super) struct Access {
     pub(super) login: Login,
     pub(super) encryption: Encryption,
     pub(super) wanted: Wanted,
-    /// What `connect_timeout` leaves to each server until it is ready for a query.
+    /// The time that `connect_timeout` allows each server until it is ready for a query.
     pub(super) connect_timeout: Option<Duration>,
     pub(super) after_refusal: AfterRefusal,
     /// The user as whom a server behind a Unix socket must run.
     pub(super) require_peer: Option<String>,
 }
 
-/// What a driver does when one of several hosts refuses the login.
+/// A driver's reaction when one of several hosts refuses the login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AfterRefusal {
     /// libpq, asyncpg and pgx report the refusal.
@@ -84,9 +84,9 @@ impl AfterRefusal {
 /// The table that golang-migrate's `x-migrations-table` names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MigrationsTable {
-    /// None: the first schema of the search path.
+    /// `None` means the first schema of the search path.
     pub schema: Option<String>,
-    /// As the database has it: neither quoted nor folded.
+    /// The name in the database, neither quoted nor folded.
     pub table: String,
 }
 
@@ -94,7 +94,8 @@ impl MigrationsTable {
     /// Reads `x-migrations-table`, which under `x-migrations-table-quoted` is `"table"` or
     /// `"schema"."table"`.
     fn read(params: &Params) -> Result<Option<Self>, String> {
-        const SHAPE: &str = "x-migrations-table: must be quoted where x-migrations-table-quoted is set, \
+        const SHAPE: &str = "x-migrations-table: must be quoted where x-migrations-table-quoted is \
+            set, \
                              e.g. \"migrate\".\"schema_migrations\"";
         let Some(name) = params.get("x-migrations-table") else { return Ok(None) };
         let quoted = match params.get("x-migrations-table-quoted") {
@@ -122,16 +123,16 @@ impl MigrationsTable {
 /// One server.
 pub(super) struct Server {
     pub(super) endpoint: Endpoint,
-    /// What its certificate must be valid for.
+    /// The name that its certificate must be valid for.
     pub(super) host: String,
     pub(super) credentials: Option<Credentials>,
-    /// The keys that the password came to in the last attempt.
+    /// The keys derived from the password in the last attempt.
     pub(super) derived: Option<scram::Derived>,
-    /// The last attempt found it down or starting, or did not come to its end.
+    /// The last attempt found the server down or starting, or was cut.
     pub(super) down: bool,
 }
 
-/// What a login proves itself by.
+/// The credentials of a login.
 #[derive(Clone)]
 pub(super) enum Credentials {
     /// A password.
@@ -143,9 +144,9 @@ pub(super) enum Credentials {
 /// The versions of the protocol that are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Protocol {
-    /// What the startup packet asks for.
+    /// The version in the startup packet.
     pub(super) asked: u32,
-    /// What the server may negotiate down to.
+    /// The lowest version that the server may negotiate.
     pub(super) least: u32,
 }
 
@@ -155,8 +156,7 @@ impl Protocol {
             [("3.0", PROTOCOL_3_0), ("3.2", PROTOCOL_3_2), ("latest", PROTOCOL_3_2)];
         let (least, most) = ("min_protocol_version", "max_protocol_version");
         let min = choice(params, least, &WORDS)?.unwrap_or(PROTOCOL_3_0);
-        // As in libpq: poolers that do not negotiate are asked for more than 3.0 only where that is
-        // wanted.
+        // As in libpq: 3.0 unless the user asks for more, because some poolers do not negotiate.
         let max = choice(params, most, &WORDS)?.unwrap_or(min);
         match min > max {
             true => Err(format!("{}: must not be above {most}", label(least))),
@@ -165,7 +165,7 @@ impl Protocol {
     }
 }
 
-/// libpq's `channel_binding`: whether a login proves that both ends share one TLS connection.
+/// libpq's `channel_binding`: a login then proves that both ends share one TLS connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Bind {
     Disable,
@@ -179,7 +179,7 @@ impl Bind {
         [("disable", Bind::Disable), ("prefer", Bind::Prefer), ("require", Bind::Require)];
 }
 
-/// What the startup packet holds, and what may be sent after it.
+/// The contents of the startup packet, and the statements that may follow it.
 pub(super) struct Login {
     pub(super) user: String,
     pub(super) database: String,
@@ -188,13 +188,12 @@ pub(super) struct Login {
     pub(super) search_path: Option<String>,
     /// Set in the transaction of a question, for drivers that set it after the login.
     pub(super) session_search_path: Option<String>,
-    /// None: UTF-8, in which names in tables and messages are readable whatever the database's own
-    /// encoding.
+    /// `None` means UTF-8: names and messages are then readable whatever the database's encoding.
     pub(super) client_encoding: Option<String>,
     pub(super) protocol: Protocol,
     pub(super) bind: Bind,
     pub(super) require_auth: RequireAuth,
-    /// Why no password was found in a file where one was looked for.
+    /// The reason why the password file held no password.
     pub(super) passfile_note: Option<String>,
 }
 
@@ -210,7 +209,7 @@ impl Login {
         encoding.into_iter().chain(path).collect()
     }
 
-    /// When a refusal of this login comes, and whether our own options may have caused it.
+    /// The phase of a refusal of this login. It records if our own options may be the cause.
     pub(super) fn phase(&self) -> Phase {
         let own = [&self.options, &self.search_path, &self.client_encoding];
         match own.iter().any(|option| option.is_some()) {
@@ -253,7 +252,7 @@ impl RequireAuth {
     }
 }
 
-/// libpq's `target_session_attrs`: which servers of a list will do.
+/// libpq's `target_session_attrs`: the servers of a list that are acceptable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
     Any,
@@ -280,7 +279,7 @@ impl Target {
     /// password files and variables add.
     ///
     /// # Errors
-    /// What is contradictory, unknown or unreadable. No error shows a value that may be a secret.
+    /// Contradictory, unknown or unreadable settings. No error shows a value that may be a secret.
     pub fn from_spec(spec: &Spec) -> Result<Self, ConfigError> {
         let mut declared = dsn::read(spec)?;
         for key in ["user", "password", "passfile"] {
@@ -290,12 +289,15 @@ impl Target {
         }
         let env = environment(spec)?;
         let os_user = os_user::current();
-        let home =
-            spec.env.var("HOME").map_err(|what| spec.error(what))?.filter(|home| !home.is_empty());
+        let home = spec
+            .env
+            .var("HOME")
+            .map_err(|message| spec.error(message))?
+            .filter(|home| !home.is_empty());
         let home = home.or_else(|| os_user.as_ref().map(|user| user.home.clone()));
         if let Some(service) = declared.get("service").or_else(|| env.get("service")) {
             let files = service_files(spec, &declared, home.as_deref())?;
-            let service = service::read(service, &files).map_err(|what| spec.error(what))?;
+            let service = service::read(service, &files).map_err(|message| spec.error(message))?;
             declared = declared.or(service);
         }
         let effective = declared.clone().or(env);
@@ -310,16 +312,19 @@ impl Target {
         os_user: Option<String>,
     ) -> Result<Self, ConfigError> {
         let Sources { declared, effective: all } = sources;
-        let wrong = |what: String| spec.error(what);
+        let wrong = |message: String| spec.error(message);
         values::check(all).map_err(wrong)?;
         refuse_pieces_of_passwords(all).map_err(wrong)?;
         let own = |keyword: &str| all.get(keyword).map(str::to_owned);
         let user_variable = || spec.env.var("USER").ok().flatten().filter(|user| !user.is_empty());
         let user = own("user").or(os_user).or_else(user_variable).ok_or_else(|| {
-            spec.error("no user: the URL, the key user, PGUSER and USER name none, and /etc/passwd does not know our uid")
+            spec.error(
+                "no user: the URL, the key user, PGUSER and USER name none, and /etc/passwd does \
+                not know our uid",
+            )
         })?;
         let database = own("dbname").unwrap_or_else(|| user.clone());
-        let places = hosts::read(all).map_err(|what| spec.error(what))?;
+        let places = hosts::read(all).map_err(|message| spec.error(message))?;
         let networked = places.iter().any(|place| matches!(place.endpoint, Endpoint::Tcp(..)));
         let encryption = ssl::read(spec, declared, all, home, networked)?;
         let (passfile, passfile_note) = passwords(spec, all, home)?;
@@ -356,7 +361,7 @@ impl Target {
             .get("require_auth")
             .map(RequireAuth::read)
             .transpose()
-            .map_err(|what| spec.error(what))?;
+            .map_err(|message| spec.error(message))?;
         let login = Login {
             application_name: own("application_name")
                 .or_else(|| own("fallback_application_name"))
@@ -376,7 +381,7 @@ impl Target {
             login,
             encryption,
             wanted: wanted.unwrap_or(Wanted::Any),
-            connect_timeout: connect_timeout(all).map_err(|what| spec.error(what))?,
+            connect_timeout: connect_timeout(all).map_err(|message| spec.error(message))?,
             after_refusal: AfterRefusal::of(declared.dialect()),
             require_peer: own("requirepeer"),
         };
@@ -385,7 +390,7 @@ impl Target {
             order: Order::new(start.unwrap_or(Start::First)),
             access,
             schema: own("schema"),
-            migrations_table: MigrationsTable::read(all).map_err(|what| spec.error(what))?,
+            migrations_table: MigrationsTable::read(all).map_err(|message| spec.error(message))?,
         };
         let login = &target.access.login;
         let texts = [&login.user, &login.database, &login.application_name];
@@ -395,7 +400,7 @@ impl Target {
         }
     }
 
-    /// Whether every server is on this machine.
+    /// Returns true if every server is on this machine.
     pub fn is_local(&self) -> bool {
         self.servers.iter().all(|server| server.endpoint.is_local())
     }
@@ -420,7 +425,7 @@ fn environment(spec: &Spec) -> Result<Params, ConfigError> {
         .filter_map(|parameter| Some((parameter.variable?, parameter.name)))
         .chain([("PGREQUIRESSL", "requiressl")]);
     for (variable, keyword) in variables {
-        if let Some(value) = spec.env.var(variable).map_err(|what| spec.error(what))? {
+        if let Some(value) = spec.env.var(variable).map_err(|message| spec.error(message))? {
             params.set(keyword, value);
         }
     }
@@ -433,13 +438,13 @@ fn service_files(
     declared: &Params,
     home: Option<&str>,
 ) -> Result<Vec<String>, ConfigError> {
-    let variable = |name: &str| spec.env.var(name).map_err(|what| spec.error(what));
+    let variable = |name: &str| spec.env.var(name).map_err(|message| spec.error(message));
     let own = match (declared.get("servicefile"), variable("PGSERVICEFILE")?) {
         (Some(file), _) => Some(file.to_owned()),
         (None, Some(file)) => Some(file),
         (None, None) => home.map(|home| format!("{home}/.pg_service.conf")),
     };
-    // Debian's libpq looks there; other builds need the variable.
+    // Debian's libpq looks in this directory. Other builds need the variable.
     let system = variable("PGSYSCONFDIR")?.unwrap_or_else(|| "/etc/postgresql-common".to_owned());
     Ok(own.into_iter().chain([format!("{system}/pg_service.conf")]).collect())
 }
@@ -469,7 +474,7 @@ fn passwords(
     }
 }
 
-/// libpq's keys in place of a password: what SCRAM proves itself by, worked out beforehand.
+/// Reads libpq's SCRAM keys, which replace a password.
 fn scram_keys(params: &Params) -> Result<Option<scram::Keys>, String> {
     let key = |name: &str| -> Result<Option<[u8; 32]>, String> {
         let Some(text) = params.get(name) else { return Ok(None) };
@@ -496,7 +501,8 @@ fn refuse_pieces_of_passwords(params: &Params) -> Result<(), String> {
         };
         if ["password", "passwd", "pwd"].into_iter().any(holds) {
             return Err(format!(
-                "{}: must not hold a password: the separator before it is wrong (a URL has &, pairs have a blank, Npgsql has ;)",
+                "{}: must not hold a password: the separator before it is wrong (a URL has &, \
+                pairs have a blank, Npgsql has ;)",
                 label(name)
             ));
         }
@@ -504,7 +510,7 @@ fn refuse_pieces_of_passwords(params: &Params) -> Result<(), String> {
     Ok(())
 }
 
-/// Whole seconds; nothing, 0 and less mean no bound of its own.
+/// Reads whole seconds. Unset, 0 and less mean no bound.
 fn connect_timeout(all: &Params) -> Result<Option<Duration>, String> {
     let Some(text) = all.get("connect_timeout") else { return Ok(None) };
     match text.trim().parse::<i32>() {

@@ -4,7 +4,7 @@ use super::*;
 use crate::{kinds::postgres::KIND, spec::expand::Env};
 
 fn spec(text: &str, env: &[(&str, &str)]) -> Spec {
-    // Nothing of whoever runs the tests.
+    // Nothing from the environment of whoever runs the tests.
     let mut env: Vec<(String, String)> =
         env.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
     if !env.iter().any(|(name, _)| name == "HOME") {
@@ -61,21 +61,25 @@ fn servers_users_and_databases_have_libpqs_defaults() {
         ),
         (
             "postgres://u@db?gssencmode=require",
-            "db: gssencmode (or PGGSSENCMODE): must be one of disable, prefer: encryption by GSSAPI is not supported",
+            "db: gssencmode (or PGGSSENCMODE): must be one of disable, prefer: encryption by \
+            GSSAPI is not supported",
         ),
         (
             "postgres://u@db?target_session_attrs=master",
-            "db: target_session_attrs (or PGTARGETSESSIONATTRS): must be one of any, read-write, read-only, primary, standby, prefer-standby",
+            "db: target_session_attrs (or PGTARGETSESSIONATTRS): must be one of any, read-write, \
+            read-only, primary, standby, prefer-standby",
         ),
         ("postgres://u@db#user=v,password=x", "v@db:5432/v"),
         (
             "postgres://db/app?user=app;password=x",
-            "db: user (or PGUSER): must not hold a password: the separator before it is wrong (a URL has &, pairs have a blank, Npgsql has ;)",
+            "db: user (or PGUSER): must not hold a password: the separator before it is wrong (a \
+            URL has &, pairs have a blank, Npgsql has ;)",
         ),
         ("postgres://u@db?scram_client_key=AA", "db: scram_client_key: must be 32 bytes in Base64"),
         (
             "postgres://u@db?min_protocol_version=3.2&max_protocol_version=3.0",
-            "db: min_protocol_version (or PGMINPROTOCOLVERSION): must not be above max_protocol_version",
+            "db: min_protocol_version (or PGMINPROTOCOLVERSION): must not be above \
+            max_protocol_version",
         ),
     ] {
         assert_eq!(seen(text, &[]), want, "{text}");

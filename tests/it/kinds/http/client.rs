@@ -1,4 +1,5 @@
-//! Our verdict beside a real client's: we report ready where reqwest gets a success, and nowhere else.
+//! Our verdict beside a real client's: we report ready where reqwest gets a success, and nowhere
+//! else.
 
 use crate::support::{Afterall, Authority, Identity, Nginx, Reserved, Scripted, secs};
 use reqwest::redirect::Policy;
@@ -63,7 +64,7 @@ impl Way<'_> {
     }
 }
 
-/// Whether both got a success. Panics where they disagree.
+/// Returns true if both got a success. Panics where they disagree.
 #[track_caller]
 fn both(url: &str, way: &Way) -> bool {
     let done = Afterall::new().arg("--once").arg(format!("api={url}#{}", way.keys())).run();
@@ -96,9 +97,12 @@ fn with_tls(ca: &Authority, name: Option<&str>, directives: &str) -> Nginx {
 fn every_state_of_a_server_ends_as_with_reqwest() {
     let (ca, other) = (Authority::new("ca"), Authority::new("other"));
     let web = Nginx::serving(
-        "location /ok { return 200 ok; } location /empty { return 204; } location /moved { return 302 /ok; }
-         location /twice { return 307 /moved; } location /loop { return 302 /loop; } location /401 { return 401; }
-         location /404 { return 404; } location /429 { return 429; } location /500 { return 500; } location /503 { return 503; }",
+        "location /ok { return 200 ok; } location /empty { return 204; } location /moved { return \
+        302 /ok; }
+         location /twice { return 307 /moved; } location /loop { return 302 /loop; } location /401 \
+         { return 401; }
+         location /404 { return 404; } location /429 { return 429; } location /500 { return 500; } \
+         location /503 { return 503; }",
     );
     let plain = "location / { return 200 ok; }";
     let clients = format!("ssl_client_certificate {}; ssl_verify_client on;", ca.cert_text());

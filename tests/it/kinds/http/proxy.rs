@@ -1,4 +1,5 @@
-//! Through a proxy that works: whole URLs for `http:`, tunnels for `https:`, and the variables as curl reads them.
+//! Through a proxy that works: whole URLs for `http:`, tunnels for `https:`, and the variables as
+//! curl reads them.
 
 use crate::support::{Afterall, Authority, Done, Nginx, Reserved, Scripted, ms};
 use std::collections::HashMap;
@@ -7,7 +8,8 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// A forward proxy (RFC 9110, section 7.7) that knows names that nobody else does. `login` is what it wants, in base64.
+/// A forward proxy (RFC 9110, section 7.7) that knows names that nobody else does. `login` is what
+/// it wants, in base64.
 struct Proxy {
     server: Scripted,
     heard: Arc<Mutex<Vec<String>>>,
@@ -53,7 +55,10 @@ fn serve(
             .to_ascii_lowercase()
             .contains(&format!("proxy-authorization: basic {}", login.to_ascii_lowercase()))
     }) {
-        return client.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        return client.write_all(
+            b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: \
+            0\r\nConnection: close\r\n\r\n",
+        );
     }
     let mut words = first.split(' ');
     let (method, target) = (words.next().unwrap(), words.next().unwrap());
@@ -116,7 +121,8 @@ fn a_proxy_that_is_named_is_asked_for_pages_and_for_tunnels() {
     );
     once(&secure).code(0).stdout_has("200 OK");
     assert_eq!(proxy.heard(), ["CONNECT secure.test:8443 HTTP/1.1"]);
-    // Whom the proxy cannot reach we would not reach either; whose certificate is wrong we tell apart.
+    // Whom the proxy cannot reach we would not reach either; whose certificate is wrong we tell
+    // apart.
     once(&format!("https://none.test/#insecure,proxy={at}"))
         .code(69)
         .stdout_has("the proxy gives no tunnel: 502 Bad Gateway");

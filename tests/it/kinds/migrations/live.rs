@@ -1,4 +1,5 @@
-//! Real tools at work, slowly, while `afterall` waits with `dir=`: the command starts once the last migration is committed.
+//! Real tools at work, slowly, while `afterall` waits with `dir=`: the command starts once the last
+//! migration is committed.
 
 mod tools;
 
@@ -16,7 +17,8 @@ fn step(n: usize) -> String {
     format!("{first}select pg_sleep(0.3); insert into steps values ({n});")
 }
 
-/// The command is one more look at the database: what it finds is what was there when it was started.
+/// The command is one more look at the database: what it finds is what was there when it was
+/// started.
 fn what_is_there(server: &Postgres) -> Vec<String> {
     let psql = program("psql", "postgresql-client");
     let mut words = vec![psql.to_str().unwrap().to_owned()];
@@ -116,7 +118,8 @@ fn sequel_with_numbers() {
 fn rails_files() -> Dir {
     timestamped("rb", |n| {
         format!(
-            "class Step{n} < ActiveRecord::Migration[6.0]\n  def up\n    execute '{}'\n  end\nend\n",
+            "class Step{n} < ActiveRecord::Migration[6.0]\n  def up\n    execute '{}'\n  end\n\
+             end\n",
             step(n)
         )
     })
@@ -155,7 +158,8 @@ fn a_newer_migration_does_not_hold_up_a_restart() {
     let newer = rails_files();
     newer.write(
         "migrations/20240101120003_step_3.rb",
-        "class Step3 < ActiveRecord::Migration[6.0]\n  def up\n    execute 'select pg_sleep(600)'\n  end\nend\n",
+        "class Step3 < ActiveRecord::Migration[6.0]\n  def up\n    execute 'select \
+        pg_sleep(600)'\n  end\nend\n",
     );
     let mut migrator = tools::rails(&server, &path(&newer, "migrations"));
     let mut migrator =
@@ -180,7 +184,8 @@ fn alembic() {
     for n in 1..=STEPS {
         let follows = if n == 1 { "None".to_owned() } else { format!("'aaaa000{}'", n - 1) };
         let text = format!(
-            "from alembic import op\nrevision: str = 'aaaa000{n}'\ndown_revision = {follows}\n\n\ndef upgrade():\n    op.execute(\"{}\")\n",
+            "from alembic import op\nrevision: str = 'aaaa000{n}'\ndown_revision = {follows}\n\n\n\
+            def upgrade():\n    op.execute(\"{}\")\n",
             step(n)
         );
         dir.write(&format!("script/versions/aaaa000{n}_step.py"), text);
@@ -203,7 +208,8 @@ fn django() {
     for n in 1..=STEPS {
         let follows = if n == 1 { String::new() } else { format!("('shop', '000{}_step')", n - 1) };
         let text = format!(
-            "from django.db import migrations\n\n\nclass Migration(migrations.Migration):\n    dependencies = [{follows}]\n    \
+            "from django.db import migrations\n\n\nclass Migration(migrations.Migration):\n    \
+            dependencies = [{follows}]\n    \
              operations = [migrations.RunSQL(\"{}\")]\n",
             step(n)
         );
@@ -256,7 +262,8 @@ fn sqlx_shows_that_it_is_at_work() {
     is_at_work_to_its_end(&server, tools::sqlx(&server, &path(&dir, "migrations")));
 }
 
-/// Not a test of its own: the process in which sqlx runs, since it is a library. Started by the tests above.
+/// Not a test of its own: the process in which sqlx runs, since it is a library. Started by the
+/// tests above.
 #[test]
 fn sqlx_migrator() {
     let Some(migrations) = std::env::var_os("SQLX_MIGRATIONS") else { return };

@@ -35,7 +35,8 @@ fn a_lock_queued_behind_a_reader_is_in_progress_too() {
         &server,
         &ef,
         "",
-        "in progress: public.\"__EFMigrationsHistory\" is locked by a migrator (55P03: canceling statement due to lock timeout)",
+        "in progress: public.\"__EFMigrationsHistory\" is locked by a migrator (55P03: canceling \
+        statement due to lock timeout)",
     );
 }
 
@@ -47,7 +48,8 @@ fn a_dirty_version_is_in_progress_while_the_migrators_lock_is_held() {
     let key = golang_key(&format!("/{golang}"));
     let mut migrator = server.session(&golang);
     migrator.run(&format!("select pg_advisory_lock({key});"));
-    let message = "in progress: 3 is dirty, and a migrator is at work (golang-migrate, public.schema_migrations) [class=absent]";
+    let message = "in progress: 3 is dirty, and a migrator is at work (golang-migrate, \
+        public.schema_migrations) [class=absent]";
     is_not_ready(&server, &golang, "version=1", message);
     is_not_ready(&server, &golang, "", message);
     let waiting = Afterall::waiting_for([url(&server, &golang, "fail-fast=failed")]).spawn();
@@ -79,7 +81,8 @@ fn a_clean_state_during_a_run_is_not_ready() {
         ("knex", "begin; update knex_migrations_lock set is_locked = 1"),
         (
             "drizzle",
-            "begin; insert into drizzle.__drizzle_migrations(id, hash, created_at) values (9, 'x', 9)",
+            "begin; insert into drizzle.__drizzle_migrations(id, hash, created_at) values (9, 'x', \
+            9)",
         ),
         ("dbmate", "begin; lock table schema_migrations in share update exclusive mode"),
     ] {
@@ -98,19 +101,24 @@ fn a_newer_migration_does_not_hold_up_an_older_release() {
     let older =
         directory(&["20240101120000_init/migration.sql", "20240102120000_add/migration.sql"]);
     let mut migrator = server.session(&prisma);
-    migrator.run("select pg_advisory_lock(72707369); begin; lock table _prisma_migrations in row exclusive mode;");
+    migrator.run(
+        "select pg_advisory_lock(72707369); begin; lock table _prisma_migrations in row exclusive \
+        mode;",
+    );
     let keys = format!("dir={}", older.path().display());
     is_ready(
         &server,
         &prisma,
         &keys,
-        "2 of 2 migrations applied (prisma, public._prisma_migrations); not wanted and unfinished: 20240103120000_slow; \
+        "2 of 2 migrations applied (prisma, public._prisma_migrations); not wanted and unfinished: \
+        20240103120000_slow; \
          a migrator is at work",
     );
     is_not_ready(&server, &prisma, "", "in progress: its advisory lock is held (server process ");
     drop(migrator);
     let failed = load(&server, "prisma-failed");
-    let said = "2 of 2 migrations applied (prisma, public._prisma_migrations); not wanted and failed: 20240104120000_bad";
+    let said = "2 of 2 migrations applied (prisma, public._prisma_migrations); not wanted and \
+        failed: 20240104120000_bad";
     is_ready(&server, &failed, &keys, said);
 }
 
@@ -118,7 +126,8 @@ fn a_newer_migration_does_not_hold_up_an_older_release() {
 fn a_stale_lock_row_blocks_clean_alone() {
     let server = server();
     let liquibase = load(&server, "liquibase-inprogress");
-    let holder = "locked by vm (fd00:0:0:0:0:0:0:2%eth0) since 2026-11-21 00:10:51.051008, as public.databasechangeloglock says";
+    let holder = "locked by vm (fd00:0:0:0:0:0:0:2%eth0) since 2026-11-21 00:10:51.051008, as \
+        public.databasechangeloglock says";
     once(&server, &liquibase, "")
         .code(69)
         .stdout_has(holder)
@@ -145,7 +154,8 @@ fn a_stale_lock_row_blocks_clean_alone() {
         &server,
         &knex,
         &format!("dir={}", files("knex")),
-        "3 of 3 migrations applied (knex, public.knex_migrations); locked by somebody, as public.knex_migrations_lock says",
+        "3 of 3 migrations applied (knex, public.knex_migrations); locked by somebody, as \
+        public.knex_migrations_lock says",
     );
 }
 
@@ -158,13 +168,15 @@ fn an_unreadable_lock_table_blocks_clean_alone() {
         &server,
         &knex,
         "",
-        "watcher may not read public.knex_migrations: GRANT SELECT ON public.knex_migrations_lock TO watcher;",
+        "watcher may not read public.knex_migrations: GRANT SELECT ON public.knex_migrations_lock \
+        TO watcher;",
     );
     is_ready(
         &server,
         &knex,
         &format!("dir={}", files("knex")),
-        "3 of 3 migrations applied (knex, public.knex_migrations); public.knex_migrations_lock may not be read",
+        "3 of 3 migrations applied (knex, public.knex_migrations); public.knex_migrations_lock may \
+        not be read",
     );
 }
 
@@ -181,7 +193,8 @@ fn a_standby_is_mentioned() {
         &server,
         &rails,
         "version=20240301000000",
-        "20240301000000 is applied (rails, public.schema_migrations); on a standby, which may lag and shows no locks of its primary",
+        "20240301000000 is applied (rails, public.schema_migrations); on a standby, which may lag \
+        and shows no locks of its primary",
     );
     once(&server, &rails, "").code(0).stdout_has("on a standby").took(..ms(20_000));
 }

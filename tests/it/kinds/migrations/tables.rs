@@ -7,10 +7,15 @@ use crate::support::{Afterall, ms, secs};
 fn several_tables_are_named_and_none_is_guessed() {
     let server = server();
     let rails = load(&server, "rails-6.1-complete");
-    server.psql_in(&rails, "create schema watcher; create table watcher.schema_migrations(version varchar primary key)");
+    server.psql_in(
+        &rails,
+        "create schema watcher; create table watcher.schema_migrations(version varchar primary \
+        key)",
+    );
     super::grant(&server, &rails);
     let done = Afterall::waiting_for([url(&server, &rails, "")]).run();
-    let said = "several migration tables: public.schema_migrations (rails), watcher.schema_migrations (dbmate); \
+    let said = "several migration tables: public.schema_migrations (rails), \
+        watcher.schema_migrations (dbmate); \
         say which by tool= or table=";
     done.code(69).stderr_has(said).stderr_has("(after one more look)").took(ms(1000)..secs(10));
     is_ready(
@@ -37,7 +42,11 @@ fn a_short_doubt_does_not_end_the_wait() {
         "public.schema_migrations has columns that no known tool's has (id int4)",
         secs(20),
     );
-    server.psql_in("moment", "drop table schema_migrations; create table schema_migrations(version bigint, dirty bool); insert into schema_migrations values (1, false)");
+    server.psql_in(
+        "moment",
+        "drop table schema_migrations; create table schema_migrations(version bigint, dirty bool); \
+        insert into schema_migrations values (1, false)",
+    );
     waiting
         .done()
         .code(0)
@@ -55,7 +64,8 @@ fn files_and_table_of_different_tools_are_reported() {
     done.code(69).stderr_has(
         "public.schema_migrations is golang-migrate's, but the files in dir are ecto's (such as ",
     );
-    // Where the tool may yet bring a table of another name, the one that is there may be somebody else's.
+    // Where the tool may yet bring a table of another name, the one that is there may be somebody
+    // else's.
     let dir = directory(&["20240101120000_a.sql"]);
     let keys = format!("dir={}", dir.path().display());
     is_not_ready(&server, &golang, &keys, "no migration table yet (looked for the tables of ");
@@ -70,13 +80,21 @@ fn a_missing_right_is_reported_as_the_grant() {
     database(&server, "rights");
     server.psql_in(
         "rights",
-        "create schema app; create table app.schema_migrations(version varchar); insert into app.schema_migrations values ('1')",
+        "create schema app; create table app.schema_migrations(version varchar); insert into \
+        app.schema_migrations values ('1')",
     );
-    server.psql_in("rights", &format!("alter role {WATCHER} in database rights set search_path = app, public; revoke select on app.schema_migrations from {WATCHER}"));
+    server.psql_in(
+        "rights",
+        &format!(
+            "alter role {WATCHER} in database rights set search_path = app, public; revoke select \
+            on app.schema_migrations from {WATCHER}"
+        ),
+    );
     let waiting =
         Afterall::waiting_for([url(&server, "rights", "version=1")]).becoming(["true"]).spawn();
     waiting.wait_for_stderr(
-        "watcher may not read app.schema_migrations: GRANT USAGE ON SCHEMA app TO watcher; GRANT SELECT ON app.schema_migrations TO watcher;",
+        "watcher may not read app.schema_migrations: GRANT USAGE ON SCHEMA app TO watcher; GRANT \
+        SELECT ON app.schema_migrations TO watcher;",
         secs(20),
     );
     let logged = server.log().len();
@@ -85,7 +103,8 @@ fn a_missing_right_is_reported_as_the_grant() {
         &server,
         "rights",
         "version=1",
-        "watcher may not read app.schema_migrations: GRANT SELECT ON app.schema_migrations TO watcher; [class=auth]",
+        "watcher may not read app.schema_migrations: GRANT SELECT ON app.schema_migrations TO \
+        watcher; [class=auth]",
     );
     assert_eq!(server.log_after(logged), "", "nothing was refused by the server");
     server.psql_in("rights", &format!("grant select on app.schema_migrations to {WATCHER}"));
@@ -179,7 +198,8 @@ fn an_unknown_table_is_described_by_the_operator() {
     database(&server, "own");
     server.psql_in(
         "own",
-        "create table \"Odd Table\"(\"The Key\" text, x int); insert into \"Odd Table\" values ('0001', 1), ('0002', 2)",
+        "create table \"Odd Table\"(\"The Key\" text, x int); insert into \"Odd Table\" values \
+        ('0001', 1), ('0002', 2)",
     );
     let described = "table=\"Odd Table\",column=The Key";
     let place = "(public.\"Odd Table\")";
@@ -210,7 +230,8 @@ fn an_unknown_table_is_described_by_the_operator() {
     // Without a pattern, the file's name is the key, with its extension or without.
     server.psql_in(
         "own",
-        "create table plain(name text); insert into plain values ('change-0001'), ('change-0002.txt'), ('README')",
+        "create table plain(name text); insert into plain values ('change-0001'), \
+        ('change-0002.txt'), ('README')",
     );
     is_not_ready(
         &server,

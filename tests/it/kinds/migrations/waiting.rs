@@ -21,7 +21,8 @@ fn a_late_table_and_each_migration_are_waited_for() {
     );
     server.psql_in("app", "create table schema_migrations(version varchar primary key)");
     waiting.wait_for_stderr(
-        "3 of 3 migrations missing: 20240101120000_a, 20240102120000_b, 20240103120000_c (rails, public.schema_migrations)",
+        "3 of 3 migrations missing: 20240101120000_a, 20240102120000_b, 20240103120000_c (rails, \
+        public.schema_migrations)",
         secs(20),
     );
     server.psql_in("app", "insert into schema_migrations values ('20240103120000')");
@@ -51,7 +52,11 @@ fn a_late_table_and_each_migration_are_waited_for() {
 fn a_row_that_is_replaced_is_never_seen_missing() {
     let server = server();
     database(&server, "app");
-    server.psql_in("app", "create table schema_migrations(version bigint primary key, dirty boolean not null); insert into schema_migrations values (1, false)");
+    server.psql_in(
+        "app",
+        "create table schema_migrations(version bigint primary key, dirty boolean not null); \
+        insert into schema_migrations values (1, false)",
+    );
     let waiting = Afterall::waiting_for([url(&server, "app", "version=3,max-interval=10ms")])
         .arg("-v")
         .spawn();
@@ -61,11 +66,20 @@ fn a_row_that_is_replaced_is_never_seen_missing() {
     );
     let mut session = server.session("app");
     for _ in 0..100 {
-        session.run("begin; truncate schema_migrations; insert into schema_migrations values (2, false); commit;");
+        session.run(
+            "begin; truncate schema_migrations; insert into schema_migrations values (2, false); \
+            commit;",
+        );
     }
-    session.run("begin; truncate schema_migrations; insert into schema_migrations values (3, true); commit;");
+    session.run(
+        "begin; truncate schema_migrations; insert into schema_migrations values (3, true); \
+        commit;",
+    );
     waiting.wait_for_stderr("FAILED: 3 is dirty", secs(20));
-    session.run("begin; truncate schema_migrations; insert into schema_migrations values (3, false); commit;");
+    session.run(
+        "begin; truncate schema_migrations; insert into schema_migrations values (3, false); \
+        commit;",
+    );
     waiting.done().code(0).stderr_lacks("at nothing").any_stderr();
 }
 
@@ -84,7 +98,11 @@ fn nothing_stays_open_between_attempts() {
         || server.psql("select count(*) from pg_stat_activity where usename = 'watcher'");
     wait_until("the session ends", secs(20), || sessions() == "0");
     // A migrator may lock and change everything at any time.
-    server.psql_in("app", "create table schema_migrations(version varchar); insert into schema_migrations values ('1')");
+    server.psql_in(
+        "app",
+        "create table schema_migrations(version varchar); insert into schema_migrations values \
+        ('1')",
+    );
     waiting.done().code(0).any_stderr();
     assert!(!server.log().contains("ERROR"), "{}", server.log());
 }

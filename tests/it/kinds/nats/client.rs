@@ -34,7 +34,8 @@ impl Way {
         Self::new(format!("nkey={}", path.display()), ConnectOptions::with_nkey(seed.to_owned()))
     }
 
-    /// async-nats reads `.creds` files with a regular expression, which we have no use for; it is given their parts.
+    /// async-nats reads `.creds` files with a regular expression, which we have no use for; it is
+    /// given their parts.
     fn creds(dir: &Dir, operator: &Operator, which: Which) -> Self {
         let (name, text) = match which {
             Which::Right => ("right.creds", operator.creds()),
@@ -69,7 +70,7 @@ impl Way {
     }
 }
 
-/// Whether both got in. Panics where they disagree.
+/// Returns true if both got in. Panics where they disagree.
 #[track_caller]
 fn both(servers: &str, way: Way) -> bool {
     let url = format!("bus=nats://{servers}#{}", way.and("attempt-timeout=4s"));

@@ -1,4 +1,5 @@
-//! A stream with three replicas on a real cluster: ready exactly where a client's message is acknowledged.
+//! A stream with three replicas on a real cluster: ready exactly where a client's message is
+//! acknowledged.
 
 use crate::support::{Afterall, Cluster, LONG, Nats, secs, wait_until};
 

@@ -1,4 +1,5 @@
-//! A real server that says nothing before the TLS handshake (`handshake_first`, since nats-server 2.10).
+//! A real server that says nothing before the TLS handshake (`handshake_first`, since nats-server
+//! 2.10).
 
 use crate::support::{Afterall, Authority, Nats, secs};
 use async_nats::ConnectOptions;

@@ -1,4 +1,5 @@
-//! A nats-server in operator mode: its configuration, and `.creds` files signed for it. What `nsc` would make.
+//! A nats-server in operator mode: its configuration, and `.creds` files signed for it. What `nsc`
+//! would make.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::signature::{Ed25519KeyPair, KeyPair};
@@ -29,7 +30,10 @@ impl Key {
 
     fn jwt(&self, subject: &Self, nats: Value) -> String {
         let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-        let claims = json!({"jti": "x", "iat": 1_700_000_000, "iss": self.public(), "name": "test", "sub": subject.public(), "nats": nats});
+        let claims = json!({
+            "jti": "x", "iat": 1_700_000_000, "iss": self.public(), "name": "test",
+            "sub": subject.public(), "nats": nats,
+        });
         let text = format!(
             "{}.{}",
             encode(br#"{"typ":"JWT","alg":"ed25519-nkey"}"#),
@@ -79,14 +83,16 @@ impl Operator {
 
     /// The server's part.
     pub fn config(&self) -> String {
-        let limits = json!({"subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true, "conn": -1, "leaf": -1});
+        let limits = json!({"subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "w\
+            ildcards": true, "conn": -1, "leaf": -1});
         let operator = self.operator.jwt(&self.operator, json!({"type": "operator", "version": 2}));
         let account = self
             .operator
             .jwt(&self.account, json!({"type": "account", "version": 2, "limits": limits}));
         let name = self.account.public();
         format!(
-            "operator: \"{operator}\"\nresolver: MEMORY\nresolver_preload: {{ {name}: \"{account}\" }}"
+            "operator: \"{operator}\"\nresolver: MEMORY\nresolver_preload: {{ {name}: \
+            \"{account}\" }}"
         )
     }
 
@@ -101,7 +107,10 @@ impl Operator {
     }
 
     fn creds_with(&self, seed: &str) -> String {
-        let user = json!({"type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1, "pub": {}, "sub": {}});
+        let user = json!({
+            "type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1,
+            "pub": {}, "sub": {},
+        });
         let jwt = self.account.jwt(&self.user, user);
         format!(
             "-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n\
@@ -111,7 +120,8 @@ impl Operator {
         )
     }
 
-    /// The key that `creds` name, and the one of `creds_with_another_seed`: a signature of the server's nonce.
+    /// The key that `creds` name, and the one of `creds_with_another_seed`: a signature of the
+    /// server's nonce.
     pub fn sign(which: Which, nonce: &[u8]) -> Vec<u8> {
         let seed = if which == Which::Right { 3 } else { 4 };
         Key { prefix: USER, seed: [seed; 32] }.pair().sign(nonce).as_ref().to_vec()

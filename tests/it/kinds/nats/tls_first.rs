@@ -1,5 +1,5 @@
-//! Servers that say nothing before the TLS handshake (`handshake_first`), which Debian's nats-server is too old for: a real one
-//! behind a relay that speaks TLS.
+//! Servers that say nothing before the TLS handshake (`handshake_first`), which Debian's
+//! nats-server is too old for: a real one behind a relay that speaks TLS.
 
 use crate::support::{Address, Afterall, Authority, Identity, Nats, Scripted, ms, secs};
 use async_nats::ConnectOptions;

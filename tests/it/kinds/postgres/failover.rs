@@ -31,7 +31,7 @@ impl Pair {
         libpq(
             &format!(
                 "host={},{} port={},{} user=postgres dbname=postgres connect_timeout=2 \
-                 target_session_attrs={attrs}",
+                target_session_attrs={attrs}",
                 a.host(),
                 b.host(),
                 a.port(),
@@ -116,7 +116,8 @@ fn a_promoted_standby_is_found_beside_a_frozen_primary() {
     pair.b.promote();
     let promoted = waiting.elapsed();
     let done = waiting.done().code(0).any_stderr();
-    // Half of an attempt of 5 s is the frozen server's share, and a loaded machine has as much again.
+    // Half of an attempt of 5 s is the frozen server's share, and a loaded machine has as much
+    // again.
     let late = done.elapsed() - promoted;
     assert!(late < ms(5_000), "found {late:?} after the promotion: {}", done.stderr_text());
     assert_eq!(pair.psql("read-write"), Ok(()));

@@ -104,8 +104,8 @@ fn every_sslmode_root_and_host_name_matches_psql() {
     });
 }
 
-/// The one exception. libpq refuses to verify where no root is named; the drivers of Go and .NET, whose URLs these are as well,
-/// take the system's, and so do we: that verifies no less.
+/// The one exception. libpq refuses to verify where no root is named; the drivers of Go and .NET,
+/// whose URLs these are as well, take the system's, and so do we: that verifies no less.
 #[test]
 fn without_a_root_the_systems_are_trusted_with_a_remark() {
     let authority = Authority::new("authority");
@@ -122,7 +122,8 @@ fn without_a_root_the_systems_are_trusted_with_a_remark() {
         let run = Afterall::new().args(["--once", "-v"]).arg(format!("db=postgres:{pairs}"));
         run.env("HOME", "/none").env("SSL_CERT_FILE", ca).env("SSL_CERT_DIR", "/none").run()
     };
-    let remark = "afterall: db: sslmode=verify-full names no sslrootcert: the system's certificates are trusted (libpq would refuse)\n";
+    let remark = "afterall: db: sslmode=verify-full names no sslrootcert: the system's \
+        certificates are trusted (libpq would refuse)\n";
     run(authority.cert_text()).code(0).stdout_has("ready").stderr(remark);
     run(Authority::new("stranger").cert_text()).code(69).stdout_has("[class=tls]").stderr(remark);
 }
@@ -133,7 +134,10 @@ fn client_certificates_log_in_as_psqls_do() {
         (Authority::new("authority"), Authority::new("stranger"), Dir::new());
     let server = Postgres::started();
     server.tls(&authority.server(&["localhost"]), Some(authority.cert_path()));
-    server.psql("create role app login; create role other login; create role strict login password 's3cr3t'");
+    server.psql(
+        "create role app login; create role other login; create role strict login password \
+        's3cr3t'",
+    );
     server.hba(&[
         "hostssl all strict all scram-sha-256 clientcert=verify-full",
         "hostssl all all all cert",
@@ -188,7 +192,8 @@ fn passwords_log_in_as_psqls_do_whatever_the_server_asks_for() {
     let server = Postgres::started();
     server.psql("create role scram login password 's3cr3t'; create role empty login");
     server.psql(
-        "set password_encryption = md5; create role old login password 's3cr3t'; create role clear login password 's3cr3t'",
+        "set password_encryption = md5; create role old login password 's3cr3t'; create role clear \
+        login password 's3cr3t'",
     );
     server.hba(&[
         "host all old all md5",
@@ -241,12 +246,16 @@ fn password_files_services_and_variables_lead_where_psqls_do() {
     let (host, port) = (server.host(), server.port().to_string());
     home.write_secret(
         ".pgpass",
-        format!("# comment\n{host}:{port}:app:app:s3cr3t\n*:*:postgres:other:an\\:ot\\\\her\n*:1:*:*:wrong\n*:*:*:app:wrong\n"),
+        format!(
+            "# comment\n{host}:{port}:app:app:s3cr3t\n*:*:postgres:other:an\\:ot\\\\her\n\
+            *:1:*:*:wrong\n*:*:*:app:wrong\n"
+        ),
     );
     let readable = home.write("readable", "*:*:*:*:s3cr3t\n").display().to_string();
     let second = home.write_secret("second", "*:*:*:app:s3cr3t\n").display().to_string();
     let service = format!(
-        "[app]\nhost={host}\nport={port}\nuser=app\n[other]\nhost={host}\nport={port}\nuser=other\ndbname=postgres\n"
+        "[app]\nhost={host}\nport={port}\nuser=app\n[other]\nhost={host}\nport={port}\nuser=other\n\
+        dbname=postgres\n"
     );
     home.write(".pg_service.conf", &service);
     let services = home.write("services", service.replace("[app]", "[mine]")).display().to_string();
@@ -314,7 +323,8 @@ fn of_primary_and_standby_those_are_chosen_that_psql_chooses() {
         let (hosts, ports) = (join(&|server| &server.0), join(&|server| &server.1));
         for attrs in ["any", "read-write", "read-only", "primary", "standby", "prefer-standby"] {
             let pairs = format!(
-                "host={hosts} port={ports} user=postgres dbname=postgres target_session_attrs={attrs}"
+                "host={hosts} port={ports} user=postgres dbname=postgres \
+                target_session_attrs={attrs}"
             );
             compared.compare(&pairs, &[]);
         }
@@ -392,7 +402,8 @@ fn every_parameter_decides_as_it_does_for_psql() {
         }
         for mode in ["prefer", "require"] {
             let pairs = format!(
-                "host={} port={} dbname=postgres user=app password=s3cr3t sslmode={mode} {parameters}",
+                "host={} port={} dbname=postgres user=app password=s3cr3t sslmode={mode} \
+                {parameters}",
                 server.host(),
                 server.port()
             );
@@ -417,7 +428,10 @@ fn every_parameter_decides_as_it_does_for_psql() {
 fn a_refusal_ends_the_list_as_it_does_for_psql() {
     let (refuses, admits) = (Postgres::started(), Postgres::started());
     for server in [&refuses, &admits] {
-        server.psql("create role app login password 's3cr3t'; create role full login password 's3cr3t' connection limit 0");
+        server.psql(
+            "create role app login password 's3cr3t'; create role full login password 's3cr3t' \
+            connection limit 0",
+        );
         server.hba(&["host all all all scram-sha-256"]);
     }
     refuses.psql("alter role app password 'other'");

@@ -11,7 +11,10 @@ fn once(url: &str) -> Done {
 
 fn with_users() -> Postgres {
     let server = Postgres::started();
-    server.psql("create role app login password 's3cr3t'; create table t (done boolean); insert into t values (true); grant select on t to app");
+    server.psql(
+        "create role app login password 's3cr3t'; create table t (done boolean); insert into t \
+        values (true); grant select on t to app",
+    );
     server.hba(&["host all all all scram-sha-256"]);
     server
 }
@@ -56,7 +59,8 @@ fn a_session_through_it_asks_what_it_wants_in_every_pool_mode() {
 #[test]
 fn each_refusal_is_classified_and_psql_is_refused_too() {
     let server = with_users();
-    let settings = "pool_mode = transaction\nauth_type = scram-sha-256\nmax_client_conn = 20\nserver_login_retry = 1";
+    let settings = "pool_mode = transaction\nauth_type = scram-sha-256\nmax_client_conn = 20\n\
+        server_login_retry = 1";
     let bouncer = PgBouncer::before(&server, settings);
     let (host, port) = (bouncer.host(), bouncer.port());
     for (rest, class, says) in [
@@ -121,7 +125,8 @@ fn a_server_behind_it_that_comes_late_is_waited_for() {
         let server = with_users();
         server.stop(Shutdown::Fast);
         let settings = format!(
-            "pool_mode = {mode}\nauth_type = scram-sha-256\nserver_login_retry = 1\nserver_connect_timeout = 2"
+            "pool_mode = {mode}\nauth_type = scram-sha-256\nserver_login_retry = 1\n\
+            server_connect_timeout = 2"
         );
         let bouncer = PgBouncer::before(&server, &settings);
         let url =

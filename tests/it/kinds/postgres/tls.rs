@@ -1,4 +1,5 @@
-//! What certificates and keys may look like: our verdict beside psql's, on certificates that openssl makes.
+//! What certificates and keys may look like: our verdict beside psql's, on certificates that
+//! openssl makes.
 
 use super::libpq::Compared;
 use crate::support::process::{Scope, Server};
@@ -20,8 +21,11 @@ impl Openssl {
         );
         openssl.0.write("index.txt", "");
         openssl.0.write("crlnumber", "01\n");
-        openssl.run("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=authority \
-            -addext keyUsage=critical,keyCertSign,cRLSign -keyout ca.key -out ca.crt");
+        openssl.run(
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj \
+            /CN=authority \
+            -addext keyUsage=critical,keyCertSign,cRLSign -keyout ca.key -out ca.crt",
+        );
         openssl
     }
 
@@ -45,7 +49,8 @@ impl Openssl {
             }
         };
         self.run(&format!(
-            "x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 20 {sign} {extensions} -out {name}.crt"
+            "x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 20 {sign} \
+            {extensions} -out {name}.crt"
         ));
         self.restrict(&format!("{name}.key"));
     }
@@ -93,9 +98,12 @@ fn server_certificates_are_judged_as_by_psql() {
                     }
                     compared.compare(
                         &format!(
-                            "host={host} hostaddr={} port={} dbname=postgres user=app password=s3cr3t sslmode={mode} \
+                            "host={host} hostaddr={} port={} dbname=postgres user=app \
+                            password=s3cr3t sslmode={mode} \
                              sslrootcert={} channel_binding={binding}",
-                            server.host(), server.port(), openssl.path("ca.crt")
+                            server.host(),
+                            server.port(),
+                            openssl.path("ca.crt")
                         ),
                         &[],
                     );
@@ -130,8 +138,11 @@ fn revoked_certificates_are_refused_as_by_psql() {
         for mode in ["require", "verify-full"] {
             compared.compare(
                 &format!(
-                    "host=localhost hostaddr={} port={} dbname=postgres user=postgres sslmode={mode} sslrootcert={} {crl}",
-                    server.host(), server.port(), openssl.path("ca.crt")
+                    "host=localhost hostaddr={} port={} dbname=postgres user=postgres \
+                    sslmode={mode} sslrootcert={} {crl}",
+                    server.host(),
+                    server.port(),
+                    openssl.path("ca.crt")
                 ),
                 &[],
             );
@@ -155,7 +166,10 @@ fn client_keys_are_read_in_every_form_that_psql_reads() {
     openssl.run("pkcs8 -topk8 -in v1.key -v2 aes-256-cbc -passout pass:secret -out aes.key");
     openssl.run("pkcs8 -topk8 -in v1.key -v2 des3 -passout pass:secret -out des3.key");
     openssl.run("pkcs8 -topk8 -in v1.key -scrypt -passout pass:secret -out scrypt.key");
-    openssl.run("pkcs8 -topk8 -in v1.key -outform DER -v2 aes-128-cbc -passout pass:secret -out der-aes.key");
+    openssl.run(
+        "pkcs8 -topk8 -in v1.key -outform DER -v2 aes-128-cbc -passout pass:secret -out \
+        der-aes.key",
+    );
     openssl.run("pkcs8 -topk8 -in v1.key -nocrypt -outform DER -out der.key");
     openssl.run("ec -in v1.key -aes256 -passout pass:secret -out old-aes.key");
     openssl.run("ec -in v1.key -des3 -passout pass:secret -out old-des3.key");
@@ -191,9 +205,13 @@ fn client_keys_are_read_in_every_form_that_psql_reads() {
                 {
                     compared.compare(
                         &format!(
-                            "host=localhost hostaddr={} port={} dbname=postgres user={role} sslmode=require sslcert={} \
+                            "host=localhost hostaddr={} port={} dbname=postgres user={role} \
+                            sslmode=require sslcert={} \
                              sslkey={}{password}",
-                            server.host(), server.port(), openssl.path(&format!("{cert}.crt")), openssl.path(&format!("{key}.key"))
+                            server.host(),
+                            server.port(),
+                            openssl.path(&format!("{cert}.crt")),
+                            openssl.path(&format!("{key}.key"))
                         ),
                         &[],
                     );
@@ -204,7 +222,8 @@ fn client_keys_are_read_in_every_form_that_psql_reads() {
     compared.agree();
     // pgjdbc reads an encrypted key in DER, and libpq does not.
     let jdbc = format!(
-        "jdbc:postgresql://{}/postgres?user=app&sslmode=require&sslcert={}&sslkey={}&sslpassword=secret",
+        "jdbc:postgresql://{}/postgres?user=app&sslmode=require&sslcert={}&sslkey={}&sslpassword=se\
+        cret",
         server.address(),
         openssl.path("v1.crt"),
         openssl.path("der-aes.key")
@@ -224,7 +243,8 @@ fn what_this_build_cannot_verify_is_named() {
         openssl.serve(&server, name);
         let url = |mode: &str| {
             format!(
-                "db=postgres:host=localhost hostaddr={} port={} dbname=postgres user=postgres sslmode={mode} sslrootcert={}",
+                "db=postgres:host=localhost hostaddr={} port={} dbname=postgres user=postgres \
+                sslmode={mode} sslrootcert={}",
                 server.host(),
                 server.port(),
                 if mode == "require" { "/none".to_owned() } else { openssl.path("ca.crt") }

@@ -7,7 +7,7 @@ use super::{
     tokens::{Line, Token, lines},
 };
 
-/// What a name is bound to.
+/// The value of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Value {
     /// `None`.
@@ -18,13 +18,13 @@ pub(crate) enum Value {
     Text(String),
     /// A tuple, a list or a set.
     List(Vec<Value>),
-    /// Something that only Python can work out.
+    /// A value that only Python can compute.
     Unknown,
 }
 
 impl Value {
-    /// The strings in a string, in a list of strings, or in `None`. `None`: something else is in
-    /// it.
+    /// The strings in a string, in a list of strings, or in `None`. `None` if it contains anything
+    /// else.
     pub(crate) fn strings(&self) -> Option<Vec<String>> {
         match self {
             Value::Nothing => Some(Vec::new()),
@@ -67,7 +67,7 @@ pub(crate) struct Module {
 }
 
 impl Module {
-    /// Reads a source file. What it does not understand is [`Value::Unknown`].
+    /// Reads a source file. Other values are [`Value::Unknown`].
     ///
     /// # Errors
     /// Bytes that are no text in the file's encoding.
@@ -113,8 +113,8 @@ impl Module {
         }
     }
 
-    /// The scope that a statement in these blocks belongs to. None: a function's, or that of a
-    /// class in another one.
+    /// The scope that a statement in these blocks belongs to. `None` if it belongs to a function,
+    /// or to a class in another class.
     fn scope_of(&mut self, blocks: &[(usize, Block)]) -> Option<&mut Scope> {
         match blocks.iter().map(|(_, block)| block).rfind(|block| **block != Block::Plain) {
             None => Some(&mut self.scope),
@@ -124,14 +124,14 @@ impl Module {
     }
 }
 
-/// What an indented block belongs to.
+/// The statement that an indented block belongs to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Block {
     /// `if`, `try` and others, which have no scope of their own.
     Plain,
     /// A class of the module, by its place.
     Class(usize),
-    /// A function, or what is inside of a class.
+    /// A function, or a block inside of a class.
     Opaque,
 }
 
@@ -392,7 +392,8 @@ mod tests {
     fn classes_are_read_with_their_bodies() {
         let text = "import x\n\nclass Migration(migrations.Migration):\n    '''doc'''\n\
             \x20   replaces = [('s', '1'), ('s', '2')]\n    def f(self):\n        replaces = []\n\
-            \x20   class Meta:\n        replaces = []\n\nif y:\n    class B(A, metaclass=M): label = 'b'\n\
+            \x20   class Meta:\n        replaces = []\n\nif y:\n    class B(A, metaclass=M): label \
+            = 'b'\n\
             def g():\n    class Hidden: pass\n";
         let module = Module::read(text.as_bytes()).unwrap();
         let names: Vec<_> = module.classes.iter().map(|class| class.name.as_str()).collect();

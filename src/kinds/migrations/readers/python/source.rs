@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// The text. What is not ASCII may be replaced, because no key is.
+/// Returns the text. Characters beyond ASCII may be replaced, because keys have none.
 ///
 /// # Errors
 /// Bytes that are not UTF-8 where no encoding is declared: Python refuses them too.

@@ -12,12 +12,12 @@ pub(super) enum Token {
 }
 
 impl Token {
-    /// Whether it is this operator or bracket.
+    /// Returns true if it is this operator or bracket.
     pub(super) fn is(&self, text: &str) -> bool {
         matches!(self, Token::Other(other) if other == text)
     }
 
-    /// Whether it is this name or keyword.
+    /// Returns true if it is this name or keyword.
     pub(super) fn is_name(&self, text: &str) -> bool {
         matches!(self, Token::Name(name) if name == text)
     }
@@ -150,8 +150,8 @@ fn string<'a>(prefix: &str, text: &'a str, templates: usize) -> (Token, &'a str)
                 is_plain = false;
                 rest = after_expression(&rest[1..], end, templates + 1);
             }
-            // A line's end ends a string of one quote: the file is broken, and what follows is not
-            // part of it.
+            // A line's end ends an unclosed string of one quote. The file is broken, and the next
+            // line is outside of the string.
             '\n' if end.len() == 1 => return (Token::Text(None), rest),
             _ => {
                 value.push(c);
@@ -161,7 +161,8 @@ fn string<'a>(prefix: &str, text: &'a str, templates: usize) -> (Token, &'a str)
     }
 }
 
-/// What follows an expression in braces. Strings within may use the same quotes (PEP 701).
+/// Returns the text after an expression in braces. Strings within may use the same quotes (PEP
+/// 701).
 fn after_expression<'a>(mut rest: &'a str, end: &str, templates: usize) -> &'a str {
     let mut depth = 1_usize;
     while let Some(c) = rest.chars().next() {
@@ -185,7 +186,8 @@ fn after_expression<'a>(mut rest: &'a str, end: &str, templates: usize) -> &'a s
     rest
 }
 
-/// Appends what an escape stands for, and returns what follows. `rest` begins with the backslash.
+/// Appends the character of an escape, and returns the text after it. `rest` begins with the
+/// backslash.
 fn escape<'a>(rest: &'a str, is_raw: bool, value: &mut String) -> &'a str {
     let after = &rest[1..];
     let Some(c) = after.chars().next() else { return after };

@@ -1,4 +1,5 @@
-//! Commands that run real migration tools, and where the tools come from: Debian, PyPI, npm, crates.io.
+//! Commands that run real migration tools, and where the tools come from: Debian, PyPI, npm,
+//! crates.io.
 
 use crate::support::process::{missing, program};
 use crate::support::{Dir, Postgres};
@@ -36,8 +37,10 @@ pub fn sequel(server: &Postgres, migrations: &str) -> Command {
 
 pub fn rails(server: &Postgres, migrations: &str) -> Command {
     const SCRIPT: &str = "require 'active_record'\nActiveRecord::Migration.verbose = false\n\
-        ActiveRecord::Base.establish_connection(ENV['TOOL_URL'])\nActiveRecord::Migrator.migrations_paths = [ENV['TOOL_DIR']]\n\
-        of = ActiveRecord::Base.connection\nof = ActiveRecord::Base.connection_pool unless of.respond_to?(:migration_context)\n\
+        ActiveRecord::Base.establish_connection(ENV['TOOL_URL'])\n\
+        ActiveRecord::Migrator.migrations_paths = [ENV['TOOL_DIR']]\n\
+        of = ActiveRecord::Base.connection\nof = ActiveRecord::Base.connection_pool unless \
+        of.respond_to?(:migration_context)\n\
         of.migration_context.migrate";
     let mut command = ruby(SCRIPT, &[("active_record", "ruby-activerecord"), ("pg", "ruby-pg")]);
     command.env("TOOL_URL", url(server)).env("TOOL_DIR", migrations);
@@ -46,7 +49,8 @@ pub fn rails(server: &Postgres, migrations: &str) -> Command {
 
 /// `migrations` are in `DIR/script/versions`.
 pub fn alembic(server: &Postgres, dir: &Dir) -> Command {
-    const ENV: &str = "import os\nfrom alembic import context\nfrom sqlalchemy import create_engine\n\n\
+    const ENV: &str = "import os\nfrom alembic import context\nfrom sqlalchemy import \
+        create_engine\n\n\
         with create_engine(os.environ['TOOL_URL']).connect() as connection:\n    \
         context.configure(connection=connection, transaction_per_migration=True)\n    \
         with context.begin_transaction():\n        context.run_migrations()\n";
@@ -62,9 +66,12 @@ pub fn alembic(server: &Postgres, dir: &Dir) -> Command {
 /// The application is `DIR/shop`.
 pub fn django(server: &Postgres, dir: &Dir) -> Command {
     let script = format!(
-        "import django\nfrom django.conf import settings\n\nsettings.configure(\n    INSTALLED_APPS=['shop'],\n    \
-         DATABASES={{'default': {{'ENGINE': 'django.db.backends.postgresql', 'NAME': 'app', 'USER': 'postgres', 'HOST': '{}', \
-         'PORT': {}}}}},\n)\ndjango.setup()\nfrom django.core.management import call_command\n\ncall_command('migrate', verbosity=0)\n",
+        "import django\nfrom django.conf import settings\n\nsettings.configure(\n    \
+        INSTALLED_APPS=['shop'],\n    \
+         DATABASES={{'default': {{'ENGINE': 'django.db.backends.postgresql', 'NAME': 'app', \
+         'USER': 'postgres', 'HOST': '{}', \
+         'PORT': {}}}}},\n)\ndjango.setup()\nfrom django.core.management import call_command\n\n\
+         call_command('migrate', verbosity=0)\n",
         server.host(),
         server.port()
     );
@@ -75,8 +82,10 @@ pub fn django(server: &Postgres, dir: &Dir) -> Command {
 }
 
 pub fn knex(server: &Postgres, migrations: &str) -> Command {
-    const SCRIPT: &str = "const knex = require('knex')({ client: 'pg', connection: process.env.TOOL_URL });\n\
-        knex.migrate.latest({ directory: process.env.TOOL_DIR }).then(() => knex.destroy(), (e) => { console.error(e); process.exit(1); });";
+    const SCRIPT: &str = "const knex = require('knex')({ client: 'pg', connection: \
+        process.env.TOOL_URL });\n\
+        knex.migrate.latest({ directory: process.env.TOOL_DIR }).then(() => knex.destroy(), (e) => \
+        { console.error(e); process.exit(1); });";
     let mut command = Command::new(program("node", "nodejs"));
     command.args(["-e", SCRIPT]).current_dir(node_modules());
     command.env("TOOL_URL", url(server)).env("TOOL_DIR", migrations);
@@ -127,7 +136,8 @@ fn node_modules() -> PathBuf {
     })
 }
 
-/// Made once for all threads, processes and runs; a virtual environment cannot be moved, so a mark tells that it is whole.
+/// Made once for all threads, processes and runs; a virtual environment cannot be moved, so a mark
+/// tells that it is whole.
 fn cached(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
     let root = Path::new(env!("CARGO_TARGET_TMPDIR"));
     fs::create_dir_all(root).unwrap();
