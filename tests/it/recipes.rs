@@ -2,11 +2,13 @@
 //! and run where that can be.
 
 pub mod bosh;
+mod ci;
 mod containers;
 mod docs;
 mod monit;
 pub mod place;
 mod ready;
 mod runit;
+mod sockets;
 mod systemd;
 pub mod texts;

@@ -6,8 +6,13 @@ use super::texts::{entrypoint, in_yaml, read, words, yaml};
 use yaml_rust2::Yaml;
 
 const DOCKERFILES: [&str; 2] = ["examples/docker/Dockerfile", "examples/docker/Dockerfile.scratch"];
-const MANIFESTS: [&str; 2] =
-    ["examples/kubernetes/prefix.yaml", "examples/kubernetes/init-container.yaml"];
+const MANIFESTS: [&str; 3] = [
+    "examples/kubernetes/prefix.yaml",
+    "examples/kubernetes/init-container.yaml",
+    "examples/kubernetes/migrations.yaml",
+];
+/// Other files for Compose; `super::sockets` runs them.
+const COMPOSED: [&str; 2] = ["examples/compose/health.yaml", "examples/compose/socket.yaml"];
 
 fn place() -> Place {
     Place::new().with_env("DATABASE_URL", "postgres://app:secret@db/app")
@@ -62,6 +67,15 @@ fn every_service_of_the_compose_file_is_accepted() {
 }
 
 #[test]
+fn the_other_compose_files_are_accepted() {
+    for path in COMPOSED {
+        let all: Vec<_> = yaml(&read(path)).iter().flat_map(in_yaml).collect();
+        assert_eq!(all.len(), 1, "{path}: {all:?}");
+        place().accepts(&as_compose_expands(all[0].clone()));
+    }
+}
+
+#[test]
 fn declarations_in_the_environment_of_a_compose_service_are_accepted() {
     let environment = &compose()[0]["services"]["reporter"]["environment"];
     let declared =
@@ -93,21 +107,23 @@ fn minutes(words: &[String], option: &str) -> i64 {
 
 #[test]
 fn the_startup_probe_outlasts_the_longest_wait() {
-    let deployment = &yaml(&read("examples/kubernetes/prefix.yaml"))[0];
-    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
-    let probe = &container["startupProbe"];
-    let allowed =
-        probe["periodSeconds"].as_i64().unwrap() * probe["failureThreshold"].as_i64().unwrap();
-    let args = words(&container["args"]);
-    assert!(
-        allowed >= minutes(&args, "--deadline") + 60,
-        "a minute is left for the service's own start"
-    );
-    assert!(minutes(&args, "--deadline") >= minutes(&args, "--timeout"));
-    assert!(
-        !container["livenessProbe"].is_badvalue(),
-        "without one there would be nothing to hold back"
-    );
+    for path in ["examples/kubernetes/prefix.yaml", "examples/kubernetes/migrations.yaml"] {
+        let documents = yaml(&read(path));
+        let is_deployment = |document: &&Yaml| document["kind"].as_str() == Some("Deployment");
+        let deployment = documents.iter().find(is_deployment).unwrap();
+        let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+        let probe = &container["startupProbe"];
+        let allowed =
+            probe["periodSeconds"].as_i64().unwrap() * probe["failureThreshold"].as_i64().unwrap();
+        let args = words(&container["args"]);
+        assert!(
+            allowed >= minutes(&args, "--deadline") + 60,
+            "{path}: a minute is left for the service's own start"
+        );
+        assert!(minutes(&args, "--deadline") >= minutes(&args, "--timeout"));
+    }
+    let prefix = read("examples/kubernetes/prefix.yaml");
+    assert!(prefix.contains("livenessProbe:"), "without one there would be nothing to hold back");
 }
 
 #[test]
