@@ -26,6 +26,7 @@ pub mod rabbitmq;
 pub mod redis;
 pub mod scripted;
 mod silent_files;
+pub mod template;
 pub mod tmux;
 pub mod wait;
 

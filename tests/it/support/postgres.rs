@@ -5,6 +5,7 @@ use super::dir::Dir;
 use super::ports::Address;
 use super::process::{Scope, Server, missing};
 use super::psql::{self, Session};
+use super::template::{copy, run, template};
 use super::wait::{LONG, wait_until};
 use rustix::process::{Signal, getuid};
 use std::ffi::OsStr;
@@ -45,7 +46,7 @@ impl Postgres {
 
     pub fn on(address: Address) -> Self {
         let dir = Dir::new();
-        copy(&template(), &dir.join("data"));
+        copy(&data_directory(), &dir.join("data"));
         // A directory whose path is short enough for a socket.
         chown(&dir.mkdir("socket"));
         let postgres =
@@ -413,19 +414,9 @@ fn debian() -> (u32, PathBuf) {
         .unwrap_or_else(|| missing("initdb", PACKAGE))
 }
 
-/// A data directory to copy. initdb takes a second and a copy 50 ms, so that initdb runs only once.
-fn template() -> PathBuf {
-    let root = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    fs::create_dir_all(root).unwrap();
-    // The name holds the user, because the files have an owner.
-    let user = getuid().as_raw();
-    let lock = File::create(root.join(format!("postgres-{user}.lock"))).unwrap();
-    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+fn data_directory() -> PathBuf {
     let (version, _) = server();
-    let finished = root.join(format!("postgres-{version}-{user}"));
-    if !finished.exists() {
-        // Made elsewhere: the unprivileged user may not reach the target directory.
-        let dir = Dir::new();
+    template(&format!("postgres-{version}"), |dir| {
         chown(&dir.mkdir("made"));
         let data = dir.join("made/data");
         let mut command = unprivileged(&program("initdb"));
@@ -440,16 +431,8 @@ fn template() -> PathBuf {
             "--wal-segsize=1",
         ]);
         run(command.arg("-D").arg(&data));
-        let unfinished = finished.with_extension("unfinished");
-        let _ = fs::remove_dir_all(&unfinished);
-        copy(&data, &unfinished);
-        fs::rename(&unfinished, &finished).unwrap();
-    }
-    finished
-}
-
-fn copy(from: &Path, to: &Path) {
-    run(Command::new("cp").args(["-a", "--reflink=auto"]).args([from, to]));
+        data
+    })
 }
 
 fn chown(path: &Path) {
@@ -466,13 +449,6 @@ fn unprivileged(program: &Path) -> Command {
     // PostgreSQL's programs warn about a directory that their user cannot enter.
     command.arg("--").arg(program).current_dir("/");
     command
-}
-
-#[track_caller]
-fn run(command: &mut Command) {
-    let output = command.output().unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {}: {errors}", output.status);
 }
 
 /// Percent-encodes all but the unreserved characters of RFC 3986.
