@@ -16,7 +16,7 @@ use afterall::{
     exit::Exit,
     os::describe,
     plan::{self, Plan},
-    report::{Format, Log, Report, ReportOptions, ReportedDependency, Verbosity},
+    report::{Format, Log, Report, ReportOptions, ReportedDependency, Unaskable, Verbosity},
     signals::{Signals, die_of},
     spec::{ConfigErrors, expand::Env},
     wait::{Dependency, WaitContext, event::End, wait},
@@ -66,9 +66,16 @@ fn run(args: Vec<OsString>, log: &mut Log) -> anyhow::Result<Exit> {
         let end = plan::print::Ending { deadline: options.deadline, command, problem };
         plan::print::plan(&plan, &end, options.format == Format::Json)
     });
-    let subjects = subjects(&plan);
+    let mut subjects = subjects(&plan);
     let (dependencies, remarks) = plan::build(plan.planned, &mut options.mistakes);
-    options.mistakes.check()?;
+    // At 3 a.m. the state of the others is worth more than an early exit.
+    let mistakes = &mut options.mistakes;
+    let mut unaskable = Vec::new();
+    if options.once && !dependencies.is_empty() && mistakes.concern_dependencies_alone() {
+        subjects.retain(|subject| !mistakes.concern(&subject.name));
+        unaskable = mistakes.take();
+    }
+    mistakes.check()?;
     if options.verbosity == Verbosity::Verbose {
         remarks.iter().for_each(|remark| log.note(remark));
     }
@@ -82,7 +89,8 @@ fn run(args: Vec<OsString>, log: &mut Log) -> anyhow::Result<Exit> {
         deadline: options.deadline,
     };
     if options.once {
-        let report = Report::of_look(log, subjects, report_options);
+        let unaskable = Unaskable::all(&unaskable);
+        let report = Report::of_look(log, subjects, unaskable, report_options);
         look_once(dependencies, report, &options)
     } else {
         let report = Report::of_wait(log, subjects, report_options);
@@ -101,9 +109,11 @@ fn look_once(
     signals.release();
     report.end(end);
     match end {
+        End::Signal(signal) => die_of(signal),
+        // No retry can mend a mistake, whatever the other dependencies do.
+        _ if report.has_unaskable() => Ok(Exit::Usage),
         End::Ready => Ok(Exit::Ready),
         End::TimedOut | End::Hopeless => Ok(Exit::Hopeless),
-        End::Signal(signal) => die_of(signal),
     }
 }
 

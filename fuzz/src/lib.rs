@@ -239,7 +239,7 @@ fn ask(dependency: Dependency, conversation: Conversation) {
     }
     let secrets = dependency.secrets.clone();
     match attempt(dependency, conversation.into_net()) {
-        Verdict::Ready(detail) => harmless(&detail, &secrets),
+        Verdict::Ready(ready) => harmless(&ready.detail, &secrets),
         Verdict::NotYet(failure) | Verdict::Hopeless(failure) => {
             let Failure { message, hint, .. } = failure;
             harmless(&message, &secrets);

@@ -126,7 +126,8 @@ impl File<'_> {
         }
         for (key, span, value) in in_order(table).into_iter().filter(|(key, ..)| *key != "url") {
             if !is_known(kind, key) {
-                mistakes.push(self.error(Some(span), unknown_key(kind, key)));
+                let error = self.error(Some(span), unknown_key(kind, key));
+                mistakes.push(error.of_dependency(name));
                 continue;
             }
             let values = match value.get_ref() {
@@ -136,6 +137,7 @@ impl File<'_> {
             };
             for value in values {
                 let read = self.key(key, value, Some(&mut declaration));
+                let read = read.map_err(|error| error.of_dependency(name));
                 declaration.keys.extend(mistakes.keep(read));
             }
         }

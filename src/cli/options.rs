@@ -10,7 +10,7 @@ use crate::{
     },
     report::{Format, Verbosity},
     spec::{ConfigError, Declaration, Declared, Mistakes, declaration::given_name, expand::Env},
-    wait::settings::{Settings, duration},
+    wait::settings::{PAUSES, Settings, duration},
 };
 
 /// The options, and the declarations, read. `mistakes` holds the errors; the rest is valid.
@@ -63,7 +63,11 @@ impl Options {
         for value in &line.values {
             mistakes.keep(options.apply(value, &mut flags));
         }
-        mistakes.keep(options.defaults.check().map_err(ConfigError::new));
+        let is_pause = |value: &&OptionValue| PAUSES.contains(&value.value.name.as_str());
+        if let Some(last) = line.values.iter().rfind(is_pause) {
+            let checked = options.defaults.check(&last.value.name);
+            mistakes.keep(checked.map_err(|message| last.error(message)));
+        }
         let has_command_line = flags.from_env || !line.dependencies.is_empty();
         if flags.from_env {
             let notes = &mut options.declared.notes;

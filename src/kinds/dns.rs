@@ -89,7 +89,7 @@ fn judge(host: &str, expect: &[IpAddr], addresses: &[SocketAddr]) -> Verdict {
         Some(missing) => {
             Failure::new(Class::Absent, format!("{host} is {listed}, not {missing}")).verdict()
         }
-        None => Verdict::Ready(listed),
+        None => Verdict::ready(listed),
     }
 }
 
@@ -109,7 +109,7 @@ mod tests {
         ] {
             let expect: Vec<IpAddr> = expect.iter().map(|a| a.parse().unwrap()).collect();
             let got = match judge("db", &expect, found) {
-                Verdict::Ready(detail) => Ok(detail),
+                Verdict::Ready(ready) => Ok(ready.detail),
                 Verdict::NotYet(failure) | Verdict::Hopeless(failure) => Err(failure.message),
             };
             assert_eq!(got, want.map(str::to_owned).map_err(str::to_owned));

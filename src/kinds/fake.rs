@@ -39,7 +39,7 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
 
 impl Probe for Fake {
     fn attempt<'a>(&'a mut self, _: &'a Attempt<'a>) -> AttemptFuture<'a> {
-        Box::pin(async { Verdict::Ready("always".to_owned()) })
+        Box::pin(async { Verdict::ready("always") })
     }
 }
 

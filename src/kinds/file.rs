@@ -84,8 +84,8 @@ impl Probe for File {
                 Err(failure) => return failure.verdict(),
             };
             match found {
-                Ok(Found::Something) => Verdict::Ready("exists".to_owned()),
-                Ok(Found::Match) => Verdict::Ready("exists and matches".to_owned()),
+                Ok(Found::Something) => Verdict::ready("exists"),
+                Ok(Found::Match) => Verdict::ready("exists and matches"),
                 Ok(Found::Mismatch(line)) => {
                     let line = line.map(|line| format!(", it begins with: {line}"));
                     let message = format!("does not match ({place}){}", line.unwrap_or_default());

@@ -64,7 +64,7 @@ impl ListedServer for Server {
     fn ask<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> TurnFuture<'a> {
         Box::pin(async {
             let asked = self.question.ask(attempt, &self.endpoint).await;
-            Turn::from(asked.map_or_else(Verdict::from, Verdict::Ready))
+            Turn::from(asked.map_or_else(Verdict::from, Verdict::ready))
         })
     }
 }

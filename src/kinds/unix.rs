@@ -48,7 +48,7 @@ impl Probe for Unix {
     fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> AttemptFuture<'a> {
         Box::pin(async {
             match attempt.connect(&self.endpoint).await {
-                Ok(_) => Verdict::Ready("accepts connections".to_owned()),
+                Ok(_) => Verdict::ready("accepts connections"),
                 Err(failure) => failure.verdict(),
             }
         })

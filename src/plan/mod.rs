@@ -10,7 +10,7 @@ use crate::{
     spec::{ConfigError, Declaration, Declared, KeyValue, Kind, Mistakes, Spec, expand::Env},
     wait::{
         Dependency,
-        settings::{OnTimeout, Settings, Timeout, common, format_duration, unknown_key},
+        settings::{OnTimeout, PAUSES, Settings, Timeout, common, format_duration, unknown_key},
     },
 };
 
@@ -111,13 +111,14 @@ pub fn once(planned: &mut [Planned]) {
 /// Has every kind check its declaration and build its probe. Returns the dependencies and all
 /// remarks. Reads the files that declarations name.
 ///
-/// Errors of a kind go into `mistakes`.
+/// Errors of a kind go into `mistakes`. A dependency with a mistake is left out.
 pub fn build(planned: Vec<Planned>, mistakes: &mut Mistakes) -> (Vec<Dependency>, Vec<String>) {
     let (mut dependencies, mut notes) = (Vec::new(), Vec::new());
     for Planned { kind, spec, settings, after, .. } in planned {
         let probe = (kind.build)(&spec).map_err(|error| error.without(spec.secrets()));
-        let probe = mistakes.keep(probe);
+        let probe = mistakes.keep(probe.map_err(|error| error.of_dependency(&spec.name)));
         notes.extend(spec.notes());
+        let probe = probe.filter(|_| !mistakes.concern(&spec.name));
         dependencies.extend(probe.map(|probe| Dependency {
             secrets: spec.secrets().clone(),
             settings,
@@ -164,23 +165,30 @@ fn settings(
     let mut settings = defaults.clone();
     let mut own = Vec::new();
     let mut seen = HashSet::new();
+    let mut last_pause = None;
     for key in keys {
         let place = key.at.as_ref().map(|at| format!("{at}: ")).unwrap_or_default();
         let place = format!("{place}{name}: {}", key.name);
         if !kind.repeats.contains(&key.name.as_str()) && !seen.insert(key.name.clone()) {
-            mistakes.push(ConfigError::at(place, "is given twice"));
+            mistakes.push(ConfigError::at(place, "is given twice").of_dependency(name));
         } else if let Some(common) = common(&key.name) {
+            if PAUSES.contains(&key.name.as_str()) {
+                last_pause = Some((key.name.clone(), place.clone()));
+            }
             let set = (common.set)(&mut settings, &key);
-            mistakes.keep(set.map_err(|message| ConfigError::at(place, message)));
+            let error = |message| ConfigError::at(place, message).of_dependency(name);
+            mistakes.keep(set.map_err(error));
         } else if kind.own_keys().any(|own| own.name == key.name) {
             own.push(key);
         } else {
-            mistakes.push(ConfigError::at(name, unknown_key(kind, &key.name)));
+            let error = ConfigError::at(name, unknown_key(kind, &key.name));
+            mistakes.push(error.of_dependency(name));
         }
     }
     // Mistakes in the defaults are reported where the user sets them.
-    if defaults.check().is_ok() {
-        mistakes.keep(settings.check().map_err(|message| ConfigError::at(name, message)));
+    if let Some((pause, place)) = last_pause {
+        let error = |message| ConfigError::at(place, message).of_dependency(name);
+        mistakes.keep(settings.check(&pause).map_err(error));
     }
     (settings, own)
 }

@@ -75,7 +75,14 @@ fn mistakes_name_the_dependency_and_key_without_a_value() {
         (&["a=file:x#tiemout=S3CR"][..], "a: unknown key tiemout, did you mean timeout?"),
         (&["a=file:x#timeout=S3CR"], "a: timeout: must be a duration, 0 or never, e.g. 30s, 2m"),
         (&["a=file:x#timeout=1s,timeout=2s"], "a: timeout: is given twice"),
-        (&["a=file:x#interval=2s"], "a: interval is longer than max-interval"),
+        (
+            &["a=file:x#interval=2s"],
+            "a: interval: must not be longer than max-interval, which is 1s",
+        ),
+        (
+            &["a=file:x#interval=500ms,max-interval=200ms"],
+            "a: max-interval: must not be shorter than interval, which is 500ms",
+        ),
         (
             &["a=file:x#S3CR"],
             "a: behind the # must stand KEY=VALUE pairs, joined by commas (a literal comma in a \

@@ -10,12 +10,35 @@ use crate::{
 /// The verdict of one attempt.
 #[derive(Debug)]
 pub enum Verdict {
-    /// The dependency is ready. The text names what answered, e.g. `PostgreSQL 15.18`.
-    Ready(String),
+    /// The dependency is ready.
+    Ready(Ready),
     /// Not ready, but the other side can still mend it.
     NotYet(Failure),
     /// Wrong on our side: no further attempt can succeed.
     Hopeless(Failure),
+}
+
+impl Verdict {
+    /// Ready; `detail` names what answered, e.g. `PostgreSQL 15.18`.
+    pub fn ready(detail: impl Into<String>) -> Self {
+        Verdict::Ready(Ready::new(detail))
+    }
+}
+
+/// The report of an attempt that found the dependency ready.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    /// The text that names what answered, e.g. `PostgreSQL 15.18`. One line, no secret.
+    pub detail: String,
+    /// The migrations that earlier attempts found missing. Zero if nothing was missing.
+    pub awaited_migrations: usize,
+}
+
+impl Ready {
+    /// A report that nothing was missing before.
+    pub fn new(detail: impl Into<String>) -> Self {
+        Self { detail: detail.into(), awaited_migrations: 0 }
+    }
 }
 
 /// The reason why an attempt did not find the dependency ready.

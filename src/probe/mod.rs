@@ -12,7 +12,7 @@ use std::{future::Future, net::SocketAddr, pin::Pin, time::Duration};
 use tokio::{net::UnixStream, time::Instant};
 
 pub use blocking::BlockingLane;
-pub use failure::{Class, Cost, Failure, Verdict};
+pub use failure::{Class, Cost, Failure, Ready, Verdict};
 pub use pattern::Pattern;
 pub use servers::{ListedServer, Order, Start, Turn, TurnFuture, try_servers};
 pub use stage::Stage;

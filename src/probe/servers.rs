@@ -181,7 +181,7 @@ mod tests {
             self.1.push(attempt.remaining());
             Box::pin(async move {
                 match self.0 {
-                    "ready" => Turn::Decides(Verdict::Ready("x".to_owned())),
+                    "ready" => Turn::Decides(Verdict::ready("x")),
                     "refuses" => Turn::Decides(
                         Failure::new(Class::Auth, "refused").cost(Cost::Logged).into(),
                     ),

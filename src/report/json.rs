@@ -10,7 +10,7 @@ use super::{
     stderr::Patience,
 };
 use crate::{
-    probe::Failure,
+    probe::{Failure, Ready},
     signals,
     wait::{
         event::{End, Event, EventKind},
@@ -132,6 +132,7 @@ fn done(wait: &WaitState, now: Instant) -> Fields {
     if let Some(last) = wait.last_ready() {
         fields.push(("last", json!(last.name)));
         fields.extend(last.outcome.iter().map(|event| ("waited", rounded(event.elapsed))));
+        fields.extend(last.ready().and_then(awaited));
     }
     if let [_, ..] = wait.proceeded().as_slice() {
         fields.push(("without", names_value(&wait.proceeded())));
@@ -143,13 +144,21 @@ fn done(wait: &WaitState, now: Instant) -> Fields {
 pub(super) fn fields(event: &Event) -> Fields {
     let mut fields = vec![("attempts", json!(event.attempts)), ("elapsed", rounded(event.elapsed))];
     match &event.kind {
-        EventKind::Ready(detail) => fields.push(("message", json!(detail))),
+        EventKind::Ready(ready) => {
+            fields.push(("message", json!(ready.detail)));
+            fields.extend(awaited(ready));
+        }
         EventKind::Confirmed => fields.push(("ready", json!(true))),
         EventKind::Lost(_) => fields.push(("ready", json!(false))),
         _ => {}
     }
     fields.extend(event.kind.failure().into_iter().flat_map(failure_fields));
     fields
+}
+
+/// Returns the number of migrations that were waited for, if any.
+fn awaited(ready: &Ready) -> Option<(&'static str, Value)> {
+    (ready.awaited_migrations > 0).then(|| ("migrations", json!(ready.awaited_migrations)))
 }
 
 fn failure_fields(failure: &Failure) -> Fields {

@@ -22,6 +22,7 @@ use std::{
 };
 
 pub use log::Log;
+pub use once::Unaskable;
 pub use state::ReportedDependency;
 use state::WaitState;
 pub use stderr::raw_line;
@@ -112,6 +113,8 @@ pub struct Report<'a> {
     wait: WaitState,
     verbosity: Verbosity,
     systemd: Option<Systemd>,
+    /// The dependencies of a look that have a mistake.
+    unaskable: Vec<Unaskable>,
 }
 
 impl<'a> Report<'a> {
@@ -129,7 +132,8 @@ impl<'a> Report<'a> {
             _ => Box::new(plain::Plain),
         };
         let wait = WaitState::new(dependencies, options.deadline);
-        let mut report = Self { view, log, wait, verbosity, systemd: Systemd::listening() };
+        let systemd = Systemd::listening();
+        let mut report = Self { view, log, wait, verbosity, systemd, unaskable: Vec::new() };
         report.show(|view, context| view.begin(context));
         report.tell_systemd();
         report
@@ -139,11 +143,18 @@ impl<'a> Report<'a> {
     pub fn of_look(
         log: &'a mut Log,
         dependencies: Vec<ReportedDependency>,
+        unaskable: Vec<Unaskable>,
         options: ReportOptions,
     ) -> Self {
-        let view = Box::new(once::Once::new(options.format == Format::Json));
+        let is_json = options.format == Format::Json;
+        let view = Box::new(once::Once::new(is_json, unaskable.clone()));
         let wait = WaitState::new(dependencies, options.deadline);
-        Self { view, log, wait, verbosity: options.verbosity, systemd: None }
+        Self { view, log, wait, verbosity: options.verbosity, systemd: None, unaskable }
+    }
+
+    /// Whether a dependency of the look has a mistake.
+    pub fn has_unaskable(&self) -> bool {
+        !self.unaskable.is_empty()
     }
 
     /// Reports how the wait ended.
@@ -152,8 +163,16 @@ impl<'a> Report<'a> {
             return;
         }
         self.show(|view, context| view.end(end, context));
-        if matches!(end, End::TimedOut | End::Hopeless) {
-            self.log.annotation(&words::not_ready(&self.wait));
+        let unaskable = self.unaskable.iter().map(Unaskable::line);
+        let lines: Vec<String> = match end {
+            End::TimedOut | End::Hopeless => {
+                words::not_ready(&self.wait).chain(unaskable).collect()
+            }
+            End::Ready => unaskable.collect(),
+            End::Signal(_) => Vec::new(),
+        };
+        if !lines.is_empty() {
+            self.log.annotation(&lines.join("\n"));
         }
     }
 

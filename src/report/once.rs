@@ -5,6 +5,8 @@ use std::{
     time::Duration,
 };
 
+use serde_json::json;
+
 use super::{
     Context, View, json,
     layout::{Style, is_color_allowed, padded, shortened, width, wrapped},
@@ -13,7 +15,9 @@ use super::{
     words,
 };
 use crate::{
+    exit::Exit,
     signals,
+    spec::ConfigError,
     text::seconds,
     wait::event::{End, Event, EventKind},
 };
@@ -21,14 +25,46 @@ use crate::{
 /// The narrowest column for reasons. A narrower terminal gets them below the row.
 const MIN_REASON: usize = 30;
 
+/// A dependency that cannot be asked, because its declaration has a mistake.
+#[derive(Clone, Debug)]
+pub struct Unaskable {
+    name: String,
+    reason: String,
+}
+
+impl Unaskable {
+    /// Returns the dependencies that have the errors, each once.
+    pub fn all(errors: &[ConfigError]) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        for error in errors {
+            let name = error.dependency().unwrap_or_default();
+            let reason = error.without_name();
+            match all.iter_mut().find(|unaskable| unaskable.name == name) {
+                Some(known) => known.reason = format!("{}; {reason}", known.reason),
+                None => all.push(Self { name: name.to_owned(), reason: reason.to_owned() }),
+            }
+        }
+        all
+    }
+
+    /// Returns the line for an annotation: `db: cannot be asked: the variable X is not set`.
+    pub(super) fn line(&self) -> String {
+        format!("{}: {CANNOT_BE_ASKED}: {}", self.name, self.reason)
+    }
+}
+
+/// The state of an [`Unaskable`].
+const CANNOT_BE_ASKED: &str = "cannot be asked";
+
 /// The report of a single look.
 pub(super) struct Once {
     is_json: bool,
+    unaskable: Vec<Unaskable>,
 }
 
 impl Once {
-    pub(super) fn new(is_json: bool) -> Self {
-        Self { is_json }
+    pub(super) fn new(is_json: bool, unaskable: Vec<Unaskable>) -> Self {
+        Self { is_json, unaskable }
     }
 }
 
@@ -44,9 +80,11 @@ impl View for Once {
         }
         let dependencies = &context.wait.dependencies;
         let text = if self.is_json {
-            dependencies.iter().map(object).collect()
+            let mistakes = self.unaskable.iter().map(error_object);
+            dependencies.iter().map(object).chain(mistakes).collect()
         } else {
-            let rows: Vec<Row> = dependencies.iter().map(Row::new).collect();
+            let mistakes = self.unaskable.iter().map(Row::of_mistake);
+            let rows: Vec<Row> = dependencies.iter().map(Row::new).chain(mistakes).collect();
             table(&rows, Paper::stdout())
         };
         // If stdout is broken, only the exit code can report the fault.
@@ -63,6 +101,12 @@ fn object(dependency: &DependencyState) -> String {
         _ => "unready",
     };
     json::object(kind, name, json::fields(event))
+}
+
+fn error_object(unaskable: &Unaskable) -> String {
+    let message = format!("{CANNOT_BE_ASKED}: {}", unaskable.reason);
+    let fields = [("exit", json!(Exit::Usage.code())), ("message", json!(message))];
+    json::object("error", Some(&unaskable.name), fields)
 }
 
 /// The output for the table.
@@ -100,7 +144,7 @@ impl Row {
     fn new(dependency: &DependencyState) -> Self {
         let event = dependency.outcome.as_ref();
         let (is_ready, state, reason, hint) = match event.map(|event| &event.kind) {
-            Some(EventKind::Ready(detail)) => (true, "ready", detail.clone(), None),
+            Some(EventKind::Ready(ready)) => (true, "ready", ready.detail.clone(), None),
             kind => match kind.and_then(EventKind::failure) {
                 Some(failure) => {
                     let reason = format!("{} [class={}]", failure.message, failure.class);
@@ -112,6 +156,17 @@ impl Row {
         };
         let took = event.map(|event| took(event.elapsed)).unwrap_or_default();
         Self { is_ready, name: dependency.name.clone(), state, took, reason, hint }
+    }
+
+    fn of_mistake(unaskable: &Unaskable) -> Self {
+        Self {
+            is_ready: false,
+            name: unaskable.name.clone(),
+            state: CANNOT_BE_ASKED,
+            took: String::new(),
+            reason: unaskable.reason.clone(),
+            hint: None,
+        }
     }
 
     fn style(&self) -> Style {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::schedule::{Due, Schedule};
 use crate::{
-    probe::Failure,
+    probe::{Failure, Ready},
     wait::{
         event::{Event, EventKind},
         settings::Timeout,
@@ -230,6 +230,14 @@ impl DependencyState {
         matches!(kind, Some(EventKind::Ready(_) | EventKind::Proceeded(_)))
     }
 
+    /// Returns the report of the attempt that found it ready.
+    pub(super) fn ready(&self) -> Option<&Ready> {
+        match self.outcome.as_ref().map(|event| &event.kind) {
+            Some(EventKind::Ready(ready)) => Some(ready),
+            _ => None,
+        }
+    }
+
     /// Returns the newest failure without its time.
     pub(super) fn newest_failure(&self) -> Option<&Failure> {
         self.failure.as_ref().and_then(|event| event.kind.failure())
@@ -245,7 +253,7 @@ impl DependencyState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::Class;
+    use crate::probe::{Class, Ready};
 
     const NONE: [usize; 0] = [];
 
@@ -267,7 +275,7 @@ mod tests {
         assert_eq!(state.due(0, one), Some(Line::Blocked));
         state.printed(0, one);
         assert_eq!(state.due(0, five), None);
-        assert_eq!(state.note(&event(1, EventKind::Ready("x".to_owned())), one), NONE);
+        assert_eq!(state.note(&event(1, EventKind::Ready(Ready::new("x"))), one), NONE);
         assert_eq!(state.blocked_by(0), ["n"]);
         assert_eq!(state.note(&event(2, EventKind::Proceeded(None)), five), [0]);
         assert_eq!(state.left(0, nine), Left::Time(Duration::from_secs(56)));

@@ -8,7 +8,7 @@ use super::{
     stderr::Patience,
 };
 use crate::{
-    probe::Failure,
+    probe::{Failure, Ready},
     signals,
     text::{one_line, seconds},
     wait::event::{End, Event, EventKind},
@@ -39,7 +39,7 @@ pub(super) fn event_line(event: &Event) -> Option<EventLine> {
     let attempts = event.attempts;
     let (least, text) = match &event.kind {
         EventKind::NotYet(_) | EventKind::Lost(_) => return None,
-        EventKind::Ready(detail) => {
+        EventKind::Ready(Ready { detail, .. }) => {
             let elapsed = seconds(event.elapsed);
             (Normal, format!("ready: {detail} [attempts={attempts} elapsed={elapsed}]"))
         }
@@ -132,8 +132,8 @@ pub(super) fn short_reason(wait: &WaitState, place: usize) -> Option<String> {
     outcome.or(dependency.newest_failure()).map(|failure| failure.message.clone())
 }
 
-/// Returns all dependencies that are not ready, one per line: `db: connection refused`.
-pub(super) fn not_ready(wait: &WaitState) -> String {
+/// Returns a line for each dependency that is not ready: `db: not ready: connection refused`.
+pub(super) fn not_ready(wait: &WaitState) -> impl Iterator<Item = String> {
     let line = |(place, dependency): (usize, &DependencyState)| {
         let kind = dependency.outcome.as_ref().map(|event| &event.kind);
         if matches!(kind, Some(EventKind::Ready(_) | EventKind::Proceeded(_))) {
@@ -143,12 +143,11 @@ pub(super) fn not_ready(wait: &WaitState) -> String {
         let reason = reason.unwrap_or_else(|| "no attempt came to an end".to_owned());
         Some(format!("{}: not ready: {reason}", dependency.name))
     };
-    let lines: Vec<String> = wait.dependencies.iter().enumerate().filter_map(line).collect();
-    lines.join("\n")
+    wait.dependencies.iter().enumerate().filter_map(line)
 }
 
 /// Returns the last line of a wait that succeeded: `ready after 42.3s; schema was last (waited
-/// 38.1s)`.
+/// 38.1s for 3 migrations)`.
 pub(super) fn done(wait: &WaitState, now: Instant) -> String {
     let total = now - wait.began;
     let proceeded = wait.proceeded();
@@ -160,8 +159,16 @@ pub(super) fn done(wait: &WaitState, now: Instant) -> String {
         let own = last.outcome.as_ref().map_or(total, |event| event.elapsed);
         // A clock that started with ours would repeat the total.
         let is_shorter = total.saturating_sub(own) > Duration::from_millis(200);
-        let waited = if is_shorter { format!(" (waited {})", seconds(own)) } else { String::new() };
-        format!("; {} was last{waited}", last.name)
+        let time = is_shorter.then(|| format!(" {}", seconds(own))).unwrap_or_default();
+        let migrations = match last.ready().map_or(0, |ready| ready.awaited_migrations) {
+            0 => String::new(),
+            1 => " for 1 migration".to_owned(),
+            count => format!(" for {count} migrations"),
+        };
+        match (time.as_str(), migrations.as_str()) {
+            ("", "") => format!("; {} was last", last.name),
+            _ => format!("; {} was last (waited{time}{migrations})", last.name),
+        }
     });
     format!("ready after {}{without}{}", seconds(total), last.unwrap_or_default())
 }

@@ -64,7 +64,8 @@ impl Declaration {
     pub fn parse(place: &str, text: &str, env: &Env) -> Result<Self, ConfigError> {
         let (name, text) = split_name(text);
         let place = name.unwrap_or(place);
-        Self::read(place, name, text, env).map_err(|message| ConfigError::at(place, message))
+        Self::read(place, name, text, env)
+            .map_err(|message| ConfigError::at(place, message).of_dependency(place))
     }
 
     fn read(place: &str, name: Option<&str>, text: &str, env: &Env) -> Result<Self, String> {
@@ -226,7 +227,8 @@ impl Declaration {
 
     /// Makes an error about this declaration.
     pub fn error(&self, message: impl std::fmt::Display) -> ConfigError {
-        ConfigError::at(&self.place, message)
+        let name = self.name.as_ref().unwrap_or(&self.place);
+        ConfigError::at(&self.place, message).of_dependency(name)
     }
 }
 

@@ -21,6 +21,10 @@ impl Declared {
         read: Result<Declaration, ConfigError>,
         mistakes: &mut Mistakes,
     ) {
+        let read = match name {
+            Some(name) => read.map_err(|error| error.of_dependency(name)),
+            None => read,
+        };
         match mistakes.keep(read) {
             Some(declaration) => self.declarations.push(declaration),
             None => self.broken.extend(name.map(str::to_owned)),

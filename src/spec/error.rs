@@ -6,12 +6,16 @@ use crate::{secret::Secrets, text::harmless};
 
 /// One mistake on the command line, in the environment or in a file. Holds names, never a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError(String);
+pub struct ConfigError {
+    message: String,
+    /// The dependency that has the mistake, by its name or its place.
+    dependency: Option<String>,
+}
 
 impl ConfigError {
     /// The message: the place, the mistake and a valid example.
     pub fn new(message: impl Into<String>) -> Self {
-        Self(harmless(&message.into()))
+        Self { message: harmless(&message.into()), dependency: None }
     }
 
     /// Makes a mistake whose message begins with `place`.
@@ -22,13 +26,30 @@ impl ConfigError {
     /// Returns the error without the secrets that it holds: a path or a name may come from a
     /// variable.
     pub fn without(self, secrets: &Secrets) -> Self {
-        Self(secrets.hide_in_own(&self.0))
+        Self { message: secrets.hide_in_own(&self.message), ..self }
+    }
+
+    /// Returns the same mistake as one of a dependency, which has this name or place.
+    pub fn of_dependency(self, name: impl Into<String>) -> Self {
+        Self { dependency: Some(name.into()), ..self }
+    }
+
+    /// Returns the dependency that has the mistake, by its name or its place.
+    pub fn dependency(&self) -> Option<&str> {
+        self.dependency.as_deref()
+    }
+
+    /// Returns the message without the dependency's name in front.
+    pub fn without_name(&self) -> &str {
+        let name = self.dependency.as_deref().unwrap_or_default();
+        let message = self.message.strip_prefix(name).and_then(|rest| rest.strip_prefix(": "));
+        message.unwrap_or(&self.message)
     }
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.message)
     }
 }
 
@@ -52,6 +73,21 @@ impl Mistakes {
         result.map_err(|error| self.push(error)).ok()
     }
 
+    /// Returns true if a dependency with this name or place has a mistake.
+    pub fn concern(&self, dependency: &str) -> bool {
+        self.0.iter().any(|error| error.dependency() == Some(dependency))
+    }
+
+    /// Returns true if every mistake is one of a dependency.
+    pub fn concern_dependencies_alone(&self) -> bool {
+        self.0.iter().all(|error| error.dependency.is_some())
+    }
+
+    /// Takes all mistakes out.
+    pub fn take(&mut self) -> Vec<ConfigError> {
+        std::mem::take(&mut self.0)
+    }
+
     /// Returns true if there is no mistake so far.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -60,7 +96,7 @@ impl Mistakes {
     /// # Errors
     /// All mistakes, if there is one.
     pub fn check(&mut self) -> Result<(), ConfigErrors> {
-        if self.0.is_empty() { Ok(()) } else { Err(ConfigErrors(std::mem::take(&mut self.0))) }
+        if self.0.is_empty() { Ok(()) } else { Err(ConfigErrors(self.take())) }
     }
 }
 

@@ -60,12 +60,12 @@ impl Spec {
 
     /// Makes an error about this dependency.
     pub fn error(&self, message: impl fmt::Display) -> ConfigError {
-        ConfigError::at(&self.name, message)
+        ConfigError::at(&self.name, message).of_dependency(&self.name)
     }
 
     /// Makes an error about one of its keys.
     pub fn key_error(&self, key: &str, message: impl fmt::Display) -> ConfigError {
-        ConfigError::at(&self.name, format_args!("{key}: {message}"))
+        self.error(format_args!("{key}: {message}"))
     }
 
     /// Returns a key's value.

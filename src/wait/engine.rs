@@ -19,7 +19,7 @@ use tokio::{
 
 use crate::{
     connect::Net,
-    probe::{Attempt, Class, Failure, Probe, Stage, Verdict},
+    probe::{Attempt, Class, Failure, Probe, Ready, Stage, Verdict},
     secret::Secrets,
     text::{MAX_FOREIGN, one_line},
     wait::{
@@ -390,10 +390,10 @@ impl Waiter {
                 return self.timed_out(&shared);
             };
             let pause = match policy::next_step(verdict, &self.dependency.settings) {
-                NextStep::Ready(detail) => {
+                NextStep::Ready(ready) => {
                     successes += 1;
                     if self.is_once() || successes >= self.dependency.settings.successes {
-                        self.emit(&shared, EventKind::Ready(detail));
+                        self.emit(&shared, EventKind::Ready(ready));
                         return (self, Outcome::Ready);
                     }
                     self.pace.after_success()
@@ -541,7 +541,10 @@ fn redacted(verdict: Verdict, secrets: &Secrets) -> Verdict {
         ..failure
     };
     match verdict {
-        Verdict::Ready(detail) => Verdict::Ready(one_line(&secrets.hide(&detail), MAX_FOREIGN)),
+        Verdict::Ready(ready) => Verdict::Ready(Ready {
+            detail: one_line(&secrets.hide(&ready.detail), MAX_FOREIGN),
+            ..ready
+        }),
         Verdict::NotYet(failure) => Verdict::NotYet(clean(failure)),
         Verdict::Hopeless(failure) => Verdict::Hopeless(clean(failure)),
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::probe::Failure;
+use crate::probe::{Failure, Ready};
 
 /// Something that happened to one dependency.
 #[derive(Clone, Debug)]
@@ -22,8 +22,8 @@ pub struct Event {
 pub enum EventKind {
     /// An attempt failed; a retry follows.
     NotYet(Failure),
-    /// An attempt found it ready. The text names what answered.
-    Ready(String),
+    /// An attempt found it ready.
+    Ready(Ready),
     /// The confirming round found it still ready.
     Confirmed,
     /// The confirming round found it no longer ready; a retry follows.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::{
-    probe::{Class, Cost, Failure, Verdict},
+    probe::{Class, Cost, Failure, Ready, Verdict},
     wait::settings::{Backoff, Settings, Until},
 };
 
@@ -43,8 +43,8 @@ const LAST_ATTEMPT: Duration = Duration::from_millis(20);
 /// The next step after a verdict.
 #[derive(Debug)]
 pub enum NextStep {
-    /// The dependency is in the wanted state. The text names what answered.
-    Ready(String),
+    /// The dependency is in the wanted state.
+    Ready(Ready),
     /// Retry after a pause.
     Again(Failure),
     /// No retry can succeed, or `fail-fast` names the failure's class.
@@ -56,17 +56,18 @@ pub fn next_step(verdict: Verdict, settings: &Settings) -> NextStep {
     let verdict = match settings.until {
         Until::Ready => verdict,
         Until::Down => match verdict {
-            Verdict::Ready(detail) => {
-                Verdict::NotYet(Failure::new(Class::Absent, format!("still there: {detail}")))
-            }
+            Verdict::Ready(ready) => Verdict::NotYet(Failure::new(
+                Class::Absent,
+                format!("still there: {}", ready.detail),
+            )),
             Verdict::NotYet(failure) if failure.means_down => {
-                Verdict::Ready(format!("gone: {}", failure.message))
+                Verdict::ready(format!("gone: {}", failure.message))
             }
             other => other,
         },
     };
     match verdict {
-        Verdict::Ready(detail) => NextStep::Ready(detail),
+        Verdict::Ready(ready) => NextStep::Ready(ready),
         Verdict::Hopeless(failure) => NextStep::Hopeless(failure),
         Verdict::NotYet(failure) if settings.fail_fast.contains(&failure.class) => {
             NextStep::Hopeless(failure)

@@ -253,15 +253,28 @@ pub fn choices(key: &str) -> Vec<&'static str> {
 /// Durations over this are a mistake for `never`.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// The keys that [`Settings::check`] compares.
+pub const PAUSES: [&str; 2] = ["interval", "max-interval"];
+
 impl Settings {
-    /// Checks what only together can be wrong.
-    pub fn check(&self) -> Result<(), String> {
-        match self.interval {
-            Some(interval) if interval > self.max_interval => {
-                Err("interval is longer than max-interval".to_owned())
+    /// Checks the keys that only together can be wrong. `last` is the one of [`PAUSES`] that was
+    /// set last.
+    ///
+    /// # Errors
+    /// What must be of `last`.
+    pub fn check(&self, last: &str) -> Result<(), String> {
+        let Some(interval) = self.interval.filter(|interval| *interval > self.max_interval) else {
+            return Ok(());
+        };
+        Err(match last {
+            "max-interval" => {
+                format!("must not be shorter than interval, which is {}", format_duration(interval))
             }
-            _ => Ok(()),
-        }
+            _ => format!(
+                "must not be longer than max-interval, which is {}",
+                format_duration(self.max_interval)
+            ),
+        })
     }
 }
 

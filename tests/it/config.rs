@@ -317,7 +317,18 @@ fn mistakes_in_a_file_name_the_line_and_the_nearest_key() {
         ("[dependency.a]\nurl = 'file:/'\nurl = 'file:/'\n".to_owned(), ":3: duplicate key"),
         ("[dependency.a\n".to_owned(), ":1: "),
         ("timeout = '1s\n".to_owned(), ":1: "),
-        ("interval = '5s'\n".to_owned(), "interval is longer than max-interval"),
+        (
+            "\ninterval = '5s'\n".to_owned(),
+            ":2: interval: must not be longer than max-interval, which is 1s",
+        ),
+        (
+            "interval = '5s'\nmax-interval = '2s'\n".to_owned(),
+            ":2: max-interval: must not be shorter than interval, which is 5s",
+        ),
+        (
+            format!("{head}\ninterval = '5s'\n"),
+            ": db: interval: must not be longer than max-interval, which is 1s",
+        ),
         (
             "deadline = 'soon'\n[dependency.a]\nurl = 'file:/'\n".to_owned(),
             ":1: deadline: must be a duration",

@@ -131,6 +131,60 @@ fn as_json_there_is_an_object_for_each() {
 }
 
 #[test]
+fn a_dependency_with_a_mistake_is_a_row() {
+    let look = || {
+        Afterall::waiting_for([
+            "a=file:/",
+            "b=env:NOT_SET",
+            "c=tcp://db:1#tiemout=1s,interval=1h",
+            "env:NOT_SET_EITHER",
+            "e=file:/none",
+            "f=postgres://db/x#ca=/none",
+        ])
+        .arg("--once")
+    };
+    let done = look().run().code(64);
+    let table = done.stdout_text();
+    let rows: Vec<String> =
+        table.lines().map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    for (row, start, end) in [
+        (0, "✓ a ready ", " exists"),
+        (1, "✗ e not ready ", "[class=absent]"),
+        (2, "✗ b cannot be asked the variable NOT_SET is not set", ""),
+        (3, "✗ dependency 4 cannot be asked the variable NOT_SET_EITHER is not set", ""),
+        (4, "✗ c cannot be asked unknown key tiemout, did you mean timeout?; interval: ", ""),
+        (5, "✗ f cannot be asked ", "no such file or directory"),
+        (6, "1 of 6 ready", ""),
+    ] {
+        assert!(rows[row].starts_with(start) && rows[row].ends_with(end), "{row}: {table}");
+    }
+    let done = look().args(["--format", "json"]).run().code(64);
+    let objects: Vec<Value> =
+        done.stdout_text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(objects.len(), 6);
+    assert_eq!((&objects[2]["event"], &objects[2]["dependency"]), (&"error".into(), &"b".into()));
+    assert_eq!(objects[2]["exit"], 64);
+    let message = objects[2]["message"].as_str().unwrap();
+    assert!(message.starts_with("cannot be asked: the variable NOT_SET is not set"), "{message}");
+}
+
+#[test]
+fn without_a_dependency_to_ask_mistakes_are_errors() {
+    Afterall::waiting_for(["b=env:NOT_SET"])
+        .arg("--once")
+        .run()
+        .code(64)
+        .stderr_has("afterall: b: the variable NOT_SET is not set");
+    // A mistake that is no dependency's leaves open what the user meant.
+    Afterall::waiting_for(["file:/", "b=env:NOT_SET"])
+        .args(["--once", "--timeout", "soon"])
+        .run()
+        .code(64)
+        .stderr_has("afterall: --timeout: must be a duration")
+        .stderr_has("afterall: b: the variable NOT_SET is not set");
+}
+
+#[test]
 fn a_command_is_refused_and_the_variable_works() {
     Afterall::waiting_for(["file:/"])
         .arg("--once")

@@ -99,9 +99,7 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
 impl Probe for Exec {
     fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> AttemptFuture<'a> {
         Box::pin(async {
-            self.ask(attempt)
-                .await
-                .map_or_else(Verdict::from, |()| Verdict::Ready("exit status 0".to_owned()))
+            self.ask(attempt).await.map_or_else(Verdict::from, |()| Verdict::ready("exit status 0"))
         })
     }
 

@@ -48,7 +48,7 @@ async fn ask_spec(spec: &Spec) -> String {
     let (net, stage) = (Net::system(), Stage::default());
     let attempt = Attempt::new(&net, Instant::now() + Duration::from_secs(5), &stage);
     match probe.attempt(&attempt).await {
-        Verdict::Ready(detail) => format!("ready: {detail}"),
+        Verdict::Ready(ready) => format!("ready: {}", ready.detail),
         Verdict::NotYet(failure) => format!("{}: {}", failure.class, failure.message),
         Verdict::Hopeless(failure) => format!("hopeless: {}", failure.message),
     }

@@ -48,7 +48,12 @@ pub(super) struct Seen<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Decision {
     /// The condition holds.
-    Ready(String),
+    Ready {
+        /// What is applied.
+        detail: String,
+        /// The number of wanted migrations. Zero if none was declared.
+        wanted: usize,
+    },
     /// The condition does not hold yet.
     NotYet {
         /// The class of the failure.
@@ -57,6 +62,8 @@ pub(super) enum Decision {
         message: String,
         /// A possible meaning of the state.
         hint: Option<String>,
+        /// The number of wanted migrations that are not applied.
+        missing: usize,
     },
     /// Only an operator can decide, or the table is about to change.
     Wrong(String),
@@ -68,7 +75,17 @@ impl Decision {
     }
 
     fn not_yet(class: Class, message: String, hint: Option<String>) -> Self {
-        Decision::NotYet { class, message, hint }
+        Decision::NotYet { class, message, hint, missing: 0 }
+    }
+
+    /// The same decision, about the number of wanted migrations that are not applied.
+    fn lacking(self, missing: usize) -> Self {
+        match self {
+            Decision::NotYet { class, message, hint, .. } => {
+                Decision::NotYet { class, message, hint, missing }
+            }
+            decision => decision,
+        }
     }
 }
 
@@ -115,12 +132,13 @@ impl Seen<'_> {
             fates.iter().filter(|(_, of)| *of == fate).map(|(label, _)| *label).collect::<Vec<_>>()
         };
         let (failed, unfinished) = (of(Fate::Failed), of(Fate::Unfinished));
+        let lacking = fates.iter().filter(|(_, fate)| *fate != Fate::Done).count();
         let total = format!("of {all} migrations");
         if !failed.is_empty() {
-            return self.failed(&failed, &total);
+            return self.failed(&failed, &total).lacking(lacking);
         }
         if !unfinished.is_empty() {
-            return self.unfinished(&unfinished, &total);
+            return self.unfinished(&unfinished, &total).lacking(lacking);
         }
         let missing: Vec<String> = fates
             .iter()
@@ -136,7 +154,8 @@ impl Seen<'_> {
                 "{count} {total} missing: {names}{} {}",
                 self.at_work(),
                 self.place()
-            ));
+            ))
+            .lacking(lacking);
         }
         let mut remarks = self.remarks(&records, &wanted.list);
         if let Some(head) = ahead {
@@ -144,7 +163,8 @@ impl Seen<'_> {
                 "; the database is at {head}, which this directory does not know: ahead of it"
             ));
         }
-        Decision::Ready(format!("{all} {total} applied {}{remarks}", self.place()))
+        let detail = format!("{all} {total} applied {}{remarks}", self.place());
+        Decision::Ready { detail, wanted: all }
     }
 
     fn version(&self, version: &str, graph: Option<&Wanted>) -> Decision {
@@ -165,10 +185,11 @@ impl Seen<'_> {
             Fate::Done => {
                 let remarks = self.remarks(&records, std::slice::from_ref(&want));
                 let message = at_least.unwrap_or_else(|| format!("{version} is applied"));
-                Decision::Ready(format!("{message} {}{remarks}", self.place()))
+                let detail = format!("{message} {}{remarks}", self.place());
+                Decision::Ready { detail, wanted: 1 }
             }
-            Fate::Failed => self.failed(&[version], ""),
-            Fate::Unfinished => self.unfinished(&[version], ""),
+            Fate::Failed => self.failed(&[version], "").lacking(1),
+            Fate::Unfinished => self.unfinished(&[version], "").lacking(1),
             fate @ (Fate::Missing | Fate::RolledBack) => {
                 let how =
                     if fate == Fate::RolledBack { "is rolled back" } else { "is not applied" };
@@ -178,7 +199,7 @@ impl Seen<'_> {
                     None => "nothing is recorded".to_owned(),
                 };
                 let message = format!("{message}{} {}", self.at_work(), self.place());
-                Decision::not_yet(Class::Absent, message, Some(hint))
+                Decision::not_yet(Class::Absent, message, Some(hint)).lacking(1)
             }
         }
     }
@@ -232,11 +253,12 @@ impl Seen<'_> {
             (_, Some(latest)) => format!("{applied} applied, the latest {latest}"),
             (_, None) => format!("{applied} applied"),
         };
-        Decision::Ready(format!(
+        let detail = format!(
             "{message}, none failed, nobody seen at work {}{}",
             self.place(),
             self.standby_remark()
-        ))
+        );
+        Decision::Ready { detail, wanted: 0 }
     }
 
     fn failed(&self, names: &[&str], total: &str) -> Decision {

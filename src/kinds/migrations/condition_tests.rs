@@ -30,7 +30,7 @@ fn wanted(keys: &[&str]) -> Wanted {
 /// The class and the message.
 fn said(decision: Decision) -> String {
     match decision {
-        Decision::Ready(detail) => format!("ready: {detail}"),
+        Decision::Ready { detail, .. } => format!("ready: {detail}"),
         Decision::NotYet { class, message, .. } => format!("{class}: {message}"),
         Decision::Wrong(message) => format!("config: {message}"),
     }
@@ -274,7 +274,8 @@ fn clean_needs_success_and_no_migrator() {
         release: "unlock",
     };
     let stale = Seen { held: vec![row], ..seen("liquibase", &["1"]) };
-    let Decision::NotYet { class: Class::Absent, message, hint } = stale.decide(Condition::Clean)
+    let Decision::NotYet { class: Class::Absent, message, hint, .. } =
+        stale.decide(Condition::Clean)
     else {
         panic!("it blocks")
     };
@@ -342,7 +343,7 @@ fn a_squashed_migration_is_applied_when_all_that_it_replaces_are() {
         (&[], false),
     ] {
         let decision = seen("django", rows).decide(Condition::Dir(&wanted));
-        assert_eq!(matches!(decision, Decision::Ready(_)), ready, "{rows:?}");
+        assert_eq!(matches!(decision, Decision::Ready { .. }), ready, "{rows:?}");
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     detect::Search,
     folder::{Folder, Request},
     key::Order,
-    look::{Look, Wish},
+    look::{Look, Missing, Wish},
     name::TableName,
     tool::{Home, Record, Shape, Tool},
     tools::{TOOLS, UNKNOWN, named_tool, names},
@@ -104,7 +104,7 @@ pub(super) fn read(
     };
     let schema = named.schema;
     let search = Search { tools, table, column, has_dir: folder.is_some() };
-    Ok(Look { search, wish, folder, schema, condition, unclear: None })
+    Ok(Look { search, wish, folder, schema, condition, unclear: None, missing: Missing::default() })
 }
 
 /// The text of a key that must not be empty.

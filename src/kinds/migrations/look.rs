@@ -17,7 +17,7 @@ use super::{
     wanted::Wanted,
 };
 use crate::{
-    probe::{Attempt, Class, Failure, Verdict},
+    probe::{Attempt, Class, Failure, Ready, Verdict},
     text::{MAX_FOREIGN, one_line},
 };
 
@@ -49,6 +49,31 @@ pub(super) struct Look {
     pub condition: Option<String>,
     /// An unclear finding, and the time of its first appearance.
     pub unclear: Option<(Instant, String)>,
+    /// The wanted migrations that the attempts so far found missing.
+    pub missing: Missing,
+}
+
+/// The number of wanted migrations that were missing.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Missing {
+    /// No attempt has reached the table.
+    #[default]
+    Unknown,
+    /// The most that one attempt found missing.
+    Some(usize),
+    /// There was no table yet.
+    All,
+}
+
+impl Missing {
+    /// Returns the number of migrations that were waited for.
+    fn awaited(self, wanted: usize) -> usize {
+        match self {
+            Missing::Unknown => 0,
+            Missing::Some(most) => most.min(wanted),
+            Missing::All => wanted,
+        }
+    }
 }
 
 /// The table that an attempt found, and its tool.
@@ -62,6 +87,8 @@ struct Target<'a> {
 enum Stop {
     /// The failure is the attempt's.
     Failed(Failure),
+    /// Wanted migrations are missing.
+    Lacking(Failure, Missing),
     /// Only an operator can decide, unless it changes a moment later.
     Unclear(String),
 }
@@ -107,19 +134,29 @@ impl Look {
         }
         let failure = match found {
             // Names and keys are the other side's words.
-            Ok(detail) => return Verdict::Ready(one_line(&detail, MAX_FOREIGN)),
+            Ok((detail, wanted)) => {
+                return Verdict::Ready(Ready {
+                    detail: one_line(&detail, MAX_FOREIGN),
+                    awaited_migrations: self.missing.awaited(wanted),
+                });
+            }
             Err(Stop::Failed(failure)) => failure,
+            Err(Stop::Lacking(failure, missing)) => {
+                self.missing = self.missing.max(missing);
+                failure
+            }
             Err(Stop::Unclear(message)) => self.unclear(message).cost(database.cost()),
         };
         let hint = failure.hint.map(|hint| one_line(&hint, MAX_FOREIGN));
         Failure { hint, ..failure }.verdict()
     }
 
+    /// Returns what is applied, and the number of wanted migrations.
     async fn look(
         &self,
         attempt: &Attempt<'_>,
         database: &mut dyn Database,
-    ) -> Result<String, Stop> {
+    ) -> Result<(String, usize), Stop> {
         let endpoint = database.endpoint();
         attempt.stage(format!("logged in to {endpoint}, but no answer about its tables"));
         let mut here = database.surroundings().await?;
@@ -154,12 +191,12 @@ impl Look {
             (Wish::Clean | Wish::Dir, _) => Condition::Clean,
         };
         match seen.decide(condition) {
-            Decision::Ready(detail) => Ok(detail),
-            Decision::NotYet { class, message, hint } => {
+            Decision::Ready { detail, wanted } => Ok((detail, wanted)),
+            Decision::NotYet { class, message, hint, missing } => {
                 let failure = database.failure(class, &message);
                 let off_path = || self.search.off_path(&[target.tool], &relations, &here.path);
                 let hint = hint.or_else(|| off_path().filter(|_| class == Class::Absent));
-                Err(Stop::Failed(Failure { hint, ..failure }))
+                Err(Stop::Lacking(Failure { hint, ..failure }, Missing::Some(missing)))
             }
             Decision::Wrong(message) => Err(Stop::Unclear(format!("{name}: {message}"))),
         }
@@ -274,7 +311,7 @@ impl Look {
             _ if is_empty => {
                 let message = format!("no migration is applied yet ({})", table.full_name());
                 let failure = database.failure(Class::Absent, &message);
-                Err(Stop::Failed(failure.hint(self.search.alike(alike))))
+                Err(Stop::Lacking(failure.hint(self.search.alike(alike)), Missing::All))
             }
             [only] => Ok(*only),
             _ => Err(unclear()),
@@ -333,7 +370,7 @@ impl Look {
             Found::Nothing { looked_for, hint } => {
                 let message = format!("no migration table yet (looked for {looked_for})");
                 let failure = database.failure(Class::Absent, &message);
-                Stop::Failed(Failure { hint, ..failure })
+                Stop::Lacking(Failure { hint, ..failure }, Missing::All)
             }
             Found::Unclear(message) => Stop::Unclear(message),
             Found::Table(_) | Found::Alike(_) => {

@@ -74,7 +74,7 @@ impl Candidate<'_> {
         attempt.stage(format!("logged in to {}, but no answer", self.server.endpoint));
         match self.serves(&mut session).await {
             Ok(()) => {
-                let ready = Verdict::Ready(session.product().to_owned());
+                let ready = Verdict::ready(session.product());
                 self.session = Some(session);
                 ready
             }

@@ -20,7 +20,7 @@ impl Question for Check {
         session: &'a mut Session,
     ) -> AttemptFuture<'a> {
         Box::pin(async move {
-            let ready = Verdict::Ready(session.product().to_owned());
+            let ready = Verdict::ready(session.product());
             let Some(query) = &self.query else { return ready };
             match run(attempt, session, query).await {
                 Ok(()) => ready,

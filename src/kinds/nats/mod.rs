@@ -157,7 +157,7 @@ impl ListedServer for Listed {
     fn ask<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> TurnFuture<'a> {
         Box::pin(async move {
             let asked = self.server.ask(attempt, &mut self.tls_first).await;
-            Turn::from(asked.map_or_else(Verdict::from, Verdict::Ready))
+            Turn::from(asked.map_or_else(Verdict::from, Verdict::ready))
         })
     }
 }

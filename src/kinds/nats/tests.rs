@@ -68,7 +68,7 @@ async fn verdict_of(port: u16, keys: &str) -> String {
     let (net, stage) = (Net::system(), Stage::default());
     let attempt = Attempt::new(&net, Instant::now() + Duration::from_secs(5), &stage);
     match probe.attempt(&attempt).await {
-        Verdict::Ready(detail) => format!("ready: {detail}"),
+        Verdict::Ready(ready) => format!("ready: {}", ready.detail),
         Verdict::NotYet(failure) => {
             format!("{}: {}", failure.class, failure.message.replace(&port.to_string(), "PORT"))
         }

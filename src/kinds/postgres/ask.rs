@@ -83,7 +83,7 @@ impl ListedServer for Candidate<'_> {
             };
             match mismatch(&mut session, self.access.wanted).await {
                 Ok(None) => {
-                    let ready = Verdict::Ready(session.describe_server());
+                    let ready = Verdict::ready(session.describe_server());
                     self.session = Some((session, Fit::Suits));
                     Turn::Decides(ready)
                 }

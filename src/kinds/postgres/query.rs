@@ -19,7 +19,7 @@ impl Question for Check {
         session: &'a mut Session,
     ) -> AttemptFuture<'a> {
         Box::pin(async move {
-            let ready = Verdict::Ready(session.describe_server());
+            let ready = Verdict::ready(session.describe_server());
             let Some(query) = &self.query else { return ready };
             match run(attempt, session, query).await {
                 Ok(()) => ready,

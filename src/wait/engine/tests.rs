@@ -60,7 +60,7 @@ impl Probe for Scripted {
             let _open = open;
             loop {
                 match step {
-                    Ready => return Verdict::Ready("fine".to_owned()),
+                    Ready => return Verdict::ready("fine"),
                     Fails(class) => return Verdict::NotYet(Failure::new(class, class.name())),
                     Says(verdict) => return verdict,
                     Takes(long, then) => {
@@ -93,7 +93,7 @@ impl Listener for Heard {
         let or_none = |failure: Option<Failure>| failure.map_or("nothing".to_owned(), said);
         let kind = match event.kind {
             EventKind::NotYet(failure) => said(failure),
-            EventKind::Ready(detail) => format!("ready: {detail}"),
+            EventKind::Ready(ready) => format!("ready: {}", ready.detail),
             EventKind::Confirmed => "confirmed".to_owned(),
             EventKind::Lost(failure) => format!("lost: {}", said(failure)),
             EventKind::TimedOut(failure) => format!("timed out: {}", or_none(failure)),
@@ -732,7 +732,7 @@ async fn a_signal_ends_the_wait_at_once() {
 async fn secrets_that_a_server_echoes_are_redacted() {
     let echo = |n, _| match n {
         1 => Says(Verdict::NotYet(Failure::new(Class::Auth, "no s3cr3t").hint("is s3cr3t right?"))),
-        2 => Says(Verdict::Ready("welcome s3cr3t".to_owned())),
+        2 => Says(Verdict::ready("welcome s3cr3t")),
         3 => Says(Verdict::NotYet(Failure::new(Class::Auth, "lost s3cr3t"))),
         _ => Says(Verdict::Hopeless(Failure::new(Class::Config, "never s3cr3t"))),
     };

@@ -276,11 +276,11 @@ fn no_schedule_passes_its_deadline_or_stops() {
 fn until_down_means_gone_and_not_failing() {
     let down = Settings { until: Until::Down, fail_fast: vec![Class::Auth], ..Settings::default() };
     let judged = |verdict| match next_step(verdict, &down) {
-        NextStep::Ready(text) => format!("ready {text}"),
+        NextStep::Ready(ready) => format!("ready {}", ready.detail),
         NextStep::Again(failure) => format!("again {}", failure.message),
         NextStep::Hopeless(failure) => format!("hopeless {}", failure.message),
     };
-    assert_eq!(judged(Verdict::Ready("PostgreSQL".to_owned())), "again still there: PostgreSQL");
+    assert_eq!(judged(Verdict::ready("PostgreSQL")), "again still there: PostgreSQL");
     assert_eq!(judged(Verdict::NotYet(refused().means_down())), "ready gone: refused");
     assert_eq!(judged(Verdict::NotYet(Failure::new(Class::Timeout, "silent"))), "again silent");
     assert_eq!(judged(Verdict::NotYet(Failure::new(Class::Auth, "28P01"))), "hopeless 28P01");

@@ -49,6 +49,36 @@ fn a_late_table_and_each_migration_are_waited_for() {
 }
 
 #[test]
+fn the_last_line_counts_the_migrations_that_were_missing() {
+    let server = server();
+    let dir = directory(&["20240101120000_a.rb", "20240102120000_b.rb", "20240103120000_c.rb"]);
+    let table = "create table schema_migrations(version varchar primary key)";
+    let insert = "insert into schema_migrations values";
+    let two = format!("{insert} ('20240101120000'), ('20240102120000')");
+    let third = format!("{insert} ('20240103120000')");
+    let part = format!("{table}; {two}");
+    let whole = format!("{table}; {two}; {third}");
+    for (format, before, message, after, want) in [
+        ("plain", "", "no migration table", &whole, "; schema was last (waited for 3 migrations)"),
+        ("plain", &part, "1 of 3", &third, "; schema was last (waited for 1 migration)"),
+        ("json", &part, "1 of 3", &third, "\"migrations\":1}"),
+    ] {
+        let name = format!("{format}{}", before.len());
+        database(&server, &name);
+        server.psql_in(&name, before);
+        let keys = format!("tool=rails,max-interval=50ms,dir={}", dir.path().display());
+        let schema = url(&server, &name, &keys);
+        let options = ["--format", format];
+        let waiting = Afterall::waiting_for(["file:/", schema.as_str()]).args(options).spawn();
+        waiting.wait_for_stderr(message, secs(20));
+        server.psql_in(&name, &format!("begin; {after}; commit"));
+        let done = waiting.done().code(0);
+        let last = done.stderr_text().lines().last().unwrap_or_default();
+        assert!(last.ends_with(want), "{last}");
+    }
+}
+
+#[test]
 fn a_row_that_is_replaced_is_never_seen_missing() {
     let server = server();
     database(&server, "app");
