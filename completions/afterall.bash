@@ -9,7 +9,7 @@ _afterall_list() {
     compopt -o nospace
 }
 
-# The keys behind # and a comma, and their values. $1 is the whole dependency, of which $cur is the end.
+# The keys behind # and a comma, and their values. $1 is the whole dependency; $cur is its end.
 _afterall_keys() {
     local scheme=${1%%:*} last=${1##*[#,]} words='' typed
     scheme=${scheme##*=}
@@ -64,7 +64,7 @@ _afterall() {
     COMPREPLY=()
     for ((at = 1; at < COMP_CWORD; at++)); do
         if [[ ${COMP_WORDS[at]} == -- ]]; then
-            # Behind it stands a command with its own completion, where bash-completion is there to find it.
+            # The command behind it has its own completion, which bash-completion finds.
             if declare -F _command_offset >/dev/null; then
                 _command_offset $((at + 1))
             elif ((COMP_CWORD == at + 1)); then

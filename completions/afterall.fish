@@ -14,7 +14,8 @@ function __afterall_command
 end
 
 function __afterall_list
-    set -l before (string replace -r '[^+]*$' '' -- (commandline -ct | string replace -r '^--[^=]*=' ''))
+    set -l value (commandline -ct | string replace -r '^--[^=]*=' '')
+    set -l before (string replace -r '[^+]*$' '' -- $value)
     printf '%s\n' $before$argv
 end
 

@@ -1,4 +1,4 @@
-//! What the fuzzers do with one input: one function for each target, which the tests run as well.
+//! Runs one input of a fuzzer: one function for each target. The tests run them too.
 //!
 //! A target fails when the product panics, or when a message that it makes holds a control
 //! character or a secret.
@@ -189,7 +189,7 @@ pub static DECLARATIONS: &[&str] = &[
     "tls://h:1#insecure",
 ];
 
-/// Input: a byte that chooses the declaration, and what the server sends.
+/// Input: a byte that chooses the declaration, and the server's bytes.
 pub fn wire(input: &[u8]) {
     let Some((&choice, conversation)) = input.split_first() else { return };
     let declaration = DECLARATIONS[usize::from(choice) % DECLARATIONS.len()];
@@ -232,8 +232,8 @@ fn planned(declared: Declared, mut mistakes: Mistakes, env: &Env) -> Vec<Depende
 
 /// One attempt against a server that plays `conversation`.
 fn ask(dependency: Dependency, conversation: Conversation) {
-    // The fuzzer finds the value in the program. A server that sends it without having been told is
-    // no leak.
+    // The fuzzer finds the value in the program. A server that sends the value unprompted is not a
+    // leak.
     if conversation.holds(SECRET.as_bytes()) {
         return;
     }
@@ -248,7 +248,7 @@ fn ask(dependency: Dependency, conversation: Conversation) {
     }
 }
 
-/// What one attempt finds on this network.
+/// Returns the verdict of one attempt on this network.
 ///
 /// Random choices, such as the subject of a NATS request, are the same in every run.
 pub fn attempt(mut dependency: Dependency, net: Net) -> Verdict {

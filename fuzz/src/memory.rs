@@ -21,15 +21,15 @@ use tokio::{
 /// Ends one connection's bytes in a conversation. No UTF-8 text holds these bytes.
 pub const SEPARATOR: [u8; 3] = [0xfe; 3];
 
-/// Ends what the server sends before the client writes again. No read crosses it.
+/// Ends one turn of the server, after which the client writes. No read crosses it.
 const TURN: [u8; 3] = [0xfd; 3];
 
-/// What the server sends on each connection, in the order in which they are opened.
+/// The server's bytes for each connection, in the order in which connections are opened.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Conversation(VecDeque<Vec<u8>>);
 
 impl Conversation {
-    /// Reads connections that stand between separators.
+    /// Reads the connections between separators.
     pub fn read(mut bytes: &[u8]) -> Self {
         let mut connections = VecDeque::new();
         while let Some((connection, rest)) = split_once(bytes) {
@@ -55,7 +55,7 @@ impl Conversation {
     }
 }
 
-/// What stands before and after the first separator.
+/// Returns the bytes before and after the first separator.
 pub fn split_once(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     split_at(bytes, SEPARATOR)
 }
@@ -78,7 +78,7 @@ fn turns(mut sent: &[u8]) -> VecDeque<VecDeque<u8>> {
 /// Sends each turn when the client has written, or when it has long waited without writing.
 struct Player {
     turns: VecDeque<VecDeque<u8>>,
-    /// How often the client has been told to wait.
+    /// The number of times that the client was made to wait.
     waits: u8,
 }
 
@@ -133,11 +133,11 @@ impl AsyncWrite for Player {
     }
 }
 
-/// Connections to a real server, with what it sent on each.
+/// Connections to a real server, with its bytes on each.
 #[derive(Clone, Default)]
 pub struct Recording(Arc<Mutex<Vec<Received>>>);
 
-/// What one server has sent.
+/// The bytes that one server has sent.
 type Received = Arc<Mutex<Vec<u8>>>;
 
 impl Recording {

@@ -419,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_closed_in_the_handshake_is_a_tls_failure_only_after_server_bytes() {
+    fn a_close_in_the_handshake_is_tls_only_after_server_bytes() {
         for (first, class) in [(&[][..], Class::Connect), (&[0x16, 3, 3][..], Class::Tls)] {
             let failure =
                 handshake(&io::ErrorKind::UnexpectedEof.into(), first, &told(false, false));

@@ -1,31 +1,21 @@
 //! The engine: one task per dependency, each on its own clock with absolute deadlines, then one
 //! confirming round.
 
-use std::{
-    collections::HashSet,
-    future::{Future, poll_fn},
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
-    sync::Arc,
-    task::Poll,
-    time::Duration,
-};
+use std::{collections::HashSet, future::Future, pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Semaphore, mpsc},
     task::{AbortHandle, JoinError, JoinSet},
-    time::{Instant, sleep_until, timeout_at},
+    time::{Instant, sleep_until},
 };
 
 use crate::{
     connect::Net,
-    probe::{Attempt, Class, Failure, Probe, Ready, Stage, Verdict},
-    secret::Secrets,
-    text::{MAX_FOREIGN, one_line},
+    probe::{Class, Failure},
     wait::{
         event::{End, Event, EventKind},
-        policy::{self, Clock, NextStep, Pace},
-        settings::{OnTimeout, Settings, Timeout},
+        settings::{OnTimeout, Timeout},
+        waiter::{Dependency, Outcome, Shared, Waiter},
     },
 };
 
@@ -34,18 +24,6 @@ const FRESH: Duration = Duration::from_secs(1);
 
 /// Timeouts this close together are one instant: timers fire in whole milliseconds.
 const SAME_INSTANT: Duration = Duration::from_millis(5);
-
-/// One thing to wait for.
-pub struct Dependency {
-    /// How to wait for it.
-    pub settings: Settings,
-    /// How to ask it.
-    pub probe: Box<dyn Probe>,
-    /// Values that must not be shown, even where the other side echoes them.
-    pub secrets: Secrets,
-    /// The dependencies that come first, by their place in the plan.
-    pub after: Vec<usize>,
-}
 
 /// The environment of the engine: network, randomness and limits.
 pub struct WaitContext {
@@ -69,16 +47,6 @@ pub trait Listener {
     fn event(&mut self, event: Event);
     /// Time has passed.
     fn tick(&mut self);
-}
-
-/// The state that all tasks share.
-struct Shared {
-    net: Net,
-    permits: Semaphore,
-    random: fn() -> f64,
-    deadline: Option<Instant>,
-    events: mpsc::UnboundedSender<Event>,
-    ask_all: bool,
 }
 
 /// Waits until every dependency is ready or was proceeded past, or until the first reason to stop.
@@ -330,223 +298,6 @@ impl Run {
             Some(End::Hopeless) => End::Hopeless,
             _ => end,
         }
-    }
-}
-
-/// The outcome of one dependency's task.
-enum Outcome {
-    Ready,
-    /// No longer ready. It is asked again after this pause.
-    Lost(Duration),
-    TimedOut,
-    Hopeless,
-}
-
-/// One dependency and the progress of its wait.
-struct Waiter {
-    place: usize,
-    dependency: Dependency,
-    pace: Pace,
-    attempts: u32,
-    /// When its clock started.
-    began: Instant,
-    /// How long the last attempt took.
-    took: Duration,
-    last: Option<Failure>,
-}
-
-impl Waiter {
-    fn new(place: usize, dependency: Dependency) -> Self {
-        let pace = Pace::new(&dependency.settings, dependency.probe.is_local());
-        Self {
-            place,
-            dependency,
-            pace,
-            attempts: 0,
-            began: Instant::now(),
-            took: Duration::ZERO,
-            last: None,
-        }
-    }
-
-    fn is_once(&self) -> bool {
-        self.dependency.settings.timeout == Timeout::Once
-    }
-
-    /// Asks until the dependency is ready, its time is up, or no retry can succeed. The first
-    /// attempt is made after `pause`.
-    async fn wait(
-        mut self,
-        shared: Arc<Shared>,
-        until: Option<Instant>,
-        pause: Duration,
-    ) -> (Self, Outcome) {
-        let mut successes = 0;
-        if !pause.is_zero() && !self.sleep(pause, until).await {
-            return self.timed_out(&shared);
-        }
-        loop {
-            let Some(verdict) = self.ask(&shared, until).await else {
-                return self.timed_out(&shared);
-            };
-            let pause = match policy::next_step(verdict, &self.dependency.settings) {
-                NextStep::Ready(ready) => {
-                    successes += 1;
-                    if self.is_once() || successes >= self.dependency.settings.successes {
-                        self.emit(&shared, EventKind::Ready(ready));
-                        return (self, Outcome::Ready);
-                    }
-                    self.pace.after_success()
-                }
-                NextStep::Hopeless(failure) => return self.hopeless(&shared, failure),
-                NextStep::Again(failure) if self.is_once() => {
-                    self.last = Some(failure);
-                    return self.timed_out(&shared);
-                }
-                NextStep::Again(failure) => {
-                    successes = 0;
-                    self.note_failure(&shared, failure, EventKind::NotYet)
-                }
-            };
-            if !self.sleep(pause, until).await {
-                return self.timed_out(&shared);
-            }
-        }
-    }
-
-    /// Asks once more, just before the command is started.
-    async fn confirm(mut self, shared: Arc<Shared>) -> (Self, Outcome) {
-        // An attempt that only the deadline cut has not failed: the earlier success remains valid.
-        let Some(verdict) = self.ask(&shared, shared.deadline).await else {
-            return (self, Outcome::Ready);
-        };
-        if shared.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            return (self, Outcome::Ready);
-        }
-        match policy::next_step(verdict, &self.dependency.settings) {
-            NextStep::Ready(_) => {
-                self.emit(&shared, EventKind::Confirmed);
-                (self, Outcome::Ready)
-            }
-            NextStep::Hopeless(failure) => self.hopeless(&shared, failure),
-            NextStep::Again(failure) => {
-                let Dependency { settings, probe, .. } = &self.dependency;
-                self.pace = Pace::new(settings, probe.is_local());
-                let pause = self.note_failure(&shared, failure, EventKind::Lost);
-                (self, Outcome::Lost(pause))
-            }
-        }
-    }
-
-    /// Records and reports a failure that is to be retried. Returns the pause before the retry.
-    fn note_failure(
-        &mut self,
-        shared: &Shared,
-        failure: Failure,
-        kind: fn(Failure) -> EventKind,
-    ) -> Duration {
-        let now = self.began.elapsed();
-        let pause = self.pace.after_failure(&failure, self.took, now, (shared.random)());
-        self.last = Some(failure.clone());
-        self.emit(shared, kind(failure));
-        pause
-    }
-
-    /// Sleeps until the next attempt is due. False: no further attempt fits in, and the time is up.
-    async fn sleep(&mut self, pause: Duration, until: Option<Instant>) -> bool {
-        let clock = Clock {
-            now: self.began.elapsed(),
-            deadline: until.map(|until| until.saturating_duration_since(self.began)),
-        };
-        let next = self.pace.next_attempt(pause, self.took, clock);
-        match (next, until) {
-            (Some(next), _) => sleep_until(self.began + next).await,
-            (None, Some(until)) => sleep_until(until).await,
-            (None, None) => {}
-        }
-        next.is_some()
-    }
-
-    fn hopeless(self, shared: &Shared, failure: Failure) -> (Self, Outcome) {
-        self.emit(shared, EventKind::Hopeless(failure));
-        (self, Outcome::Hopeless)
-    }
-
-    fn timed_out(self, shared: &Shared) -> (Self, Outcome) {
-        let last = self.last.clone();
-        let kind = match self.dependency.settings.on_timeout {
-            OnTimeout::Fail => EventKind::TimedOut(last),
-            OnTimeout::Proceed => EventKind::Proceeded(last),
-        };
-        self.emit(shared, kind);
-        (self, Outcome::TimedOut)
-    }
-
-    /// Makes one attempt within its bound. Returns `None` if the deadline cut it and an earlier
-    /// failure is more informative.
-    async fn ask(&mut self, shared: &Shared, until: Option<Instant>) -> Option<Verdict> {
-        // Descriptors are limited. Waiting for them takes the dependency's time, not the attempt's.
-        let permit = shared.permits.acquire();
-        let _permit = match until {
-            Some(until) => timeout_at(until, permit).await.ok()?,
-            None => permit.await,
-        };
-        let begins = Instant::now();
-        let own_bound = begins + self.dependency.settings.attempt_timeout;
-        let bound = until.map_or(own_bound, |until| until.min(own_bound));
-        let stage = Stage::default();
-        let attempt = Attempt::new(&shared.net, bound, &stage);
-        self.attempts += 1;
-        let asked = timeout_at(bound, catch_panics(self.dependency.probe.as_mut(), &attempt)).await;
-        self.took = begins.elapsed();
-        let verdict = match asked {
-            Ok(verdict) => verdict,
-            Err(_) if bound < own_bound && self.last.is_some() => return None,
-            Err(_) => Verdict::NotYet(attempt.timed_out(bound - begins)),
-        };
-        Some(redacted(verdict, &self.dependency.secrets))
-    }
-
-    fn emit(&self, shared: &Shared, kind: EventKind) {
-        let event = Event {
-            dependency: self.place,
-            kind,
-            attempts: self.attempts,
-            elapsed: self.began.elapsed(),
-        };
-        // Sending fails only after the end, when the receiver is gone.
-        let _ = shared.events.send(event);
-    }
-}
-
-/// The verdict of one attempt. A panic is a failed attempt, not the end of PID 1.
-async fn catch_panics(probe: &mut dyn Probe, attempt: &Attempt<'_>) -> Verdict {
-    // The block makes the guard cover what `attempt` does before its first await.
-    let mut attempting = pin!(async { probe.attempt(attempt).await });
-    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| attempting.as_mut().poll(context))) {
-        Ok(poll) => poll,
-        Err(_) => Poll::Ready(Verdict::NotYet(Failure::new(
-            Class::Protocol,
-            "the probe failed: this is a defect of afterall",
-        ))),
-    })
-    .await
-}
-
-/// The verdict without any secret that the other side has echoed.
-fn redacted(verdict: Verdict, secrets: &Secrets) -> Verdict {
-    let clean = |failure: Failure| Failure {
-        message: secrets.hide(&failure.message),
-        hint: failure.hint.map(|hint| secrets.hide_in_own(&hint)),
-        ..failure
-    };
-    match verdict {
-        Verdict::Ready(ready) => Verdict::Ready(Ready {
-            detail: one_line(&secrets.hide(&ready.detail), MAX_FOREIGN),
-            ..ready
-        }),
-        Verdict::NotYet(failure) => Verdict::NotYet(clean(failure)),
-        Verdict::Hopeless(failure) => Verdict::Hopeless(clean(failure)),
     }
 }
 

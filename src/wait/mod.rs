@@ -4,5 +4,7 @@ pub mod engine;
 pub mod event;
 pub mod policy;
 pub mod settings;
+pub mod waiter;
 
-pub use engine::{Dependency, Listener, WaitContext, wait};
+pub use engine::{Listener, WaitContext, wait};
+pub use waiter::Dependency;

@@ -2,8 +2,8 @@
 //! order.
 //!
 //! PostgreSQL, nats-server and nginx are real; director, scheduler, nats-sync and health monitor
-//! are scripts that fail, with a stack trace, if they are started a moment too early. What they
-//! wait for is what the recipes in `examples/bosh` say.
+//! are scripts that fail, with a stack trace, if they are started a moment too early. They wait for
+//! the dependencies of the recipes in `examples/bosh`.
 
 mod jobs;
 mod vm;
@@ -13,11 +13,11 @@ use vm::Vm;
 
 #[test]
 fn the_whole_chain_starts_once_in_any_order() {
-    // As monit starts them: whoever needs others comes before them.
+    // monit's order of starts: each job comes before the jobs that it needs.
     let order = ["health_monitor", "scheduler", "bosh_nats_sync", "nats", "director", "postgres"];
     let vm = Vm::boot(&order);
     vm.wait_until_started(&order);
-    // From outside, as a client of each would.
+    // Checked from outside, as a client of each job.
     Afterall::waiting_for(vm.everything()).arg("--timeout=20s").run().code(0).any_stderr();
     vm.wait_for_cycles(3);
     for job in order {
@@ -29,8 +29,8 @@ fn the_whole_chain_starts_once_in_any_order() {
         );
     }
     for (job, waited_for) in [
-        // The role has no password yet, or no rights, or nobody listens: whichever is met first, it
-        // is waited through.
+        // The role has no password yet, or no rights, or the server is down. The wait survives
+        // each.
         ("director", "db: waiting: "),
         ("scheduler", "schema: waiting: "),
         ("bosh_nats_sync", "director: waiting: "),

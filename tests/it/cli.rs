@@ -1,5 +1,4 @@
-//! The command line: what it says of mistakes, what help holds, where values come from, and that no
-//! secret is ever shown.
+//! The command line: mistakes, help, sources of values, and secrets, which are never shown.
 
 use crate::support::{Afterall, Dir, Reserved, Scripted, ms, sh};
 use afterall::{cli::args::definitions, exit, kinds::KINDS, wait::settings::COMMON};
@@ -104,7 +103,7 @@ fn every_mistake_is_one_line_and_64_and_nothing_is_started() {
     for (args, want) in cases {
         let mut args: Vec<&str> = args.to_vec();
         if !args.contains(&"--") && !args.is_empty() {
-            // What is right beside it is not touched either.
+            // Valid arguments beside it are unchanged.
             args.insert(0, "-v");
             args.extend(["--", "touch", "ran"]);
         }
@@ -300,7 +299,7 @@ fn the_version_is_the_packages() {
 #[test]
 fn help_and_version_survive_a_stdout_that_nobody_reads() {
     Afterall::new().arg("--help").under(["sh", "-c", "\"$@\" >&-", "sh"]).run().code(0);
-    // A reader that has gone away has seen enough.
+    // A closed pipe is not an error.
     let gone = "\"$@\" | true; exit ${PIPESTATUS[0]}";
     Afterall::new().arg("--help").under(["bash", "-c", gone, "bash"]).run().code(0);
 }
@@ -458,7 +457,7 @@ fn variables_and_files_are_data_except_as_the_whole_url() {
     let whole = format!("${{file:{}}}", dir.text("url"));
     run(&whole).stderr_has(&named(&whole));
     assert_eq!(server.connections(), 7);
-    // The command's own words are nobody's business.
+    // The command's own arguments are not shown.
     let done = Afterall::waiting_for(["file:/", "-q"])
         .env("URL", "x")
         .becoming(["/bin/echo", "${URL}", "env:URL"])
@@ -574,7 +573,7 @@ fn a_secret_is_shown_nowhere_whatever_goes_wrong() {
         let run = Afterall::new().env(format!("AFTERALL_{name}"), odd).run();
         run.code(64).any_stderr().says_nowhere(CANARY);
     }
-    // Where it is right, and ready.
+    // Valid and ready.
     let server = Scripted::silent();
     for declared in
         [format!("x=tcp://{}#timeout=${{T:-9s}}", server.address()), format!("file:{file}")]

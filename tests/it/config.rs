@@ -22,7 +22,7 @@ fn planned(done: &Done, name: &str) -> String {
         .to_owned()
 }
 
-/// The path of the file is another in each run.
+/// The path of the file differs in each run.
 #[track_caller]
 fn error(text: &str) -> String {
     let done = with_file(text, &["--print-plan"]).code(64);
@@ -160,8 +160,7 @@ fn booleans_follow_the_order_of_flag_variable_and_file() {
     }
     run("allow-empty = false\n", &[("AFTERALL_ALLOW_EMPTY", "1")], &[]).code(0);
     run("allow-empty = false\n", &[("AFTERALL_ALLOW_EMPTY", "0")], &["--allow-empty"]).code(0);
-    // Which of the two is heeded: one attempt fails, and every attempt is said, or the first, or
-    // none.
+    // The verbosity that counts: every failed attempt is reported, or the first, or none.
     let port = Reserved::new();
     let lines = |top: &str, variables: &[(&str, &str)], flags: &[&str]| {
         let text =
@@ -389,7 +388,7 @@ fn a_printed_plan_was_proved_right() {
         .code(64)
         .stderr_has("web: ca: ")
         .stderr_has("/no/such/ca.pem");
-    // And asks nobody: nothing listens there.
+    // No server is asked: the port has no listener.
     let port = Reserved::new();
     Afterall::waiting_for([format!("tcp://{}", port.address())])
         .arg("--print-plan")
@@ -433,7 +432,7 @@ fn budgets_that_cannot_work_are_warned_about() {
         the deadline of 1m\n";
     assert_eq!(warned(&chain("1m")), says);
     assert_eq!(warned(&chain("2m")), "");
-    // Two that wait side by side do not add up.
+    // The timeouts of dependencies side by side are not added.
     let beside = "deadline = '30s'\ntimeout = '20s'\n[dependency.a]\nurl = 'file:/'\n\
         [dependency.b]\nurl = 'file:/'\n";
     assert_eq!(warned(beside), "");

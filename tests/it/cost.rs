@@ -1,10 +1,10 @@
-//! What a start costs, in figures that do not depend on the machine's load.
+//! The cost of a start, in figures that do not depend on the machine's load.
 
 use crate::support::process::program;
 use crate::support::{Afterall, Dir, Scripted};
 use std::process::Command;
 
-/// What a start may cost more before somebody has to look.
+/// The growth of a start's cost at which this test fails.
 const ROOM: f64 = 1.1;
 
 /// System calls from our first one to the exec.
@@ -24,7 +24,7 @@ fn a_start_makes_few_system_calls() {
         .run()
         .code(0);
     let text = dir.read("trace");
-    // Before its first line the loader is at work, and after the second execve the command.
+    // The loader works before the first line, and the command after the second execve.
     let lines: Vec<&str> = text.lines().collect();
     let first = lines.iter().position(|line| line.starts_with("poll([{fd=0,")).unwrap();
     let exec = lines.iter().rposition(|line| line.starts_with("execve(")).unwrap();

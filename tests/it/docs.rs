@@ -53,7 +53,7 @@ fn written(key: &Key) -> String {
     if key.value.is_empty() { code(key.name) } else { code(&format!("{}={}", key.name, key.value)) }
 }
 
-/// How each kind is written, and when it is ready.
+/// The form of each kind, and its condition of readiness.
 fn kinds() -> String {
     let row = |kind: &&afterall::spec::Kind| {
         let schemes: Vec<String> =
@@ -64,7 +64,7 @@ fn kinds() -> String {
     table(&["kind", "written", "ready when"], KINDS.iter().map(row))
 }
 
-/// What the table of each migration tool tells.
+/// The facts about each migration tool.
 fn migration_tools() -> String {
     let codes =
         |words: &[String]| words.iter().map(|word| code(word)).collect::<Vec<_>>().join("<br>");
@@ -104,7 +104,7 @@ fn keys() -> String {
             }
         }
     }
-    // What many share comes last.
+    // Keys of many kinds come last.
     rows.sort_by_key(|(_, kinds)| kinds.len() > 2);
     let rows = rows
         .into_iter()
@@ -236,7 +236,7 @@ fn lines_of_code(language: &str) -> Vec<String> {
 /// its comment.
 fn command_lines() -> Vec<(Vec<String>, Option<i32>)> {
     let mut found = Vec::new();
-    // In a block that shows a terminal, what is typed stands behind a prompt.
+    // In a block that shows a terminal, typed lines follow a prompt.
     let typed = lines_of_code("console")
         .into_iter()
         .filter_map(|line| line.strip_prefix("$ ").map(str::to_owned));

@@ -40,14 +40,14 @@ impl Root {
     fn put(&self, file: &Path) {
         let inside = self.0.join(file.strip_prefix("/").unwrap());
         fs::create_dir_all(inside.parent().unwrap()).unwrap();
-        // By a process of its own: a file that is open for writing, in a child that another test
-        // has just forked too, is not executed.
+        // Copied by a process of its own: the kernel does not execute a file that any process has
+        // open for writing, e.g. a child that another test just forked.
         assert!(Command::new("cp").args([file, &inside]).status().unwrap().success());
     }
 
     fn run(&self, afterall: Afterall) -> Done {
         let root = format!("--root={}", self.0.path().display());
-        // Others than root may change their root only where they are root.
+        // Other users may change their root only in a user namespace.
         let as_root =
             if rustix::process::geteuid().is_root() { None } else { Some("--map-root-user") };
         afterall
@@ -103,7 +103,7 @@ fn every_kind_works_with_nothing_but_itself_hosts_and_a_ca_file() {
         format!("tcp=tcp://db.test:{}", pg.port()),
         #[cfg(feature = "redis")]
         format!("redis=redis://cache.test:{}", redis.port()),
-        // The others are heavy to start. That nobody is there needs the same files.
+        // The other servers are slow to start. A refused connection needs the same files.
         #[cfg(feature = "mysql")]
         "mysql=mysql://app@db.test:1/app#ca=/ca.pem,until=down".to_owned(),
         #[cfg(feature = "mysql")]
@@ -121,7 +121,7 @@ fn every_kind_works_with_nothing_but_itself_hosts_and_a_ca_file() {
     ];
     let done = root.run(Afterall::waiting_for(&dependencies).arg("--once")).code(0).any_stdout();
     for kind in afterall::kinds::KINDS {
-        // A kind of the future has to be added above.
+        // A new kind must be added above.
         let is_there = |scheme: &&&str| {
             dependencies
                 .iter()
@@ -134,7 +134,7 @@ fn every_kind_works_with_nothing_but_itself_hosts_and_a_ca_file() {
             done.stdout_text()
         );
     }
-    // And it becomes the command, here itself.
+    // The command is afterall itself.
     dependencies.push("-q".to_owned());
     let again = Afterall::program().to_str().unwrap();
     root.run(Afterall::waiting_for(&dependencies).becoming([again, "--version"]))

@@ -1,12 +1,11 @@
-//! The engine with real clocks and sockets: that what the paused clock proves is what the binary
-//! does.
+//! The engine with real clocks and sockets: it behaves as the tests with a paused clock prove.
 
 use crate::support::{
     Afterall, BlackHole, Counted, Dir, Nginx, Reserved, Scripted, ms, secs, sh, wait_until,
 };
 use std::time::{Duration, Instant};
 
-/// What a test allows a loaded machine beyond what was asked for.
+/// The time that a test allows a loaded machine beyond the declared one.
 const SLACK: Duration = Duration::from_millis(300);
 
 fn refusing(port: &Reserved) -> String {
@@ -56,7 +55,7 @@ fn the_deadline_bounds_everything_that_still_waits() {
 fn a_timeout_of_0_is_exactly_one_attempt() {
     let server = Scripted::silent();
     let up = format!("tcp://{}", server.address());
-    // That it is not down is a failed attempt, and one that can be counted.
+    // A server that is not down is a failed attempt, which can be counted.
     Afterall::waiting_for([format!("{up}#until=down")])
         .args(["-t", "0"])
         .run()

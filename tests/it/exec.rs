@@ -1,4 +1,4 @@
-//! Becoming the command: what it inherits is what it would have inherited without us.
+//! Becoming the command: it inherits what it would have inherited without afterall.
 
 use crate::support::odd::{inspect, odd};
 use crate::support::{Afterall, Counted, Dir, Reserved, Scripted, ms, secs, sh, wait_until};
@@ -6,10 +6,10 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::symlink;
 
-/// What the inspecting program reports from this odd place, with its own pid taken out.
+/// Returns the report of the inspecting program from this odd state, without its pid.
 fn report(direct: bool, ops: &[&str], shape: &impl Fn(Afterall) -> Afterall) -> String {
     let dir = Dir::new();
-    // The same path in both runs: it stands in the environment that is compared.
+    // The path is the same in both runs, because the compared environment contains it.
     let path = std::path::Path::new("/tmp").join(format!(
         "afterall-report-{}-{:?}",
         std::process::id(),
@@ -30,8 +30,7 @@ fn report(direct: bool, ops: &[&str], shape: &impl Fn(Afterall) -> Afterall) -> 
     report[own.len()..].replace(dir.path().to_str().unwrap(), "DIR")
 }
 
-/// A direct run and one through the binary have to be the same to the letter; returns what both
-/// report.
+/// Asserts that a direct run and one through the binary report the same bytes, and returns them.
 #[track_caller]
 fn inherits_the_same(ops: &[&str], shape: impl Fn(Afterall) -> Afterall) -> String {
     let (direct, through) = (report(true, ops, &shape), report(false, ops, &shape));
@@ -173,7 +172,7 @@ fn nothing_of_a_network_wait_is_left_to_the_command() {
     let server = Scripted::silent();
     let url = format!("tcp://localhost:{}", server.port());
     let at = format!("tcp://{}", server.address());
-    // The name is looked up on a thread of its own; whether anybody listens there does not matter.
+    // The name is looked up on a thread of its own. The port may refuse.
     let report = inherits_the_same(&[], |afterall| {
         afterall.args([&at, &format!("{url}#timeout=0,on-timeout=proceed,until=down")])
     });
@@ -229,7 +228,7 @@ fn stdin_is_the_commands() {
 #[test]
 fn no_shell_stands_between() {
     let dir = Dir::new();
-    // Neither PATH nor a shell has anything to say where the command is given by its path.
+    // A command with a path needs neither PATH nor a shell.
     let running = Afterall::waiting_for(["-q", "file:/"])
         .without_env()
         .env("REPORT", dir.join("report"))
@@ -378,7 +377,7 @@ fn it_works_as_an_unknown_user_in_a_read_only_directory() {
     }
     let dir = Dir::new();
     let port = Reserved::new();
-    // The binary may stand where only its builder can go.
+    // The binary may be in a directory that only its builder can enter.
     std::fs::copy(Afterall::program(), dir.join("afterall")).unwrap();
     let script =
         "shift; exec setpriv --reuid=12345 --regid=12345 --clear-groups -- ./afterall \"$@\"";
@@ -479,7 +478,7 @@ fn a_command_that_cannot_be_executed_is_reported_before_the_wait() {
         let done = Afterall::waiting_for([&never]).becoming([&command]).run().code(code);
         let command = format!("afterall: {}: cannot be executed: ", command.display());
         done.took(..secs(10)).stderr_has(&command).stderr_has(why);
-        // What appears during the wait is reported after it.
+        // A fault that appears during the wait is reported after it.
         let late = dir.text("late");
         let appears = format!("exec:cp -p {} {late}", dir.text("command"));
         let done = Afterall::waiting_for([&format!("file:{late}"), &appears]);

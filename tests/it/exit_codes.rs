@@ -1,4 +1,4 @@
-//! Every exit code, from outside; and that the command's own are not touched.
+//! Every exit code, from outside. Those of the command are unchanged.
 
 use crate::support::odd::odd;
 use crate::support::{Afterall, Dir, Reserved, ms, sh};

@@ -39,8 +39,8 @@ fn seed(target: &str, name: &str, input: &[u8]) {
     }
 }
 
-/// Asks a real server once, plays its part from memory, and compares the verdicts. Returns what the
-/// server sent.
+/// Asks a real server once, plays its part from memory, and compares the verdicts. Returns the
+/// server's bytes.
 #[track_caller]
 fn recorded(declaration: &str, server: SocketAddr) -> (Verdict, Vec<u8>) {
     let one = || {

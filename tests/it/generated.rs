@@ -1,4 +1,4 @@
-//! What is generated from the registries and committed: the manual page and the completions.
+//! The committed files that are generated from the registries: the manual page and the completions.
 //! `UPDATE=1` rewrites them.
 
 mod completions;
@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Of the repository.
+/// A path in the repository.
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -57,7 +57,7 @@ impl Opt {
         }
     }
 
-    /// As it is written: `-t`, `--timeout`.
+    /// Its spelling: `-t`, `--timeout`.
     fn written(&self) -> Vec<String> {
         let long = (!self.long.is_empty()).then(|| format!("--{}", self.long));
         self.short.map(|short| format!("-{short}")).into_iter().chain(long).collect()
@@ -121,8 +121,7 @@ fn the_manual_page_has_no_mistake_that_mandoc_can_find() {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
-    // The pages that ours refers to may not be installed, and how long the source's lines are is
-    // nobody's concern.
+    // Other pages may not be installed, and the length of source lines does not matter.
     let is_harmless = |line: &&str| {
         line.contains("referenced manual not found") || line.contains("line longer than 80 bytes")
     };
@@ -141,7 +140,7 @@ fn man_shows_every_section_kind_key_option_and_exit_code() {
     let output = output.unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.is_empty(), "{said}");
-    // As a terminal would show it: what is struck twice to be bold is shown once.
+    // Returns the text as a terminal shows it: a letter that is struck twice is bold.
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let text = without_overstrikes(&text);
     for section in [

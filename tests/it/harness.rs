@@ -1,4 +1,4 @@
-//! The harness proves itself: what the other tests stand on holds without the binary.
+//! Tests of the harness itself, without the binary.
 
 use crate::support::process::program;
 use crate::support::{
@@ -14,7 +14,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// All that comes until the other side closes or has been silent for a while.
+/// Returns all bytes until the other side closes or is silent for a while.
 fn ask(at: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect_timeout(&at, secs(5)).unwrap();
     stream.set_read_timeout(Some(secs(5))).unwrap();
@@ -24,7 +24,7 @@ fn ask(at: SocketAddr, request: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// What a server says first.
+/// Returns the server's first bytes.
 fn greeting(at: SocketAddr) -> String {
     let mut stream = TcpStream::connect_timeout(&at, secs(5)).unwrap();
     stream.set_read_timeout(Some(secs(5))).unwrap();

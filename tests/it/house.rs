@@ -101,7 +101,7 @@ fn expand(prefix: &str, text: &str, found: &mut Vec<String>) {
             '{' => depth += 1,
             '}' if depth > 0 => depth -= 1,
             ',' | '}' if depth == 0 => {
-                // Behind the last comma stands nothing.
+                // Nothing follows the last comma.
                 if !group[item..at].trim().is_empty() {
                     expand(&full, group[item..at].trim(), found);
                 }

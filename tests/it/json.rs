@@ -9,8 +9,7 @@ use std::path::Path;
 
 type Object = Map<String, Value>;
 
-/// Every line, and each must be an object with what every object has, and with nothing that is not
-/// in the manual.
+/// Returns every line. Each must be an object with the common fields and without undocumented ones.
 #[track_caller]
 fn objects(done: &Done) -> Vec<Object> {
     let text = done.stderr_text();
@@ -215,8 +214,7 @@ fn every_end_has_its_event() {
     assert_eq!(ends.last().unwrap()["signal"], "SIGTERM");
 }
 
-/// Ready at once, beside another that is not: waits until the first success is too old to be
-/// believed.
+/// Ready at once, beside another that is not: waits until the first success is too old to count.
 fn ready_for_longer_than_a_second(running: &Running) {
     running.wait_for_stderr("\"ready\",\"dependency\":\"early\"", secs(20));
     let ready = running.elapsed();
@@ -286,7 +284,7 @@ fn a_server_cannot_write_a_line_or_a_field_of_its_own() {
     assert!(!message.contains(|c: char| c.is_control()), "{message:?}");
 }
 
-/// A URL of 199 servers, none of which is there: 199 places in a message.
+/// A URL of 199 servers that are down: 199 places in a message.
 fn many_servers(name: &str, port: &Reserved) -> String {
     format!("{name}nats://{}", vec![port.address().to_string(); 199].join(","))
 }

@@ -1,4 +1,4 @@
-//! The live view, as somebody in front of a terminal sees it.
+//! The live view on a real terminal.
 
 use crate::support::odd::odd;
 use crate::support::{
@@ -164,8 +164,8 @@ fn a_resize_leaves_nothing_of_earlier_frames_behind() {
     let (_db, _cache, words) = two();
     terminal.dir().write("run", format!("afterall {words}\n"));
     terminal.enters(". ./run");
-    // tmux moves what stood above into its history when it breaks lines, so that the command line
-    // may be there or not.
+    // tmux moves upper lines into its history when it breaks lines, so the command line may be
+    // missing.
     let is_settled = |screen: &str| {
         let mut lines = screen.trim_end().lines().filter(|line| *line != "$ . ./run");
         moving(screen).len() == 2
@@ -256,10 +256,10 @@ fn ctrl_c_leaves_the_terminal_as_it_was() {
     terminal.wait_for("both lines", |screen| moving(screen).len() == 2);
     terminal.press(&["C-c"]);
     terminal.wait_for("the prompt", |screen| screen.trim_end().ends_with("\n$"));
-    // The shell has seen that a signal ended it, and would not have gone on with the same line.
+    // The shell noticed the signal. It would not have continued the line otherwise.
     terminal.enters("echo code $?; stty -a >after; cmp before after && echo same");
     terminal.wait_for("the end", |screen| screen.trim_end().ends_with("\nsame\n$"));
-    // The shell says nothing but a line's end where a signal ended what it ran.
+    // The shell prints only a line's end if a signal ended its command.
     let screen = terminal.screen().replace("\n\n", "\n");
     assert!(
         screen.starts_with("afterall: ended by SIGINT while waiting for db, cache\n$ echo"),
@@ -274,8 +274,7 @@ fn ctrl_c_leaves_the_terminal_as_it_was() {
 fn the_command_gets_the_terminal_as_it_was() {
     let terminal = terminal(100, 24);
     let (db, cache, words) = two();
-    // What a command could be confused by: the modes, the flags of the descriptor, and where the
-    // cursor stands.
+    // State that could confuse a command: the modes, the flags of the descriptor, and the cursor.
     let state = "stty -a; grep flags /proc/self/fdinfo/0 /proc/self/fdinfo/1 /proc/self/fdinfo/2";
     terminal.dir().write_script("state", &format!("#!/bin/sh\n{state}\n"));
     terminal.enters("./state >before");
@@ -345,7 +344,7 @@ fn a_server_cannot_draw_on_the_terminal() {
     terminal.wait_for("the prompt", |screen| screen.trim_end().ends_with("\n$"));
 }
 
-/// 500 dependencies that are not there.
+/// 500 dependencies that are down.
 fn many(dir: &Dir) -> String {
     (0..500)
         .map(|n| format!("a-rather-long-name-{n}=file:{}", dir.text("none")))

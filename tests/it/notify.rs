@@ -1,4 +1,4 @@
-//! Under systemd: what arrives at the notification socket.
+//! Under systemd: the messages at the notification socket.
 
 use crate::support::{Afterall, Dir, Reserved, Scripted, ms, secs, sh, wait_until};
 use std::io::Write;
@@ -160,7 +160,7 @@ fn neither_a_server_nor_a_name_can_inject_a_line() {
         !lines.is_empty() && lines.iter().all(|line| !line.contains(['\u{2028}', '\0'])),
         "{lines:?}"
     );
-    // The command's name is shown as well, and is whatever somebody called it.
+    // The command's name is shown too, and may contain any text.
     let command = manager.dir.write_script("x\nREADY=1", "#!/bin/sh\n");
     Afterall::waiting_for(["file:/"])
         .arg("-q")
@@ -174,7 +174,7 @@ fn neither_a_server_nor_a_name_can_inject_a_line() {
 #[test]
 fn a_socket_that_is_absent_full_or_odd_delays_nothing() {
     let manager = Manager::new();
-    // Nobody reads it, until it takes no more.
+    // The socket is not read until it is full.
     let sender = UnixDatagram::unbound().unwrap();
     sender.set_nonblocking(true).unwrap();
     while sender.send_to(b"x", manager.path()).is_ok() {}

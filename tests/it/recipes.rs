@@ -1,5 +1,5 @@
-//! The recipes of `examples/` and the command lines of `docs/`: each is read by the real binary,
-//! and run where that can be.
+//! The recipes of `examples/` and the command lines of `docs/`: the real binary reads each, and
+//! runs those that can run.
 
 pub mod bosh;
 mod ci;

@@ -1,4 +1,4 @@
-//! What a release is made of: the crate's files, the archive, the image, and their licences. The
+//! The parts of a release: the crate's files, the archive, the image, and their licences. The
 //! scripts of `dist/` get a small file instead of a release binary, whose build takes minutes.
 
 use crate::support::Dir;

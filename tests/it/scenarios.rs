@@ -1,4 +1,4 @@
-//! What happened to others, replayed with several servers and whole processes.
+//! Known incidents, replayed with several servers and whole processes.
 
 mod bosh_postgres;
 mod herd;

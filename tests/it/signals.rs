@@ -1,4 +1,4 @@
-//! What ends the wait from outside, and what is not lost around the exec.
+//! Signals that end the wait, and signals around the exec, which are not lost.
 
 use crate::support::afterall::is_waiting;
 use crate::support::odd::{handler, inspect, odd};
@@ -24,12 +24,12 @@ fn ending() -> impl Iterator<Item = i32> {
     (1..32).filter(|n| ![9, 17, 18, 19, 20, 21, 22, 23, 28].contains(n)).chain([34, 37, 50, 64])
 }
 
-/// Waits for a port that refuses, until it is told to serve.
+/// Waits for a port that refuses until the test lets it serve.
 fn waiting(port: &Reserved) -> Afterall {
     Afterall::waiting_for([format!("tcp://{}", port.address())])
 }
 
-/// As the first process of a PID namespace. Who is not root becomes it in a user namespace.
+/// Runs as the first process of a PID namespace, for users other than root in a user namespace.
 fn as_pid_1(afterall: Afterall) -> Afterall {
     let root = rustix::process::geteuid().is_root();
     let user = if root { &[][..] } else { &["--user", "--map-root-user"] };
@@ -140,7 +140,7 @@ fn a_file_that_may_not_grow_does_not_end_the_wait() {
     let script = format!("ulimit -f 0; exec \"$@\" 2>{}", dir.text("log"));
     let waiting = || waiting(&port).arg("-v").under(["sh", "-c", &script, "sh"]);
     waiting().args(["-t", "200ms"]).run().code(124);
-    // The signal of somebody else counts.
+    // A signal from another process counts.
     let running = waiting().spawn();
     running.wait_until_waiting();
     running.signal(25);
@@ -232,8 +232,7 @@ fn an_inherited_blocked_signal_stays_pending_for_the_command() {
 #[test]
 fn a_hanging_lookup_delays_no_signal() {
     if !rustix::process::geteuid().is_root() {
-        // A resolver's port is 53, and the name of its server stands in /etc/resolv.conf: both are
-        // root's alone.
+        // Only root can bind a resolver's port 53 and replace /etc/resolv.conf.
         return;
     }
     let (dir, command, address) = (Dir::new(), Counted::new(), Address::claim());
@@ -358,7 +357,7 @@ fn a_full_stderr_that_nobody_reads_delays_nothing() {
     }
 }
 
-/// What became of one run at which a signal was sent at a random time.
+/// The outcome of one run with a signal at a random time.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
 enum Fate {
     BySignal,
@@ -391,8 +390,7 @@ fn random(n: u32, below: Duration) -> Duration {
 
 #[test]
 fn no_signal_is_lost_between_the_start_and_the_command() {
-    // The command is one that a signal ends, so whoever is hit, the process has to end by that very
-    // signal.
+    // The signal ends the command too, so the process must end by this signal in any case.
     let fates = races(300, |n| {
         let number = [15, 2, 1, 3][n as usize % 4];
         let mut command = Command::new(Afterall::program());
@@ -444,8 +442,8 @@ fn as_pid_1_no_held_signal_is_lost() {
         let was_held = is_waiting(first.as_raw_pid());
         let sent = Instant::now();
         let mut lost = false;
-        // From execve to the command's own handler the kernel drops signals to PID 1. Nobody can
-        // close this gap.
+        // From execve to the command's own handler the kernel drops signals to PID 1. This gap
+        // cannot be closed.
         wait_until("it ends at last", secs(20), || {
             if running.is_running() && !lost && sent.elapsed() > secs(1) {
                 lost = true;

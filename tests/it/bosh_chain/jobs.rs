@@ -1,4 +1,4 @@
-//! What the jobs are: their scripts and config files, and monit's rules.
+//! The jobs: their scripts and config files, and monit's rules.
 
 use crate::recipes::bosh::{files, named};
 use crate::recipes::place::{MIGRATIONS, PASSWORD, Place};
@@ -129,7 +129,7 @@ impl Jobs<'_> {
         self.place.dir.write_script(&format!("jobs/{job}"), &format!("#!/bin/sh\n{script}\n"));
     }
 
-    /// The service itself; it writes down that it has started, and as whom.
+    /// The service itself. It records its start and its user.
     fn service(&self, job: &str, script: &str) -> String {
         let own = format!(
             "#!/bin/sh\ncd {}\necho $$ >>services/{job}\n{script}\n",
@@ -138,8 +138,7 @@ impl Jobs<'_> {
         self.place.dir.write_script(&format!("bin/{job}"), &own).to_str().unwrap().to_owned()
     }
 
-    /// Its database is created beside it, by a script that waits for the server as everybody else
-    /// does.
+    /// A script beside it creates the database. It waits for the server like the other jobs.
     fn postgres(&self) {
         let psql = self.psql("postgres");
         let create = [
@@ -178,7 +177,7 @@ impl Jobs<'_> {
         )
     }
 
-    /// In its first phase it knows one token that nobody has, as BOSH starts it.
+    /// In its first phase the server accepts one token that no client has, as under BOSH.
     fn nats(&self) {
         let server = self.place.authority.server(&[&self.at.nats.ip().to_string()]);
         self.place.dir.write("auth.json", r#"{"authorization": {"token": "f0oBar"}}"#);
@@ -235,7 +234,7 @@ impl Jobs<'_> {
         self.waiting("bosh_nats_sync", &script);
     }
 
-    /// Dies of a server that does not let it in.
+    /// Ends if the server rejects its login.
     fn health_monitor(&self) {
         let (wait, _) = self.place.declared(&named("health_monitor"));
         let connect = shell_words::join(
@@ -248,7 +247,7 @@ impl Jobs<'_> {
         self.waiting("health_monitor", &script);
     }
 
-    /// Dies of a table that is not there.
+    /// Ends if the table does not exist.
     fn scheduler(&self) {
         let last = MIGRATIONS.len() - 1;
         let script = format!(
@@ -261,7 +260,7 @@ impl Jobs<'_> {
     /// The last line of a service's script: nginx with this one server.
     fn nginx(&self, job: &str, directives: &str) -> String {
         let prefix = self.place.dir.mkdir(&format!("nginx/{job}")).display().to_string();
-        // As root, workers would become `nobody` and lose the way to their own files.
+        // As root, workers would become `nobody` and could not reach their own files.
         let user = if getuid().is_root() { "user root;" } else { "" };
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {prefix}/{kind};"))

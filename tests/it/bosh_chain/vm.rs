@@ -1,4 +1,4 @@
-//! The machine: its directories, its monit, what is seen of its jobs.
+//! The machine: its directories, its monit and the traces of its jobs.
 
 use super::jobs::{Addresses, Jobs};
 use crate::recipes::place::Place;
@@ -7,7 +7,7 @@ use std::fs;
 use std::time::Instant;
 
 pub struct Vm {
-    // The first to go: with it everything that it has started.
+    // Dropped first, together with everything that it has started.
     _monit: Monit,
     place: Place,
     at: Addresses,
@@ -43,7 +43,7 @@ impl Vm {
         ]
     }
 
-    /// How often monit started the job.
+    /// Returns the number of monit's starts of the job.
     pub fn starts(&self, job: &str) -> usize {
         self.place.dir.read(&format!("starts/{job}")).lines().count()
     }
@@ -65,7 +65,7 @@ impl Vm {
         self.place.dir.read("monit.log")
     }
 
-    /// Fails with all that was said, where some job does not become its service.
+    /// Fails with all output if a job does not become its service.
     #[track_caller]
     pub fn wait_until_started(&self, jobs: &[&str]) {
         let begun = Instant::now();

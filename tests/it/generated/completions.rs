@@ -1,4 +1,4 @@
-//! Completions, each written for its shell by hand around what the registries say.
+//! Completions, written by hand for each shell around the facts of the registries.
 //!
 //! Not clap_complete's: it knows neither the schemes of a DEPENDENCY nor, in bash, the command
 //! behind `--`.
@@ -16,7 +16,7 @@ fn quoted(text: &str) -> String {
 
 const HEAD: &str = "# Generated: UPDATE=1 cargo test generated\n";
 
-/// What a dependency of each scheme begins with, and when such a one is ready.
+/// The beginning of a dependency of each scheme, and its condition of readiness.
 fn schemes() -> Vec<(String, &'static str)> {
     let of = |scheme: &str, usage: &str| {
         if usage.contains("://") { format!("{scheme}://") } else { format!("{scheme}:") }

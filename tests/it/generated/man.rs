@@ -1,4 +1,4 @@
-//! The manual page: the prose of `man/afterall.1.in`, and what the registries say in place of its
+//! The manual page: the prose of `man/afterall.1.in`, with facts of the registries in place of its
 //! `@NAME@` lines.
 
 use super::{options, root};
@@ -51,13 +51,13 @@ fn parameters() -> String {
     out.trim_end().to_owned()
 }
 
-/// Text as roff takes it literally.
+/// Returns text that roff prints literally.
 fn literal(text: &str) -> String {
     let text = text.replace('\\', "\\e").replace('-', "\\-");
     if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }
 }
 
-/// The same, with text between backticks in bold.
+/// Returns text for roff, with text between backticks in bold.
 fn sentence(text: &str) -> String {
     let parts = text.split('`').enumerate();
     let text: String = parts
@@ -169,7 +169,7 @@ fn arguments() -> String {
     out.trim_end().to_owned()
 }
 
-/// As a sentence begins.
+/// The beginning of a sentence.
 fn capital(text: &str) -> String {
     // A word that is a value keeps its letters.
     let first = text.split([' ', ',']).next().unwrap_or_default();
@@ -181,7 +181,7 @@ fn capital(text: &str) -> String {
     }
 }
 
-/// As a sentence goes on: `deadline, format`, each bold.
+/// The rest of a sentence: `deadline, format`, each bold.
 fn file_options() -> String {
     let in_file =
         definitions().filter(|known| known.is_in_file() && common_key(known.name).is_none());
@@ -189,7 +189,7 @@ fn file_options() -> String {
     names.join(", ")
 }
 
-/// As a sentence goes on: the variables that `--from-env` reads.
+/// The rest of a sentence: the variables that `--from-env` reads.
 fn from_env() -> String {
     afterall::cli::from_env::VARIABLES.map(literal).join(", ")
 }

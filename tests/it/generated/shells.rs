@@ -1,12 +1,11 @@
-//! The completions in the shells themselves: keys are typed, and what the shell makes of them is
-//! read.
+//! The completions in real shells: the tests type keys and read the screen.
 
 use super::root;
 use crate::support::process::program;
 use crate::support::{Dir, Terminal};
 use std::process::Command;
 
-/// What is typed before Tab, and the words that then stand on the screen.
+/// The text that is typed before Tab, and the words on the screen after it.
 const CASES: &[(&str, &[&str])] = &[
     ("afterall --back", &["afterall --backoff"]),
     ("afterall --inter", &["afterall --interval"]),
@@ -117,7 +116,7 @@ fn fish_completes_options_values_schemes_files_and_the_command() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && stderr.is_empty(), "{typed}: {stderr}");
         let stdout = String::from_utf8(output.stdout).unwrap();
-        // fish tells only the word that is completed, with its description behind a tab.
+        // fish prints only the completed word, with its description after a tab.
         let words: Vec<&str> =
             stdout.lines().map(|line| line.split('\t').next().unwrap()).collect();
         for wanted in *wanted {

@@ -15,7 +15,7 @@ fn not_ready(url: &str, class: &str, says: &str) {
     assert!(said.contains(&format!("[class={class}]")) && said.contains(says), "{url}: {said}");
 }
 
-/// What pika, a real client, makes of the URL: `ready`, or the code of the refusal.
+/// The outcome of pika, a real client, for the URL: `ready`, or the code of the refusal.
 fn pika(url: &str, queue: &str) -> String {
     const SCRIPT: &str = "
 import sys, pika

@@ -1,5 +1,4 @@
-//! Every failure that the protocols of Postgres, NATS and HTTP were seen to have, with its class
-//! and its words.
+//! Every known failure of the protocols of Postgres, NATS and HTTP, with its class and its words.
 
 use crate::support::{Afterall, Authority, Identity, Nats, Nginx, Postgres, Reserved, Scripted};
 
@@ -253,7 +252,7 @@ fn every_failure_of_http_has_its_class_and_its_words() {
     let large = Scripted::new(|_, mut stream| {
         let _ = std::io::Read::read(&mut stream, &mut [0; 4096]);
         let _ = std::io::Write::write_all(&mut stream, b"HTTP/1.1 200 OK\r\n\r\n");
-        // Endless, for whoever reads it to its end.
+        // An endless file.
         while std::io::Write::write_all(&mut stream, &[b' '; 65_536]).is_ok() {}
     });
     let trusting = |keys: &str| format!("{}#ca={}{keys}", tls.https_url("/"), ca.cert_text());

@@ -76,7 +76,7 @@ impl Health {
         self.wait_for(&format!("set {service}={status}"));
     }
 
-    /// What grpcio's own client gets.
+    /// The outcome of grpcio's own client.
     fn client(&self, service: &str) -> String {
         const ASK: &str = "
 import sys, grpc

@@ -1,4 +1,4 @@
-//! What a server sends takes a bounded amount of memory.
+//! A server's bytes take a bounded amount of memory.
 
 use crate::support::{Afterall, Http, Running, Scripted, response, secs};
 use std::io::{Read, Write};

@@ -11,7 +11,7 @@ mod waiting;
 use crate::support::{Afterall, Dir, Done, Postgres};
 use std::path::{Path, PathBuf};
 
-/// Who asks: a role that may log in and read what it was given, and nothing else.
+/// The asking role: it may log in and read granted tables, and nothing else.
 const WATCHER: &str = "watcher";
 
 fn fixtures() -> PathBuf {

@@ -7,7 +7,7 @@ fn fixtures() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/migrations/mysql")
 }
 
-/// Fixture, key that says what is wanted (`@` is the fixtures' directory), class or `ready`, words.
+/// Fixture, the key of the condition (`@` is the fixtures' directory), class or `ready`, words.
 const CASES: &[(&str, &str, &str, &str)] = &[
     ("rails-6.1", "dir=@/dirs/rails", "ready", "rails"),
     ("sequel-timestamp", "dir=@/dirs/sequel-timestamp", "ready", "sequel"),

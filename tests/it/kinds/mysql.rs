@@ -91,7 +91,7 @@ fn logins(server: &MariaDb) {
             }
         }
     }
-    // What logs in leaves no line in the log; MariaDB would warn of a connection that just ends.
+    // A login leaves no line in the log. MariaDB would warn of a connection that just ends.
     let url = format!("mysql://app:s3cr3t%2F%23@{at}/app");
     let before = server.log();
     for _ in 0..3 {
@@ -189,7 +189,8 @@ fn a_late_user(server: &MariaDb) {
 
 fn a_full_server(server: &MariaDb) {
     let url = format!("mysql://bare:pw@{}", server.address());
-    // Each holds a place, from its greeting on; a login that still ends may hold one too.
+    // Each connection occupies a place from its greeting on. A login that is ending may occupy one
+    // too.
     let greeted = || {
         let mut stream = TcpStream::connect(server.address()).unwrap();
         let mut head = [0; 5];
@@ -227,7 +228,7 @@ fn a_server_that_starts_is_waited_for_in_every_stage() {
     not_ready(&socket, "busy", "the server has no network yet (skip_networking)");
     server.sql("create user app identified by 'pw'");
     server.stop();
-    // The port is open, and nobody greets: the init-file runs first.
+    // The port is open without a greeting: the init-file runs first.
     let init = server.dir().write("init.sql", "select sleep(2);\n");
     let url = format!("db=mysql://app:pw@{}#attempt-timeout=300ms", server.address());
     let waiting = Afterall::waiting_for([url]).spawn();
@@ -285,7 +286,7 @@ fn packet(sequence: u8, payload: &[u8]) -> Vec<u8> {
 
 const NONCE: &[u8; 20] = b"abcdefghijklmnopqrst";
 
-/// What MySQL 8 without TLS says first.
+/// The greeting of MySQL 8 without TLS.
 fn greeting() -> Vec<u8> {
     let mut out = b"\x0a8.0.36\0\x07\0\0\0abcdefgh\0\xff\xf7\xff\x02\0\xff\xdf\x15".to_vec();
     out.extend(b"\0\0\0\0\0\0\0\0\0\0ijklmnopqrst\0caching_sha2_password\0");
@@ -300,7 +301,7 @@ fn receive(stream: &mut TcpStream) -> Option<Vec<u8>> {
     Some(payload)
 }
 
-/// Answers SHOW VARIABLES with no rows, until the client says that it goes.
+/// Answers SHOW VARIABLES with no rows, until the client quits.
 fn serve(mut stream: TcpStream) {
     while let Some(command) = receive(&mut stream).filter(|command| command[0] == 3) {
         assert!(String::from_utf8_lossy(&command).contains("SHOW VARIABLES"));

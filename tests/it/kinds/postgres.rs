@@ -17,7 +17,7 @@ fn once(url: &str) -> Done {
     Afterall::new().arg("--once").arg(url).run()
 }
 
-/// A server's process ends a little later than the client that said goodbye to it.
+/// A server's process ends a little later than its client.
 fn no_session_is_left(server: &Postgres) {
     let left = "select count(*) from pg_stat_activity where application_name = 'afterall'";
     wait_until("the server has ended all our sessions", secs(20), || server.psql(left) == "0");
@@ -204,7 +204,7 @@ fn required_tls_sends_only_the_tls_request_in_clear() {
     }
     let heard = heard.lock().unwrap();
     assert!(heard.len() > 10);
-    // An attempt that the deadline cut may have said nothing yet.
+    // An attempt that the deadline cut may have reported nothing yet.
     let is_request = |bytes: &Vec<u8>| bytes.is_empty() || bytes == &[0, 0, 0, 8, 4, 210, 22, 47];
     assert!(heard.iter().all(is_request), "{heard:?}");
 }
@@ -242,7 +242,7 @@ fn a_query_is_true_or_waited_for_or_wrong() {
 }
 
 #[test]
-fn a_true_query_is_ready_and_an_invalid_one_ends_the_wait_at_once() {
+fn a_true_query_is_ready_and_an_invalid_one_is_final() {
     let server = Postgres::started();
     server.psql("create table t (done boolean); insert into t values (false)");
     let waiting =
@@ -415,7 +415,7 @@ fn what_is_not_postgresql_is_told_for_what_it_is() {
 #[test]
 fn of_several_servers_the_one_that_is_wanted_is_found() {
     let (standby, primary) = (Postgres::started(), Postgres::started());
-    // What read-write looks at is the same for a standby.
+    // The parameter that read-write checks has the same value on a standby.
     standby.psql("alter system set default_transaction_read_only = on");
     standby.reload();
     let list = |attrs: &str| {

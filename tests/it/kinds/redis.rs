@@ -126,7 +126,7 @@ fn a_replica_is_ready_once_it_has_its_masters_data() {
     let replica_url = format!("{}#role=replica", replica.url());
     ready(&replica_url, "Redis 7.");
     not_ready(&format!("{}#role=master", replica.url()), "absent", "role=master wants a master");
-    // Of a list, the server with the role is the one that counts.
+    // In a list, the server with the role counts.
     ready(&format!("redis://{},{}#role=master", replica.address(), master.address()), "Redis 7.");
 }
 
@@ -180,7 +180,7 @@ fn sentinels_name_the_server_that_is_asked() {
 #[test]
 fn a_cluster_is_ready_once_it_serves_every_slot() {
     let first = Redis::new("");
-    // Without its own word for it, the nodes take each other for 127.0.0.1.
+    // Without this setting, the nodes announce 127.0.0.1.
     let lines = format!(
         "cluster-enabled yes\ncluster-node-timeout 2000\ncluster-announce-ip {}",
         first.host()

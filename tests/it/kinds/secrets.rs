@@ -1,4 +1,4 @@
-//! A canary in every place where a secret can enter, and every failure: it must never be heard.
+//! A canary in every place where a secret can enter, with every failure. No output may contain it.
 
 use crate::support::scripted::finish;
 use crate::support::{Afterall, Authority, Dir, Http, Reserved, Scripted, response_with};
@@ -11,7 +11,7 @@ const CANARY: &str = "c4naryS1ngs";
 /// `u:c4naryS1ngs`, as HTTP Basic carries it.
 const IN_BASE64: &str = "dTpjNG5hcnlTMW5ncw";
 
-/// A declaration, the variables that it needs, and whether the other side repeats the secret.
+/// A declaration, its variables, and true if the other side echoes the secret.
 struct Place {
     declared: String,
     env: Vec<(&'static str, String)>,
@@ -34,7 +34,7 @@ impl Place {
     }
 }
 
-/// Waits for each, in every way in which something is said.
+/// Waits for each, in every format of reports.
 fn hear_nothing(places: &[Place]) {
     // The first failure ends the wait, however long a busy machine takes to reach it.
     const ANY: &str = "dns+connect+timeout+tls+auth+busy+absent+failed+protocol+local";
@@ -86,7 +86,7 @@ fn around(text: &str) -> Option<String> {
     Some(text[from..end].to_owned())
 }
 
-/// Reads until the canary comes, or the client has nothing more to say.
+/// Reads until the canary comes, or the client is silent.
 fn heard(stream: &mut TcpStream) -> String {
     let _ = stream.set_read_timeout(Some(std::time::Duration::from_millis(500)));
     let mut bytes = Vec::new();
@@ -232,7 +232,7 @@ fn a_password_of_postgres_is_shown_nowhere_in_whatever_dialect_it_stands() {
             .env("PGSERVICE", "none")
             .env("PGSERVICEFILE", &services),
     ]);
-    // Where it is not what it should be.
+    // Values that are invalid.
     for wrong in [
         format!("postgres://u:{CANARY}@db:x/app"),
         format!("postgres://u:{CANARY}#@{at}/app"),
@@ -523,7 +523,7 @@ fn what_http_is_asked_with_is_shown_nowhere() {
         format!("http://{at}/#bearer={CANARY},match=("),
         format!("http+unix://{CANARY}/x"),
     ] {
-        // A host is no secret.
+        // A host is not a secret.
         if !wrong.starts_with("http+unix") {
             places.push(Place::new(wrong));
         }
@@ -551,7 +551,7 @@ fn what_files_and_commands_hold_is_shown_nowhere() {
             places
                 .push(Place::new(format!("{scheme}://{at}#cert={file},key={}", client.key_text())));
             places.push(Place::new(format!("{scheme}://{at}#ca={file}")));
-            // The content where the path is wanted.
+            // The content in place of the path.
             places.push(Place::new(format!("{scheme}://{at}#ca=${{file:{file}}}")));
             places.push(Place::new(format!("{scheme}://{at}#cert={cert},key=${{file:{file}}}")));
         }

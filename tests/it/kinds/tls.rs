@@ -37,7 +37,7 @@ fn tls_1_2_and_1_3_both_report_a_refused_client_certificate() {
         };
         let spoken =
             format!("select version = '{version}' from pg_stat_ssl where pid = pg_backend_pid()");
-        // The server tells that it reloads before it has: what it speaks now is waited for.
+        // The server logs a reload before it is done, so the test waits for the new version of TLS.
         Afterall::waiting_for([at("postgres", &format!("{trusting},query={spoken}"))])
             .run()
             .code(0)

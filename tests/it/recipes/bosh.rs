@@ -12,7 +12,7 @@ const PROCESSES: [&str; 3] = [
     "examples/bosh/health_monitor.bpm.yml",
 ];
 
-/// The config files, under the names that they have once they are deployed.
+/// The config files, under their deployed names.
 pub fn files() -> [(&'static str, String); 3] {
     [
         ("/var/vcap/jobs/director/config/database.toml", read("examples/bosh/database.toml")),

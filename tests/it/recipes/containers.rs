@@ -32,7 +32,7 @@ fn compose() -> Vec<Yaml> {
     yaml(&read("examples/compose/compose.yaml"))
 }
 
-/// Of the whole file, in its order.
+/// The documents of the whole file, in order.
 fn composed() -> Vec<Vec<String>> {
     in_yaml(&compose()[0]).into_iter().map(as_compose_expands).collect()
 }

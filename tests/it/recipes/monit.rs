@@ -11,7 +11,7 @@ const RULES: &str = "examples/monit/scheduler.monitrc";
 
 /// The recipe in a directory of its own, with cycles of a second and a service that counts them.
 struct Service {
-    // The first to go: what it runs holds the files open.
+    // Dropped first, because its processes hold the files open.
     _monit: Monit,
     dir: Dir,
 }
@@ -22,7 +22,7 @@ impl Service {
         let here = dir.path().display();
         let own = Path::new(Afterall::program()).parent().unwrap().display();
         let script = read(SCRIPT).replace("set -eu\n", &format!("set -eu\nPATH={own}:$PATH\n"));
-        // What it waits for is another test's; this one is about the supervisor.
+        // Another test checks the dependencies; this one checks the supervisor.
         let schema =
             script.lines().find(|line| line.contains("schema=")).unwrap().to_owned() + "\n";
         let script = script
@@ -53,7 +53,7 @@ impl Service {
         self.dir.read("var/log/scheduler/scheduler.stderr.log")
     }
 
-    /// As monit knows it; a number of monit's own world.
+    /// The pid in monit's own namespace.
     fn pid(&self) -> String {
         self.dir.read("run/scheduler/scheduler.pid").trim().to_owned()
     }
@@ -113,7 +113,7 @@ fn monit_keeps_one_pid_and_restarts_the_service() {
 }
 
 #[test]
-fn a_health_rule_with_cycles_allows_the_wait_and_one_without_kills_it() {
+fn a_health_rule_needs_cycles_to_allow_the_wait() {
     let service = Counted::new();
     let nobody = "postgres://app@127.0.0.1:1/app";
     let monit = Service::start(nobody, service.path(), as_it_is);

@@ -1,5 +1,5 @@
-//! A place in which a recipe's files are: every path that it names, moved below a directory of the
-//! test, with something fit there.
+//! A directory for a recipe's files: every path that it names is moved below it, and holds valid
+//! content.
 
 use super::texts::is_afterall;
 use crate::support::{Afterall, Authority, Dir, Identity};
@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
 
-/// What the recipes' password is, wherever they have it from.
+/// The recipes' password, from any source.
 pub const PASSWORD: &str = "p#a/s%s@word";
 
 pub struct Place {
@@ -19,8 +19,8 @@ pub struct Place {
     awaited: RefCell<Vec<String>>,
 }
 
-/// How a path is introduced, as a key of the command line, in a config file and in an expansion,
-/// and what it has to hold.
+/// The text before a path (a key of the command line, of a config file, or an expansion), and the
+/// required content.
 const ROLES: &[(&str, Role)] = &[
     ("ca=", Role::Ca),
     ("ca = \"", Role::Ca),
@@ -45,13 +45,13 @@ enum Role {
     Creds,
     Migrations,
     Secret,
-    /// What the test says it holds.
+    /// The content that the test declares.
     Named,
     /// Not there yet.
     Awaited,
 }
 
-/// A user's JWT is the server's business; the seed has to be one.
+/// Only the server checks a user's JWT. The seed must be valid.
 const CREDS: &str = "-----BEGIN NATS USER JWT-----\neyJhbGciOiJub25lIn0.e30.e30\n------END NATS \
     USER JWT------\n\
     -----BEGIN USER NKEY SEED-----\nSUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY\n\
@@ -145,7 +145,7 @@ impl Place {
         self.dir.write_secret(name, content);
     }
 
-    /// The words between `afterall` and its command, moved here; and whether a command follows.
+    /// The words between `afterall` and its command, moved here, and true if a command follows.
     pub fn declared(&self, words: &[String]) -> (Vec<String>, bool) {
         let (wait, command) = match words.iter().position(|word| word == "--") {
             Some(end) => (&words[1..end], words.get(end + 1)),
@@ -165,7 +165,7 @@ impl Place {
         self.env.iter().fold(afterall, |afterall, (name, value)| afterall.env(name, value))
     }
 
-    /// The binary understands every word of it, finds every file fit, and has nothing to remark.
+    /// Asserts that the binary accepts every word and every file without a remark.
     #[track_caller]
     pub fn accepts(&self, words: &[String]) {
         let (assignments, words) =

@@ -1,4 +1,4 @@
-//! The servers that the recipes speak of, real, and a recipe that is started long before them.
+//! Real servers for the recipes, which are started long before them.
 
 use super::place::{MIGRATIONS, PASSWORD, Place};
 use crate::support::{Counted, Nats, Nginx, Postgres, secs, wait_until};
@@ -69,13 +69,13 @@ impl Servers {
     }
 }
 
-/// Starts every recipe while nothing is there, then what it waits for, one after the other.
+/// Starts every recipe, and then its dependencies, one after the other.
 #[track_caller]
 pub fn becomes_its_service_when_all_is_ready(recipes: impl IntoIterator<Item = Vec<String>>) {
     becomes_its_service_with(&[], recipes);
 }
 
-/// The same for recipes that name these config files.
+/// Does so for recipes that name these config files.
 #[track_caller]
 pub fn becomes_its_service_with(
     files: &[(&str, String)],

@@ -24,7 +24,7 @@ impl Service {
         let run = read(RUN)
             .replace("#!/bin/sh\n", &format!("#!/bin/sh\nPATH={}:$PATH\n", place.display()));
         let run = run.replace("/usr/lib/scheduler/scheduler --listen 127.0.0.1:8080", command);
-        // What it waits for is another test's; this one is about the supervisor.
+        // Another test checks the dependencies; this one checks the supervisor.
         let schema = run.lines().find(|line| line.contains("schema=")).unwrap().to_owned() + "\n";
         let run = run
             .replace(&schema, "")
@@ -108,7 +108,7 @@ fn what_no_restart_can_mend_stays_down() {
         run.replace("--timeout never", "--timeout soon")
     });
     wait_until("it has ended with 64", secs(20), || runit.dir.read("finished").contains("64"));
-    // Between two starts runsv says `want up`.
+    // Between two starts runsv reports `want up`.
     let stays_down =
         || runit.sv("status").starts_with("down: ") && !runit.sv("status").contains("want up");
     wait_until("it stays down", secs(20), stays_down);

@@ -9,7 +9,7 @@ use std::process::Command;
 
 const UNIT: &str = "examples/systemd/scheduler.service";
 
-/// Where systemd puts credentials.
+/// systemd's directory of credentials.
 const CREDENTIALS: &str = "/run/credentials/scheduler.service";
 
 fn words() -> Vec<String> {
@@ -41,7 +41,7 @@ fn the_unit_does_not_restart_what_no_restart_can_mend() {
 #[test]
 fn systemd_finds_nothing_wrong_with_the_unit() {
     let dir = Dir::new();
-    // It wants the programs to exist, which are not installed here.
+    // systemd-analyze requires the programs, which are not installed here.
     let unit = read(UNIT).replace("/usr/bin/afterall", "/bin/true");
     let file = dir.write("scheduler.service", unit);
     let output = Command::new(program("systemd-analyze", "systemd"))

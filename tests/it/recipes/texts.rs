@@ -92,7 +92,7 @@ pub fn in_script(script: &str) -> Vec<Vec<String>> {
 /// chain-loader's.
 #[track_caller]
 fn call(line: &str) -> Option<Vec<String>> {
-    // Not with `split` over all of it: only what follows is to be well-formed shell.
+    // Only the rest must be well-formed shell, so `split` must not see the whole.
     let start = line.split_inclusive(' ').scan(0, |at, word| {
         let start = *at;
         *at += word.len();
@@ -122,7 +122,7 @@ pub fn in_markdown(page: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     for (n, part) in page.split("```").enumerate() {
         if n % 2 == 1 {
-            // The first line is the language; only what can be typed is looked at.
+            // The first line is the language. Only shell blocks are read.
             let (language, block) = part.split_once('\n').unwrap_or_default();
             match language {
                 "sh" => found.extend(in_script(block)),

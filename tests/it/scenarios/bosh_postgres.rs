@@ -3,7 +3,7 @@
 
 use crate::support::{Afterall, Counted, Postgres, secs, sh, wait_until};
 
-/// What was said of the dependency, in its order.
+/// The lines about the dependency, in order.
 #[track_caller]
 fn said_in_order(text: &str, needles: &[&str]) {
     let mut rest = text;

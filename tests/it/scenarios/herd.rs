@@ -58,7 +58,7 @@ fn twenty_waiters_come_back_after_retry_after_and_not_together() {
 
 #[test]
 fn a_retry_after_of_0_is_no_hint() {
-    // As if it had not been said; without the hint the pause is far below a second.
+    // The header is ignored: without it the pause is far below a second.
     let gaps = wait_in_a_crowd(&busy_at_first(&[("Retry-After", "0")]), 1);
     assert!(gaps[0] >= ms(9) && gaps[0] < secs(2), "{gaps:?}");
 }
@@ -78,7 +78,7 @@ fn a_retry_after_date_is_measured_by_the_servers_clock() {
 fn a_long_retry_after_ends_at_the_timeout_with_a_last_attempt() {
     let server = busy_at_first(&[("Retry-After", "3600")]);
     let always_busy = Http::answering(|_, _| response_with(503, &[("Retry-After", "3600")], ""));
-    // It has become ready meanwhile, and is found to be.
+    // The server has become ready meanwhile, and the next attempt finds it ready.
     Afterall::waiting_for(["-q", "-t", "1s", &server.url("/")]).run().code(0);
     Afterall::waiting_for(["-t", "1s", &always_busy.url("/")])
         .run()

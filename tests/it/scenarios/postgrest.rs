@@ -46,7 +46,7 @@ impl Stub {
         Self { nginx, script: Counted::doing(&script) }
     }
 
-    /// In front of it stands a wait for the login that it is about to make, or one for nothing.
+    /// A wait for its login precedes it, or an empty wait.
     fn start(&self, postgres: &Postgres, wrapped: bool) -> Running {
         let afterall = match wrapped {
             true => Afterall::waiting_for([postgres.url("app", PASSWORD, "postgres")]),
@@ -56,7 +56,7 @@ impl Stub {
     }
 }
 
-/// Asks all the time; says each answer that differs from the one before: `refused`, `503`, `200`.
+/// Asks all the time and records each changed answer: `refused`, `503`, `200`.
 struct Client {
     _stop: Sender<()>,
     answers: JoinHandle<Vec<String>>,
@@ -97,7 +97,7 @@ fn ask(at: SocketAddr) -> String {
     answer.split(' ').nth(1).unwrap_or("closed").to_owned()
 }
 
-/// It has its role, with a password, and is down.
+/// The server has its role, with a password, and is down.
 fn prepared() -> Postgres {
     let postgres = Postgres::started();
     postgres.psql(&format!("create role app login password '{PASSWORD}'"));

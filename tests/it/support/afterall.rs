@@ -230,7 +230,7 @@ impl Running {
     }
 }
 
-/// Returns true if the process holds back the signals that would end it, as afterall does while it
+/// Returns true if the process blocks the signals that would end it, as afterall does while it
 /// waits.
 pub fn is_waiting(pid: i32) -> bool {
     const TERM: u64 = 1 << (15 - 1);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A 127.x.y.z address that belongs to one test while the value lives.
 ///
-/// A free port may be taken before a server binds it. On an address of its own nobody does, so that
+/// A free port may be taken before a server binds it. An address of its own excludes that, so that
 /// tests run beside each other in threads and processes.
 pub struct Address {
     ip: IpAddr,

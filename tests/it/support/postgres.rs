@@ -248,7 +248,7 @@ impl Postgres {
         self.tls_files(&identity.cert, &identity.key, clients);
     }
 
-    /// The same, from files.
+    /// Turns TLS on with the certificate and key in these files.
     pub fn tls_files(&self, cert: &Path, key: &Path, clients: Option<&Path>) {
         let install = |from: &Path, name: &str| {
             chown(&self.dir.write_secret(&format!("data/{name}"), fs::read(from).unwrap()));

@@ -24,7 +24,7 @@ pub struct RabbitMq {
 }
 
 impl RabbitMq {
-    /// Boots for some seconds. `up` is false where the test wants to see it boot.
+    /// Boots for some seconds. `up` is false if the test observes the boot.
     pub fn started(config: &str, up: bool) -> Self {
         let (dir, address) = (Dir::new(), Address::claim());
         let (at, mapper_port) = (address.free(), address.free_port());

@@ -20,7 +20,7 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Prepared, not started. `@DIR@` in the lines stands for the server's own directory.
+    /// Prepared, not started. `@DIR@` in the lines is the server's own directory.
     pub fn new(lines: &str) -> Self {
         Self::beside(Arc::new(Address::claim()), lines)
     }

@@ -107,7 +107,7 @@ impl Terminal {
         self.tmux(&["capture-pane", "-p", "-e", "-S", "-"])
     }
 
-    /// Column and row of the cursor, and whether it is shown.
+    /// Column and row of the cursor, and true if it is visible.
     pub fn cursor(&self) -> (usize, usize, bool) {
         let text = self.tmux(&["display-message", "-p", "#{cursor_x} #{cursor_y} #{cursor_flag}"]);
         let numbers: Vec<usize> =

@@ -17,7 +17,7 @@ pub fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-/// Panics with `what` if the condition does not come true in time.
+/// Panics with `awaited` if the condition does not come true in time.
 #[track_caller]
 pub fn wait_until(awaited: &str, timeout: Duration, mut condition: impl FnMut() -> bool) {
     wait_for(awaited, timeout, || condition().then_some(()));

@@ -1,6 +1,13 @@
 use std::os::unix::fs::PermissionsExt;
 
-use super::*;
+use super::{
+    super::{
+        parameters,
+        wire::{PROTOCOL_3_0, PROTOCOL_3_2},
+    },
+    sources::environment,
+    *,
+};
 use crate::{kinds::postgres::KIND, spec::expand::Env};
 
 fn spec(text: &str, env: &[(&str, &str)]) -> Spec {

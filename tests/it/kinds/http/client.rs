@@ -8,7 +8,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use std::sync::Arc;
 
-/// What both clients are told.
+/// The declaration for both clients.
 #[derive(Clone, Default)]
 struct Way<'a> {
     keys: String,

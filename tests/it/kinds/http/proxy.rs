@@ -8,8 +8,8 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// A forward proxy (RFC 9110, section 7.7) that knows names that nobody else does. `login` is what
-/// it wants, in base64.
+/// A forward proxy (RFC 9110, section 7.7) that resolves names of its own. `login` is the login
+/// that it requires, in base64.
 struct Proxy {
     server: Scripted,
     heard: Arc<Mutex<Vec<String>>>,
@@ -121,8 +121,8 @@ fn a_proxy_that_is_named_is_asked_for_pages_and_for_tunnels() {
     );
     once(&secure).code(0).stdout_has("200 OK");
     assert_eq!(proxy.heard(), ["CONNECT secure.test:8443 HTTP/1.1"]);
-    // Whom the proxy cannot reach we would not reach either; whose certificate is wrong we tell
-    // apart.
+    // A server that the proxy cannot reach is not ready. A wrong certificate has a message of its
+    // own.
     once(&format!("https://none.test/#insecure,proxy={at}"))
         .code(69)
         .stdout_has("the proxy gives no tunnel: 502 Bad Gateway");
@@ -184,7 +184,7 @@ fn the_variables_are_read_as_curl_reads_them_and_only_where_asked() {
     let at = proxy.url();
     let dead = format!("http://{}", Reserved::new().address());
     for (url, variables, code, through) in [
-        // Nobody asked for a proxy.
+        // No proxy is declared.
         (direct.as_str(), &[("http_proxy", dead.as_str())][..], 0, 0),
         ("http://plain.test/#proxy=env", &[("http_proxy", &at)], 0, 1),
         ("http://plain.test/#proxy=env", &[("all_proxy", &at)], 0, 1),
@@ -196,7 +196,7 @@ fn the_variables_are_read_as_curl_reads_them_and_only_where_asked() {
             0,
             1,
         ),
-        // In capitals anybody could have set it through a CGI program's header.
+        // In capitals the variable may come from a CGI program's header.
         (&format!("{direct}#proxy=env"), &[("HTTP_PROXY", &dead)], 0, 0),
         (
             &format!("{direct}#proxy=env"),

@@ -1,4 +1,4 @@
-//! Every fixture, classified: whose table it is, and what each of the three conditions makes of it.
+//! Every fixture with its tool and table, and the verdict of each of the three conditions.
 
 use super::{
     WATCHER, database, directory, files, grant, is_not_ready, is_ready, load, once, server,
@@ -7,7 +7,7 @@ use crate::support::process::program;
 use crate::support::{Afterall, Postgres, secs, wait_until};
 use std::process::Command;
 
-/// What a fixture must be found to be.
+/// The expected findings of a fixture.
 struct Expected {
     fixture: &'static str,
     /// `(tool, table)` as messages end.

@@ -3,7 +3,7 @@
 use super::{WATCHER, database, server};
 use crate::support::{Afterall, Dir};
 
-/// What must be reported.
+/// The expected verdict.
 enum Verdict {
     /// Exit code 0.
     Ready,
@@ -23,7 +23,7 @@ struct Layout {
     /// Further parameters of the URL.
     query: &'static str,
     verdict: Verdict,
-    /// What the line must contain.
+    /// The text that the line must contain.
     text: &'static str,
 }
 

@@ -11,14 +11,13 @@ use std::process::{Command, Stdio};
 /// Steps that each tool takes; each sleeps in the database, then writes its number down.
 const STEPS: usize = 4;
 
-/// What step `n` does.
+/// The SQL of step `n`.
 fn step(n: usize) -> String {
     let first = if n == 1 { "create table steps(n int); " } else { "" };
     format!("{first}select pg_sleep(0.3); insert into steps values ({n});")
 }
 
-/// The command is one more look at the database: what it finds is what was there when it was
-/// started.
+/// The command is one more look at the database at the time of its start.
 fn what_is_there(server: &Postgres) -> Vec<String> {
     let psql = program("psql", "postgresql-client");
     let mut words = vec![psql.to_str().unwrap().to_owned()];
@@ -30,7 +29,7 @@ fn what_is_there(server: &Postgres) -> Vec<String> {
     words
 }
 
-/// Starts to wait, then the tool; `place` is how the ready line ends.
+/// Starts the wait, then the tool. `place` is the end of the ready line.
 #[track_caller]
 fn is_waited_for(server: &Postgres, migrations: &str, mut migrator: Command, place: &str) {
     let keys = format!("dir={migrations},max-interval=100ms");
@@ -46,7 +45,7 @@ fn is_waited_for(server: &Postgres, migrations: &str, mut migrator: Command, pla
         .stderr_has(&format!("{STEPS} of {STEPS} migrations applied {place}"));
 }
 
-/// Without `dir`: a tool that shows that it is at work is waited for to its end all the same.
+/// Without `dir`: the end of a tool that shows signs of work is waited for all the same.
 #[track_caller]
 fn is_at_work_to_its_end(server: &Postgres, mut migrator: Command) {
     let keys = "max-interval=100ms";

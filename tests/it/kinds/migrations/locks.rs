@@ -1,4 +1,4 @@
-//! A migrator at work, one that was killed, and what they hold up.
+//! A migrator at work, one that was killed, and the effect of their locks.
 
 use super::{WATCHER, directory, files, is_not_ready, is_ready, load, once, server, url};
 use crate::support::{Afterall, ms, secs};

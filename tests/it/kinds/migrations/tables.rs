@@ -1,4 +1,4 @@
-//! Which table is meant, whether it may be read, and what a directory has to hold.
+//! Detection of the table, rights on it, and the contents of a directory.
 
 use super::{WATCHER, database, directory, files, is_not_ready, is_ready, load, once, server, url};
 use crate::support::{Afterall, ms, secs};
@@ -64,8 +64,8 @@ fn files_and_table_of_different_tools_are_reported() {
     done.code(69).stderr_has(
         "public.schema_migrations is golang-migrate's, but the files in dir are ecto's (such as ",
     );
-    // Where the tool may yet bring a table of another name, the one that is there may be somebody
-    // else's.
+    // If the tool may still create a table of another name, the existing one may be another
+    // service's.
     let dir = directory(&["20240101120000_a.sql"]);
     let keys = format!("dir={}", dir.path().display());
     is_not_ready(&server, &golang, &keys, "no migration table yet (looked for the tables of ");

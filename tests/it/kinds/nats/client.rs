@@ -1,11 +1,11 @@
-//! Our verdict beside a real client's: we say ready where async-nats gets in, and nowhere else.
+//! Our verdict beside a real client's: ready exactly where async-nats gets in.
 
 use super::operator::{Operator, Which};
 use crate::support::{Afterall, Authority, Dir, Identity, Nats, Reserved, Scripted, secs};
 use async_nats::ConnectOptions;
 use std::path::PathBuf;
 
-/// How somebody logs in: as our keys have it, and as async-nats does.
+/// A login as our keys and as async-nats's options.
 struct Way {
     keys: String,
     options: ConnectOptions,
@@ -34,8 +34,8 @@ impl Way {
         Self::new(format!("nkey={}", path.display()), ConnectOptions::with_nkey(seed.to_owned()))
     }
 
-    /// async-nats reads `.creds` files with a regular expression, which we have no use for; it is
-    /// given their parts.
+    /// async-nats reads `.creds` files with a regular expression, a dependency that we avoid. It
+    /// gets their parts.
     fn creds(dir: &Dir, operator: &Operator, which: Which) -> Self {
         let (name, text) = match which {
             Which::Right => ("right.creds", operator.creds()),
@@ -240,7 +240,7 @@ fn dead_silent_and_foreign_servers_match_async_nats() {
     }
 }
 
-/// As BOSH's NATS starts: a token that nobody has, then the users, then a reload.
+/// The start of BOSH's NATS: a token that no client has, then the users, then a reload.
 #[test]
 fn late_users_make_both_clients_ready_at_the_same_moment() {
     let ca = Authority::new("ca");

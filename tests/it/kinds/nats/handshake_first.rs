@@ -1,4 +1,4 @@
-//! A real server that says nothing before the TLS handshake (`handshake_first`, since nats-server
+//! A real server that is silent before the TLS handshake (`handshake_first`, since nats-server
 //! 2.10).
 
 use crate::support::{Afterall, Authority, Nats, secs};

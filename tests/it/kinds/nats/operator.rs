@@ -1,5 +1,5 @@
-//! A nats-server in operator mode: its configuration, and `.creds` files signed for it. What `nsc`
-//! would make.
+//! A nats-server in operator mode: its configuration, and `.creds` files signed for it. The same
+//! files as `nsc` makes.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::signature::{Ed25519KeyPair, KeyPair};
@@ -101,7 +101,7 @@ impl Operator {
         self.creds_with(&self.user.seed())
     }
 
-    /// The same with a seed that is not the one that the JWT speaks of.
+    /// A `.creds` file whose seed does not belong to the JWT.
     pub fn creds_with_another_seed(&self) -> String {
         self.creds_with(&Key { prefix: USER, seed: [4; 32] }.seed())
     }
@@ -127,7 +127,7 @@ impl Operator {
         Key { prefix: USER, seed: [seed; 32] }.pair().sign(nonce).as_ref().to_vec()
     }
 
-    /// The seed of a user whom nobody knows.
+    /// The seed of an unknown user.
     pub fn another_nkey() -> String {
         Key { prefix: USER, seed: [4; 32] }.seed()
     }

@@ -1,5 +1,5 @@
-//! Servers that say nothing before the TLS handshake (`handshake_first`), which Debian's
-//! nats-server is too old for: a real one behind a relay that speaks TLS.
+//! Servers that are silent before the TLS handshake (`handshake_first`). Debian's nats-server is
+//! too old for it, so a real one runs behind a relay that speaks TLS.
 
 use crate::support::{Address, Afterall, Authority, Identity, Nats, Scripted, ms, secs};
 use async_nats::ConnectOptions;
@@ -93,7 +93,7 @@ fn a_handshake_first_server_is_served_as_by_async_nats() {
     let plain = format!("nats://u:p4ss@{}#tls-first,insecure", server.address());
     let done = Afterall::new().arg("--once").arg(plain).run().code(69);
     done.stdout_has("[class=tls]").stdout_has("the server sends INFO first");
-    // Found out once, and not again in every attempt.
+    // Detected once, and not again in every attempt.
     let url = format!(
         "bus=tls://u:p4ss@{}#ca={},successes=3,max-interval=50ms,interval=10ms",
         relay.at,

@@ -5,7 +5,7 @@ use crate::support::{Afterall, Postgres, Scripted, Shutdown};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// What tokio-postgres gets: a session that answers, or its complaint.
+/// The outcome of tokio-postgres: a session that answers, or its error.
 fn tokio_postgres(pairs: &str) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

@@ -72,7 +72,7 @@ fn a_promoted_standby_is_found_after_a_crash() {
     pair.b.promote();
     waiting.done().code(0).stderr_has("db: ready: PostgreSQL ");
     pair.agrees_with_psql("the standby is promoted");
-    // The old primary returns, and does not know that it no longer is one.
+    // The old primary returns and still acts as a primary.
     pair.a.start();
     pair.agrees_with_psql("two primaries");
 }

@@ -1,10 +1,10 @@
-//! Our verdict beside psql's: whatever libpq gets in with we call ready, and nothing else.
+//! Our verdict beside psql's: ready exactly where libpq gets in.
 
 use crate::support::postgres::libpq;
 use crate::support::{Afterall, Authority, Dir, Postgres};
 use std::thread;
 
-/// What was tried, and where the two disagree: nowhere.
+/// The connection strings that were tried. The two never disagree.
 #[derive(Default)]
 pub(super) struct Compared {
     tried: usize,
@@ -104,8 +104,8 @@ fn every_sslmode_root_and_host_name_matches_psql() {
     });
 }
 
-/// The one exception. libpq refuses to verify where no root is named; the drivers of Go and .NET,
-/// whose URLs these are as well, take the system's, and so do we: that verifies no less.
+/// The one exception. libpq refuses to verify if no root is named. The drivers of Go and .NET read
+/// the same URLs and trust the system's roots. So does afterall: that verifies no less.
 #[test]
 fn without_a_root_the_systems_are_trusted_with_a_remark() {
     let authority = Authority::new("authority");
@@ -455,7 +455,7 @@ fn a_refusal_ends_the_list_as_it_does_for_psql() {
         }
     }
     compared.agree();
-    // pgjdbc goes on, and a refusal says that it ends the list.
+    // pgjdbc goes on, and a refusal is reported as the end of the list.
     let (first, second) = (refuses.address(), admits.address());
     let jdbc = format!("jdbc:postgresql://{first},{second}/postgres?user=app&password=s3cr3t");
     Afterall::new().arg("--once").arg(jdbc).run().code(0).stdout_has("ready");

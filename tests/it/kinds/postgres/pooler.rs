@@ -1,4 +1,5 @@
-//! PgBouncer in front: it answers for a server that it may not have reached, in words of its own.
+//! PgBouncer in front of a server. It answers in its own words, even if it has not reached the
+//! server.
 
 use crate::support::postgres::libpq;
 use crate::support::{Afterall, Done, PgBouncer, Postgres, Shutdown, secs, sh};
@@ -27,7 +28,7 @@ fn a_session_through_it_asks_what_it_wants_in_every_pool_mode() {
     for (mode, auth) in
         MODES.iter().flat_map(|mode| ["scram-sha-256", "md5", "plain"].map(|auth| (mode, auth)))
     {
-        // One connection behind it for all: what an attempt leaves there, the next one meets.
+        // All attempts share one connection behind it, so leftovers of one would affect the next.
         let settings = format!(
             "pool_mode = {mode}\nauth_type = {auth}\ndefault_pool_size = 1\nserver_reset_query ="
         );
@@ -76,7 +77,7 @@ fn each_refusal_is_classified_and_psql_is_refused_too() {
             "absent",
             "database \"missing\" does not exist",
         ),
-        // It is the server behind that does not know this one, which the pooler passes on as it is.
+        // The server does not know this parameter, and the pooler forwards it unchanged.
         (
             "user=other password=s3cr3t dbname=postgres",
             "auth",
@@ -110,7 +111,7 @@ fn each_refusal_is_classified_and_psql_is_refused_too() {
     taken
         .write_all(&[&(parameters.len() as u32 + 4).to_be_bytes()[..], parameters].concat())
         .unwrap();
-    // It is let in: AuthenticationOk.
+    // The login is accepted: AuthenticationOk.
     taken.read_exact(&mut [0; 9]).unwrap();
     let url = format!("db=postgres://app@{}/postgres", full.address());
     once(&url)

@@ -1,5 +1,4 @@
-//! What certificates and keys may look like: our verdict beside psql's, on certificates that
-//! openssl makes.
+//! Forms of certificates and keys: our verdict beside psql's, on certificates that openssl makes.
 
 use super::libpq::Compared;
 use crate::support::process::{Scope, Server};
@@ -37,7 +36,8 @@ impl Openssl {
         assert!(output.status.success(), "{args}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// A certificate for `subject` that the authority signs. `extensions` none: X.509 version 1.
+    /// A certificate for `subject` that the authority signs. Without `extensions` it is of X.509
+    /// version 1.
     fn issue(&self, name: &str, key: &str, subject: &str, extensions: &str, sign: &str) {
         self.run(&format!("genpkey {key} -out {name}.key"));
         self.run(&format!("req -new -key {name}.key -subj {subject} -out {name}.csr"));

@@ -1,5 +1,4 @@
-//! Commands that run real migration tools, and where the tools come from: Debian, PyPI, npm,
-//! crates.io.
+//! Commands that run real migration tools of Debian, PyPI, npm and crates.io.
 
 use crate::support::process::{missing, program};
 use crate::support::{Dir, Postgres};
@@ -137,7 +136,7 @@ fn node_modules() -> PathBuf {
 }
 
 /// Made once for all threads, processes and runs; a virtual environment cannot be moved, so a mark
-/// tells that it is whole.
+/// shows that it is complete.
 fn cached(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
     let root = Path::new(env!("CARGO_TARGET_TMPDIR"));
     fs::create_dir_all(root).unwrap();
