@@ -46,15 +46,7 @@ struct Version {
 
 fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
     let parts = spec.parts()?;
-    let (mut user, mut password) = match &parts.userinfo {
-        Some(userinfo) => {
-            let (user, password) = spec.userinfo(userinfo)?;
-            (Some(user), password)
-        }
-        None => (None, None),
-    };
-    user = spec.key("user").map(str::to_owned).or(user).filter(|user| !user.is_empty());
-    password = spec.secret_key("password").or(password);
+    let (user, password) = spec.login(parts.userinfo.as_ref())?;
     let login = match (user, password) {
         (Some(user), Some(password)) => Some((user, password)),
         (None, None) => None,

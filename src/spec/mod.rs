@@ -162,6 +162,19 @@ impl Spec {
         Ok((decoded("user", user)?, password.map(|password| self.secret(password))))
     }
 
+    /// Returns user and password of the keys `user` and `password`, else those of the URL.
+    pub fn login(
+        &self,
+        userinfo: Option<&Text>,
+    ) -> Result<(Option<String>, Option<Secret>), ConfigError> {
+        let (user, password) = match userinfo.map(|userinfo| self.userinfo(userinfo)).transpose()? {
+            Some((user, password)) => (Some(user), password),
+            None => (None, None),
+        };
+        let user = self.key("user").map(str::to_owned).or(user).filter(|user| !user.is_empty());
+        Ok((user, self.secret_key("password").or(password)))
+    }
+
     /// Reads a list of `HOST[:PORT]`, joined by commas.
     pub fn servers(&self, servers: &Text) -> Result<Vec<Server>, ConfigError> {
         servers.split(',').map(|server| self.server(&server)).collect()

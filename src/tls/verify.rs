@@ -10,7 +10,7 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_name,
     },
-    crypto::{verify_tls12_signature, verify_tls13_signature},
+    crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, CertificateRevocationListDer, ServerName, UnixTime},
     server::ParsedCertificate,
 };
@@ -167,6 +167,37 @@ impl Verifier {
     }
 }
 
+/// rustls's check of a signature, for one version of TLS.
+type Check = fn(
+    &[u8],
+    &CertificateDer<'_>,
+    &DigitallySignedStruct,
+    &WebPkiSupportedAlgorithms,
+) -> Result<HandshakeSignatureValid, Error>;
+
+impl Verifier {
+    /// Verifies the server's signature in the handshake.
+    fn verify_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+        check: Check,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        // If any certificate is accepted, its signature proves nothing, and a certificate of X.509
+        // version 1 would fail here.
+        match self.verify {
+            Verify::Nothing => Ok(HandshakeSignatureValid::assertion()),
+            _ if chain::is_version_1(leaf) => chain::verify_handshake(message, leaf, signature)
+                .map(|()| HandshakeSignatureValid::assertion()),
+            _ => {
+                self.check_scheme(leaf, signature.scheme)?;
+                check(message, leaf, signature, &provider().signature_verification_algorithms)
+            }
+        }
+    }
+}
+
 impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
@@ -199,18 +230,7 @@ impl ServerCertVerifier for Verifier {
         leaf: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        // If any certificate is accepted, its signature proves nothing, and a certificate of X.509
-        // version 1 would fail here.
-        match self.verify {
-            Verify::Nothing => Ok(HandshakeSignatureValid::assertion()),
-            _ if chain::is_version_1(leaf) => chain::verify_handshake(message, leaf, signature)
-                .map(|()| HandshakeSignatureValid::assertion()),
-            _ => {
-                self.check_scheme(leaf, signature.scheme)?;
-                let algorithms = &provider().signature_verification_algorithms;
-                verify_tls12_signature(message, leaf, signature, algorithms)
-            }
-        }
+        self.verify_signature(message, leaf, signature, verify_tls12_signature)
     }
 
     fn verify_tls13_signature(
@@ -219,16 +239,7 @@ impl ServerCertVerifier for Verifier {
         leaf: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        match self.verify {
-            Verify::Nothing => Ok(HandshakeSignatureValid::assertion()),
-            _ if chain::is_version_1(leaf) => chain::verify_handshake(message, leaf, signature)
-                .map(|()| HandshakeSignatureValid::assertion()),
-            _ => {
-                self.check_scheme(leaf, signature.scheme)?;
-                let algorithms = &provider().signature_verification_algorithms;
-                verify_tls13_signature(message, leaf, signature, algorithms)
-            }
-        }
+        self.verify_signature(message, leaf, signature, verify_tls13_signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -59,15 +59,7 @@ impl Target {
                 _ => {}
             }
         }
-        let (mut user, mut password) = match &parts.userinfo {
-            Some(userinfo) => {
-                let (user, password) = spec.userinfo(userinfo)?;
-                (Some(user), password)
-            }
-            None => (None, None),
-        };
-        user = spec.key("user").map(str::to_owned).or(user).filter(|user| !user.is_empty());
-        password = spec.secret_key("password").or(password);
+        let (user, password) = spec.login(parts.userinfo.as_ref())?;
         let certified = spec.key("cert").is_some() || tls.files.cert.is_some();
         let login = match (user, password) {
             (None, None) if external || certified => Login::External,

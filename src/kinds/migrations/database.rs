@@ -63,6 +63,50 @@ pub(super) trait Database: Send {
     }
 }
 
+/// The meaning of a refusal while a table is being read.
+pub(super) enum Refusal {
+    /// Another session holds a lock on the table.
+    Locked,
+    /// The operator's condition or column is invalid.
+    Condition,
+    /// The table or a column existed a moment ago.
+    Gone,
+    /// The user may not read the table.
+    Denied,
+    /// Any other error.
+    Other,
+}
+
+impl Refusal {
+    /// Returns the failure of reading `table` as `user`. `error` is the server's error, and `other`
+    /// its failure without a table.
+    pub(super) fn failure(
+        &self,
+        (table, user): (&str, &str),
+        error: impl std::fmt::Display,
+        other: Failure,
+    ) -> Failure {
+        let cost = other.cost;
+        let own = |class, message: String| Failure::new(class, message).cost(cost);
+        match self {
+            Refusal::Locked => {
+                let message = format!("in progress: {table} is locked by a migrator ({error})");
+                own(Class::Absent, message)
+            }
+            Refusal::Condition => {
+                let message =
+                    format!("{table}: where= must be a condition on its columns ({error})");
+                own(Class::Config, message)
+            }
+            Refusal::Gone => {
+                own(Class::Absent, format!("{table} changed while it was read ({error})"))
+            }
+            Refusal::Denied => other.hint(format!("GRANT SELECT ON {table} TO {};", shown(user))),
+            Refusal::Other => other,
+        }
+    }
+}
+
 /// A session's search path, user and database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Surroundings {

@@ -3,19 +3,19 @@
 
 use super::{
     KEYS,
-    database::{Answer, Database, Relation, Surroundings, TextRow},
+    database::{Answer, Database, Refusal, Relation, Surroundings, TextRow},
     declaration::{self, Named},
     locks::Held,
     look::Look,
     mysql_tools::on_mysql,
-    name::{TableName, quoted, shown},
+    name::{TableName, quoted},
     tool::LockKey,
 };
 use crate::{
     kinds::mysql::{
         DIALECTS, Error, LOGIN_KEYS, Phase, Question, Session, Target, ask, shown as shown_target,
     },
-    probe::{Attempt, AttemptFuture, Class, Cost, Failure, Order, Probe, Start, Verdict},
+    probe::{Attempt, AttemptFuture, Cost, Failure, Order, Probe, Start, Verdict},
     spec::{ConfigError, Grammar, Kind, Spec},
     tls,
 };
@@ -75,10 +75,8 @@ impl Question for Look {
         session: &'a mut Session,
     ) -> AttemptFuture<'a> {
         Box::pin(async move {
-            match Mysql::begin(attempt, session, self.has_declared_sql()).await {
-                Ok(mut database) => self.verdict(attempt, &mut database).await,
-                Err(failure) => failure.verdict(),
-            }
+            let begun = Mysql::begin(attempt, session, self.has_declared_sql()).await;
+            self.verdict(attempt, begun).await
         })
     }
 }
@@ -142,27 +140,16 @@ impl<'a> Mysql<'a> {
         let Error::Server(refusal) = &error else {
             return self.session.failure(error, Phase::Command);
         };
+        let meaning = match refusal.code {
+            code if LOCKED.contains(&code) => Refusal::Locked,
+            code if self.declared_sql && WRONG_CONDITION.contains(&code) => Refusal::Condition,
+            code if GONE.contains(&code) => Refusal::Gone,
+            code if DENIED.contains(&code) => Refusal::Denied,
+            _ => Refusal::Other,
+        };
         let words = format!("{}: {}", refusal.code, refusal.message);
-        let failure = |class, message: String| Failure::new(class, message).cost(Cost::Login);
-        match refusal.code {
-            code if LOCKED.contains(&code) => failure(
-                Class::Absent,
-                format!("in progress: {table} is locked by a migrator ({words})"),
-            ),
-            code if self.declared_sql && WRONG_CONDITION.contains(&code) => failure(
-                Class::Config,
-                format!("{table}: where= must be a condition on its columns ({words})"),
-            ),
-            // The table was there a moment ago.
-            code if GONE.contains(&code) => {
-                failure(Class::Absent, format!("{table} changed while it was read ({words})"))
-            }
-            code if DENIED.contains(&code) => {
-                let hint = format!("GRANT SELECT ON {table} TO {};", shown(&self.user));
-                self.session.failure(error, Phase::Command).hint(hint)
-            }
-            _ => self.session.failure(error, Phase::Command),
-        }
+        let other = self.session.failure(error, Phase::Command);
+        meaning.failure((table, &self.user), words, other)
     }
 }
 

@@ -2,19 +2,16 @@
 
 use super::{
     KEYS,
+    database::{Answer, Database, Refusal, Relation, Surroundings, TextRow},
     declaration::{self, Named},
-    look::Look,
-    name::TableName,
-};
-use super::{
-    database::{Answer, Database, Relation, Surroundings, TextRow},
     locks::Held,
-    name::{quoted, search_path, shown},
+    look::Look,
+    name::{TableName, quoted, search_path, shown},
     tool::LockKey,
 };
 use crate::{
-    kinds::postgres::{DIALECTS, Error, LOGIN_KEYS, Phase, Question, Session, Target},
-    probe::{Attempt, AttemptFuture, Class, Cost, Failure, Probe, Verdict},
+    kinds::postgres::{DIALECTS, Error, LOGIN_KEYS, Phase, Question, Session, Target, sqlstate},
+    probe::{Attempt, AttemptFuture, Cost, Failure, Probe, Verdict},
     spec::{ConfigError, Kind, Spec},
     tls,
 };
@@ -70,10 +67,8 @@ impl Question for Look {
         session: &'a mut Session,
     ) -> AttemptFuture<'a> {
         Box::pin(async move {
-            match Postgres::begin(attempt, session, self.has_declared_sql()).await {
-                Ok(mut database) => self.verdict(attempt, &mut database).await,
-                Err(failure) => failure.verdict(),
-            }
+            let begun = Postgres::begin(attempt, session, self.has_declared_sql()).await;
+            self.verdict(attempt, begun).await
         })
     }
 }
@@ -112,6 +107,19 @@ const LOCKS: &str = "SELECT l.locktype, ((l.classid::bigint << 32) | l.objid::bi
     WHERE d.datname = pg_catalog.current_database()) \
     AND ((l.locktype = 'advisory' AND l.objsubid = 1) \
     OR (l.locktype = 'relation' AND l.relation = ANY ($1::oid[])))";
+
+/// The errors that an invalid condition of the operator causes.
+const WRONG_CONDITION: [&str; 6] = [
+    sqlstate::SYNTAX_ERROR,
+    sqlstate::UNDEFINED_COLUMN,
+    sqlstate::DATATYPE_MISMATCH,
+    sqlstate::UNDEFINED_FUNCTION,
+    sqlstate::CARDINALITY_VIOLATION,
+    sqlstate::GROUPING_ERROR,
+];
+/// The errors of a table or column that is gone.
+const GONE: [&str; 3] =
+    [sqlstate::UNDEFINED_TABLE, sqlstate::INVALID_SCHEMA_NAME, sqlstate::UNDEFINED_COLUMN];
 
 /// A session in one read-only transaction.
 pub(super) struct Postgres<'a> {
@@ -154,36 +162,24 @@ impl<'a> Postgres<'a> {
         let Error::Server(refusal) = &error else {
             return self.session.failure(error, Phase::Command);
         };
-        let user = shown(&self.user);
-        let logged = |class, message: String| Failure::new(class, message).cost(Cost::Logged);
-        match refusal.code.as_str() {
-            "55P03" => logged(
-                Class::Absent,
-                format!("in progress: {table} is locked by a migrator ({refusal})"),
-            ),
-            "42601" | "42703" | "42804" | "42883" | "21000" | "42803" if self.declared_sql => {
-                logged(
-                    Class::Config,
-                    format!("{table}: where= must be a condition on its columns ({refusal})"),
-                )
-            }
-            // The table was there a moment ago.
-            "42P01" | "3F000" | "42703" => {
-                logged(Class::Absent, format!("{table} changed while it was read ({refusal})"))
-            }
-            "42501" if refusal.message.contains("row-level security") => {
+        let meaning = match refusal.code.as_str() {
+            sqlstate::LOCK_NOT_AVAILABLE => Refusal::Locked,
+            code if self.declared_sql && WRONG_CONDITION.contains(&code) => Refusal::Condition,
+            code if GONE.contains(&code) => Refusal::Gone,
+            sqlstate::INSUFFICIENT_PRIVILEGE if refusal.message.contains("row-level security") => {
                 let hint = format!(
                     "policies hide rows of {table} from {user}: read it as its owner, or ALTER \
-                    ROLE {user} BYPASSRLS"
+                    ROLE {user} BYPASSRLS",
+                    user = shown(&self.user)
                 );
-                self.session.failure(error, Phase::Command).hint(hint)
+                return self.session.failure(error, Phase::Command).hint(hint);
             }
-            "42501" => {
-                let hint = format!("GRANT SELECT ON {table} TO {user};");
-                self.session.failure(error, Phase::Command).hint(hint)
-            }
-            _ => self.session.failure(error, Phase::Command),
-        }
+            sqlstate::INSUFFICIENT_PRIVILEGE => Refusal::Denied,
+            _ => Refusal::Other,
+        };
+        let words = refusal.to_string();
+        let other = self.session.failure(error, Phase::Command);
+        meaning.failure((table, &self.user), words, other)
     }
 }
 

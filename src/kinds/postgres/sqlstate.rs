@@ -4,6 +4,8 @@
 pub const PROTOCOL_VIOLATION: &str = "08P01";
 /// `connection_failure`.
 pub const CONNECTION_FAILURE: &str = "08006";
+/// `cardinality_violation`.
+pub const CARDINALITY_VIOLATION: &str = "21000";
 /// `invalid_parameter_value`.
 pub const INVALID_PARAMETER_VALUE: &str = "22023";
 /// `read_only_sql_transaction`.
@@ -16,6 +18,8 @@ pub const INVALID_AUTHORIZATION: &str = "28000";
 pub const INVALID_PASSWORD: &str = "28P01";
 /// `invalid_catalog_name`: no such database.
 pub const INVALID_CATALOG_NAME: &str = "3D000";
+/// `invalid_schema_name`.
+pub const INVALID_SCHEMA_NAME: &str = "3F000";
 /// `insufficient_privilege`.
 pub const INSUFFICIENT_PRIVILEGE: &str = "42501";
 /// `syntax_error`.
@@ -24,6 +28,10 @@ pub const SYNTAX_ERROR: &str = "42601";
 pub const UNDEFINED_COLUMN: &str = "42703";
 /// `undefined_object`.
 pub const UNDEFINED_OBJECT: &str = "42704";
+/// `grouping_error`.
+pub const GROUPING_ERROR: &str = "42803";
+/// `datatype_mismatch`.
+pub const DATATYPE_MISMATCH: &str = "42804";
 /// `undefined_function`.
 pub const UNDEFINED_FUNCTION: &str = "42883";
 /// `undefined_table`.

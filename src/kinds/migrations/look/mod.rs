@@ -118,12 +118,16 @@ impl Look {
         folder.listing().await.map(drop)
     }
 
-    /// One look through a session in a read-only transaction.
+    /// One look through a session that `begun` has made read-only.
     pub(super) async fn verdict(
         &mut self,
         attempt: &Attempt<'_>,
-        database: &mut dyn Database,
+        begun: Result<impl Database, Failure>,
     ) -> Verdict {
+        let database: &mut dyn Database = &mut match begun {
+            Ok(database) => database,
+            Err(failure) => return failure.verdict(),
+        };
         let found = self.look(attempt, database).await;
         if !matches!(found, Err(Stop::Unclear(_))) {
             self.unclear = None;
