@@ -1,6 +1,8 @@
 //! Names, addresses and connections, for every kind: one shared lookup per name, every address
 //! within one attempt.
 
+#[cfg(feature = "mongodb")]
+mod dns;
 mod getaddrinfo;
 mod lookup;
 mod recorded;
@@ -22,6 +24,8 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+#[cfg(feature = "mongodb")]
+pub use dns::{Record, RecordType};
 pub use getaddrinfo::Family;
 pub use lookup::Resolve;
 pub use recorded::{FirstBytes, RecordingStream};
@@ -114,6 +118,17 @@ impl Net {
         stage: &Stage,
     ) -> Result<Vec<SocketAddr>, Failure> {
         self.names.addresses(host, family, stage).await
+    }
+
+    /// Returns the records of `name`, which is absolute. A name without such records has none.
+    #[cfg(feature = "mongodb")]
+    pub async fn records(
+        &self,
+        name: &str,
+        kind: RecordType,
+        stage: &Stage,
+    ) -> Result<Vec<Record>, Failure> {
+        dns::lookup(name, kind, stage).await
     }
 
     /// Connects to a Unix socket at once, or fails.

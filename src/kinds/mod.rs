@@ -26,6 +26,10 @@ mod list {
         &super::grpc::KIND,
         #[cfg(feature = "amqp")]
         &super::amqp::KIND,
+        #[cfg(feature = "kafka")]
+        &super::kafka::KIND,
+        #[cfg(feature = "mongodb")]
+        &super::mongodb::KIND,
         #[cfg(feature = "memcached")]
         &super::memcached::KIND,
         &super::tcp::KIND,
@@ -50,25 +54,51 @@ pub mod file;
 pub mod grpc;
 #[cfg(feature = "http")]
 pub mod http;
-#[cfg(any(feature = "redis", feature = "amqp", feature = "grpc", feature = "memcached"))]
+#[cfg(feature = "kafka")]
+pub mod kafka;
+#[cfg(any(
+    feature = "redis",
+    feature = "amqp",
+    feature = "grpc",
+    feature = "kafka",
+    feature = "mongodb",
+    feature = "memcached"
+))]
 mod listed;
 #[cfg(feature = "memcached")]
 pub mod memcached;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub mod migrations;
+#[cfg(feature = "mongodb")]
+pub mod mongodb;
 #[cfg(feature = "mysql")]
 pub mod mysql;
 #[cfg(feature = "nats")]
 pub mod nats;
-#[cfg(any(feature = "redis", feature = "mysql", feature = "amqp"))]
+#[cfg(any(
+    feature = "redis",
+    feature = "mysql",
+    feature = "amqp",
+    feature = "kafka",
+    feature = "mongodb"
+))]
 mod options;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(any(feature = "postgres", feature = "kafka", feature = "mongodb"))]
+mod scram;
 pub mod tcp;
 pub mod unix;
-#[cfg(any(feature = "redis", feature = "mysql", feature = "amqp", feature = "memcached"))]
+#[cfg(any(
+    feature = "redis",
+    feature = "mysql",
+    feature = "amqp",
+    feature = "kafka",
+    feature = "mongodb",
+    feature = "memcached"
+))]
 mod wire;
 
 /// Returns the kind of `SCHEME:REST`, by its own scheme or by another driver's scheme.
@@ -89,12 +119,9 @@ pub fn schemes() -> impl Iterator<Item = &'static str> {
 }
 
 fn unknown(scheme: &str) -> String {
-    #[rustfmt::skip]
-    const OTHERS: [&str; 8] = [
-        "mongodb", "mongodb+srv", "kafka", "mssql", "sqlserver", "oracle", "cassandra", "sqlite",
-    ];
+    const OTHERS: [&str; 5] = ["mssql", "sqlserver", "oracle", "cassandra", "sqlite"];
     /// Kinds that a build may leave out.
-    const LEFT_OUT: [&str; 15] = [
+    const LEFT_OUT: [&str; 19] = [
         "postgres",
         "postgresql",
         "nats",
@@ -109,6 +136,10 @@ fn unknown(scheme: &str) -> String {
         "grpcs",
         "amqp",
         "amqps",
+        "kafka",
+        "kafkas",
+        "mongodb",
+        "mongodb+srv",
         "memcached",
     ];
     let plain = KINDS.iter().filter(|kind| !kind.prefix.is_empty());

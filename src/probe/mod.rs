@@ -17,6 +17,8 @@ pub use pattern::Pattern;
 pub use servers::{ListedServer, Order, Start, Turn, TurnFuture, try_servers};
 pub use stage::Stage;
 
+#[cfg(feature = "mongodb")]
+use crate::connect::{Record, RecordType};
 use crate::{
     connect::{Endpoint, Family, Net, Stream},
     text,
@@ -61,6 +63,12 @@ impl<'a> Attempt<'a> {
     /// Looks `host` up: see [`Net::addresses`].
     pub async fn addresses(&self, host: &str, family: Family) -> Result<Vec<SocketAddr>, Failure> {
         self.net.addresses(host, family, self.stage).await
+    }
+
+    /// Looks up the records of `name`: see [`Net::records`].
+    #[cfg(feature = "mongodb")]
+    pub async fn records(&self, name: &str, kind: RecordType) -> Result<Vec<Record>, Failure> {
+        self.net.records(name, kind, self.stage).await
     }
 
     /// Connects to a Unix socket, for kinds that check the user of the server: see

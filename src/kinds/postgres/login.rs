@@ -17,7 +17,6 @@ use postgres_protocol::{
 
 use super::{
     classify::PgError,
-    scram::{self, Binding, Exchange},
     session::{About, Session},
     sqlstate,
     ssl::CertMode,
@@ -25,6 +24,7 @@ use super::{
     wire::{Error, Notices, Wire, let_others_run},
 };
 use crate::{
+    kinds::scram::{self, Binding, Exchange, Hash, derive, prepared},
     probe::{Attempt, Class, Cost, Failure},
     tls::ClientCertificate,
 };
@@ -223,8 +223,8 @@ impl<'a> Conversation<'a> {
                 self.bound = mechanism == SCRAM_SHA_256_PLUS;
                 self.check_method("scram-sha-256", wire)?;
                 self.credentials(wire)?;
-                let (exchange, first) =
-                    Exchange::begin(binding).map_err(|message| broken(&message, wire))?;
+                let (exchange, first) = Exchange::begin(Hash::Sha256, "", binding)
+                    .map_err(|message| broken(&message, wire))?;
                 self.cost = Cost::Login;
                 self.scram = Some(exchange);
                 frontend::sasl_initial_response(mechanism, first.as_bytes(), &mut wire.output)
@@ -242,7 +242,8 @@ impl<'a> Conversation<'a> {
                 let keys = match credentials {
                     Credentials::ScramKeys(keys) => keys.clone(),
                     Credentials::Password(password) => {
-                        scram::derive(self.derived, &challenge, password).await?
+                        let password = prepared(password.reveal());
+                        derive(Hash::Sha256, self.derived, &challenge, &password).await?
                     }
                 };
                 let last = exchange.answer(&challenge, &keys);

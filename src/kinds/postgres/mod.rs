@@ -17,7 +17,6 @@ mod os_user;
 pub mod parameters;
 mod passfile;
 mod query;
-mod scram;
 mod service;
 mod session;
 pub mod sqlstate;

@@ -7,6 +7,8 @@ mod generic;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod http;
+#[cfg(feature = "kafka")]
+mod kafka;
 #[cfg(feature = "memcached")]
 mod memcached;
 #[cfg(all(feature = "postgres", feature = "http"))]
@@ -14,6 +16,8 @@ mod memory;
 mod migrations;
 #[cfg(feature = "mysql")]
 mod migrations_mysql;
+#[cfg(feature = "mongodb")]
+mod mongodb;
 #[cfg(feature = "mysql")]
 mod mysql;
 mod nats;

