@@ -3,7 +3,7 @@
 
 mod start;
 
-use std::{ffi::OsString, io::Write};
+use std::{ffi::OsString, io::Write, panic::resume_unwind, time::Duration};
 
 use afterall::{
     children,
@@ -22,6 +22,7 @@ use afterall::{
     wait::{Dependency, WaitContext, event::End, wait},
 };
 use anyhow::{anyhow, bail};
+use tokio::runtime::Runtime;
 
 /// Runs, and reports why it stopped if that was an error.
 fn end_of(args: Vec<OsString>) -> Exit {
@@ -88,47 +89,46 @@ fn run(args: Vec<OsString>, log: &mut Log) -> anyhow::Result<Exit> {
         verbosity: options.verbosity,
         deadline: options.deadline,
     };
+    let stage = Stage::prepared(&options)?;
     if options.once {
         let unaskable = Unaskable::all(&unaskable);
-        let report = Report::of_look(log, subjects, unaskable, report_options);
-        look_once(dependencies, report, &options)
+        let report = Report::of_look(std::mem::take(log), subjects, unaskable, report_options);
+        Ok(look_once(stage, dependencies, report))
     } else {
-        let report = Report::of_wait(log, subjects, report_options);
-        wait_and_become(dependencies, report, &options, command)
+        let report = Report::of_wait(std::mem::take(log), subjects, report_options);
+        wait_and_become(stage, dependencies, report, command, log)
     }
 }
 
 /// One attempt each, and a table.
-fn look_once(
-    dependencies: Vec<Dependency>,
-    mut report: Report,
-    options: &Options,
-) -> anyhow::Result<Exit> {
-    let (end, signals) = waited(dependencies, options, &mut report)?;
+fn look_once(stage: Stage, dependencies: Vec<Dependency>, report: Report) -> Exit {
+    let (end, signals, mut report) = stage.wait(dependencies, report);
     // The table may exceed a pipe's buffer, and signals are no longer watched.
     signals.release();
     report.end(end);
     match end {
         End::Signal(signal) => die_of(signal),
         // No retry can mend a mistake, whatever the other dependencies do.
-        _ if report.has_unaskable() => Ok(Exit::Usage),
-        End::Ready => Ok(Exit::Ready),
-        End::TimedOut | End::Hopeless => Ok(Exit::Hopeless),
+        _ if report.has_unaskable() => Exit::Usage,
+        End::Ready => Exit::Ready,
+        End::TimedOut | End::Hopeless => Exit::Hopeless,
     }
 }
 
 /// The wait. On success the command takes our place, if there is one.
 fn wait_and_become(
+    stage: Stage,
     dependencies: Vec<Dependency>,
-    mut report: Report,
-    options: &Options,
+    report: Report,
     command: Option<Command>,
+    log: &mut Log,
 ) -> anyhow::Result<Exit> {
-    let (end, signals) = waited(dependencies, options, &mut report)?;
+    let (end, signals, mut report) = stage.wait(dependencies, report);
     report.end(end);
     match (end, command) {
         (End::Ready, Some(command)) => {
             report.becoming(&command.name());
+            *log = report.into_log();
             Err(command.exec(signals).into())
         }
         (End::Ready, None) => Ok(Exit::Ready),
@@ -172,32 +172,53 @@ fn look_up(command: Option<&mut Command>, plan: &plan::Plan) -> Result<(), ExecE
     if plan.planned.iter().any(awaited) { Ok(()) } else { command.look_up(path.as_deref()) }
 }
 
-/// Waits on a runtime of one thread, which is left behind as it is: dropping it would wait for a
-/// lookup that hangs.
-fn waited(
-    dependencies: Vec<Dependency>,
-    options: &Options,
-    report: &mut Report,
-) -> anyhow::Result<(End, Signals)> {
-    let open_attempts = open_attempts()?;
-    let signals = Signals::hold().map_err(|e| cannot_start(&e))?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(8)
-        .build()
-        .map_err(|e| cannot_start(&e))?;
-    let world = WaitContext {
-        net: Net::system(),
-        open_attempts,
-        random: fastrand::f64,
-        deadline: options.deadline,
-        tick: report.tick_every(),
-        ask_all: options.once,
-    };
-    let end = runtime.block_on(wait(dependencies, world, signals.next(), report));
-    std::mem::forget(runtime);
-    children::reap_all();
-    Ok((end, signals))
+/// What a wait needs of the process: held signals, and a runtime of one thread.
+struct Stage {
+    signals: Signals,
+    runtime: Runtime,
+    open_attempts: usize,
+    deadline: Option<Duration>,
+    is_look: bool,
+}
+
+impl Stage {
+    fn prepared(options: &Options) -> anyhow::Result<Self> {
+        let open_attempts = open_attempts()?;
+        let signals = Signals::hold().map_err(|e| cannot_start(&e))?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(8)
+            .build()
+            .map_err(|e| cannot_start(&e))?;
+        let (deadline, is_look) = (options.deadline, options.once);
+        Ok(Self { signals, runtime, open_attempts, deadline, is_look })
+    }
+
+    /// Waits. The wait is a task, because waking a task costs no system call, and waking the
+    /// runtime's own future costs two.
+    fn wait(self, dependencies: Vec<Dependency>, mut report: Report) -> (End, Signals, Report) {
+        let Self { signals, runtime, open_attempts, deadline, is_look } = self;
+        let world = WaitContext {
+            net: Net::system(),
+            open_attempts,
+            random: fastrand::f64,
+            deadline,
+            tick: report.tick_every(),
+            ask_all: is_look,
+        };
+        let task = async move {
+            let end = wait(dependencies, world, signals.next(), &mut report).await;
+            (end, signals, report)
+        };
+        let ended = runtime.block_on(async { tokio::spawn(task).await });
+        // Dropping the runtime would wait for a lookup that hangs.
+        std::mem::forget(runtime);
+        children::reap_all();
+        match ended {
+            Ok(ended) => ended,
+            Err(error) => resume_unwind(error.into_panic()),
+        }
+    }
 }
 
 /// Descriptors that the wait itself needs: the signals, the runtime, the report, a lookup.

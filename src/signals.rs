@@ -19,8 +19,7 @@ use std::{
         unix::process::CommandExt,
     },
     ptr,
-    rc::Rc,
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
 };
 
 use tokio::io::unix::AsyncFd;
@@ -76,7 +75,7 @@ fn hold_descriptors() {
 pub struct Signals {
     /// SIGCHLD was ignored. The kernel would then reap our children before we learn how they ended.
     child_ignored: bool,
-    pending: Rc<OwnedFd>,
+    pending: Arc<OwnedFd>,
 }
 
 /// The meaning of a pending signal.
@@ -114,7 +113,7 @@ impl Signals {
             libc::pthread_sigmask(libc::SIG_BLOCK, &watched, ptr::null_mut());
             match libc::signalfd(-1, &watched, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) {
                 -1 => return Err(io::Error::last_os_error()),
-                fd => Rc::new(OwnedFd::from_raw_fd(fd)),
+                fd => Arc::new(OwnedFd::from_raw_fd(fd)),
             }
         };
         Ok(Self { child_ignored, pending })
@@ -124,8 +123,10 @@ impl Signals {
     pub async fn next(&self) -> i32 {
         // Without a place in epoll nothing could wake us. The runtime has reported that already.
         // SAFETY: the registered value owns the descriptor and never exchanges it for another.
-        let registered = unsafe { AsyncFd::register(Rc::clone(&self.pending)) };
+        let registered = unsafe { AsyncFd::register(Arc::clone(&self.pending)) };
         let Ok(readable) = registered else { return std::future::pending().await };
+        // Exec closes the descriptor. To take it out of epoll before that costs two system calls.
+        let readable = mem::ManuallyDrop::new(readable);
         loop {
             let Ok(mut ready) = readable.readable().await else { continue };
             match self.take() {
@@ -252,7 +253,8 @@ pub fn die_of(signal: i32) -> ! {
 
 /// Returns true if this process is PID 1, which default actions do not end.
 fn is_pid_1() -> bool {
-    rustix::process::getpid().is_init()
+    static IS_PID_1: OnceLock<bool> = OnceLock::new();
+    *IS_PID_1.get_or_init(|| rustix::process::getpid().is_init())
 }
 
 /// Makes our own writes to a closed pipe, or beyond `ulimit -f`, an error and nothing more.

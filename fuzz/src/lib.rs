@@ -187,6 +187,18 @@ pub static DECLARATIONS: &[&str] = &[
     "http://h/x#method=HEAD",
     "postgres://app:${SECRET}@h/app?sslmode=require",
     "tls://h:1#insecure",
+    "redis://:${SECRET}@h/1",
+    "redis://h#role=master,exists=k",
+    "redis+sentinel://h/m",
+    "mysql://app:${SECRET}@h/app",
+    "mysql://app@h/app#query=select true,writable",
+    "migrations+mysql://app@h/app#version=3",
+    "amqp://app:${SECRET}@h/v",
+    "amqp://h/v#queue=q,exchange=e",
+    "grpc://h:1/s",
+    "memcached://h",
+    "memcached://app:${SECRET}@h",
+    "rediss://h#insecure",
 ];
 
 /// Input: a byte that chooses the declaration, and the server's bytes.

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// The family of addresses that a lookup asks for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Family {
     /// Both families.
     #[default]

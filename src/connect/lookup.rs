@@ -5,9 +5,9 @@
 //! counts, so a silent name server delays other names by about a second.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -61,8 +61,9 @@ type Name = (String, Family);
 
 /// The requested names, each with its last or running lookup.
 pub(super) struct Resolver {
-    known: Mutex<HashMap<Name, Lookup>>,
-    asking: Asking,
+    known: Mutex<BTreeMap<Name, Lookup>>,
+    /// Made for the first lookup: addresses need none.
+    asking: LazyLock<Asking, Box<dyn FnOnce() -> Asking + Send>>,
 }
 
 /// The resources that all lookups share.
@@ -99,14 +100,13 @@ impl Lookup {
 impl Resolver {
     /// Makes a resolver that calls `resolve`, and uses at most `descriptors` descriptors for
     /// lookups.
-    pub(super) fn new(resolve: Resolve, descriptors: usize) -> Self {
-        let all = descriptors.clamp(YOUNG_LOOKUPS, MAX_LOOKUPS);
-        let asking = Asking {
+    pub(super) fn new(resolve: Resolve, descriptors: fn() -> usize) -> Self {
+        let asking = move || Asking {
             resolve,
             young: Arc::new(Semaphore::new(YOUNG_LOOKUPS)),
-            all: Arc::new(Semaphore::new(all)),
+            all: Arc::new(Semaphore::new(descriptors().clamp(YOUNG_LOOKUPS, MAX_LOOKUPS))),
         };
-        Self { known: Mutex::default(), asking }
+        Self { known: Mutex::default(), asking: LazyLock::new(Box::new(asking)) }
     }
 
     /// Returns every address of `host`. The caller may drop this future at any time. The lookup
@@ -144,7 +144,7 @@ impl Resolver {
             }
         }
         let (sender, progress) = watch::channel(Progress::Queued);
-        let (asking, asked) = (self.asking.clone(), name.clone());
+        let (asking, asked) = (Asking::clone(&self.asking), name.clone());
         tokio::spawn(async move {
             // This code never closes the semaphore, so a permit always comes.
             let (Ok(any), Ok(young)) = (
@@ -165,7 +165,7 @@ impl Resolver {
         progress
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Name, Lookup>> {
+    fn known(&self) -> std::sync::MutexGuard<'_, BTreeMap<Name, Lookup>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -218,7 +218,7 @@ impl Asking {
 /// Returns each address once. A resolver may repeat an address, e.g. for each line of the hosts
 /// file.
 fn distinct(host: &str, family: Family, mut addresses: Vec<SocketAddr>) -> Answer {
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = std::collections::BTreeSet::new();
     addresses.retain(|address| seen.insert(*address));
     match addresses.is_empty() {
         true => Err(no_address(host, family)),

@@ -93,7 +93,7 @@ impl std::fmt::Display for Endpoint {
 impl Net {
     /// Makes a network that looks names up by `resolve`, which may block.
     pub fn new(resolve: Resolve) -> Self {
-        Self { names: lookup::Resolver::new(resolve, lookup_descriptors()), dial: None }
+        Self { names: lookup::Resolver::new(resolve, lookup_descriptors), dial: None }
     }
 
     /// Makes a network whose streams `dial` opens, for tests with servers in memory.

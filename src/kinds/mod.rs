@@ -106,11 +106,15 @@ mod wire;
 /// # Errors
 /// The scheme is unknown. The message suggests the right one.
 pub fn find(scheme: &str, rest: &str) -> Result<&'static Kind, String> {
+    known(scheme, rest).ok_or_else(|| unknown(scheme))
+}
+
+/// Returns the kind of `SCHEME:REST`, if there is one.
+pub fn known(scheme: &str, rest: &str) -> Option<&'static Kind> {
     let kinds = || KINDS.iter().copied();
     kinds()
         .find(|kind| kind.schemes.contains(&scheme))
         .or_else(|| kinds().find(|kind| kind.has_dialect(scheme, rest)))
-        .ok_or_else(|| unknown(scheme))
 }
 
 /// Returns every scheme of every kind.

@@ -3,7 +3,7 @@
 mod order;
 pub mod print;
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
     kinds,
@@ -64,7 +64,7 @@ pub fn plan(declared: Declared, defaults: &Settings, env: &Env, mistakes: &mut M
         planned.push(Planned { kind, spec, target, settings, after: Vec::new() });
     }
     order::resolve(&mut planned, &broken, mistakes);
-    let mut seen = HashSet::new();
+    let mut seen = BTreeSet::new();
     notes.retain(|note| seen.insert(note.clone()));
     Plan { planned, notes }
 }
@@ -134,7 +134,7 @@ fn names<'a>(
     declarations: impl Iterator<Item = (&'a Declaration, &'a str)> + Clone,
     mistakes: &mut Mistakes,
 ) -> Vec<String> {
-    let mut taken = HashSet::new();
+    let mut taken = BTreeSet::new();
     for name in declarations.clone().filter_map(|(declaration, _)| declaration.name.as_ref()) {
         if !taken.insert(name.clone()) {
             mistakes.push(ConfigError::at(name, "the name is given to two dependencies"));
@@ -164,7 +164,7 @@ fn settings(
 ) -> (Settings, Vec<KeyValue>) {
     let mut settings = defaults.clone();
     let mut own = Vec::new();
-    let mut seen = HashSet::new();
+    let mut seen = BTreeSet::new();
     let mut last_pause = None;
     for key in keys {
         let place = key.at.as_ref().map(|at| format!("{at}: ")).unwrap_or_default();
@@ -196,19 +196,20 @@ fn settings(
 /// Returns a remark that suggests a protocol's check. `postgres:5432` is only a TCP check of a host
 /// called postgres, and the user may have meant more.
 fn suggest_protocol_check(name: &str, kind: &Kind, declaration: &Declaration) -> Option<String> {
+    if kind.name != "tcp" {
+        return None;
+    }
     let address = declaration.rest.display_redacted();
-    if kind.name == "tcp" {
-        for (other, (port, harm)) in kinds::KINDS
-            .iter()
-            .filter_map(|other| Some((other.schemes[0], other.harmed_by_connects?)))
-        {
-            if address.ends_with(&format!(":{port}")) {
-                return Some(format!("{name}: {harm}; {other}://USER@HOST asks without that"));
-            }
-        }
+    let end = address.rsplit(':').next().unwrap_or_default();
+    let harmed = kinds::KINDS.iter().find_map(|other| {
+        let (port, harm) = other.harmed_by_connects?;
+        end.parse().is_ok_and(|end: u16| end == port).then_some((other.schemes[0], harm))
+    });
+    if let Some((other, harm)) = harmed {
+        return Some(format!("{name}: {harm}; {other}://USER@HOST asks without that"));
     }
     let host = declaration.bare_host.as_deref()?;
-    let better = kinds::find(host, "").ok()?;
+    let better = kinds::known(host, "")?;
     (better.name != kind.name && better.grammar.has_servers()).then(|| {
         let summary = better.summary;
         format!("{name}: waits for the port alone; {host}:{address} checks more ({summary})")

@@ -1,7 +1,7 @@
 //! The order of the plan: resolves `after` to places, rejects cycles, and sums the timeouts of the
 //! longest chain.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use super::Planned;
 use crate::{
@@ -15,7 +15,10 @@ use crate::{
 /// Unknown names and cycles go into `mistakes`. `broken` are the names of dependencies that are
 /// declared and cannot be planned.
 pub(super) fn resolve(planned: &mut [Planned], broken: &[String], mistakes: &mut Mistakes) {
-    let places: HashMap<String, usize> =
+    if planned.iter().all(|planned| planned.settings.after.is_empty()) {
+        return;
+    }
+    let places: BTreeMap<String, usize> =
         planned.iter().enumerate().map(|(n, p)| (p.spec.name.clone(), n)).collect();
     for n in 0..planned.len() {
         let mut after = Vec::new();

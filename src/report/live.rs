@@ -19,7 +19,7 @@ use super::{
     layout::{Style, is_color_allowed},
     state::{Line, WaitState},
     stderr::{Patience, prefixed},
-    words::{self, Hint, end_lines, event_line},
+    words::{self, Hint, end_lines, event_line, least_verbosity},
 };
 use crate::wait::event::{End, Event, EventKind};
 
@@ -51,9 +51,10 @@ impl Default for Live {
 
 impl View for Live {
     fn event(&mut self, event: &Event, _started: &[usize], context: &mut Context) {
+        let is_shown = least_verbosity(event).is_none_or(|least| least <= Verbosity::Normal);
         let above = match event_line(event) {
-            Some(line) if line.least <= Verbosity::Normal => {
-                self.named(context.wait, event.dependency, style_of(&event.kind), &line.text)
+            Some(line) if is_shown => {
+                self.named(context.wait, event.dependency, style_of(&event.kind), &line)
             }
             Some(_) => return,
             None => match self.left_class(event.dependency, context) {

@@ -76,9 +76,9 @@ impl Format {
         found.map(|(_, format)| format).ok_or_else(|| format!("must be one of {}", names()))
     }
 
-    /// Resolves `auto`: live only where stderr is a terminal that can move its cursor, and
-    /// somebody watches it.
-    fn resolved(self) -> Self {
+    /// Returns true if the view is live. `auto` is live only where stderr is a terminal that can
+    /// move its cursor, and somebody watches it.
+    fn is_live(self) -> bool {
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         let is_dumb = || variable("TERM").is_none_or(|term| term == "dumb");
         let is_watched = || {
@@ -87,11 +87,7 @@ impl Format {
                 && variable("CI").is_none()
                 && !rustix::process::getpid().is_init()
         };
-        match self {
-            Format::Auto if is_watched() => Format::Live,
-            Format::Auto => Format::Plain,
-            format => format,
-        }
+        self == Format::Live || self == Format::Auto && is_watched()
     }
 }
 
@@ -107,9 +103,9 @@ pub struct ReportOptions {
 }
 
 /// Receives the events of the wait, and shows them.
-pub struct Report<'a> {
+pub struct Report {
     view: Box<dyn View>,
-    log: &'a mut Log,
+    log: Log,
     wait: WaitState,
     verbosity: Verbosity,
     systemd: Option<Systemd>,
@@ -117,18 +113,20 @@ pub struct Report<'a> {
     unaskable: Vec<Unaskable>,
 }
 
-impl<'a> Report<'a> {
+impl Report {
     /// Makes the report of a wait. It notifies systemd too, if NOTIFY_SOCKET is set.
     pub fn of_wait(
-        log: &'a mut Log,
+        log: Log,
         dependencies: Vec<ReportedDependency>,
         options: ReportOptions,
     ) -> Self {
         let verbosity = options.verbosity;
-        let view: Box<dyn View> = match options.format.resolved() {
+        let view: Box<dyn View> = match options.format {
             Format::Json => Box::new(json::Json),
             // A report of every attempt is a log, which the live view cannot show.
-            Format::Live if verbosity == Verbosity::Normal => Box::<live::Live>::default(),
+            format if verbosity == Verbosity::Normal && format.is_live() => {
+                Box::<live::Live>::default()
+            }
             _ => Box::new(plain::Plain),
         };
         let wait = WaitState::new(dependencies, options.deadline);
@@ -141,7 +139,7 @@ impl<'a> Report<'a> {
 
     /// Makes the report of `--once` on stdout, as a table or as JSON.
     pub fn of_look(
-        log: &'a mut Log,
+        log: Log,
         dependencies: Vec<ReportedDependency>,
         unaskable: Vec<Unaskable>,
         options: ReportOptions,
@@ -184,6 +182,11 @@ impl<'a> Report<'a> {
         self.show(|view, context| view.becoming(command, context));
     }
 
+    /// Returns the log, for what is reported after the wait.
+    pub fn into_log(self) -> Log {
+        self.log
+    }
+
     /// Returns the interval at which the report needs `tick`.
     pub fn tick_every(&self) -> Duration {
         self.view.tick_every()
@@ -201,7 +204,7 @@ impl<'a> Report<'a> {
     }
 }
 
-impl Listener for Report<'_> {
+impl Listener for Report {
     fn event(&mut self, event: Event) {
         let started = self.wait.note(&event, Instant::now());
         self.show(|view, context| view.event(&event, &started, context));
@@ -215,7 +218,7 @@ impl Listener for Report<'_> {
 }
 
 /// One way to show a wait.
-trait View {
+trait View: Send {
     /// The wait begins.
     fn begin(&mut self, _context: &mut Context) {}
 

@@ -6,7 +6,7 @@ use super::{
     Context, Verbosity, View,
     state::Line,
     stderr::Patience,
-    words::{self, Hint, end_lines, event_line},
+    words::{self, Hint, end_lines, event_line, least_verbosity},
 };
 use crate::wait::event::{End, Event};
 
@@ -16,10 +16,12 @@ pub(super) struct Plain;
 impl View for Plain {
     fn event(&mut self, event: &Event, _started: &[usize], context: &mut Context) {
         let place = event.dependency;
-        if let Some(line) = event_line(event) {
-            if context.verbosity >= line.least {
+        if let Some(least) = least_verbosity(event) {
+            if context.verbosity >= least
+                && let Some(line) = event_line(event)
+            {
                 let name = &context.wait.dependencies[place].name;
-                context.log.line(&format!("{name}: {}", line.text), line.patience);
+                context.log.line(&format!("{name}: {line}"), Patience::Moment);
             }
             return;
         }

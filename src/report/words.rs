@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use super::{
     Verbosity,
     state::{DependencyState, WaitState},
-    stderr::Patience,
 };
 use crate::{
     probe::{Failure, Ready},
@@ -24,33 +23,36 @@ pub(super) enum Hint {
     Omit,
 }
 
-/// A line about one event, with its verbosity and its importance.
-pub(super) struct EventLine {
-    /// The lowest verbosity that prints the line.
-    pub least: Verbosity,
-    pub patience: Patience,
-    /// Without the dependency's name.
-    pub text: String,
+/// Returns the lowest verbosity that prints the line of an event; `None` for a failure after which
+/// the wait goes on.
+pub(super) fn least_verbosity(event: &Event) -> Option<Verbosity> {
+    match event.kind {
+        EventKind::NotYet(_) | EventKind::Lost(_) => None,
+        EventKind::Ready(_) => Some(Verbosity::Normal),
+        EventKind::Confirmed => Some(Verbosity::Verbose),
+        EventKind::TimedOut(_) | EventKind::Proceeded(_) | EventKind::Hopeless(_) => {
+            Some(Verbosity::Quiet)
+        }
+    }
 }
 
-/// Returns the line of an event that ends or renews a dependency's wait; `None` for a failure.
-pub(super) fn event_line(event: &Event) -> Option<EventLine> {
-    use {Patience::Moment, Verbosity::*};
+/// Returns the line of an event that ends or renews a dependency's wait, without the dependency's
+/// name; `None` for a failure.
+pub(super) fn event_line(event: &Event) -> Option<String> {
     let attempts = event.attempts;
-    let (least, text) = match &event.kind {
+    Some(match &event.kind {
         EventKind::NotYet(_) | EventKind::Lost(_) => return None,
         EventKind::Ready(Ready { detail, .. }) => {
             let elapsed = seconds(event.elapsed);
-            (Normal, format!("ready: {detail} [attempts={attempts} elapsed={elapsed}]"))
+            format!("ready: {detail} [attempts={attempts} elapsed={elapsed}]")
         }
-        EventKind::Confirmed => (Verbose, format!("still ready [attempts={attempts}]")),
-        EventKind::TimedOut(_) => (Quiet, format!("timed out: {}", last_failure(event))),
+        EventKind::Confirmed => format!("still ready [attempts={attempts}]"),
+        EventKind::TimedOut(_) => format!("timed out: {}", last_failure(event)),
         EventKind::Proceeded(_) => {
-            (Quiet, format!("going on without it: timed out: {}", last_failure(event)))
+            format!("going on without it: timed out: {}", last_failure(event))
         }
-        EventKind::Hopeless(_) => (Quiet, format!("cannot become ready: {}", last_failure(event))),
-    };
-    Some(EventLine { least, patience: Moment, text })
+        EventKind::Hopeless(_) => format!("cannot become ready: {}", last_failure(event)),
+    })
 }
 
 /// Returns the line of a failure after which the wait goes on: `waiting: connection refused

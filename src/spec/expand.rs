@@ -171,6 +171,9 @@ impl Text {
 
     /// Returns the literal parts unchanged, with each expansion's value in place.
     pub fn expanded(&self) -> String {
+        if self.values.is_empty() {
+            return self.raw.clone();
+        }
         self.raw.chars().fold(String::new(), |mut out, c| {
             match self.value(c) {
                 Some(value) => out.push_str(&value.text),
@@ -182,6 +185,9 @@ impl Text {
 
     /// Returns the text for messages: literal parts unchanged, expansions as written.
     pub fn display_redacted(&self) -> String {
+        if self.values.is_empty() {
+            return self.raw.clone();
+        }
         self.raw.chars().fold(String::new(), |mut out, c| {
             match self.value(c) {
                 Some(value) => out.push_str(&value.source),
@@ -195,6 +201,9 @@ impl Text {
     /// decoded.
     pub fn percent_decoded(&self) -> Result<String, String> {
         const WRONG: &str = "is not valid percent-encoding (a literal % is written %25)";
+        if self.values.is_empty() && !self.raw.contains('%') {
+            return Ok(self.raw.clone());
+        }
         let mut out = Vec::with_capacity(self.raw.len());
         let mut literal = String::new();
         for c in self.raw.chars() {
@@ -212,10 +221,8 @@ impl Text {
 
     /// Returns the expansions in this text.
     pub fn expansions(&self) -> impl Iterator<Item = &Expansion> {
-        self.raw
-            .chars()
-            .filter_map(|c| self.value(c))
-            .filter(|value| value.source.starts_with("${"))
+        let raw = if self.values.is_empty() { "" } else { self.raw.as_str() };
+        raw.chars().filter_map(|c| self.value(c)).filter(|value| value.source.starts_with("${"))
     }
 
     /// Returns the empty expansion, if the text consists of expansions that are all empty.
@@ -247,6 +254,10 @@ struct Builder {
 
 impl Builder {
     fn push_literal(mut self, text: &str) -> Self {
+        if text.is_ascii() {
+            self.raw.push_str(text);
+            return self;
+        }
         for c in text.chars() {
             if (FIRST..=LAST).contains(&u32::from(c)) {
                 self.values.push(Expansion { source: c.to_string(), text: c.to_string() });
@@ -305,7 +316,7 @@ fn value_of(inside: &str, env: &Env) -> Result<String, String> {
 
 /// The error for a text that holds `$VAR`, `$(VAR)` or `{VAR}`, which afterall does not expand.
 pub(super) fn unexpanded(text: &str) -> Option<String> {
-    let is_one = text.contains(['$', '{', '}', '(', ')']);
+    let is_one = text.bytes().any(|byte| b"${}()".contains(&byte));
     is_one
         .then(|| "only ${NAME} is expanded here, and env:NAME in place of the whole URL".to_owned())
 }
