@@ -1,4 +1,4 @@
-# What the scripts of this directory share: names, and the time that every file of a release has.
+# Shared by the scripts of this directory: names, and the time of every file of a release.
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")

@@ -91,7 +91,7 @@ def search(name, out, canary=CANARY):
     TABLE.add(GROUP, name, faults)
 
 
-# Servers that send back what they were told.
+# Servers that echo the client's bytes.
 
 
 def http_echo(connection):

@@ -108,7 +108,7 @@ async def once(url, bound=BOUND):
         return None, "hung"
 
 
-# The reply to ROLLBACK, which comes after the answer and decides nothing.
+# The reply to ROLLBACK comes after the answer and decides nothing.
 ROLLED_BACK = 20
 
 
@@ -136,7 +136,7 @@ async def conversation(name, upstream, url, tail=0):
             faults.append(f"{code}: {out[-300:]}")
         TABLE.add("cut conversations", f"{name}, {way} after {limit}", faults)
 
-    # The last byte of each conversation is the one that says ready.
+    # The last byte of each conversation completes readiness.
     for way, step in (("FIN", STEP), ("RST", STEP), ("silence", STEP * 4)):
         await asyncio.gather(*[cut(limit, way) for limit in range(1, whole, step)])
 

@@ -16,12 +16,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("AFTERALL_BINARY", str(ROOT / "target/release/afterall"))
 
-# What the product promises, in seconds and MB.
+# The product's promises, in seconds and MB.
 LATE = 0.050
 SIGNAL = 0.100
 MEMORY = 16
 
-# What a loaded machine may add to a wall-clock time, in seconds.
+# The time that a loaded machine may add to a wall-clock time, in seconds.
 ROOM = 0.300
 # The processor time of the main thread from a signal to the end: the promise is 10 ms on the
 # runtime's thread, and ending the process costs some more. A loaded machine does not change it.

@@ -48,7 +48,7 @@ def processes():
     for args in (["localhost:1", "dns:localhost"], ["http://localhost:1/"], ["exec:/bin/true"]):
         ended = run(["-t", "1s", "--fail-fast", "protocol", *args], before=before)
         name = f"no thread and no process: {args[0]}"
-        # A name that needs no thread may be found, and a port refused: both are the truth.
+        # Both outcomes are right: a name that needs no thread may be found, and a port may refuse.
         ended.ends(124).by(1).check(GROUP, name)
 
 
@@ -56,7 +56,7 @@ def memory():
     for megabytes in (10, 20, 40, 100):
         space = limit(resource.RLIMIT_AS, megabytes << 20)
         ended = run(["-t", "1s", "postgres://u:p@127.0.0.1:1/d", "https://localhost:2"], before=space)
-        # The loader itself may not start in so little: 127. Nothing else may come of it.
+        # The loader itself may not start in so little memory: 127. No other outcome is allowed.
         ended.ends(124, 127).check(GROUP, f"{megabytes} MB of address space")
     stack = limit(resource.RLIMIT_STACK, 128 << 10)
     run(["-t", "1s", "127.0.0.1:1"], before=stack).ends(124).by(1).check(GROUP, "128 KiB of stack")

@@ -23,7 +23,7 @@ def serve(handler):
     def one(connection):
         try:
             handler(connection)
-        # Whatever the client sent or did not send, it is not the server that is tested.
+        # The client's bytes do not matter: the test is about the client.
         except Exception:  # noqa: BLE001
             pass
         finally:
@@ -120,7 +120,7 @@ def postgres_message(connection):
 
 NATS_INFO = b'INFO {"server_id":"x","version":"2.9","max_payload":1048576,"proto":1,"headers":true}\r\n'
 
-# What a server sends in every kind's conversation first, for servers that send it too slowly.
+# The first bytes of a server in every kind's conversation, for servers that send them too slowly.
 GREETINGS = {
     "postgres": LOGIN,
     "migrations": LOGIN,

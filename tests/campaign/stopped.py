@@ -49,7 +49,7 @@ def ready_meanwhile():
         time.sleep(2.5)
         process.send_signal(signal.SIGCONT)
         code, _, text = ended(process, out, began)
-    # Its time is over; either answer is true, but it must give one at once.
+    # Its time is over. Either answer is right, but it must come at once.
     TABLE.add(GROUP, "ready while stopped over the deadline", [] if code in (0, 124) else [text])
 
 

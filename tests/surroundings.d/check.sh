@@ -1,4 +1,4 @@
-# What the parts share: checks, conditions, certificates, servers on this namespace's loopback.
+# Shared by the parts: checks, conditions, certificates, servers on this namespace's loopback.
 
 export CONTAINERS_STORAGE_CONF=$LAB/storage.conf CONTAINERS_CONF=$LAB/containers.conf
 held=0 failed=0 started=()
@@ -47,14 +47,14 @@ serve() { # LOG COMMAND...
     started+=($!)
 }
 
-# Removes what a part has started, whatever became of it. By process ids and container names of our own storage alone.
+# Removes everything that a part has started. Knows it by process ids and by the containers of our own storage.
 cleanup() {
     podman pod rm -af -t 0 >/dev/null 2>&1 || true
     podman rm -af -t 0 >/dev/null 2>&1 || true
     end_servers
 }
 
-# Ends what `serve` started. PostgreSQL waits for its clients on TERM, and not on INT.
+# Ends the servers that `serve` started. PostgreSQL waits for its clients on TERM, and not on INT.
 end_servers() {
     ((${#started[@]})) || return 0
     kill -INT "${started[@]}" 2>/dev/null || true
@@ -87,7 +87,7 @@ certificates() {
     done
 }
 
-# A prefix and not a function: what is started in the background is then the server itself.
+# A prefix and not a function, so that the background process is the server itself.
 as_postgres=(setpriv --reuid=postgres --regid=postgres --clear-groups)
 
 # A PostgreSQL on 127.0.0.1:5432, with the socket of its superuser in $LAB/data. Options follow.

@@ -1,4 +1,5 @@
-# What needs the network: packages, the binary, the images. Ends by starting the second half in namespaces of its own.
+# The steps that need the network: packages, the binary, the images. The last step starts the second half in namespaces
+# of its own.
 
 missing=()
 need() { command -v "$1" >/dev/null || missing+=("$2"); } # PROGRAM PACKAGE
@@ -62,7 +63,7 @@ export CONTAINERS_STORAGE_CONF=$LAB/storage.conf CONTAINERS_CONF=$LAB/containers
 podman --log-level=error image exists docker.io/library/debian:12-slim ||
     podman --log-level=error import -q "$LAB/slim.tar" docker.io/library/debian:12-slim >/dev/null
 
-# The context of the example images, and the images themselves, from the files as they stand in examples/.
+# The context of the example images, and the images themselves, from the unchanged files in examples/.
 rm -rf "$LAB/context"
 mkdir -p "$LAB/context/migrations"
 cp "$LAB/afterall" "$LAB/context/afterall"
