@@ -39,7 +39,7 @@ const PORT: u16 = 53;
 const MAX_SERVERS: usize = 3;
 /// The longest answer by UDP, in bytes: none is longer without EDNS (RFC 1035, section 4.2.1).
 const MAX_DATAGRAM: usize = 512;
-/// How long a name server has to answer before the next one is asked.
+/// The time that a name server has to answer, before the next one is asked.
 const TURN: Duration = Duration::from_secs(2);
 
 /// Looks up the records of `name`. A name without such records has none.

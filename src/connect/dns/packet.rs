@@ -38,7 +38,7 @@ pub enum Record {
     Srv(String, u16),
 }
 
-/// What a response to our question says.
+/// The content of a response to our question.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Records(Vec<Record>),
@@ -48,7 +48,7 @@ pub(super) enum Outcome {
     Refused(String),
 }
 
-/// What a packet is.
+/// The meaning of a packet.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Response {
     Whole(Outcome),

@@ -14,7 +14,7 @@ const MAX_BROKERS: usize = 10_000;
 /// The code of a partition that has a leader, but not every replica.
 const REPLICA_NOT_AVAILABLE: i16 = 9;
 
-/// What a broker knows of its cluster.
+/// The state of a cluster, as one broker knows it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Metadata {
     /// The advertised address of each live broker, by its number.
@@ -41,7 +41,7 @@ impl Metadata {
         let mut fields = Fields(body);
         let mut metadata = Self::default();
         if version >= 3 {
-            fields.i32()?; // How long the request was throttled.
+            fields.i32()?; // The time for which the request was throttled.
         }
         let brokers = fields.count().filter(|count| *count <= MAX_BROKERS)?;
         for _ in 0..brokers {
@@ -57,7 +57,7 @@ impl Metadata {
         metadata.controller = fields.i32()?;
         for _ in 0..fields.count()? {
             let (error, name) = (fields.i16()?, fields.text()?);
-            fields.bool()?; // Whether it is Kafka's own.
+            fields.bool()?; // True for a topic of Kafka's own.
             let topic = metadata.topic(&mut fields, version, error)?;
             if let Some(name) = wanted.iter().find(|wanted| wanted.as_bytes() == name) {
                 metadata.topics.insert(name.clone(), topic);
@@ -87,12 +87,12 @@ impl Metadata {
             }
         }
         if version >= 8 {
-            fields.i32()?; // What we may do with the topic.
+            fields.i32()?; // Our rights on the topic.
         }
         Some(topic)
     }
 
-    /// What the broker at `place` lacks of what is wanted.
+    /// Checks that the cluster has everything that is wanted. `place` is the broker that was asked.
     pub(super) fn check(&self, wanted: &Wanted, place: &Endpoint) -> Result<(), Failure> {
         let failure = |class, what: String| Failure::new(class, format!("{what} ({place})"));
         let (count, least) = (self.brokers.len(), wanted.brokers.max(1));
@@ -139,7 +139,7 @@ impl Metadata {
         topics.flat_map(|topic| topic.leaders.iter().copied()).collect()
     }
 
-    /// What is ready, for people.
+    /// Returns the text that reports the cluster as ready.
     pub(super) fn detail(&self, wanted: &Wanted) -> String {
         let counted = |count: usize, what: &str| match count {
             1 => format!("1 {what}"),

@@ -63,9 +63,9 @@ pub(super) async fn ask(
 struct Session<'a> {
     target: &'a Target,
     wire: Wire,
-    /// How many requests were sent.
+    /// The number of requests so far.
     sent: i32,
-    /// What the broker supports, once it has said so.
+    /// The versions that the broker supports, once it has replied.
     versions: Option<Versions>,
 }
 

@@ -1,4 +1,4 @@
-//! Which brokers to ask, as whom, and for what: the URL, then the keys.
+//! Brokers, login and wanted topics: the URL, then the keys.
 
 use crate::{
     connect::Endpoint,
@@ -40,7 +40,7 @@ pub(super) static KEYS: &[Key] = &[
     },
 ];
 
-/// What one declaration asks for.
+/// The brokers of one declaration, their login, and the wanted state.
 pub(super) struct Target {
     pub(super) servers: Vec<Endpoint>,
     /// None: in clear.
@@ -51,7 +51,7 @@ pub(super) struct Target {
     pub(super) advertised: bool,
 }
 
-/// What a cluster must have.
+/// The wanted state of a cluster.
 pub(super) struct Wanted {
     pub(super) topics: Vec<String>,
     pub(super) brokers: usize,
@@ -63,7 +63,7 @@ pub(super) struct Login {
     pub(super) mechanism: Mechanism,
     pub(super) user: String,
     pub(super) password: Secret,
-    /// What SCRAM derives from the password, kept from attempt to attempt.
+    /// The keys that SCRAM derives from the password, kept for the next attempt.
     pub(super) derived: tokio::sync::Mutex<Option<Derived>>,
 }
 
@@ -154,7 +154,11 @@ fn mechanism(spec: &Spec, name: &str, value: &str) -> Result<Mechanism, ConfigEr
 
 impl Target {
     pub(super) fn from_spec(spec: &Spec) -> Result<Self, ConfigError> {
-        let parts = spec.parts()?;
+        // `kafka:${BROKERS}`, where the variable holds the clients' list of `HOST:PORT`.
+        let parts = match spec.rest.raw().starts_with("//") {
+            true => spec.parts()?,
+            false => spec.parts_of(&spec.rest.part(&format!("//{}", spec.rest.raw())))?,
+        };
         let mut options = Options::read(spec, pairs(spec, parts.query.as_ref())?)?;
         let (mut servers, mut userinfo) = (Vec::new(), None);
         for text in parts.authority.split(',') {

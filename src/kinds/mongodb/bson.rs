@@ -103,12 +103,12 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// Whether the element is there and true.
+    /// Returns true if the element exists and is true.
     pub(super) fn is_true(self, name: &str) -> bool {
         self.number(name).is_some_and(|number| number != 0.0)
     }
 
-    /// Whether there is an element of this name.
+    /// Returns true if an element has this name.
     pub(super) fn has(self, name: &str) -> bool {
         self.get(name).is_some()
     }

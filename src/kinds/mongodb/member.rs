@@ -1,4 +1,4 @@
-//! The reply to `hello`: what a server is, and whether it is one of those that are wanted.
+//! The reply to `hello`: the kind of the server, and the check that the server is a wanted one.
 //!
 //! Source: the drivers' specification "Server Discovery And Monitoring".
 
@@ -13,7 +13,7 @@ const MAX_MEMBERS: usize = 50;
 /// The most mechanisms and tags that are read.
 const MAX_LISTED: usize = 100;
 
-/// What a server says about itself.
+/// The reply of a server to `hello`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Hello {
     pub(super) kind: Kind,
@@ -32,7 +32,7 @@ pub(super) struct Hello {
     pub(super) has_service: bool,
 }
 
-/// What a server is.
+/// The kind of a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Kind {
     Standalone,
@@ -40,7 +40,7 @@ pub(super) enum Kind {
     Primary,
     Secondary,
     Arbiter,
-    /// Started for a replica set that nobody has initiated.
+    /// A member of a replica set that is not initiated.
     Ghost,
     /// Starting, recovering, rolling back or hidden.
     #[default]
@@ -100,7 +100,7 @@ impl Hello {
         }
     }
 
-    /// What the server is, for people, e.g. `the primary of rs0`.
+    /// Returns the kind and the set for messages, e.g. `the primary of rs0`.
     pub(super) fn shown(&self) -> String {
         match &self.set {
             Some(set) => format!("{} of {}", self.kind.name(), one_line(set, 60)),
@@ -133,7 +133,7 @@ impl Hello {
     }
 }
 
-/// What a server must be.
+/// The wanted kind of server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wanted {
     pub(super) role: Role,
@@ -162,7 +162,7 @@ pub(super) enum Role {
 }
 
 impl Wanted {
-    /// Why the server is none of those that are wanted. Its class is that of the state.
+    /// Checks that the server is one of those that are wanted.
     pub(super) fn check(&self, hello: &Hello) -> Result<(), Failure> {
         if self.balanced {
             return match hello.has_service {

@@ -49,7 +49,7 @@ async fn receive(wire: &mut Wire) -> Result<Reply, Failure> {
     let head = wire.received();
     let length = usize::try_from(number(head, 0)).unwrap_or_default();
     let code = number(head, 12);
-    // What stands in front of the document.
+    // The bytes in front of the document.
     let skipped = match code {
         OP_MSG => HEAD + 5,
         OP_REPLY => HEAD + 20,

@@ -64,7 +64,7 @@ struct Server {
     shared: Arc<Shared>,
 }
 
-/// What all servers of the list have in common.
+/// The settings that all servers of the list share.
 struct Shared {
     target: Arc<Target>,
     wanted: Wanted,

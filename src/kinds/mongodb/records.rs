@@ -11,7 +11,7 @@ use crate::{
 /// The most servers that are asked.
 const MAX_SERVERS: usize = 50;
 
-/// What the records say.
+/// The content of the records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) servers: Vec<Endpoint>,

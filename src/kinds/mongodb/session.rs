@@ -20,7 +20,7 @@ use crate::{
 /// The most members that one attempt asks beside the declared server.
 const MAX_FOLLOWED: usize = 8;
 
-/// What an attempt asks each server, once the addresses are known.
+/// The question of one attempt to each server. All addresses are known.
 pub(super) struct Question<'a> {
     pub(super) target: &'a Target,
     pub(super) wanted: &'a Wanted,
@@ -140,7 +140,8 @@ impl Question<'_> {
         Ok(format!("MongoDB, {} ({endpoint})", hello.shown()))
     }
 
-    /// Whether the server serves without a login. Neither `hello` nor `ping` needs one.
+    /// Checks that the server serves without a login. `hello` and `ping` prove nothing: they need
+    /// none.
     async fn is_open(&self, wire: &mut Wire) -> Result<(), Failure> {
         let command = Builder::default()
             .i32("listDatabases", 1)

@@ -1,4 +1,4 @@
-//! Which servers to ask, as whom, and for what: the connection string, then the keys.
+//! Servers, login and wanted part: the connection string, then the keys.
 
 use super::{
     member::{Role, Wanted},
@@ -29,7 +29,7 @@ pub(super) static KEYS: &[Key] = &[
     Key { name: "password", value: "PASSWORD", help: "the user's password; overrides the URL" },
 ];
 
-/// What one declaration asks for.
+/// The servers of one declaration, their login, and the wanted part.
 pub(super) struct Target {
     pub(super) source: Source,
     pub(super) wanted: Wanted,
@@ -38,7 +38,7 @@ pub(super) struct Target {
     pub(super) login: Option<Login>,
 }
 
-/// Where the servers' addresses come from.
+/// The source of the servers' addresses.
 pub(super) enum Source {
     Listed(Vec<Endpoint>),
     /// SRV records below this name.
@@ -62,7 +62,7 @@ pub(super) struct Login {
     pub(super) mechanism: Option<Mechanism>,
     /// The database that holds the user.
     pub(super) database: String,
-    /// What SCRAM derives from the password, kept from attempt to attempt.
+    /// The keys that SCRAM derives from the password, kept for the next attempt.
     pub(super) derived: tokio::sync::Mutex<Option<Derived>>,
 }
 
@@ -138,7 +138,7 @@ fn wanted(
         Some("any") => Some(Role::Any),
         Some(_) => return Err(spec.key_error("role", "must be primary, secondary or any")),
     };
-    // A driver that is told one server uses it, whatever it is.
+    // A driver uses the one declared server, whatever its part.
     let usual = if direct { Role::Any } else { Role::Primary };
     let role = role.unwrap_or(usual);
     if !options.tags.is_empty() && role == Role::Primary {

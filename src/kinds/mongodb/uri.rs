@@ -118,7 +118,7 @@ pub(super) struct Options {
     pub(super) service: Option<String>,
 }
 
-/// How to log in.
+/// The mechanism of the login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mechanism {
     ScramSha1,
@@ -142,7 +142,7 @@ impl Mechanism {
         named.map_or("", |(name, _)| name)
     }
 
-    /// Whether its users are no database's.
+    /// Returns true if the users belong to no database.
     pub(super) fn is_external(self) -> bool {
         matches!(self, Mechanism::Plain | Mechanism::X509)
     }

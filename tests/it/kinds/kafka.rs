@@ -33,7 +33,7 @@ fn not_ready(url: &str, class: &str, says: &str) {
     assert!(as_expected && said.contains(says), "{url}: expected {class}: {says}\n{said}");
 }
 
-/// What librdkafka makes of a cluster: `leaders` of the topic, or an error's name.
+/// Returns librdkafka's outcome: the leaders of the topic's partitions, or an error's name.
 fn librdkafka(servers: &str, options: &str, topic: &str) -> String {
     const SCRIPT: &str = "
 import sys, json
@@ -51,7 +51,7 @@ except KafkaException as error: print(error.args[0].name())
     printed(SCRIPT, &[servers, options, topic])
 }
 
-/// What kafka-python makes of a cluster: the number of partitions of the topic, or an error's name.
+/// Returns kafka-python's outcome: the number of the topic's partitions, or an error's name.
 fn kafka_python(servers: &str, options: &str, topic: &str) -> String {
     const SCRIPT: &str = "
 import sys, json, kafka

@@ -461,6 +461,103 @@ fn what_logs_in_to_rabbitmq_is_shown_nowhere() {
     hear_nothing(&places);
 }
 
+/// A Kafka that repeats the credentials in its refusal.
+#[cfg(feature = "kafka")]
+fn kafka_that_repeats() -> Scripted {
+    Scripted::new(|_, mut stream| {
+        let body = |number: u8, body: &[u8]| {
+            [&[0, 0, 0, body.len() as u8 + 4, 0, 0, 0, number], body].concat()
+        };
+        let _ = stream.read(&mut [0; 4096]);
+        let apis = b"\0\0\0\0\0\x02\0\x03\0\0\0\x08\0\x24\0\0\0\0";
+        let _ = stream.write_all(&body(1, apis));
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(&body(2, b"\0\0\0\0\0\x01\0\x05PLAIN"));
+        let text = format!("no {}", around(&heard(&mut stream)).unwrap_or_default());
+        let refusal = [&[0, 58, 0, text.len() as u8], text.as_bytes(), &[0; 4]].concat();
+        let _ = stream.write_all(&body(3, &refusal));
+        finish(stream);
+    })
+}
+
+#[cfg(feature = "kafka")]
+#[test]
+fn what_logs_in_to_kafka_is_shown_nowhere() {
+    let (server, dead) = (kafka_that_repeats(), Reserved::new());
+    let (at, dead) = (server.address(), dead.address());
+    let mut places = Vec::new();
+    for declared in [
+        format!("kafka://u:{CANARY}@{at}#sasl=plain"),
+        format!("kafka://{at}?sasl.mechanism=PLAIN&sasl.username=u&sasl.password={CANARY}"),
+        format!("kafka://{at}#sasl=plain,user=u,password=${{CANARY}}"),
+    ] {
+        places.push(Place::new(&declared).echoed());
+        places.push(Place::new(declared.replace(&at.to_string(), &dead.to_string())));
+    }
+    for wrong in [
+        format!("kafka://u:{CANARY}@{at}"),
+        format!("kafka://u:{CANARY}@{at}/a/b#sasl=plain"),
+        format!("kafka://u:{CANARY}@{at}#sasl={CANARY}"),
+        format!("kafka://u:%zz{CANARY}@{at}#sasl=plain"),
+        format!("kafka://u:{CANARY}@{at},v:{CANARY}x@{at}#sasl=plain"),
+        format!("kafka://{at}?security.protocol={CANARY}&sasl.password={CANARY}"),
+    ] {
+        places.push(Place::new(wrong));
+    }
+    hear_nothing(&places);
+}
+
+/// A MongoDB that repeats the credentials in its refusal.
+#[cfg(feature = "mongodb")]
+fn mongodb_that_repeats() -> Scripted {
+    Scripted::new(|_, mut stream| {
+        let reply = |elements: &[u8]| {
+            let document = [&(elements.len() as u32 + 5).to_le_bytes(), elements, b"\0"].concat();
+            let head = [document.len() as u32 + 21, 1, 1, 2013, 0];
+            let head = head.map(u32::to_le_bytes).concat();
+            [&head[..], b"\0", &document].concat()
+        };
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(&reply(b"\x08ismaster\0\x01\x10ok\0\x01\0\0\0"));
+        let text = format!("no {}", around(&heard(&mut stream)).unwrap_or_default());
+        let errmsg = [&(text.len() as u32 + 1).to_le_bytes(), text.as_bytes(), b"\0"].concat();
+        let elements = [&b"\x02errmsg\0"[..], &errmsg, b"\x10code\0\x12\0\0\0"].concat();
+        let _ = stream.write_all(&reply(&elements));
+        finish(stream);
+    })
+}
+
+#[cfg(feature = "mongodb")]
+#[test]
+fn what_logs_in_to_mongodb_is_shown_nowhere() {
+    let (server, dead) = (mongodb_that_repeats(), Reserved::new());
+    let (at, dead) = (server.address(), dead.address());
+    let mut places = Vec::new();
+    for declared in [
+        format!("mongodb://u:{CANARY}@{at}/?authMechanism=PLAIN"),
+        format!("mongodb://{at}/?authMechanism=PLAIN#user=u,password={CANARY}"),
+        format!("mongodb://u:${{CANARY}}@{at}/?authMechanism=PLAIN"),
+    ] {
+        places.push(Place::new(&declared).echoed());
+        places.push(Place::new(declared.replace(&at.to_string(), &dead.to_string())));
+    }
+    // SCRAM never sends the password.
+    places.push(Place::new(format!("mongodb://u:{CANARY}@{at}/db")));
+    for wrong in [
+        format!("mongodb://u:{CANARY}@{at}/?authMechanism={CANARY}"),
+        format!("mongodb://u:{CANARY}@{at}/?readPreference={CANARY}"),
+        format!("mongodb://u:{CANARY}@{at}/?{CANARY}={CANARY}"),
+        format!("mongodb://u:{CANARY}@{at}/?tls={CANARY}"),
+        format!("mongodb://u:%zz{CANARY}@{at}"),
+        format!("mongodb://{CANARY}@{at}"),
+        format!("mongodb://u:{CANARY}@{at}/a#role={CANARY}"),
+        format!("mongodb+srv://u:{CANARY}@{at}"),
+    ] {
+        places.push(Place::new(wrong));
+    }
+    hear_nothing(&places);
+}
+
 #[test]
 fn what_http_is_asked_with_is_shown_nowhere() {
     let (server, dead, dir) = (http_that_repeats(), Reserved::new(), Dir::new());

@@ -55,7 +55,7 @@ pub fn package_file(pattern: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("no {}", wanted.display()))
 }
 
-/// What a Python script prints, without the blanks around it.
+/// Returns the output of a Python script, without the blanks around it.
 pub fn printed(script: &str, args: &[&str]) -> String {
     let output = Command::new(python()).args(["-c", script]).args(args).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();

@@ -4,7 +4,7 @@ use super::*;
 use crate::{kinds::kafka::KIND, spec::expand::Env};
 
 fn read(text: &str) -> Result<Target, String> {
-    let env = Env::new(|_| None);
+    let env = Env::new(|name| (name == "BROKERS").then(|| "a,b:9093".into()));
     let spec = Spec::parse("k", &KIND, text, &env).map_err(|error| error.to_string())?;
     Target::from_spec(&spec).map_err(|error| error.to_string())
 }
@@ -14,6 +14,8 @@ fn servers_topics_and_login_are_read_from_every_form() {
     for (text, servers, topics, login, encrypted) in [
         ("kafka://a", "a:9092", "", "", false),
         ("kafka://a:1,b:2/orders", "a:1 b:2", "orders", "", false),
+        ("kafka:a:1,b:2#topic=x", "a:1 b:2", "x", "", false),
+        ("kafka:${BROKERS}#topic=x", "a:9092 b:9093", "x", "", false),
         ("kafka://a#topic=x+y", "a:9092", "x y", "", false),
         ("kafkas://a:9093", "a:9093", "", "", true),
         ("kafka://a#insecure", "a:9092", "", "", true),
