@@ -32,6 +32,8 @@ mod list {
         &super::mongodb::KIND,
         #[cfg(feature = "memcached")]
         &super::memcached::KIND,
+        #[cfg(feature = "k8s")]
+        &super::k8s::KIND,
         &super::tcp::KIND,
         &super::unix::KIND,
         &super::dns::KIND,
@@ -54,6 +56,8 @@ pub mod file;
 pub mod grpc;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "k8s")]
+pub mod k8s;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 #[cfg(any(
@@ -125,7 +129,7 @@ pub fn schemes() -> impl Iterator<Item = &'static str> {
 fn unknown(scheme: &str) -> String {
     const OTHERS: [&str; 5] = ["mssql", "sqlserver", "oracle", "cassandra", "sqlite"];
     /// Kinds that a build may leave out.
-    const LEFT_OUT: [&str; 19] = [
+    const LEFT_OUT: [&str; 20] = [
         "postgres",
         "postgresql",
         "nats",
@@ -145,6 +149,7 @@ fn unknown(scheme: &str) -> String {
         "mongodb",
         "mongodb+srv",
         "memcached",
+        "k8s",
     ];
     let plain = KINDS.iter().filter(|kind| !kind.prefix.is_empty());
     let plain = plain.filter_map(|kind| scheme.strip_prefix(kind.prefix)).next().unwrap_or(scheme);

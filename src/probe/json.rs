@@ -105,6 +105,36 @@ impl<'de> Visitor<'de> for Find<'_> {
     }
 }
 
+/// Calls `each` with the text of each item of an array, in turn, so that only one is held.
+///
+/// # Errors
+/// `json` is not one whole JSON array.
+#[cfg(feature = "k8s")]
+pub fn for_each(json: &str, each: impl FnMut(&str)) -> Result<(), serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    deserializer.deserialize_seq(Items(each))?;
+    deserializer.end()
+}
+
+#[cfg(feature = "k8s")]
+struct Items<F>(F);
+
+#[cfg(feature = "k8s")]
+impl<'de, F: FnMut(&str)> Visitor<'de> for Items<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a JSON array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
+        while let Some(item) = items.next_element::<&RawValue>()? {
+            (self.0)(item.get());
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -153,5 +183,15 @@ mod tests {
         // Neither an error nor a crash: only what the pointer follows is nested in the reader.
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         assert_eq!(pointer.find(deep.as_bytes()).unwrap(), None);
+    }
+    #[cfg(feature = "k8s")]
+    #[test]
+    fn each_item_of_an_array_is_seen_once() {
+        let mut seen = Vec::new();
+        for_each(r#"[1, {"a":[2]} ,"x"]"#, |item| seen.push(item.to_owned())).unwrap();
+        assert_eq!(seen, ["1", r#"{"a":[2]}"#, r#""x""#]);
+        for broken in ["{}", "[1", "[1] 2", "null"] {
+            assert!(for_each(broken, |_| {}).is_err(), "{broken}");
+        }
     }
 }

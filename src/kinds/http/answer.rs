@@ -3,10 +3,10 @@
 use hyper::{HeaderMap, StatusCode};
 
 /// A response.
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
+pub(in crate::kinds) struct Answer {
+    pub(in crate::kinds) status: StatusCode,
+    pub(in crate::kinds) headers: HeaderMap,
+    pub(in crate::kinds) body: Vec<u8>,
     /// True if the body is longer than the part that was read.
-    pub(super) cut: bool,
+    pub(in crate::kinds) cut: bool,
 }

@@ -32,9 +32,6 @@ const MAX_HEAD: usize = 64 * 1024;
 /// The most bytes up to the end of the response's head, including interim responses (1xx).
 const MAX_BEFORE_BODY: usize = 256 * 1024;
 
-/// The longest part of a body that is searched, in bytes.
-const MAX_BODY: usize = 1 << 20;
-
 /// The most bytes to read of an unneeded body. A small body is read whole, so that the server can
 /// finish.
 const MAX_LINE: usize = 16 * 1024;
@@ -42,14 +39,14 @@ const MAX_LINE: usize = 16 * 1024;
 /// The longest time to read an unneeded body.
 const COURTESY: Duration = Duration::from_millis(100);
 
-/// Sends `request` and reads the response. Keeps the body only if `needs_body` returns true for the
-/// status.
-pub(super) async fn exchange(
+/// Sends `request` and reads the response. `max_body` returns how many bytes of the body are needed
+/// for a status. `None`: the body is not needed.
+pub(in crate::kinds) async fn exchange(
     attempt: &Attempt<'_>,
     stream: Box<dyn Stream>,
     endpoint: &Endpoint,
     request: Request<Empty<Bytes>>,
-    needs_body: impl Fn(StatusCode) -> bool,
+    max_body: impl Fn(StatusCode) -> Option<usize>,
 ) -> Result<Answer, Failure> {
     attempt.stage(format!("connected to {endpoint}, but no response"));
     let (stream, first) = RecordingStream::new(stream);
@@ -68,17 +65,17 @@ pub(super) async fn exchange(
     // The body has its own bounds.
     budget.store(usize::MAX, Relaxed);
     let (status, headers) = (head.status, head.headers);
-    let answer = match needs_body(status) {
-        true => {
+    let answer = match max_body(status) {
+        Some(max) => {
             attempt.stage(format!(
                 "{} from {endpoint}, but its body did not end",
                 failure::shown(status)
             ));
             let (body, cut) =
-                beside(connection.as_mut(), read(&mut body, MAX_BODY)).await.map_err(fail)?;
+                beside(connection.as_mut(), read(&mut body, max)).await.map_err(fail)?;
             Answer { status, headers, body, cut }
         }
-        false => {
+        None => {
             let mut read = Vec::new();
             let reading = beside(connection.as_mut(), read_into(&mut read, &mut body, MAX_LINE));
             let cut = !matches!(

@@ -19,7 +19,11 @@ const SHOWN: usize = 120;
 pub(super) const HEAD_TOO_LONG: io::ErrorKind = io::ErrorKind::FileTooLarge;
 
 /// `status 502 Bad Gateway, wanted 200-299: first line of the body`.
-pub(super) fn status_failure(answer: &Answer, wanted: &str, credentials: bool) -> Failure {
+pub(in crate::kinds) fn status_failure(
+    answer: &Answer,
+    wanted: &str,
+    credentials: bool,
+) -> Failure {
     let status = answer.status;
     let line = first_line(answer);
     if status == StatusCode::BAD_REQUEST

@@ -22,12 +22,16 @@ use crate::{
     text::{MAX_FOREIGN, one_line},
     tls::{KEYS as TLS_KEYS, Tls, TlsFiles, Verify},
 };
-use answer::Answer;
-use exchange::exchange;
 use expect::Expect;
 use proxy::{Proxies, Proxy};
 use request::{Origin, Template};
-use target::{Target, endpoint_of, host_of, origin_form};
+use target::{Target, origin_form};
+
+pub(super) use answer::Answer;
+pub(super) use exchange::exchange;
+#[cfg(feature = "k8s")]
+pub(super) use failure::status_failure;
+pub(super) use target::{endpoint_of, host_of};
 
 /// The kind.
 pub static KIND: Kind = Kind {
@@ -77,6 +81,9 @@ static KEYS: &[Key] = &[
 
 /// curl's limit; no health check needs more.
 const MAX_REDIRECTS: u32 = 50;
+
+/// The longest part of a body that is searched, in bytes.
+const MAX_BODY: usize = 1 << 20;
 
 struct Http {
     url: Url,
@@ -218,7 +225,8 @@ impl Http {
         let request = self.template.request(url, uri.ok_or_else(nowhere)?, origin, login);
         let endpoint = if is_tls { server } else { peer };
         exchange(attempt, stream, endpoint, request, |status| {
-            self.expect.needs_body() && self.expect.wants(status.as_u16())
+            let is_needed = self.expect.needs_body() && self.expect.wants(status.as_u16());
+            is_needed.then_some(MAX_BODY)
         })
         .await
     }

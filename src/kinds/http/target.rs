@@ -73,12 +73,12 @@ impl Target {
 }
 
 /// Returns the address of a URL's server.
-pub(super) fn endpoint_of(url: &Url) -> Option<Endpoint> {
+pub(in crate::kinds) fn endpoint_of(url: &Url) -> Option<Endpoint> {
     Some(Endpoint::Tcp(host_of(url)?, url.port_or_known_default()?))
 }
 
 /// Returns the host for lookups and certificates: an address without its brackets.
-pub(super) fn host_of(url: &Url) -> Option<String> {
+pub(in crate::kinds) fn host_of(url: &Url) -> Option<String> {
     Some(match url.host()? {
         Host::Domain(name) => name.to_owned(),
         Host::Ipv4(address) => address.to_string(),

@@ -7,6 +7,8 @@ mod generic;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod http;
+#[cfg(feature = "k8s")]
+mod k8s;
 #[cfg(feature = "kafka")]
 mod kafka;
 #[cfg(feature = "memcached")]

@@ -2,7 +2,7 @@
 
 use super::scripted::{Reserved, Scripted, finish};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -103,7 +103,8 @@ pub fn response_with(status: u16, headers: &[(&str, &str)], body: &str) -> Vec<u
     .into_bytes()
 }
 
-fn read_request(stream: &mut TcpStream) -> Option<String> {
+/// Reads one request, head and body. `None`: the client has closed.
+pub fn read_request(stream: &mut impl Read) -> Option<String> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
     loop {

@@ -11,6 +11,8 @@ pub mod command;
 pub mod dir;
 pub mod done;
 pub mod http;
+#[cfg(feature = "k8s")]
+pub mod kubernetes;
 pub mod monit;
 pub mod mysql;
 pub mod nats;
@@ -38,6 +40,8 @@ pub use command::{Counted, sh};
 pub use dir::Dir;
 pub use done::Done;
 pub use http::{Http, response, response_with};
+#[cfg(feature = "k8s")]
+pub use kubernetes::Kubernetes;
 pub use monit::Monit;
 pub use mysql::MariaDb;
 pub use nats::Nats;
@@ -67,5 +71,6 @@ pub fn has_every_kind() -> bool {
         feature = "kafka",
         feature = "mongodb",
         feature = "memcached",
+        feature = "k8s",
     ))
 }

@@ -1,0 +1,72 @@
+//! The meaning of a response that holds no object.
+//!
+//! Source: meta/v1 `Status`, which the API server sends with every error.
+
+use super::{
+    access::Access,
+    object::Object,
+    target::{Selection, Target},
+};
+use crate::{
+    kinds::http::{Answer, status_failure},
+    probe::{Class, Failure},
+    text::{MAX_FOREIGN, one_line},
+};
+
+/// Returns the failure that a response with another status than 200 means.
+pub(super) fn failure(answer: &Answer, target: &Target, access: &Access) -> Failure {
+    let code = answer.status.as_u16();
+    let status = Object::read(&answer.body).ok().filter(|object| object.text("/kind") == "Status");
+    let reason = status.as_ref().map(|status| status.text("/reason")).unwrap_or_default();
+    let said = status.map(|status| status.text("/message")).filter(|said| !said.is_empty());
+    let is_answer_of_api = said.is_some();
+    let mut failure = status_failure(answer, "200", access.has_token());
+    if let Some(said) = said {
+        failure.message = one_line(&format!("{code}: {said}"), MAX_FOREIGN);
+    }
+    match code {
+        // Only a malformed selector is refused so, or the token of a page that is no longer there.
+        400 if reason == "BadRequest" && !failure.message.contains("continue") => {
+            failure.class = Class::Config
+        }
+        401 => return failure.hint(login(access)),
+        403 => return failure.hint(rule(target, access)),
+        404 if reason == "NotFound" => {
+            failure.message = format!("not there yet ({})", failure.message);
+            return failure.means_down();
+        }
+        404 if !is_answer_of_api => {
+            let hint = format!(
+                "the server has no {}: is it the API server of Kubernetes, 1.21 or later?",
+                target.path(&access.namespace)
+            );
+            return failure.hint(hint);
+        }
+        // 410: the list changed between two pages. 5xx: e.g. etcd has no leader.
+        410 | 500..=599 => failure.class = Class::Busy,
+        _ => {}
+    }
+    failure
+}
+
+fn login(access: &Access) -> &'static str {
+    match access.has_token() {
+        true => "the token has expired, or is not one of this cluster",
+        false => "no token was sent: bearer or token-file gives one",
+    }
+}
+
+/// Returns the rule that a Role must have, as one line of YAML.
+pub(super) fn rule(target: &Target, access: &Access) -> String {
+    let (group, plural) = (target.resource.group, target.resource.plural);
+    let more = match &target.selection {
+        Selection::Object(name) => format!("verbs: [get], resourceNames: [\"{name}\"]"),
+        // A Role cannot restrict a list by names or labels.
+        Selection::Pods(_) | Selection::SlicesOf(_) => "verbs: [list]".to_owned(),
+    };
+    format!(
+        "a Role in namespace {}, bound to this account, must have under rules: \
+         - {{apiGroups: [\"{group}\"], resources: [{plural}], {more}}}",
+        access.namespace
+    )
+}
