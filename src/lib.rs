@@ -8,9 +8,9 @@
 //!                                    |-> end    -> exec | exit
 //! ```
 //!
-//! `spec` is a parsed declaration, `probe` is the contract of one attempt. A kind of dependency is
-//! one room under [`kinds`] and two adjacent lines in its `mod.rs`; it uses [`spec`], [`probe`],
-//! [`connect`] and [`tls`].
+//! `spec` is a parsed declaration, `probe` is the contract of one attempt, `verdict` its outcome. A
+//! kind of dependency is one room under [`kinds`] and two adjacent lines in its `mod.rs`; it uses
+//! [`spec`], [`probe`], [`connect`] and [`tls`].
 //!
 //! The interface of `afterall` is its command line. This library serves the binary and the tests,
 //! and promises no stability.
@@ -22,6 +22,7 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("afterall runs on Linux only: it needs signalfd, /proc and abstract sockets");
 
+pub mod blocking;
 pub mod children;
 pub mod civil;
 pub mod cli;
@@ -38,4 +39,5 @@ pub mod signals;
 pub mod spec;
 pub mod text;
 pub mod tls;
+pub mod verdict;
 pub mod wait;

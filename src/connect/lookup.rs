@@ -21,12 +21,9 @@ use super::{
     is_local_limit, sandbox,
 };
 use crate::{
+    blocking::on_thread,
     os::describe,
-    probe::{
-        blocking::on_thread,
-        failure::{Class, Failure},
-        stage::Stage,
-    },
+    verdict::{Class, Failure, Stage},
 };
 
 /// A blocking lookup: every address of a name, with port 0.

@@ -32,11 +32,8 @@ pub use recorded::{FirstBytes, RecordingStream};
 
 use crate::{
     os::describe,
-    probe::{
-        failure::{Class, Failure},
-        stage::Stage,
-    },
     text::{MAX_FOREIGN, one_line},
+    verdict::{Class, Failure, Stage},
 };
 
 /// The delay before the next address is tried (RFC 8305, section 8).

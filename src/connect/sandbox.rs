@@ -4,7 +4,7 @@ use std::io;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
-use crate::probe::failure::{Class, Failure};
+use crate::verdict::{Class, Failure};
 
 /// Opens a stream socket. If the system refuses, the dependency is not at fault.
 ///

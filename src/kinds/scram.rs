@@ -16,7 +16,7 @@ use ring::{
 };
 use tokio::sync::oneshot;
 
-use crate::probe::{Failure, blocking::on_thread};
+use crate::{blocking::on_thread, probe::Failure};
 
 /// The most rounds that a server may ask for. OWASP recommends 600,000, which take some tenths of a
 /// second.

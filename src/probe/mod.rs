@@ -1,21 +1,20 @@
 //! The contract between a kind of dependency and the rest: one attempt and its verdict.
 
-pub mod blocking;
-pub mod failure;
 pub mod json;
 pub mod pattern;
 pub mod servers;
-pub mod stage;
 
 use std::{future::Future, net::SocketAddr, pin::Pin, time::Duration};
 
 use tokio::{net::UnixStream, time::Instant};
 
-pub use blocking::BlockingLane;
-pub use failure::{Class, Cost, Failure, Ready, Verdict};
 pub use pattern::Pattern;
 pub use servers::{ListedServer, Order, Start, Turn, TurnFuture, try_servers};
-pub use stage::Stage;
+
+pub use crate::{
+    blocking::BlockingLane,
+    verdict::{Class, Cost, Failure, Ready, Stage, Verdict},
+};
 
 #[cfg(feature = "mongodb")]
 use crate::connect::{Record, RecordType};

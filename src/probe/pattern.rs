@@ -25,7 +25,7 @@ impl Pattern {
     /// Returns true if `text` matches somewhere.
     ///
     /// As in grep, Perl and Python, `$` also matches before a newline that ends the text. May run
-    /// for seconds on a large text: call it on a [`BlockingLane`](super::blocking::BlockingLane).
+    /// for seconds on a large text: call it on a [`BlockingLane`](crate::blocking::BlockingLane).
     pub fn is_match(&self, text: &[u8]) -> bool {
         let text = String::from_utf8_lossy(text);
         if self.0.is_match(&text) {

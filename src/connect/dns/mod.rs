@@ -22,12 +22,9 @@ pub use packet::{Record, RecordType};
 
 use super::{connect_failure, is_local_limit, sandbox};
 use crate::{
+    blocking::BlockingLane,
     os::read_bytes,
-    probe::{
-        blocking::BlockingLane,
-        failure::{Class, Failure},
-        stage::Stage,
-    },
+    verdict::{Class, Failure, Stage},
 };
 use packet::{Outcome, Response};
 

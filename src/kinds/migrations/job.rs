@@ -9,7 +9,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use crate::probe::blocking::on_thread;
+use crate::blocking::on_thread;
 
 /// One piece of work and its result.
 pub(super) struct Job<T>(Arc<Shared<T>>);

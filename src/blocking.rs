@@ -14,8 +14,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::failure::Failure;
-use crate::signals;
+use crate::{signals, verdict::Failure};
 
 /// The stack of a thread, in bytes: enough for the C library's resolver and its plug-ins.
 const STACK: usize = 1 << 20;
@@ -37,7 +36,7 @@ impl BlockingLane {
     /// therefore never holds more than one thread.
     ///
     /// # Errors
-    /// [`Class::Local`](super::Class::Local) where no thread can be started.
+    /// [`Class::Local`](crate::verdict::Class::Local) where no thread can be started.
     pub async fn run<T: Send + 'static>(
         &self,
         call: impl FnOnce() -> T + Send + 'static,

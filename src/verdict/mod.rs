@@ -1,6 +1,10 @@
 //! The verdict of one attempt, and its failure.
 
+mod stage;
+
 use std::{fmt, io, time::Duration};
+
+pub use stage::Stage;
 
 use crate::{
     os::describe,
