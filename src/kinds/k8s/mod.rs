@@ -33,9 +33,9 @@ pub static KIND: Kind = Kind {
     name: "k8s",
     schemes: &["k8s"],
     grammar: Grammar::AsWritten,
-    usage: "k8s:job/NAME, k8s:pod/NAME, k8s:pods/SELECTOR, k8s:service/NAME, \
-            k8s:deployment/NAME, k8s:statefulset/NAME, k8s:daemonset/NAME",
-    summary: "a Job is complete, pods are ready, a workload is available, a Service has a ready endpoint",
+    usage: "k8s:job/NAME, k8s:pods/SELECTOR, k8s:pod/NAME, k8s:deployment/NAME, k8s:service/NAME",
+    summary: "the Job is complete, the pods are ready, the Deployment is available, \
+              the Service has a ready endpoint",
     keys: &[KEYS, TLS_KEYS],
     build,
     ..Kind::DEFAULT

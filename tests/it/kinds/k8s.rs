@@ -1,9 +1,11 @@
 //! `k8s:` against a scripted API server, with kubectl as the judge of its states.
 
-use crate::support::kubernetes::{Kubernetes, TOKEN, refusal};
+use crate::recipes::texts;
+use crate::support::kubernetes::{Kubernetes, Rule, TOKEN, refusal};
 use crate::support::process::program;
 use crate::support::{Afterall, Dir, Done, secs, sh};
 use serde_json::{Value, json};
+use std::ffi::OsStr;
 use std::process::Command;
 
 fn once(api: &Kubernetes, what: &str) -> Done {
@@ -195,8 +197,20 @@ fn an_object_that_is_gone_is_down_but_a_dead_server_is_not() {
     down(&keys).code(124).stderr_has("class=connect");
 }
 
+/// A pod's files, but for the CA.
+fn pod_files() -> Dir {
+    let dir = Dir::new();
+    dir.write("namespace", "app");
+    dir.write("token", TOKEN);
+    dir
+}
+
 /// Runs the binary in a mount namespace that has a pod's files, from `dir`.
-fn in_pod(dir: &Dir, api: &Kubernetes, declared: &str) -> Afterall {
+fn in_pod<S: AsRef<OsStr>>(
+    dir: &Dir,
+    api: &Kubernetes,
+    words: impl IntoIterator<Item = S>,
+) -> Afterall {
     let script = format!(
         "at=/run/secrets/kubernetes.io/serviceaccount
          mount -t tmpfs none /run && mkdir -p $at && mount --bind {} $at && exec \"$@\"",
@@ -204,21 +218,19 @@ fn in_pod(dir: &Dir, api: &Kubernetes, declared: &str) -> Afterall {
     );
     let is_root = rustix::process::geteuid().is_root();
     let user = (!is_root).then_some("--map-root-user");
-    let words = ["unshare", "--mount"].into_iter().chain(user);
-    Afterall::waiting_for([declared])
+    let unshare = ["unshare", "--mount"].into_iter().chain(user);
+    Afterall::waiting_for(words)
         .env("KUBERNETES_SERVICE_HOST", api.address().ip().to_string())
         .env("KUBERNETES_SERVICE_PORT", api.address().port().to_string())
-        .under(words.chain(["sh", "-c", &script, "sh"]))
+        .under(unshare.chain(["sh", "-c", &script, "sh"]))
 }
 
 #[test]
 fn a_pod_needs_no_keys_and_its_token_may_change() {
-    let (api, dir) = (Kubernetes::new(), Dir::new());
-    dir.write("namespace", "app");
-    dir.write("token", TOKEN);
+    let (api, dir) = (Kubernetes::new(), pod_files());
     dir.write("ca.crt", std::fs::read(&api.authority.cert).unwrap());
     api.put("jobs", job(json!({"active": 1})));
-    let waiting = in_pod(&dir, &api, "k8s:job/migrate").spawn();
+    let waiting = in_pod(&dir, &api, ["k8s:job/migrate"]).spawn();
     waiting.wait_for_stderr("is not complete", secs(30));
     api.set_token("t0ken-2wo");
     waiting.wait_for_stderr("401: Unauthorized", secs(30));
@@ -227,10 +239,54 @@ fn a_pod_needs_no_keys_and_its_token_may_change() {
     api.put("jobs", job(json!({"succeeded": 1, "conditions": [complete]})));
     waiting.done().code(0).stderr_has("ready: job migrate is complete");
     std::fs::remove_file(dir.join("token")).unwrap();
-    in_pod(&dir, &api, "k8s:job/migrate")
+    in_pod(&dir, &api, ["k8s:job/migrate"])
         .run()
         .code(64)
         .stderr_has("a pod without a service account's token");
+}
+
+#[test]
+fn the_recipe_for_a_job_needs_no_more_than_its_role() {
+    let documents = texts::yaml(&texts::read("examples/kubernetes/job.yaml"));
+    let of_kind = |kind: &str| {
+        documents.iter().find(|document| document["kind"].as_str() == Some(kind)).unwrap()
+    };
+    let (role, binding) = (of_kind("Role"), of_kind("RoleBinding"));
+    let pod = &of_kind("Deployment")["spec"]["template"]["spec"];
+    assert_eq!(binding["roleRef"]["name"], role["metadata"]["name"]);
+    assert_eq!(binding["subjects"][0]["name"], pod["serviceAccountName"]);
+    assert_eq!(of_kind("ServiceAccount")["metadata"]["name"], pod["serviceAccountName"]);
+    let rules = role["rules"].as_vec().unwrap().iter().map(|rule| Rule {
+        groups: texts::words(&rule["apiGroups"]),
+        resources: texts::words(&rule["resources"]),
+        verbs: texts::words(&rule["verbs"]),
+        names: texts::words(&rule["resourceNames"]),
+    });
+    let (api, dir) = (Kubernetes::new(), pod_files());
+    dir.write("ca.crt", std::fs::read(&api.authority.cert).unwrap());
+    api.allow_only(rules.collect());
+    let name = of_kind("Job")["metadata"]["name"].as_str().unwrap();
+    let complete = json!({"conditions": [condition("Complete", "True", "", "")]});
+    api.put("jobs", object("batch/v1", "Job", name, json!({}), complete));
+    let args = texts::words(&pod["containers"][0]["args"]);
+    let wait: Vec<&String> = args.iter().take_while(|word| *word != "--").collect();
+    let waiting = in_pod(&dir, &api, wait).becoming(["echo", "started"]).spawn();
+    waiting.wait_for_stderr("search: waiting: not there yet", secs(30));
+    let status = json!({"observedGeneration": 2, "availableReplicas": 1,
+        "conditions": [condition("Available", "True", "", "")]});
+    api.put("deployments", workload("Deployment", "search", json!({"replicas": 1}), status));
+    waiting
+        .done()
+        .code(0)
+        .stdout("started\n")
+        .stderr_has("search was last")
+        .stderr_lacks("class=auth");
+    // One rule less is a refusal.
+    api.allow_only(Vec::new());
+    in_pod(&dir, &api, ["--timeout=1s", "k8s:job/migrate-1.4.2"])
+        .run()
+        .code(124)
+        .stderr_has("resourceNames: [\"migrate-1.4.2\"]");
 }
 
 /// Whether kubectl is content at once: the words after `kubectl`.

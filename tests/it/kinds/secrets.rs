@@ -416,6 +416,36 @@ fn what_logs_in_to_mysql_is_shown_nowhere() {
     hear_nothing(&places);
 }
 
+#[cfg(feature = "k8s")]
+#[test]
+fn a_token_of_kubernetes_is_shown_nowhere() {
+    let (server, dead, dir) = (http_that_repeats(), Reserved::new(), Dir::new());
+    dir.write_secret("token", format!("{CANARY}\n"));
+    let (at, file) = (server.address(), dir.text("token"));
+    let mut places = Vec::new();
+    for keys in [
+        format!("bearer={CANARY}"),
+        "bearer=${CANARY}".to_owned(),
+        format!("bearer=${{file:{file}}}"),
+        format!("token-file={file}"),
+    ] {
+        for what in ["job/migrate", "pods/app=web", "service/api"] {
+            let declared = format!("k8s:{what}#server=http://{at},namespace=a,{keys}");
+            places.push(Place::new(&declared).echoed());
+            places.push(Place::new(declared.replace(&at.to_string(), &dead.address().to_string())));
+        }
+    }
+    for wrong in [
+        format!("k8s:job/a#server=https://u:{CANARY}@{at},namespace=a"),
+        format!("k8s:job/a#server=http://{at},namespace=a,token-file=${{CANARY}}"),
+        format!("k8s:job/a#server=http://{at},namespace=a,bearer={CANARY},token-file={file}"),
+        format!("k8s:job/a#server=http://{at},bearer={CANARY}"),
+    ] {
+        places.push(Place::new(wrong));
+    }
+    hear_nothing(&places);
+}
+
 /// A RabbitMQ that repeats the credentials in its refusal.
 #[cfg(feature = "amqp")]
 fn rabbitmq_that_repeats() -> Scripted {

@@ -34,10 +34,30 @@ pub struct Kubernetes {
     pub authority: Authority,
 }
 
+/// A rule of a Role; no names: all names.
+pub struct Rule {
+    pub groups: Vec<String>,
+    pub resources: Vec<String>,
+    pub verbs: Vec<String>,
+    pub names: Vec<String>,
+}
+
+impl Rule {
+    fn allows(&self, group: &str, resource: &str, name: &str) -> bool {
+        let has = |list: &[String], word: &str| list.iter().any(|known| known == word);
+        has(&self.groups, group)
+            && has(&self.resources, resource)
+            && has(&self.verbs, if name.is_empty() { "list" } else { "get" })
+            && (self.names.is_empty() || has(&self.names, name))
+    }
+}
+
 struct State {
     objects: BTreeMap<(String, String), Value>,
     token: String,
     denied: Vec<String>,
+    /// The rules of a Role; `None`: everything is allowed.
+    rules: Option<Vec<Rule>>,
     /// A response to every request, in place of the right one.
     instead: Option<Vec<u8>>,
     requests: Vec<String>,
@@ -61,6 +81,7 @@ impl Kubernetes {
             objects: BTreeMap::new(),
             token: TOKEN.to_owned(),
             denied: Vec::new(),
+            rules: None,
             instead: None,
             requests: Vec::new(),
         }));
@@ -86,6 +107,11 @@ impl Kubernetes {
     /// Refuses every request for these, as RBAC does without a rule.
     pub fn deny(&self, plurals: &[&str]) {
         self.state().denied = plurals.iter().map(|plural| (*plural).to_owned()).collect();
+    }
+
+    /// Allows only what the rules of a Role allow.
+    pub fn allow_only(&self, rules: Vec<Rule>) {
+        self.state().rules = Some(rules);
     }
 
     /// Answers every request with this.
@@ -173,7 +199,11 @@ fn respond(state: &mut State, request: &str) -> (Vec<u8>, bool) {
     };
     let group = group_of(api);
     let qualified = if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
-    if state.denied.iter().any(|denied| denied == plural) {
+    let is_allowed = state
+        .rules
+        .as_ref()
+        .is_none_or(|rules| rules.iter().any(|rule| rule.allows(group, plural, name)));
+    if !is_allowed || state.denied.iter().any(|denied| denied == plural) {
         let (verb, quoted) =
             if name.is_empty() { ("list", String::new()) } else { ("get", format!(" \"{name}\"")) };
         let message = format!(
