@@ -66,7 +66,7 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
 
 impl Probe for K8s {
     fn attempt<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> AttemptFuture<'a> {
-        Box::pin(async { self.0.ask(attempt).await.map_or_else(Verdict::from, Verdict::Ready) })
+        Box::pin(async { self.0.ask(attempt).await.map_or_else(Verdict::from, Verdict::ready) })
     }
 
     fn is_local(&self) -> bool {
