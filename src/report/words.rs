@@ -161,7 +161,7 @@ pub(super) fn done(wait: &WaitState, now: Instant) -> String {
         let own = last.outcome.as_ref().map_or(total, |event| event.elapsed);
         // A clock that started with ours would repeat the total.
         let is_shorter = total.saturating_sub(own) > Duration::from_millis(200);
-        let time = is_shorter.then(|| format!(" {}", seconds(own))).unwrap_or_default();
+        let time = if is_shorter { format!(" {}", seconds(own)) } else { String::new() };
         let migrations = match last.ready().map_or(0, |ready| ready.awaited_migrations) {
             0 => String::new(),
             1 => " for 1 migration".to_owned(),
