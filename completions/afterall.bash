@@ -38,6 +38,7 @@ _afterall_keys() {
         kafka | kafkas | kafka+ssl) words='timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after= topic= partitions= brokers= sasl= user= password= advertised= ca= cert= key= server-name= insecure' ;;
         mongodb | mongodb+srv) words='timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after= role= replica-set= user= password= ca= cert= key= server-name= insecure' ;;
         memcached) words='timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after= user= password= ca= cert= key= server-name= insecure' ;;
+        k8s) words='timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after= namespace= server= bearer= token-file= ca= cert= key= server-name= insecure' ;;
         tcp) words='timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after= hold=' ;;
         unix) words='timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after=' ;;
         dns) words='timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after= type= expect=' ;;
@@ -113,7 +114,7 @@ _afterall() {
     if [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W '--timeout --attempt-timeout --interval --max-interval --backoff --jitter --successes --on-timeout --fail-fast --until --deadline --once --config --from-env --print-plan --allow-empty --format --quiet --verbose -h --help --version' -- "$cur")
     else
-        mapfile -t COMPREPLY < <(compgen -W 'postgres:// postgresql:// migrations+postgres:// migrations+postgresql:// nats:// tls:// http:// https:// http+unix:// redis:// rediss:// valkey:// valkeys:// mysql:// mariadb:// migrations+mysql:// migrations+mariadb:// grpc:// grpcs:// amqp:// amqps:// kafka:// kafkas:// kafka+ssl:// mongodb:// mongodb+srv:// memcached:// tcp:// unix: dns: file: exec:' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W 'postgres:// postgresql:// migrations+postgres:// migrations+postgresql:// nats:// tls:// http:// https:// http+unix:// redis:// rediss:// valkey:// valkeys:// mysql:// mariadb:// migrations+mysql:// migrations+mariadb:// grpc:// grpcs:// amqp:// amqps:// kafka:// kafkas:// kafka+ssl:// mongodb:// mongodb+srv:// memcached:// k8s: tcp:// unix: dns: file: exec:' -- "$cur")
         compopt -o nospace
     fi
 }
