@@ -25,4 +25,5 @@ mod release;
 mod report;
 mod scenarios;
 mod signals;
+mod sources;
 mod support;

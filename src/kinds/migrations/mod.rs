@@ -102,4 +102,6 @@ static KEYS: &[Key] = &[
 ];
 
 #[cfg(test)]
+mod directory_tests;
+#[cfg(test)]
 mod tests;

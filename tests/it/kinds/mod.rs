@@ -2,6 +2,7 @@
 
 #[cfg(feature = "amqp")]
 mod amqp;
+mod command;
 mod failures;
 mod generic;
 #[cfg(feature = "grpc")]
