@@ -20,6 +20,7 @@ mod kinds;
 mod live;
 mod notify;
 mod once;
+mod picture;
 mod recipes;
 mod release;
 mod report;

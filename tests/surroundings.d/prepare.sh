@@ -1,5 +1,5 @@
-# The steps that need the network: packages, the binary, the images. The last step starts the second half in namespaces
-# of its own.
+# The steps that need the network: packages, the binary, the images. The last step starts the second
+# half in namespaces of its own.
 
 missing=()
 need() { command -v "$1" >/dev/null || missing+=("$2"); } # PROGRAM PACKAGE
@@ -8,9 +8,12 @@ need buildah buildah
 need runc runc
 need iptables iptables
 need debootstrap debootstrap
+need systemd-nspawn systemd-container
+need docker-compose docker-compose
 need nats-server nats-server
 compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
 need jq jq
+need ruby ruby
 need gcc gcc
 need openssl openssl
 need curl curl
@@ -23,27 +26,45 @@ if ((${#missing[@]})); then
 fi
 
 mkdir -p "$LAB"
-# The example images hold a static binary. Built without link-time optimisation: it is tried, not shipped.
+# The example images hold a static binary. This one is tried and not shipped, so it is built
+# without link-time optimisation, while Debian is unpacked.
+built=
 if [[ -z ${AFTERALL_STATIC-} ]]; then
     triple=$(rustc -vV | sed -n 's/^host: //p')
     RUSTFLAGS='-C target-feature=+crt-static --cfg getrandom_backend="linux_getrandom"' \
         CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
-        cargo build --release --locked --quiet --target "$triple" --target-dir "$LAB/build"
+        CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
+        cargo build --release --locked --quiet --target "$triple" --target-dir "$LAB/build" &
+    built=$!
     AFTERALL_STATIC=$LAB/build/$triple/release/afterall
 fi
-cp "$AFTERALL_STATIC" "$LAB/afterall"
 gcc -O1 -static -o "$LAB/service" "$HERE/service.c"
 
-# Debian, made once: the base of the example images.
-if [[ ! -e $LAB/rootfs/prepared ]]; then
-    rm -rf "$LAB/rootfs"
-    debootstrap --variant=minbase bookworm "$LAB/rootfs" >"$LAB/debootstrap.log" 2>&1 ||
-        { tail -5 "$LAB/debootstrap.log" >&2; exit 1; }
-    tar -C "$LAB/rootfs" -c --exclude='./proc/*' --exclude='./sys/*' --exclude='./dev/*' -f "$LAB/slim.tar" .
-    touch "$LAB/rootfs/prepared"
+# Debian, made once. The plain system is the base of the example images. With servers it stands for
+# the images of PostgreSQL and NATS, and it boots systemd.
+rootfs=$LAB/rootfs
+quietly() { # LOG COMMAND...
+    local log=$LAB/$1
+    shift
+    "$@" >"$log" 2>&1 || { tail -5 "$log" >&2; exit 1; }
+}
+inside() { chroot "$rootfs" /usr/bin/env DEBIAN_FRONTEND=noninteractive "$@"; }
+archive() { # FILE
+    tar -C "$rootfs" -c --exclude='./proc/*' --exclude='./sys/*' --exclude='./dev/*' -f "$1" .
+}
+if [[ ! -e $rootfs/prepared ]]; then
+    rm -rf "$rootfs"
+    quietly debootstrap.log debootstrap --variant=minbase bookworm "$rootfs"
+    archive "$LAB/slim.tar"
+    inside apt-get update -qq
+    quietly packages.log inside apt-get install -y -qq --no-install-recommends \
+        postgresql nats-server openssl systemd systemd-sysv dbus
+    archive "$LAB/servers.tar"
+    touch "$rootfs/prepared"
 fi
 
-# Storage and settings of our own. The limits may not be raised without CAP_SYS_RESOURCE, and crun refuses hybrid cgroups.
+# Storage and settings of our own. The limits may not be raised without CAP_SYS_RESOURCE, and crun
+# refuses hybrid cgroups.
 cat >"$LAB/storage.conf" <<CONF
 [storage]
 driver = "overlay"
@@ -60,23 +81,41 @@ runtime = "runc"
 CONF
 export CONTAINERS_STORAGE_CONF=$LAB/storage.conf CONTAINERS_CONF=$LAB/containers.conf
 
-podman --log-level=error image exists docker.io/library/debian:12-slim ||
-    podman --log-level=error import -q "$LAB/slim.tar" docker.io/library/debian:12-slim >/dev/null
+# The stand-ins of the images that the examples name.
+import() { # TAR NAME
+    podman --log-level=error image exists "$2" ||
+        podman --log-level=error import -q "$1" "$2" >/dev/null
+}
+import "$LAB/slim.tar" docker.io/library/debian:12-slim
+import "$LAB/servers.tar" localhost/servers
 
-# The context of the example images, and the images themselves, from the unchanged files in examples/.
+[[ -z $built ]] || wait "$built"
+cp "$AFTERALL_STATIC" "$LAB/afterall"
 rm -rf "$LAB/context"
 mkdir -p "$LAB/context/migrations"
 cp "$LAB/afterall" "$LAB/context/afterall"
 cp "$LAB/service" "$LAB/context/scheduler"
 echo 'create table jobs()' >"$LAB/context/migrations/20260801120000_jobs.sql"
-build() { # TAG FILE CONTEXT: with the host's network, since an example fetches ca-certificates
-    buildah bud --isolation chroot --network host -q -t "$1" -f "$2" "$3" >"$LAB/build.log" 2>&1 ||
-        { cat "$LAB/build.log" >&2; exit 1; }
+cp "$HERE"/{migrate,reporter,postgres-entry} "$LAB/context/"
+build() { # TAG FILE: with the host's network, because an example fetches ca-certificates
+    quietly build.log buildah bud --isolation chroot --network host --pull-never -q -t "$1" -f "$2" \
+        "$LAB/context"
 }
-build localhost/example "$EXAMPLES/docker/Dockerfile" "$LAB/context"
-build localhost/example-scratch "$EXAMPLES/docker/Dockerfile.scratch" "$LAB/context"
+# The examples' own files, as they are.
+build localhost/example "$EXAMPLES/docker/Dockerfile"
+build localhost/example-scratch "$EXAMPLES/docker/Dockerfile.scratch"
+# The images that Compose and Kubernetes start; the migrator of theirs needs psql.
+build docker.io/library/postgres:17 "$HERE/Dockerfile.postgres"
+build docker.io/library/nats:2 "$HERE/Dockerfile.nats"
+build localhost/app "$HERE/Dockerfile.compose"
+build registry.example.com/scheduler:1.4.2 "$HERE/Dockerfile.kubernetes"
 
-# Containers that are left in a dead network namespace cannot be removed; so all of this run's live and end in one.
+# A container that is left in a dead network namespace cannot be removed, and podman's name server
+# outlives its containers. So all of a run lives in namespaces of its own, and ends with them.
 export IN_NAMESPACE=1
-exec unshare --net --mount --propagation private -- bash -c \
-    'ip link set lo up; mkdir -p /run/netns; mount -t tmpfs tmpfs /run/netns; exec "$@"' surroundings "$0" "$@"
+exec unshare --net --mount --propagation private --pid --fork --kill-child --mount-proc -- bash -c \
+    'ip link set lo up
+    mkdir -p /run/netns /run/containers
+    mount -t tmpfs tmpfs /run/netns
+    mount -t tmpfs tmpfs /run/containers
+    exec "$@"' surroundings "$0" "$@"
