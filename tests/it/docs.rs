@@ -1,5 +1,6 @@
 //! README.md and docs/ against the code: tables, command lines and exit codes.
 
+use crate::recipes::texts;
 use crate::support::{Afterall, Dir, has_every_kind};
 use afterall::cli::options::Options;
 use afterall::kinds::KINDS;
@@ -221,15 +222,27 @@ fn the_readme_explains_every_class_of_failure_and_no_other() {
     assert_eq!(explained, Class::ALL.map(Class::name));
 }
 
+/// The pages' code blocks in this language.
+fn blocks(language: &str) -> Vec<String> {
+    let pages = pages();
+    let blocks = pages.split("```").skip(1).step_by(2);
+    blocks
+        .filter_map(|block| block.strip_prefix(language)?.strip_prefix('\n'))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The words behind the name of the binary.
+fn of_binary(words: Vec<String>) -> (Vec<String>, Option<i32>) {
+    assert!(texts::is_afterall(&words[0]), "{words:?}");
+    (words[1..].to_vec(), None)
+}
+
 /// The lines of the pages' code blocks in this language, those that end in a backslash joined with
 /// the next.
 fn lines_of_code(language: &str) -> Vec<String> {
-    let pages = pages();
-    let blocks = pages.split("```").skip(1).step_by(2);
-    let blocks = blocks.filter_map(|block| block.strip_prefix(language)?.strip_prefix('\n'));
-    blocks
-        .flat_map(|block| block.replace("\\\n", " ").lines().map(str::to_owned).collect::<Vec<_>>())
-        .collect()
+    let joined = blocks(language).into_iter().map(|block| block.replace("\\\n", " "));
+    joined.flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
 /// Returns the arguments of `afterall` in every command line of the pages, with the exit code in
@@ -257,6 +270,12 @@ fn command_lines() -> Vec<(Vec<String>, Option<i32>)> {
             assert_eq!(words[0], "afterall");
             found.push((words[1..].to_vec(), None));
         }
+    }
+    for block in blocks("yaml") {
+        found.extend(texts::yaml(&block).iter().flat_map(texts::in_yaml).map(of_binary));
+    }
+    for unit in blocks("ini") {
+        found.push(of_binary(texts::exec_start(&unit, "/run/credentials")));
     }
     let pages = pages();
     for inline in pages.split('`').filter(|text| text.starts_with("afterall -")) {

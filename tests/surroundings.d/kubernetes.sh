@@ -7,6 +7,7 @@
 # - The volume of a secret needs `optional: false`. A secret's content must be a manifest, whose data
 #   stay as they are: they are not in base64.
 # - It builds an image where a file has the image's name: it runs in a directory of its own.
+# - An init container that has succeeded is removed with its log: an annotation keeps it.
 # - There is no API server: a manifest that asks it is tested in tests/it only.
 
 certificates
@@ -30,8 +31,9 @@ pod() {
         secrets = (spec["volumes"] || []).map { |volume| volume["secret"] }.compact
         secrets.each { |secret| secret["optional"] = false }
         name = found["metadata"]["name"] + "-" + kind.downcase
-        puts YAML.dump("apiVersion" => "v1", "kind" => "Pod",
-                       "metadata" => { "name" => name }, "spec" => spec)
+        kept = { "io.podman.annotations.init.container.type" => "always" }
+        puts YAML.dump("apiVersion" => "v1", "kind" => "Pod", "spec" => spec,
+                       "metadata" => { "name" => name, "annotations" => kept })
     ' "$EXAMPLES/kubernetes/$1" "$2"
 }
 secret() { # NAME, content on stdin
