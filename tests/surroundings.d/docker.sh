@@ -32,7 +32,7 @@ podman rm init >/dev/null
 check "a missing secret is an error at once" "rc=64" \
     "$(podman run --rm "${network[@]}" localhost/example-scratch 2>&1 || echo "rc=$?")"
 printf 'FROM localhost/example-scratch\nENTRYPOINT ["/afterall", "file:/migrations", "--"]\n' >Dockerfile.derived
-buildah bud -q --isolation chroot -t localhost/derived -f Dockerfile.derived context >/dev/null
+buildah bud -q --isolation chroot --pull-never -t localhost/derived -f Dockerfile.derived context >/dev/null
 check "a derived image that lost its command is an error" "rc=64" \
     "$(podman run --rm "${network[@]}" localhost/derived 2>&1 || echo "rc=$?")"
 
@@ -73,3 +73,13 @@ wait_for "the image waits for its API" logs_hold plain "api: waiting"
 check "the variable is read" "db: ready: PostgreSQL" "$(logs plain)"
 check_under "and it stops at once" 1000 podman stop -t 10 plain
 rm -f /tmp/db.key /tmp/db.pem
+
+# The image of one file that a release has, as what others copy from.
+CARGO_TARGET_DIR=$LAB/release "$HERE/../../dist/image" afterall "$(uname -m)" >/dev/null
+podman load -q -i release/dist/afterall-*.oci.tar >/dev/null
+version=$(./afterall --version)
+printf 'FROM docker.io/library/debian:12-slim\nCOPY --from=localhost/%s /afterall /usr/local/bin/\n' \
+    "${version/ /:}" >Dockerfile.copy
+buildah bud -q --isolation chroot --pull-never -t localhost/copied -f Dockerfile.copy context >/dev/null
+check "an image copies the binary from the release's" "$version" \
+    "$(podman run --rm --network none localhost/copied afterall --version)"
