@@ -164,8 +164,8 @@ pub(super) fn read_server(text: &Text) -> Result<Server, String> {
     Ok(Server { host, port })
 }
 
-/// Reads the usual server: a name or an IPv4 address in plain letters, and perhaps a port. A thousand
-/// declarations are read in a third of the time.
+/// Reads the usual server: a name or an IPv4 address in plain letters, and perhaps a port. A
+/// thousand declarations are read in a third of the time.
 fn read_plain(text: &str) -> Option<Server> {
     let (host, port) = match text.split_once(':') {
         Some((host, port)) => (host, Some(port)),

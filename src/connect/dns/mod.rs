@@ -64,8 +64,9 @@ async fn ask_all(
     let query = packet::query(fastrand::u16(..), name, kind).ok_or_else(|| {
         Failure::new(Class::Config, format!("{name} is not a name that DNS can hold"))
     })?;
-    let failure =
-        |what: String| Failure::new(Class::Dns, format!("{name} has no {kind} record: {what}"));
+    let failure = |message: String| {
+        Failure::new(Class::Dns, format!("{name} has no {kind} record: {message}"))
+    };
     // The attempt ends the rounds.
     loop {
         let mut failed = None;
@@ -87,8 +88,8 @@ async fn ask_all(
                     if let Some(forbidden) = sandbox::forbids_ip() {
                         return Err(forbidden);
                     }
-                    let what = connect_failure(&error, &server.to_string()).message;
-                    failed = Some(failure(format!("the name server does not answer: {what}")));
+                    let message = connect_failure(&error, &server.to_string()).message;
+                    failed = Some(failure(format!("the name server does not answer: {message}")));
                 }
             }
         }
@@ -150,7 +151,8 @@ mod tests {
 
     #[test]
     fn name_servers_are_read_from_the_file() {
-        let text = "# x\nsearch a.b\nnameserver 10.0.0.1\n nameserver\t::1 \nnameserver x\nnameserver 10.0.0.2\nnameserver 10.0.0.3";
+        let text = "# x\nsearch a.b\nnameserver 10.0.0.1\n nameserver\t::1 \nnameserver x\n\
+            nameserver 10.0.0.2\nnameserver 10.0.0.3";
         let servers = name_servers(text);
         let shown: Vec<_> = servers.iter().map(SocketAddr::to_string).collect();
         assert_eq!(shown, ["10.0.0.1:53", "[::1]:53", "10.0.0.2:53"]);

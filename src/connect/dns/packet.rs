@@ -67,7 +67,7 @@ const MAX_NAME: usize = 255;
 const MAX_LABELS: usize = 128;
 const INTERNET: u16 = 1;
 
-/// A query with recursion; none where DNS cannot hold the name.
+/// Returns a query with recursion, or `None` if DNS cannot hold the name.
 pub(super) fn query(number: u16, name: &str, kind: RecordType) -> Option<Vec<u8>> {
     let mut out = number.to_be_bytes().to_vec();
     // Recursion wanted; one question.

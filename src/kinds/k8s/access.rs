@@ -15,7 +15,7 @@ use crate::{
     tls::{Tls, TlsFiles, Verify},
 };
 
-/// Where the kubelet mounts the files of a pod's service account.
+/// The directory where the kubelet mounts the files of a pod's service account.
 const MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// The files of a pod's service account.
@@ -40,7 +40,7 @@ impl Pod {
     }
 }
 
-/// How the API server is reached.
+/// The address of the API server, the login, and TLS.
 pub(super) struct Access {
     /// Without a slash at its end.
     pub(super) url: Url,
@@ -53,7 +53,7 @@ pub(super) struct Access {
 }
 
 enum Token {
-    /// None, or a client certificate.
+    /// No token; a client certificate may identify us.
     None,
     Declared(Secret),
     /// Read anew for each attempt, because the kubelet replaces the token each hour.
@@ -87,7 +87,7 @@ impl Access {
         Ok(Self { token: token(spec, pod)?, url, endpoint, host, tls, namespace })
     }
 
-    /// Whether a login is sent.
+    /// Returns true if a login is sent.
     pub(super) fn has_token(&self) -> bool {
         !matches!(self.token, Token::None)
     }
@@ -105,8 +105,8 @@ impl Access {
             Token::File(path) => {
                 let own = path.clone();
                 let read = lane.run(move || read_token(&own)).await?;
-                secrets.take(read.map_err(|what| {
-                    let message = format!("no token in {}: {what}", path_shown(path));
+                secrets.take(read.map_err(|message| {
+                    let message = format!("no token in {}: {message}", path_shown(path));
                     Failure::new(Class::Auth, message).cost(Cost::Nothing)
                 })?)
             }
@@ -144,7 +144,7 @@ fn server_of_pod(spec: &Spec) -> Result<Url, ConfigError> {
     const HOST: &str = "KUBERNETES_SERVICE_HOST";
     const PORT: &str = "KUBERNETES_SERVICE_PORT";
     let variable = |name: &str| {
-        let value = spec.env.var(name).map_err(|what| spec.error(what))?;
+        let value = spec.env.var(name).map_err(|message| spec.error(message))?;
         Ok(value.filter(|value| !value.is_empty()))
     };
     let Some(host) = variable(HOST)? else {
@@ -169,8 +169,8 @@ fn tls(spec: &Spec, pod: Option<&Pod>) -> Result<Tls, ConfigError> {
     }
     let ca = pod.file("ca.crt");
     let files = TlsFiles { ca: Some(ca), cert: owned("cert"), key: owned("key") };
-    Tls::new(files, owned("server-name"), Verify::Full).map_err(|what| {
-        spec.error(format_args!("{what}; a pod without a service account's files needs ca=PATH"))
+    Tls::new(files, owned("server-name"), Verify::Full).map_err(|message| {
+        spec.error(format_args!("{message}; a pod without a service account's files needs ca=PATH"))
     })
 }
 
@@ -184,10 +184,10 @@ fn namespace(spec: &Spec, pod: Option<&Pod>) -> Result<String, ConfigError> {
         }
         (None, Some(pod)) => {
             let path = pod.file("namespace");
-            let read = read_small(&path).map_err(|what| {
+            let read = read_small(&path).map_err(|message| {
                 spec.key_error(
                     "namespace",
-                    format_args!("must be given, because {path} cannot be read: {what}"),
+                    format_args!("must be given, because {path} cannot be read: {message}"),
                 )
             })?;
             (path, read.trim().to_owned())
@@ -219,12 +219,14 @@ fn token(spec: &Spec, pod: Option<&Pod>) -> Result<Token, ConfigError> {
     match read_token(&path) {
         // Each attempt reads the file anew. A server may echo the token of now.
         Ok(token) => drop(spec.secret(token)),
-        Err(what) if is_declared => {
-            return Err(spec.key_error("token-file", format_args!("{}: {what}", path_shown(&path))));
+        Err(message) if is_declared => {
+            return Err(
+                spec.key_error("token-file", format_args!("{}: {message}", path_shown(&path)))
+            );
         }
-        Err(what) => {
+        Err(message) => {
             return Err(spec.error(format_args!(
-                "{path}: {what}; a pod without a service account's token \
+                "{path}: {message}; a pod without a service account's token \
                  (automountServiceAccountToken: false) needs token-file=PATH or bearer"
             )));
         }

@@ -1,4 +1,4 @@
-//! Which server, which login, which path; and what a refusal means.
+//! Server, login and path of declarations, and the meaning of refusals.
 
 use hyper::{HeaderMap, StatusCode};
 use serde_json::json;
@@ -250,7 +250,10 @@ fn a_missing_right_is_shown_as_a_rule_in_yaml() {
     for (text, want) in [
         (
             "k8s:job/migrate",
-            r#"{apiGroups: ["batch"], resources: [jobs], verbs: [get], resourceNames: ["migrate"]}"#,
+            concat!(
+                r#"{apiGroups: ["batch"], resources: [jobs], verbs: [get], "#,
+                r#"resourceNames: ["migrate"]}"#,
+            ),
         ),
         (
             "k8s:pod/1",

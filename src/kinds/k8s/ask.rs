@@ -29,12 +29,12 @@ const MAX_REFUSAL: usize = 64 * 1024;
 /// Objects in one page of a list. A pod has some 10 KiB.
 const PAGE: usize = 100;
 
-/// What is asked, of which server, with which login.
+/// The target, the server and the login of each attempt.
 pub(super) struct Question {
     target: Target,
     access: Access,
     secrets: Secrets,
-    /// The name of the pod in which we run, which may be one of those that are waited for.
+    /// The name of our own pod, which may be one of the awaited pods.
     own_pod: Option<String>,
     /// Reads the token and the bodies, which may take long.
     lane: BlockingLane,
@@ -61,7 +61,7 @@ impl Question {
         self.access.endpoint.is_local()
     }
 
-    /// Asks once. Returns what is ready, or why it is not.
+    /// Asks once. Returns the detail of a ready object, or the failure.
     pub(super) async fn ask(&self, attempt: &Attempt<'_>) -> Result<String, Failure> {
         attempt.stage("the file system has not returned the token");
         let login = self.access.authorization(&self.lane, &self.secrets).await?;
@@ -132,7 +132,7 @@ impl Question {
         let base = url.path().trim_end_matches('/');
         let uri = format!("{base}{}{rest}", self.target.path(namespace)).parse::<Uri>();
         let uri = uri.map_err(|_| Failure::new(Class::Config, "not a path that HTTP can have"))?;
-        // That the API server cannot be reached does not mean that the object is gone.
+        // An unreachable API server does not mean that the object is gone.
         let transport = |failure: Failure| Failure { means_down: false, ..failure };
         let mut stream = attempt.connect(endpoint).await.map_err(transport)?;
         if let Some(tls) = tls {
@@ -182,8 +182,8 @@ fn judge(
 ) -> Result<String, Failure> {
     let object = Object::read(body)?;
     if object.name() != name {
-        let what = "not the Kubernetes API: an object without the name that was asked for";
-        return Err(Failure::new(Class::Protocol, what));
+        let message = "not the Kubernetes API: an object without the name that was asked for";
+        return Err(Failure::new(Class::Protocol, message));
     }
     rule(&object)
 }

@@ -33,19 +33,20 @@ impl Census {
         });
     }
 
-    /// Whether no further page can change the verdict.
+    /// Returns true if no further page can change the verdict.
     pub(super) fn is_decided(&self) -> bool {
         self.ready > 0
     }
 
-    /// Returns what is ready, or why it is not.
+    /// Returns the detail of ready endpoints, or the failure.
     pub(super) fn verdict(self, service: &str) -> Result<String, Failure> {
         let Self { slices, ready, unready } = self;
         if ready > 0 {
             let endpoints = if ready == 1 { "endpoint" } else { "endpoints" };
             return Ok(format!("service {service}: {ready} ready {endpoints}"));
         }
-        let absent = |what: &str| Failure::new(Class::Absent, format!("service {service} {what}"));
+        let absent =
+            |message: &str| Failure::new(Class::Absent, format!("service {service} {message}"));
         match (slices, unready) {
             (0, _) => Err(absent("has no EndpointSlice")
                 .means_down()

@@ -6,10 +6,11 @@
 use super::object::Object;
 use crate::probe::{Class, Failure};
 
-/// Returns what is ready, or why it is not.
+/// Returns the detail of a complete Job, or the failure.
 pub(super) fn judge(job: &Object<'_>) -> Result<String, Failure> {
     let name = job.name();
-    let failure = |class, what: String| Err(Failure::new(class, format!("job {name} {what}")));
+    let failure =
+        |class, message: String| Err(Failure::new(class, format!("job {name} {message}")));
     if job.is_being_deleted() {
         return failure(Class::Absent, "is being deleted".to_owned());
     }

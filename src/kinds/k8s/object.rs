@@ -28,8 +28,9 @@ impl<'a> Object<'a> {
     /// # Errors
     /// The text is no JSON object, or its status is too long.
     pub(super) fn read(text: &'a [u8]) -> Result<Self, Failure> {
-        let odd =
-            |what: &str| Failure::new(Class::Protocol, format!("not the Kubernetes API: {what}"));
+        let odd = |message: &str| {
+            Failure::new(Class::Protocol, format!("not the Kubernetes API: {message}"))
+        };
         let status = pointer("/status").find(text).map_err(|_| odd("the body is not JSON"))?;
         let status = match status {
             None => Value::Null,
@@ -64,12 +65,12 @@ impl<'a> Object<'a> {
         one_line(&self.text("/metadata/name"), 253)
     }
 
-    /// Whether the object is about to go (`metadata.deletionTimestamp`).
+    /// Returns true if the object is being deleted (`metadata.deletionTimestamp`).
     pub(super) fn is_being_deleted(&self) -> bool {
         !self.text("/metadata/deletionTimestamp").is_empty()
     }
 
-    /// Whether the controller has seen the current generation of the object.
+    /// Returns true if the controller has seen the current generation of the object.
     pub(super) fn is_observed(&self) -> bool {
         let generation = self.number("/metadata/generation").unwrap_or_default();
         self.count("observedGeneration") >= generation.max(1)

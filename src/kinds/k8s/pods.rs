@@ -15,11 +15,11 @@ const NAMED: usize = 3;
 /// The state of one pod.
 enum State {
     Ready,
-    /// Why it is not.
+    /// Not ready, for this reason.
     Unready(String),
     /// Its containers have ended, and will not start again (phase Succeeded).
     Completed,
-    /// The same, with a failure (phase Failed), and why.
+    /// Its containers have ended with a failure (phase Failed), for this reason.
     Failed(String),
     Deleted,
 }
@@ -44,7 +44,7 @@ fn why(pod: &Object<'_>, phase: &str) -> String {
         let waiting = &container["state"]["waiting"];
         let field = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let reason = field(&waiting["reason"]);
-        // These two are the usual ways to a start, and tell nothing.
+        // These two reasons occur at every start and explain nothing.
         if !["", "ContainerCreating", "PodInitializing"].contains(&reason.as_str()) {
             let name = field(&container["name"]);
             return format!(": container {name}{}", told(&reason, &field(&waiting["message"])));
@@ -59,10 +59,11 @@ fn why(pod: &Object<'_>, phase: &str) -> String {
     }
 }
 
-/// Returns what is ready, or why the pod of this name is not.
+/// Returns the detail of the ready pod of this name, or the failure.
 pub(super) fn judge(pod: &Object<'_>) -> Result<String, Failure> {
     let name = pod.name();
-    let failure = |class, what: String| Err(Failure::new(class, format!("pod {name} {what}")));
+    let failure =
+        |class, message: String| Err(Failure::new(class, format!("pod {name} {message}")));
     match state(pod) {
         State::Ready => Ok(format!("pod {name} is ready")),
         State::Unready(why) => failure(Class::Busy, format!("is not ready{why}")),
@@ -102,12 +103,12 @@ impl Census {
         }
     }
 
-    /// Whether no further page can change the verdict.
+    /// Returns true if no further page can change the verdict.
     pub(super) fn is_decided(&self) -> bool {
         !self.unready.is_empty()
     }
 
-    /// Returns what is ready, or why it is not. `own` is the name of the pod that waits.
+    /// Returns the detail of ready pods, or the failure. `own` is the name of the pod that waits.
     pub(super) fn verdict(self, selector: &str, own: Option<&str>) -> Result<String, Failure> {
         let rest = self.left_out();
         let Some((_, first)) = self.unready.first() else {
@@ -141,7 +142,8 @@ impl Census {
             (self.deleted, "being deleted"),
         ];
         let counts = counts.iter().filter(|(count, _)| *count > 0);
-        let texts: Vec<String> = counts.map(|(count, what)| format!("{count} {what}")).collect();
+        let texts: Vec<String> =
+            counts.map(|(count, state)| format!("{count} {state}")).collect();
         if texts.is_empty() { String::new() } else { format!(" ({})", texts.join(", ")) }
     }
 }

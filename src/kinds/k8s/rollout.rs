@@ -7,7 +7,7 @@ use crate::probe::{Class, Failure};
 
 /// A Deployment is ready when it is `Available` at its current generation and has a pod that is.
 ///
-/// A new version may still roll out: whoever uses the Deployment is served.
+/// A new version may still roll out, because the Deployment serves meanwhile.
 pub(super) fn deployment(object: &Object<'_>) -> Result<String, Failure> {
     let place = format!("deployment {}", object.name());
     let wanted = wanted(object, &place)?;
@@ -37,7 +37,7 @@ pub(super) fn stateful_set(object: &Object<'_>) -> Result<String, Failure> {
     if ready < wanted {
         return busy(format!("{place}: {ready} of {wanted} replicas are ready"));
     }
-    // With OnDelete, whoever deletes the pods decides when they are updated.
+    // With OnDelete, pods are updated only when somebody deletes them.
     if object.text("/spec/updateStrategy/type") == "OnDelete" {
         return Ok(format!("{place}: {ready} of {wanted} replicas are ready"));
     }
@@ -72,7 +72,7 @@ pub(super) fn daemon_set(object: &Object<'_>) -> Result<String, Failure> {
     Ok(format!("{place}: {available} of {wanted} pods are available"))
 }
 
-/// Returns the number of replicas that should run. At zero nobody serves, whatever the conditions.
+/// Returns the number of replicas that should run. At zero no pod serves, whatever the conditions.
 fn wanted(object: &Object<'_>, place: &str) -> Result<i64, Failure> {
     observed(object, place)?;
     match object.number("/spec/replicas").unwrap_or(1) {
@@ -81,7 +81,7 @@ fn wanted(object: &Object<'_>, place: &str) -> Result<i64, Failure> {
     }
 }
 
-/// Until the controller has seen the newest change, `status` is about an older one.
+/// Until the controller has seen the newest change, `status` describes an older one.
 fn observed(object: &Object<'_>, place: &str) -> Result<(), Failure> {
     if object.is_being_deleted() {
         return Err(Failure::new(Class::Absent, format!("{place} is being deleted")));

@@ -1,4 +1,4 @@
-//! What is asked for: a kind of object, and its name or a selector.
+//! The target: a kind of object, and its name or a selector.
 
 use super::{job, object::Object, pods, rollout};
 use crate::{
@@ -13,7 +13,7 @@ pub(super) struct Resource {
     version: &'static str,
     /// The name in paths and in rules of a Role.
     pub(super) plural: &'static str,
-    /// Returns what is ready, or why it is not.
+    /// Returns the detail of a ready object, or the failure.
     pub(super) judge: fn(&Object<'_>) -> Result<String, Failure>,
 }
 
@@ -34,13 +34,13 @@ const fn resource(
     Resource { group, version, plural, judge }
 }
 
-/// What a declaration asks for.
+/// The target of a declaration.
 pub(super) struct Target {
     pub(super) resource: Resource,
     pub(super) selection: Selection,
 }
 
-/// Which objects of the resource count.
+/// The objects of the resource that count.
 pub(super) enum Selection {
     /// The one with this name.
     Object(String),
@@ -111,7 +111,7 @@ impl Target {
 const MAX_NAME: usize = 253;
 const MAX_LABEL: usize = 63;
 
-/// Whether a text is a DNS subdomain (RFC 1123), as the names of objects are.
+/// Returns true if a text is a DNS subdomain (RFC 1123), as the names of objects are.
 pub(super) fn is_name(text: &str, longest: usize) -> bool {
     let is_part = |part: &str| {
         !part.is_empty()

@@ -55,9 +55,8 @@ fn a_job_is_ready_when_complete() {
             "is not complete: 1 active, 1 of 3 succeeded, 2 failed",
         ),
         (
-            job(
-                json!({"conditions": [condition("Suspended", "True", "JobSuspended", "Job suspended")]}),
-            ),
+            job(json!({"conditions": [condition("Suspended", "True", "JobSuspended", "Job \
+                suspended")]})),
             Some(Class::Busy),
             "is suspended: JobSuspended: Job suspended",
         ),
@@ -111,7 +110,8 @@ fn a_pod_is_ready_when_its_condition_holds() {
     let mut crashing = unready("web-0");
     crashing["status"]["containerStatuses"] = json!([
         {"name": "log", "state": {"running": {}}},
-        {"name": "web", "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 5m0s"}}},
+        {"name": "web", "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off \
+            5m0s"}}},
     ]);
     let mut starting = unready("web-0");
     starting["status"]["containerStatuses"] =
@@ -176,7 +176,9 @@ fn pods_that_have_ended_or_are_leaving_do_not_count() {
         (
             many,
             Some(Class::Busy),
-            "5 of 5 pods are not ready (web-0, web-1, web-2, ...): ContainersNotReady: containers with unready status: [web]".to_owned(),
+            "5 of 5 pods are not ready (web-0, web-1, web-2, ...): ContainersNotReady: containers \
+            with unready status: [web]"
+                .to_owned(),
         ),
     ] {
         let mut census = pods::Census::default();
@@ -200,7 +202,12 @@ fn a_pod_that_waits_for_itself_is_told() {
 fn a_deployment_is_ready_when_available_at_its_generation() {
     let deployment =
         |replicas: i64, status: Value| object("api", json!({"replicas": replicas}), status);
-    let status = |observed: i64, available: i64, conditions: Value| json!({"observedGeneration": observed, "availableReplicas": available, "conditions": conditions});
+    let status = |observed: i64, available: i64, conditions: Value| {
+        json!({
+            "observedGeneration": observed, "availableReplicas": available,
+            "conditions": conditions,
+        })
+    };
     let minimum = |status| condition("Available", status, "MinimumReplicasAvailable", "");
     let late = condition(
         "Progressing",
@@ -260,7 +267,8 @@ fn a_deployment_is_ready_when_available_at_its_generation() {
         (
             deployment(2, status(2, 0, json!([minimum("False"), late.clone()]))),
             Some(Class::Failed),
-            ": 0 of 2 replicas are available: ProgressDeadlineExceeded: ReplicaSet \"api-5\" has timed out progressing.",
+            ": 0 of 2 replicas are available: ProgressDeadlineExceeded: ReplicaSet \"api-5\" has \
+            timed out progressing.",
         ),
         // The old version still serves.
         (

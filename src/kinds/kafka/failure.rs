@@ -4,17 +4,19 @@ use std::fmt;
 
 use crate::probe::{Class, Failure};
 
-/// The failure for the error `code` of the server at `place`; `what` is what the code is about.
-pub(super) fn of_code(code: i16, what: impl fmt::Display, place: impl fmt::Display) -> Failure {
+/// Returns the failure for the error `code` of the server at `place`. `what` is the subject of the
+/// code.
+pub(super) fn of_code(code: i16, subject: impl fmt::Display, place: impl fmt::Display) -> Failure {
     let (name, class, hint) = meaning(code);
-    let failure = Failure::new(class, format!("{what}: {name} ({place})"));
+    let failure = Failure::new(class, format!("{subject}: {name} ({place})"));
     match hint {
         Some(hint) => failure.hint(hint),
         None => failure,
     }
 }
 
-/// Name, class and hint of an error. Source: <https://kafka.apache.org/protocol#protocol_error_codes>.
+/// Name, class and hint of an error. Source:
+/// <https://kafka.apache.org/protocol#protocol_error_codes>.
 fn meaning(code: i16) -> (String, Class, Option<&'static str>) {
     const CODES: [(i16, &str, Class, Option<&str>); 18] = [
         (-1, "UNKNOWN_SERVER_ERROR", Class::Busy, None),

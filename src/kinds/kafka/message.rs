@@ -92,12 +92,12 @@ fn not_kafka(wire: &Wire) -> Failure {
     }
 }
 
-/// The failure of a response that is not what the protocol allows.
-pub(super) fn odd(wire: &Wire, what: &str) -> Failure {
-    Failure::new(Class::Protocol, format!("not what Kafka sends: {what} ({})", wire.endpoint()))
+/// Returns the failure of a response that the protocol does not allow.
+pub(super) fn odd(wire: &Wire, message: &str) -> Failure {
+    Failure::new(Class::Protocol, format!("not what Kafka sends: {message} ({})", wire.endpoint()))
 }
 
-/// Takes values from the front of a response; none where it ends too early.
+/// Reads values from the front of a response. Returns `None` if it ends too early.
 pub(super) struct Fields<'a>(pub(super) &'a [u8]);
 
 impl<'a> Fields<'a> {

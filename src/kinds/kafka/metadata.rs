@@ -1,4 +1,4 @@
-//! The response to a Metadata request, and what it lacks of what is wanted.
+//! The response to a Metadata request, and the check of the wanted topics and brokers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,7 @@ const REPLICA_NOT_AVAILABLE: i16 = 9;
 pub(super) struct Metadata {
     /// The advertised address of each live broker, by its number.
     pub(super) brokers: BTreeMap<i32, Endpoint>,
-    /// The number of the controller, which is negative where none is known.
+    /// The number of the controller; negative if it is unknown.
     controller: i32,
     /// The topics that were asked for, as far as the broker knows them.
     topics: BTreeMap<String, Topic>,
@@ -78,7 +78,7 @@ impl Metadata {
             if version >= 5 {
                 fields.skip_numbers()?; // and those offline.
             }
-            // A leader that is no live broker is about to be replaced.
+            // A leader that is not a live broker is about to be replaced.
             let is_led =
                 matches!(error, 0 | REPLICA_NOT_AVAILABLE) && self.brokers.contains_key(&leader);
             match is_led {
@@ -92,16 +92,16 @@ impl Metadata {
         Some(topic)
     }
 
-    /// Checks that the cluster has everything that is wanted. `place` is the broker that was asked.
+    /// Checks that the cluster has the wanted topics and brokers. `place` is the asked broker.
     pub(super) fn check(&self, wanted: &Wanted, place: &Endpoint) -> Result<(), Failure> {
-        let failure = |class, what: String| Failure::new(class, format!("{what} ({place})"));
+        let failure = |class, message: String| Failure::new(class, format!("{message} ({place})"));
         let (count, least) = (self.brokers.len(), wanted.brokers.max(1));
         if count < least {
-            let what = match least {
+            let message = match least {
                 1 => "the cluster has no broker yet".to_owned(),
                 least => format!("{count} of {least} brokers"),
             };
-            return Err(failure(Class::Busy, what));
+            return Err(failure(Class::Busy, message));
         }
         if self.controller < 0 {
             return Err(failure(Class::Busy, "the cluster has no controller yet".to_owned()));
@@ -125,8 +125,8 @@ impl Metadata {
             }
             let (count, least) = (topic.partitions, wanted.partitions.max(1));
             if count < least {
-                let what = format!("{shown} has {count} of {least} partitions");
-                return Err(failure(Class::Absent, what));
+                let message = format!("{shown} has {count} of {least} partitions");
+                return Err(failure(Class::Absent, message));
             }
         }
         Ok(())
@@ -141,9 +141,9 @@ impl Metadata {
 
     /// Returns the text that reports the cluster as ready.
     pub(super) fn detail(&self, wanted: &Wanted) -> String {
-        let counted = |count: usize, what: &str| match count {
-            1 => format!("1 {what}"),
-            count => format!("{count} {what}s"),
+        let counted = |count: usize, noun: &str| match count {
+            1 => format!("1 {noun}"),
+            count => format!("{count} {noun}s"),
         };
         let mut detail = format!("Kafka, {}", counted(self.brokers.len(), "broker"));
         for name in &wanted.topics {

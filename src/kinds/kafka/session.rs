@@ -31,7 +31,7 @@ const MAX_APIS: usize = 1000;
 /// The longest part of a message that is the server's own, in characters.
 const MAX_WORDS: usize = 200;
 
-/// Asks the broker at `endpoint` for everything that `target` wants; returns what answered.
+/// Asks the broker at `endpoint` for everything that `target` wants. Returns the detail of success.
 pub(super) async fn ask(
     attempt: &Attempt<'_>,
     target: &Target,
@@ -87,15 +87,16 @@ impl Session<'_> {
         }
         attempt.stage(format!("connected to {}, but no metadata", self.wire.endpoint()));
         let Some((oldest, newest)) = versions.metadata else {
-            let what = "the port serves no metadata";
+            let message = "the port serves no metadata";
             return Err(self
-                .failure(Class::Protocol, what)
+                .failure(Class::Protocol, message)
                 .hint("a controller's port does not: clients need a broker's listener"));
         };
         let version = newest.min(METADATA.1);
         if version < oldest.max(METADATA.0) {
-            let what = format!("the broker's metadata has the versions {oldest} to {newest} only");
-            return Err(self.failure(Class::Protocol, what));
+            let message =
+                format!("the broker's metadata has the versions {oldest} to {newest} only");
+            return Err(self.failure(Class::Protocol, message));
         }
         self.metadata(version).await
     }
@@ -113,7 +114,7 @@ impl Session<'_> {
         receive(&mut self.wire, self.sent).await
     }
 
-    /// Version 0 is the one that every broker knows, and that needs no login.
+    /// Every broker knows version 0, which needs no login.
     async fn versions(&mut self) -> Result<Versions, Failure> {
         let body = self.request(Api::ApiVersions, 0, Arguments::default()).await?;
         let read = read_versions(&body);
@@ -135,8 +136,9 @@ impl Session<'_> {
         match error {
             0 => {}
             33 => {
-                let what = format!("the broker offers no {mechanism} login, it offers: {offered}");
-                return Err(self.failure(Class::Auth, what));
+                let message =
+                    format!("the broker offers no {mechanism} login, it offers: {offered}");
+                return Err(self.failure(Class::Auth, message));
             }
             code => return Err(of_code(code, "login", self.wire.endpoint())),
         }
@@ -151,11 +153,12 @@ impl Session<'_> {
 
     async fn scram(&mut self, login: &Login, hash: Hash, framed: bool) -> Result<(), Failure> {
         let begun = Exchange::begin(hash, &login.user, Binding::Unsupported);
-        let (mut exchange, first) = begun.map_err(|what| self.failure(Class::Protocol, what))?;
+        let (mut exchange, first) =
+            begun.map_err(|message| self.failure(Class::Protocol, message))?;
         let reply = self.authenticate(first.as_bytes(), framed).await?;
         let challenge = exchange
             .challenge(&reply)
-            .map_err(|what| self.failure(Class::Protocol, format!("SCRAM: {what}")))?;
+            .map_err(|message| self.failure(Class::Protocol, format!("SCRAM: {message}")))?;
         // Kafka's clients send the password as it is, without SASLprep (`ScramFormatter`).
         let password = login.password.reveal().as_bytes();
         let mut derived = login.derived.lock().await;
@@ -166,8 +169,8 @@ impl Session<'_> {
         match exchange.is_proved_by(&reply) {
             true => Ok(()),
             false => {
-                let what = "the broker cannot prove that it knows the password";
-                Err(self.failure(Class::Auth, what))
+                let message = "the broker cannot prove that it knows the password";
+                Err(self.failure(Class::Auth, message))
             }
         }
     }
@@ -182,8 +185,10 @@ impl Session<'_> {
             return match receive_bare(&mut self.wire).await {
                 Ok(reply) => Ok(reply.to_vec()),
                 Err(failure) if failure.class == Class::Connect => {
-                    let what = "the broker closed the connection at the login";
-                    Err(self.failure(Class::Auth, what).hint("wrong password, or no such user yet"))
+                    let message = "the broker closed the connection at the login";
+                    Err(self
+                        .failure(Class::Auth, message)
+                        .hint("wrong password, or no such user yet"))
                 }
                 Err(failure) => Err(failure),
             };
@@ -198,13 +203,14 @@ impl Session<'_> {
             return Ok(reply.to_vec());
         }
         let text = one_line(&String::from_utf8_lossy(text), MAX_WORDS);
-        let what = if text.is_empty() { "login" } else { &text };
-        Err(of_code(error, what, self.wire.endpoint()))
+        let step = if text.is_empty() { "login" } else { &text };
+        Err(of_code(error, step, self.wire.endpoint()))
     }
 
     async fn metadata(&mut self, version: i16) -> Result<Metadata, Failure> {
         let topics = &self.target.wanted.topics;
-        // An old broker creates a topic that it is asked for. So all topics are asked for.
+        // An old broker creates a topic that a request names. The request for all topics names
+        // none.
         let mut arguments = match version < ASKS_ONLY && !topics.is_empty() {
             true => Arguments::default().i32(-1),
             false => topics
@@ -222,11 +228,11 @@ impl Session<'_> {
         metadata.ok_or_else(|| odd(&self.wire, "metadata"))
     }
 
-    fn failure(&self, class: Class, what: impl std::fmt::Display) -> Failure {
-        Failure::new(class, format!("{what} ({})", self.wire.endpoint()))
+    fn failure(&self, class: Class, message: impl std::fmt::Display) -> Failure {
+        Failure::new(class, format!("{message} ({})", self.wire.endpoint()))
     }
 
-    /// Adds what a closed connection may mean: a broker closes without a word.
+    /// Adds a possible meaning of a closed connection: a broker closes without a message.
     fn explain(&self, failure: Failure) -> Failure {
         if failure.class != Class::Connect {
             return failure;
@@ -293,8 +299,8 @@ async fn reach(
             Ok(Ok(_)) => continue,
             Ok(Err(failure)) => failure,
             Err(_) => {
-                let what = format!("no connection within {}", seconds(share));
-                Failure::new(Class::Timeout, what)
+                let message = format!("no connection within {}", seconds(share));
+                Failure::new(Class::Timeout, message)
             }
         };
         if failure.class == Class::Local {

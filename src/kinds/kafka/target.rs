@@ -43,7 +43,7 @@ pub(super) static KEYS: &[Key] = &[
 /// The brokers of one declaration, their login, and the wanted state.
 pub(super) struct Target {
     pub(super) servers: Vec<Endpoint>,
-    /// None: in clear.
+    /// `None` means in clear.
     pub(super) tls: Option<Tls>,
     pub(super) login: Option<Login>,
     pub(super) wanted: Wanted,
@@ -191,7 +191,7 @@ impl Target {
             spec.scheme != "kafka" || options.encrypted.unwrap_or_else(|| Tls::is_asked_for(spec));
         let tls = std::mem::take(&mut options.tls);
         let path = parts.path.percent_decoded();
-        let path = path.map_err(|what| spec.error(format_args!("the topic {what}")))?;
+        let path = path.map_err(|message| spec.error(format_args!("the topic {message}")))?;
         Ok(Self {
             servers,
             tls: encrypted.then(|| tls.read(spec, spec.key("key"))).transpose()?,
@@ -240,7 +240,8 @@ fn topics(spec: &Spec, path: &str) -> Result<Vec<String>, ConfigError> {
         {
             return Err(spec.key_error(
                 "topic",
-                "must be a name of 1 to 249 letters, digits, dots, dashes or underscores, e.g. orders",
+                "must be a name of 1 to 249 letters, digits, dots, dashes or underscores, e.g. \
+                orders",
             ));
         }
         if !topics.iter().any(|known| known == topic) {

@@ -44,7 +44,7 @@ impl Builder {
     }
 }
 
-/// A value of a document; types that no reply needs are not told apart.
+/// A value of a document; types that no reply needs are not distinguished.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Value<'a> {
     Number(f64),
@@ -60,7 +60,7 @@ pub(super) enum Value<'a> {
 pub(super) struct Document<'a>(&'a [u8]);
 
 impl<'a> Document<'a> {
-    /// The document at the front of `bytes`; none where its length is wrong.
+    /// Returns the document at the front of `bytes`, or `None` if its length is wrong.
     pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
         let length = usize::try_from(number(bytes)?).ok()?;
         let elements = bytes.get(4..length.checked_sub(1)?)?;

@@ -16,7 +16,7 @@ pub(super) const COMMAND_NOT_FOUND: i32 = 59;
 /// The code of a command that needs a login, or a right.
 pub(super) const UNAUTHORIZED: i32 = 13;
 
-/// The code of an error in a reply; none where the command succeeded.
+/// Returns the code of an error in a reply, or `None` if the command succeeded.
 pub(super) fn code(reply: Document<'_>) -> Option<i32> {
     match reply.is_true("ok") {
         true => None,

@@ -24,7 +24,7 @@ pub(super) fn name_for_hello(login: &Login, database: &str) -> Option<String> {
     login.mechanism.is_none().then(|| format!("{database}.{}", login.user))
 }
 
-/// A login that has begun: the connection, who logs in, and the database that holds the user.
+/// A login that has begun: the connection, the user, and the database that holds the user.
 struct Session<'a> {
     wire: &'a mut Wire,
     login: &'a Login,
@@ -39,7 +39,7 @@ pub(super) async fn log_in(
     database: &str,
     offered: &[String],
 ) -> Result<(), Failure> {
-    // A server that lists none knows no other than the old one.
+    // A server that lists no mechanisms knows only the old one.
     let best = match offered.iter().any(|name| name == Mechanism::ScramSha256.name()) {
         true => Mechanism::ScramSha256,
         false => Mechanism::ScramSha1,
@@ -75,20 +75,20 @@ impl Session<'_> {
             _ => (Hash::Sha256, prepared(login.password.reveal())),
         };
         let begun = Exchange::begin(hash, &login.user, Binding::Unsupported);
-        let (mut exchange, first) = begun.map_err(|what| self.broken(&what))?;
+        let (mut exchange, first) = begun.map_err(|message| self.broken(&message))?;
         let reply = self.start(mechanism, first.as_bytes()).await?;
         let conversation = reply.document().number("conversationId").unwrap_or_default() as i32;
         let payload = reply.document().binary("payload").unwrap_or_default();
-        let challenge = exchange.challenge(payload).map_err(|what| self.broken(&what))?;
+        let challenge = exchange.challenge(payload).map_err(|message| self.broken(&message))?;
         let mut derived = login.derived.lock().await;
         let keys = scram::derive(hash, &mut derived, &challenge, &password).await?;
         drop(derived);
         let last = exchange.answer(&challenge, &keys);
         let mut reply = self.go_on(conversation, last.as_bytes()).await?;
         if !exchange.is_proved_by(reply.document().binary("payload").unwrap_or_default()) {
-            let what = "the server cannot prove that it knows the password";
+            let message = "the server cannot prove that it knows the password";
             let place = self.wire.endpoint();
-            return Err(Failure::new(Class::Auth, format!("{what} ({place})")));
+            return Err(Failure::new(Class::Auth, format!("{message} ({place})")));
         }
         // Servers before 4.4 want one message more, which is empty.
         if !reply.document().is_true("done") {
@@ -125,9 +125,9 @@ impl Session<'_> {
         }
     }
 
-    fn broken(&self, what: &str) -> Failure {
+    fn broken(&self, message: &str) -> Failure {
         let place = self.wire.endpoint();
-        Failure::new(Class::Protocol, format!("SCRAM: {what} ({place})"))
+        Failure::new(Class::Protocol, format!("SCRAM: {message} ({place})"))
     }
 }
 

@@ -108,15 +108,15 @@ impl Hello {
         }
     }
 
-    /// The address under which the drivers know the server: its own, or that which was asked where
-    /// it is among the members.
+    /// Returns the address that drivers use: the asked one if it is a member's, else the server's
+    /// own.
     pub(super) fn other_address(&self, asked: &str) -> Option<&str> {
         let is_listed = self.hosts.iter().any(|host| host.eq_ignore_ascii_case(asked));
         let me = self.me.as_deref().filter(|me| !me.eq_ignore_ascii_case(asked));
         me.filter(|_| self.set.is_some() && !is_listed)
     }
 
-    /// The members that may be what is wanted, the likeliest first.
+    /// Returns the members that may have the wanted role, the likeliest first.
     pub(super) fn candidates(&self, wanted: &Wanted) -> Vec<&str> {
         let of_role = match wanted.role {
             Role::Primary => &[][..],
@@ -147,7 +147,7 @@ pub(super) struct Wanted {
     pub(super) balanced: bool,
     /// The key `role` names the part: a standalone server has none.
     pub(super) strict: bool,
-    /// There are several servers, as only a replica set or a cluster has.
+    /// Several servers are declared, so a standalone server is wrong.
     pub(super) several: bool,
 }
 
@@ -179,8 +179,8 @@ impl Wanted {
                 .hint("rs.initiate() makes the replica set"));
         }
         if let Some(set) = self.set.as_ref().filter(|set| hello.set.as_ref() != Some(set)) {
-            let what = format!("{shown}, and replicaSet={} wants another", one_line(set, 60));
-            return Err(Failure::new(Class::Absent, what));
+            let message = format!("{shown}, and replicaSet={} wants another", one_line(set, 60));
+            return Err(Failure::new(Class::Absent, message));
         }
         let of_role = match (hello.kind, self.role) {
             (Kind::Mongos, _) => return Ok(()),
@@ -197,8 +197,8 @@ impl Wanted {
         match (of_role, is_tagged, hello.kind) {
             (true, _, Kind::Standalone) | (true, true, _) => Ok(()),
             (false, _, Kind::Standalone) if self.several => {
-                let what = format!("{shown}, and drivers skip it in a list of several servers");
-                Err(Failure::new(Class::Absent, what))
+                let message = format!("{shown}, and drivers skip it in a list of several servers");
+                Err(Failure::new(Class::Absent, message))
             }
             (true, false, _) => {
                 Err(Failure::new(Class::Absent, format!("{shown}, without the wanted tags")))

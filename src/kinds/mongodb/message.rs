@@ -79,9 +79,12 @@ fn not_mongodb(wire: &Wire) -> Failure {
     }
 }
 
-/// The failure of a reply that is not what the protocol allows.
-pub(super) fn odd(wire: &Wire, what: &str) -> Failure {
-    Failure::new(Class::Protocol, format!("not what MongoDB sends: {what} ({})", wire.endpoint()))
+/// Returns the failure of a reply that the protocol does not allow.
+pub(super) fn odd(wire: &Wire, message: &str) -> Failure {
+    Failure::new(
+        Class::Protocol,
+        format!("not what MongoDB sends: {message} ({})", wire.endpoint()),
+    )
 }
 
 #[cfg(test)]

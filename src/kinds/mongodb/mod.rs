@@ -1,7 +1,8 @@
 //! `mongodb:`, `mongodb+srv:` — a server with the wanted part in its replica set, logged in.
 //!
 //! `hello` names that part without a login. Drivers use the addresses that the replica set names,
-//! so a member that this host cannot reach there is not ready, whatever the declared server says.
+//! so a member that this host cannot reach there is not ready, whatever the declared server
+//! replies.
 //!
 //! ```text
 //! uri -> target -> [records] -> session -> login

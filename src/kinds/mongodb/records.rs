@@ -39,7 +39,7 @@ pub(super) async fn look_up(attempt: &Attempt<'_>, records: &Records) -> Result<
 /// The servers of the records, which must be in the domain that the URL names: a forged record must
 /// not lead the login elsewhere.
 fn checked(host: &str, name: &str, records: Vec<Record>) -> Result<Vec<Endpoint>, Failure> {
-    let failure = |what: String| Failure::new(Class::Dns, format!("{name}: {what}"));
+    let failure = |message: String| Failure::new(Class::Dns, format!("{name}: {message}"));
     let domain = match host.split_once('.') {
         Some((_, domain)) if domain.contains('.') => domain,
         _ => host,
@@ -61,8 +61,8 @@ fn checked(host: &str, name: &str, records: Vec<Record>) -> Result<Vec<Endpoint>
 }
 
 fn read_texts(found: &mut Found, records: &Records, texts: &[Record]) -> Result<(), Failure> {
-    let failure = |what: &str| {
-        Failure::new(Class::Dns, format!("the TXT record of {}: {what}", records.host))
+    let failure = |message: &str| {
+        Failure::new(Class::Dns, format!("the TXT record of {}: {message}", records.host))
     };
     let text = match texts {
         [] => return Ok(()),

@@ -31,7 +31,7 @@ pub(super) struct Question<'a> {
 }
 
 impl Question<'_> {
-    /// Asks the server at `endpoint`, or the member that it names; returns what answered.
+    /// Asks the server at `endpoint`, or the member that it names. Returns the detail of success.
     pub(super) async fn ask(
         &self,
         attempt: &Attempt<'_>,
@@ -64,7 +64,7 @@ impl Question<'_> {
         }
     }
 
-    /// Connects, and reads what the server says about itself.
+    /// Connects, and reads the server's description of itself.
     async fn meet(
         &self,
         attempt: &Attempt<'_>,
@@ -207,11 +207,11 @@ impl Question<'_> {
             Err(_) => Err(attempt.timed_out(bound)),
         };
         let (wire, hello) = met.map_err(|failure| {
-            let what = match failure.class {
+            let message = match failure.class {
                 Class::Dns | Class::Connect | Class::Timeout => "which this host does not reach",
                 _ => "which answers",
             };
-            let message = format!("{why}, {what}: {}", failure.message);
+            let message = format!("{why}, {message}: {}", failure.message);
             Failure { message, means_down: false, ..failure }.cost(Cost::Answer).hint(
                 "drivers use the replica set's own addresses; directConnection=true does without",
             )

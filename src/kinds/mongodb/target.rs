@@ -33,7 +33,7 @@ pub(super) static KEYS: &[Key] = &[
 pub(super) struct Target {
     pub(super) source: Source,
     pub(super) wanted: Wanted,
-    /// None: in clear.
+    /// `None` means in clear.
     pub(super) tls: Option<Tls>,
     pub(super) login: Option<Login>,
 }
@@ -58,7 +58,7 @@ pub(super) struct Records {
 pub(super) struct Login {
     pub(super) user: String,
     pub(super) password: Secret,
-    /// None: the better one of those that the server offers for the user.
+    /// `None` means the best mechanism that the server offers for the user.
     pub(super) mechanism: Option<Mechanism>,
     /// The database that holds the user.
     pub(super) database: String,
@@ -90,7 +90,7 @@ impl Target {
         let user = spec.key("user").map(str::to_owned).or(user).filter(|user| !user.is_empty());
         let password = spec.secret_key("password").or(password);
         let path = parts.path.percent_decoded();
-        let path = path.map_err(|what| spec.error(format_args!("the database {what}")))?;
+        let path = path.map_err(|message| spec.error(format_args!("the database {message}")))?;
         let login = login(spec, &options, user, password, path.trim_start_matches('/'))?;
         let source = match servers.first() {
             Some(Endpoint::Tcp(host, _)) if of_records => Source::Records(Records {
@@ -224,7 +224,7 @@ fn tls(spec: &Spec, options: Options, of_records: bool) -> Result<Option<Tls>, C
         verify,
         ..TlsSetup::default()
     };
-    Tls::with_setup(setup).map(Some).map_err(|what| spec.error(what))
+    Tls::with_setup(setup).map(Some).map_err(|message| spec.error(message))
 }
 
 #[cfg(test)]

@@ -153,7 +153,8 @@ impl Mechanism {
             Some((_, mechanism)) => Ok(*mechanism),
             None => Err(spec.error(
                 "authMechanism: must be SCRAM-SHA-256, SCRAM-SHA-1, PLAIN or MONGODB-X509; \
-                 afterall knows no other login (without user and authMechanism it asks without one)",
+                 afterall knows no other login (without user and authMechanism it asks without \
+                 one)",
             )),
         }
     }
@@ -234,8 +235,8 @@ fn role(spec: &Spec, value: &str) -> Result<Role, ConfigError> {
         "secondary" => Ok(Role::Secondary),
         "primarypreferred" | "secondarypreferred" | "nearest" => Ok(Role::Any),
         _ => Err(spec.error(
-            "readPreference: must be primary, primaryPreferred, secondary, secondaryPreferred \
-             or nearest",
+            "readPreference: must be primary, primaryPreferred, secondary, secondaryPreferred or \
+            nearest",
         )),
     }
 }

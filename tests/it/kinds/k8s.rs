@@ -70,7 +70,8 @@ fn slice(name: &str, is_ready: &[bool]) -> Value {
         })
         .collect();
     json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-        "metadata": {"name": name, "namespace": "app", "labels": {"kubernetes.io/service-name": "api"}},
+        "metadata": {"name": name, "namespace": "app", "labels": {"kubernetes.io/service-name": "ap\
+            i"}},
         "endpoints": endpoints, "ports": [{"name": "http", "protocol": "TCP", "port": 8080}]})
 }
 
@@ -289,7 +290,7 @@ fn the_recipe_for_a_job_needs_no_more_than_its_role() {
         .stderr_has("resourceNames: [\"migrate-1.4.2\"]");
 }
 
-/// Whether kubectl is content at once: the words after `kubectl`.
+/// Returns true if kubectl with these words succeeds at once.
 fn kubectl(api: &Kubernetes, cache: &Dir, words: &[&str]) -> String {
     let done = Command::new(program("kubectl", "kubernetes-client"))
         .args(["--server", &format!("https://{}", api.address()), "--token", TOKEN])

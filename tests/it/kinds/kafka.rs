@@ -40,12 +40,14 @@ import sys, json
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 servers, options, topic = sys.argv[1:]
-options = {'bootstrap.servers': servers, 'socket.timeout.ms': 4000, 'log_level': 0, **json.loads(options)}
+options = {'bootstrap.servers': servers, 'socket.timeout.ms': 4000, 'log_level': 0, \
+**json.loads(options)}
 try:
     found = AdminClient(options).list_topics(topic or None, timeout=6)
     topic = found.topics.get(topic)
     if topic and topic.error: print(topic.error.name())
-    else: print(' '.join(str(part.leader) for part in topic.partitions.values()) if topic else 'cluster')
+    else: print(' '.join(str(part.leader) for part in topic.partitions.values()) if topic else \
+    'cluster')
 except KafkaException as error: print(error.args[0].name())
 ";
     printed(SCRIPT, &[servers, options, topic])
@@ -349,7 +351,8 @@ fn every_leader_must_be_within_reach() {
     let url = format!("kafka://{}", broker.address());
     let brokers = |topics: &str| {
         format!(
-            r#"{{"brokers": [[1, "@IP", @PORT], [2, "{}", {}]], "controller": 1, "topics": {topics}}}"#,
+            r#"{{"brokers": [[1, "@IP", @PORT], [2, "{}", {}]],
+                "controller": 1, "topics": {topics}}}"#,
             dead.address().ip(),
             dead.port()
         )

@@ -47,7 +47,8 @@ fn pymongo(url: &str) -> String {
 /// A replica set's member: its own address, the part that it has, and more fields.
 fn member(part: &str, more: &str) -> String {
     format!(
-        r#"{{"hello": {{{part} "setName": "rs0", "me": "@IP:@PORT", "hosts": ["@IP:@PORT"]{more}}}}}"#
+        r#"{{"hello": {{{part} "setName": "rs0", "me": "@IP:@PORT",
+            "hosts": ["@IP:@PORT"]{more}}}}}"#
     )
 }
 
@@ -216,7 +217,8 @@ fn the_primary_is_asked_at_its_own_address() {
     let (first, second) = (primary.address(), secondary.address());
     let names = |me: &str, primary: &str| {
         format!(
-            r#""setName": "rs0", "me": "{me}", "primary": "{primary}", "hosts": ["{primary}", "{second}"]"#
+            r#""setName": "rs0", "me": "{me}", "primary": "{primary}",
+                "hosts": ["{primary}", "{second}"]"#
         )
     };
     let state = |part: &str, names: &str| format!(r#"{{"hello": {{{part} {names}}}}}"#);
@@ -328,7 +330,8 @@ impl Names {
     fn words(&self) -> [String; 5] {
         let dir = self.dir.path().display();
         let script = format!(
-            "for f in hosts resolv.conf nsswitch.conf; do mount --bind {dir}/$f /etc/$f; done; exec \"$@\""
+            "for f in hosts resolv.conf nsswitch.conf; do mount --bind {dir}/$f /etc/$f; done; \
+            exec \"$@\""
         );
         ["--mount", "--", "sh", "-ec", &script].map(str::to_owned)
     }
@@ -347,8 +350,8 @@ impl Names {
 
 #[test]
 fn servers_and_options_come_from_records() {
-    let state = r#"{"hello": {"isWritablePrimary": true, "setName": "rs0", "me": "a.mongo.test:@PORT",
-        "hosts": ["a.mongo.test:@PORT"]}, "auth": true,
+    let state = r#"{"hello": {"isWritablePrimary": true, "setName": "rs0",
+        "me": "a.mongo.test:@PORT", "hosts": ["a.mongo.test:@PORT"]}, "auth": true,
         "users": {"users.app": ["s3cr3t", "SCRAM-SHA-256"]}}"#;
     let server = Stated::mongodb(None, state);
     let (ip, port) = (server.address().ip(), server.address().port());

@@ -1,4 +1,5 @@
-//! A scripted API server of Kubernetes over TLS: objects, label selectors, pages, tokens and rights.
+//! A scripted API server of Kubernetes over TLS: objects, label selectors, pages, tokens and
+//! rights.
 //!
 //! It answers as the API's documentation describes (`Status`, `metadata.continue`, discovery), well
 //! enough for `kubectl wait` and `kubectl rollout status`.
@@ -208,12 +209,13 @@ fn respond(state: &mut State, request: &str) -> (Vec<u8>, bool) {
             if name.is_empty() { ("list", String::new()) } else { ("get", format!(" \"{name}\"")) };
         let message = format!(
             "{qualified}{quoted} is forbidden: User \"system:serviceaccount:app:default\" cannot \
-             {verb} resource \"{plural}\" in API group \"{group}\" in the namespace \"app\""
+            {verb} resource \"{plural}\" in API group \"{group}\" in the namespace \"app\""
         );
         return (refusal(403, "Forbidden", &message), false);
     }
     if query.get("watch").is_some_and(|watch| watch == "true" || watch == "1") {
-        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: \
+            chunked\r\n\r\n";
         return (head.as_bytes().to_vec(), true);
     }
     if name.is_empty() {
@@ -326,5 +328,9 @@ fn not_found_page() -> Vec<u8> {
 
 fn respond_with(code: u16, kind: &str, body: &str) -> Vec<u8> {
     let length = body.len();
-    format!("HTTP/1.1 {code} Scripted\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}").into_bytes()
+    format!(
+        "HTTP/1.1 {code} Scripted\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\
+        Connection: close\r\n\r\n{body}"
+    )
+    .into_bytes()
 }

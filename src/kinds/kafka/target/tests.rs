@@ -23,7 +23,8 @@ fn servers_topics_and_login_are_read_from_every_form() {
         ("kafka://u:p%40@a,b#sasl=scram-sha-512", "a:9092 b:9092", "", "SCRAM-SHA-512 u p@", false),
         ("kafka://u:p@a,u:p@b#sasl=plain", "a:9092 b:9092", "", "PLAIN u p", false),
         (
-            "kafka://a?security.protocol=SASL_SSL&sasl.mechanism=SCRAM-SHA-256&sasl.username=u&sasl.password=p&acks=all",
+            "kafka://a?security.protocol=SASL_SSL&sasl.mechanism=SCRAM-SHA-256&sasl.username=u&sasl\
+            .password=p&acks=all",
             "a:9092",
             "",
             "SCRAM-SHA-256 u p",
