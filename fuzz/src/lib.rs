@@ -199,6 +199,13 @@ pub static DECLARATIONS: &[&str] = &[
     "memcached://h",
     "memcached://app:${SECRET}@h",
     "rediss://h#insecure",
+    "kafka://h/t",
+    "kafka://u:${SECRET}@h/t#sasl=plain,partitions=2",
+    "kafka://u:${SECRET}@h#sasl=scram-sha-256,brokers=2",
+    "mongodb://h/d",
+    "mongodb://h,i/d?replicaSet=rs0&readPreference=nearest&readPreferenceTags=a:b",
+    "mongodb://u:${SECRET}@h/d?authMechanism=PLAIN",
+    "mongodb://u:${SECRET}@h/d",
 ];
 
 /// Input: a byte that chooses the declaration, and the server's bytes.

@@ -73,8 +73,9 @@ impl Keys {
     }
 }
 
-/// The keys of one salt and number of rounds. Kept from attempt to attempt.
+/// The keys of one hash, salt and number of rounds. Kept from attempt to attempt.
 pub(in crate::kinds) struct Derived {
+    hash: Hash,
     salt: Vec<u8>,
     rounds: u32,
     state: State,
@@ -206,7 +207,7 @@ impl Exchange {
 }
 
 /// The keys of `password`, from `known` where that is for the same salt. `known` belongs to one
-/// password and one hash.
+/// password.
 ///
 /// Many rounds are computed on a thread. An attempt that is cut does not end them: a slow machine
 /// would never be done. Another salt does, so that a server cannot have more than one thread at
@@ -222,7 +223,9 @@ pub(in crate::kinds) async fn derive(
 ) -> Result<Keys, Failure> {
     let (salt, rounds) = (&challenge.salt, challenge.rounds);
     let derived = match known {
-        Some(derived) if (derived.rounds, &derived.salt) == (rounds, salt) => derived,
+        Some(derived) if (derived.hash, derived.rounds, &derived.salt) == (hash, rounds, salt) => {
+            derived
+        }
         _ => known.insert(begin(hash, salt, rounds, password)?),
     };
     let salted = match &mut derived.state {
@@ -253,7 +256,7 @@ fn begin(hash: Hash, salt: &[u8], rounds: u32, password: &[u8]) -> Result<Derive
         on_thread(work).map_err(|error| Failure::local(&error, "starting a thread"))?;
         State::Pending { salted: receiver, _wanted: wanted }
     };
-    Ok(Derived { salt: salt.to_vec(), rounds, state })
+    Ok(Derived { hash, salt: salt.to_vec(), rounds, state })
 }
 
 /// `SaltedPassword` of RFC 5802: PBKDF2. Ends early if the result is no longer needed.
@@ -391,5 +394,11 @@ mod tests {
         let other = other.challenge(CHALLENGE.as_bytes()).unwrap();
         let other = derive(sha256, &mut known, &other, b"pencil").await.unwrap();
         assert_ne!(other.client, keys.client, "another salt or count is computed anew");
+        // A server may offer another mechanism for the same salt later.
+        #[cfg(feature = "kafka")]
+        {
+            let sha512 = derive(Hash::Sha512, &mut known, &challenge, b"pencil").await.unwrap();
+            assert_eq!(sha512.client.len(), 64);
+        }
     }
 }

@@ -4,7 +4,7 @@
 #[allow(dead_code)]
 mod targets;
 
-use crate::support::{Nats, Nginx, Postgres, secs};
+use crate::support::{MariaDb, Nats, Nginx, Postgres, RabbitMq, Redis, Stated, secs};
 use afterall::probe::Verdict;
 use std::fs;
 use std::net::SocketAddr;
@@ -108,6 +108,85 @@ fn a_recorded_nginx_is_judged_as_the_real_one() {
     ));
     server.reload();
     seed_wire("http-redirect", "http://h/x#redirects=3,status=2xx+404", server.address());
+}
+
+#[cfg(feature = "redis")]
+#[test]
+fn a_recorded_redis_is_judged_as_the_real_one() {
+    let server = Redis::started("");
+    let at = server.address();
+    seed_wire("redis-no-key", "redis://h#role=master,exists=k", at);
+    server.cli(&["SET", "k", "1"]);
+    seed_wire("redis", "redis://h#role=master,exists=k", at);
+    seed_wire("redis-wrong-password", "redis://:${SECRET}@h/1", at);
+    seed_wire("redis-no-sentinel", "redis+sentinel://h/m", at);
+}
+
+#[cfg(feature = "mysql")]
+#[test]
+fn a_recorded_mariadb_is_judged_as_the_real_one() {
+    let server = MariaDb::started(&[]);
+    let at = server.address();
+    seed_wire("mysql-no-user", "mysql://app:${SECRET}@h/app", at);
+    server.sql(
+        "create database app; create user app; grant all on app.* to app;
+         create table app.schema_migrations (version varchar(255));
+         insert into app.schema_migrations values ('3')",
+    );
+    seed_wire("mysql-query", "mysql://app@h/app#query=select true,writable", at);
+    seed_wire("mysql-migrations", "migrations+mysql://app@h/app#version=3", at);
+}
+
+#[cfg(feature = "amqp")]
+#[test]
+fn a_recorded_rabbitmq_is_judged_as_the_real_one() {
+    let broker = RabbitMq::started("", true);
+    let at = broker.address();
+    seed_wire("amqp-wrong-password", "amqp://app:${SECRET}@h/v", at);
+    seed_wire("amqp-no-vhost", "amqp://h/v#queue=q,exchange=e", at);
+    broker.eval("rabbit_vhost:add(<<\"v\">>, <<\"x\">>)");
+    let all = "<<\".*\">>, <<\".*\">>, <<\".*\">>, <<\"x\">>";
+    broker.eval(&format!(
+        "rabbit_auth_backend_internal:set_permissions(<<\"guest\">>, <<\"v\">>, {all})"
+    ));
+    seed_wire("amqp-no-exchange", "amqp://h/v#queue=q,exchange=e", at);
+}
+
+#[cfg(feature = "kafka")]
+#[test]
+fn a_recorded_kafka_is_judged_as_the_scripted_one() {
+    let state = |more: &str| {
+        format!(
+            r#"{{"brokers": [[1, "@IP", @PORT], [2, "other", 9092]], "controller": 1,
+                 "topics": {{"t": [0, [[0, 1], [0, 2]]]}}{more}}}"#
+        )
+    };
+    let broker = Stated::kafka(None, &state(""));
+    let at = broker.address();
+    seed_wire("kafka", "kafka://h/t", at);
+    broker.set(&state(r#", "metadata": [0, 3]"#));
+    seed_wire("kafka-old", "kafka://h/t", at);
+    broker.set(&state(r#", "sasl": {"PLAIN": {}}"#));
+    let login = "kafka://u:${SECRET}@h/t#sasl=plain,partitions=2";
+    seed_wire("kafka-wrong-password", login, at);
+    let login = "kafka://u:${SECRET}@h#sasl=scram-sha-256,brokers=2";
+    seed_wire("kafka-no-mechanism", login, at);
+}
+
+#[cfg(feature = "mongodb")]
+#[test]
+fn a_recorded_mongodb_is_judged_as_the_scripted_one() {
+    let server = Stated::mongodb(None, r#"{"hello": {"isWritablePrimary": true}}"#);
+    let at = server.address();
+    seed_wire("mongodb", "mongodb://h/d", at);
+    seed_wire("mongodb-wrong-password", "mongodb://u:${SECRET}@h/d?authMechanism=PLAIN", at);
+    let set = r#""setName": "rs0", "me": "@IP:@PORT", "hosts": ["@IP:@PORT", "b:1"],
+        "primary": "b:1", "tags": {"a": "b"}"#;
+    server.set(&format!(r#"{{"hello": {{"secondary": true, {set}}}}}"#));
+    let list = "mongodb://h,i/d?replicaSet=rs0&readPreference=nearest&readPreferenceTags=a:b";
+    seed_wire("mongodb-secondary", list, at);
+    server.set(&format!(r#"{{"modern": false, "hello": {{"arbiterOnly": true, {set}}}}}"#));
+    seed_wire("mongodb-arbiter", "mongodb://h/d", at);
 }
 
 /// Fixture, directory of migrations and tool.

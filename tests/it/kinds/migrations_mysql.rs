@@ -1,5 +1,8 @@
 //! `migrations+mysql:` against a real MariaDB with the tables that the real tools left there.
 
+mod live;
+mod tools;
+
 use crate::support::{Afterall, MariaDb};
 use std::path::Path;
 

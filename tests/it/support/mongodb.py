@@ -111,6 +111,8 @@ class Conversation(socketserver.BaseRequestHandler):
                 reply.pop("serviceId", None)
             return reply
         if name == "saslStart":
+            if command["mechanism"] not in ROUNDS:
+                return REFUSED
             self.login = Login(command["$db"], command["mechanism"], bytes(command["payload"]))
             return {"ok": 1, "conversationId": 1, "done": False, "payload": self.login.first.encode()}
         if name == "saslContinue":

