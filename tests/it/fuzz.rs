@@ -4,7 +4,7 @@
 #[allow(dead_code)]
 mod targets;
 
-use crate::support::{MariaDb, Nats, Nginx, Postgres, RabbitMq, Redis, Stated, secs};
+use crate::support::{Afterall, MariaDb, Nats, Nginx, Postgres, RabbitMq, Redis, Stated, secs};
 use afterall::probe::Verdict;
 use std::fs;
 use std::net::SocketAddr;
@@ -150,6 +150,31 @@ fn a_recorded_rabbitmq_is_judged_as_the_real_one() {
         "rabbit_auth_backend_internal:set_permissions(<<\"guest\">>, <<\"v\">>, {all})"
     ));
     seed_wire("amqp-no-exchange", "amqp://h/v#queue=q,exchange=e", at);
+}
+
+#[cfg(feature = "grpc")]
+#[test]
+fn a_recorded_grpc_server_is_judged_as_the_real_one() {
+    // The first answer of a Python server may take longer than an attempt of the fuzzers.
+    let warm = |server: &crate::kinds::grpc::Health| {
+        let url = format!("grpc://{}/s", server.address());
+        drop(Afterall::new().args(["--once", &url]).run().code(69).any_stdout());
+    };
+    let server = crate::kinds::grpc::Health::started(true, None);
+    warm(&server);
+    seed_wire("grpc-no-service", "grpc://h:1/s", server.address());
+    let server = crate::kinds::grpc::Health::started(false, None);
+    warm(&server);
+    seed_wire("grpc-no-health", "grpc://h:1/s", server.address());
+}
+
+#[cfg(feature = "memcached")]
+#[test]
+fn a_recorded_memcached_is_judged_as_the_real_one() {
+    let server = crate::kinds::memcached::Memcached::started(&[]);
+    seed_wire("memcached", "memcached://h", server.address());
+    let server = crate::kinds::memcached::Memcached::started(&["-Y", "@USERS@"]);
+    seed_wire("memcached-wrong-password", "memcached://app:${SECRET}@h", server.address());
 }
 
 #[cfg(feature = "kafka")]

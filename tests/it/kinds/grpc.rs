@@ -20,7 +20,7 @@ fn not_ready(url: &str, class: &str, says: &str) {
 }
 
 /// A server with a health service, or without one.
-struct Health {
+pub(crate) struct Health {
     child: Child,
     at: SocketAddr,
     dir: Dir,
@@ -50,7 +50,7 @@ for line in sys.stdin:
 ";
 
 impl Health {
-    fn started(service: bool, identity: Option<&Identity>) -> Self {
+    pub(crate) fn started(service: bool, identity: Option<&Identity>) -> Self {
         let (address, dir) = (Address::claim(), Dir::new());
         let at = address.free();
         let (cert, key) =
@@ -63,6 +63,10 @@ impl Health {
         let health = Self { child, at, dir, _address: address };
         health.wait_for("started");
         health
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.at
     }
 
     fn wait_for(&self, needle: &str) {

@@ -21,7 +21,7 @@ fn not_ready(url: &str, class: &str, says: &str) {
     assert!(said.contains(&format!("[class={class}]")) && said.contains(says), "{url}: {said}");
 }
 
-struct Memcached {
+pub(crate) struct Memcached {
     server: Server,
     dir: Dir,
     at: SocketAddr,
@@ -29,7 +29,11 @@ struct Memcached {
 }
 
 impl Memcached {
-    fn started(options: &[&str]) -> Self {
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.at
+    }
+
+    pub(crate) fn started(options: &[&str]) -> Self {
         let (dir, address) = (Dir::new(), Address::claim());
         let at = address.free();
         dir.write("users", "app:s3cr3t\n");

@@ -6,14 +6,14 @@ mod command;
 mod failures;
 mod generic;
 #[cfg(feature = "grpc")]
-mod grpc;
+pub(crate) mod grpc;
 mod http;
 #[cfg(feature = "k8s")]
 mod k8s;
 #[cfg(feature = "kafka")]
 mod kafka;
 #[cfg(feature = "memcached")]
-mod memcached;
+pub(crate) mod memcached;
 #[cfg(all(feature = "postgres", feature = "http"))]
 mod memory;
 mod migrations;

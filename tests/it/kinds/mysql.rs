@@ -1,6 +1,8 @@
 //! `mysql:` against a real MariaDB; scripted servers only for what it cannot show, MySQL 8 above
 //! all.
 
+mod surroundings;
+
 use crate::support::{
     Afterall, Authority, Dir, Done, MariaDb, Reserved, Scripted, ms, process::program, scripted,
     secs, sh, wait_until,
