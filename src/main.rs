@@ -92,10 +92,10 @@ fn run(args: Vec<OsString>, log: &mut Log) -> anyhow::Result<Exit> {
     let stage = Stage::prepared(&options)?;
     if options.once {
         let unaskable = Unaskable::all(&unaskable);
-        let report = Report::of_look(std::mem::take(log), subjects, unaskable, report_options);
+        let report = Report::for_look(std::mem::take(log), subjects, unaskable, report_options);
         Ok(look_once(stage, dependencies, report))
     } else {
-        let report = Report::of_wait(std::mem::take(log), subjects, report_options);
+        let report = Report::for_wait(std::mem::take(log), subjects, report_options);
         wait_and_become(stage, dependencies, report, command, log)
     }
 }

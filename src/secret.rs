@@ -52,7 +52,7 @@ pub struct Secrets {
 
 impl Secrets {
     /// The secrets of another dependency: it has none of its own yet, and shares the same.
-    pub fn of_another(&self) -> Self {
+    pub fn for_another(&self) -> Self {
         Self { own: Arc::default(), shared: Arc::clone(&self.shared) }
     }
 
@@ -284,7 +284,7 @@ mod tests {
     #[test]
     fn an_ordinary_word_stays_in_our_own_text_and_is_not_shared() {
         let secrets = Secrets::default();
-        let other = secrets.of_another();
+        let other = secrets.for_another();
         secrets.take("wrong");
         secrets.take("s3cr3t");
         assert_eq!(secrets.hide_in_own("wrong password: s3cr3t"), "wrong password: ***");

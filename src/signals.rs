@@ -221,7 +221,7 @@ pub fn stoppable<T: Send>(call: impl FnOnce() -> T + Send) -> T {
 }
 
 /// Makes a child start with the inherited signal mask, instead of all signals blocked.
-pub fn as_inherited(command: &mut std::process::Command) {
+pub fn restore_signal_mask(command: &mut std::process::Command) {
     let mask = *inherited();
     // SAFETY: pthread_sigmask is async-signal-safe, and the mask was copied before the fork.
     unsafe {

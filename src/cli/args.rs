@@ -109,7 +109,7 @@ impl Definition {
 /// Every option, in the order of help.
 pub fn definitions() -> impl Iterator<Item = Definition> {
     // `after` names other dependencies: a default of it would be a circle.
-    COMMON.iter().filter(|common| common.key.name != "after").map(of_key).chain(OTHERS)
+    COMMON.iter().filter(|common| common.key.name != "after").map(key_definition).chain(OTHERS)
 }
 
 /// The option of this name.
@@ -117,7 +117,7 @@ pub fn definition(name: &str) -> Option<Definition> {
     definitions().find(|definition| definition.name == name)
 }
 
-fn of_key(common: &'static Common) -> Definition {
+fn key_definition(common: &'static Common) -> Definition {
     let is_timeout = common.key.name == "timeout";
     Definition {
         opt: Opt::Key(common),

@@ -127,7 +127,7 @@ impl File<'_> {
         for (key, span, value) in in_order(table).into_iter().filter(|(key, ..)| *key != "url") {
             if !is_known(kind, key) {
                 let error = self.error(Some(span), unknown_key(kind, key));
-                mistakes.push(error.of_dependency(name));
+                mistakes.push(error.with_dependency(name));
                 continue;
             }
             let values = match value.get_ref() {
@@ -137,7 +137,7 @@ impl File<'_> {
             };
             for value in values {
                 let read = self.key(key, value, Some(&mut declaration));
-                let read = read.map_err(|error| error.of_dependency(name));
+                let read = read.map_err(|error| error.with_dependency(name));
                 declaration.keys.extend(mistakes.keep(read));
             }
         }

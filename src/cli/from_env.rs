@@ -37,7 +37,7 @@ pub fn declared(env: &Env, mistakes: &mut Mistakes, notes: &mut Vec<String>) -> 
             Ok(Some(value)) if !value.trim().is_empty() => {}
             Ok(_) => continue,
             Err(message) => {
-                mistakes.push(ConfigError::new(message).of_dependency(variable));
+                mistakes.push(ConfigError::new(message).with_dependency(variable));
                 is_wrong = true;
                 continue;
             }

@@ -60,12 +60,12 @@ type Name = (String, Family);
 pub(super) struct Resolver {
     known: Mutex<BTreeMap<Name, Lookup>>,
     /// Made for the first lookup: addresses need none.
-    asking: LazyLock<Asking, Box<dyn FnOnce() -> Asking + Send>>,
+    resources: LazyLock<LookupResources, Box<dyn FnOnce() -> LookupResources + Send>>,
 }
 
 /// The resources that all lookups share.
 #[derive(Clone)]
-struct Asking {
+struct LookupResources {
     resolve: Resolve,
     young: Arc<Semaphore>,
     all: Arc<Semaphore>,
@@ -98,12 +98,12 @@ impl Resolver {
     /// Makes a resolver that calls `resolve`, and uses at most `descriptors` descriptors for
     /// lookups.
     pub(super) fn new(resolve: Resolve, descriptors: fn() -> usize) -> Self {
-        let asking = move || Asking {
+        let resources = move || LookupResources {
             resolve,
             young: Arc::new(Semaphore::new(YOUNG_LOOKUPS)),
             all: Arc::new(Semaphore::new(descriptors().clamp(YOUNG_LOOKUPS, MAX_LOOKUPS))),
         };
-        Self { known: Mutex::default(), asking: LazyLock::new(Box::new(asking)) }
+        Self { known: Mutex::default(), resources: LazyLock::new(Box::new(resources)) }
     }
 
     /// Returns every address of `host`. The caller may drop this future at any time. The lookup
@@ -141,17 +141,17 @@ impl Resolver {
             }
         }
         let (sender, progress) = watch::channel(Progress::Queued);
-        let (asking, asked) = (Asking::clone(&self.asking), name.clone());
+        let (resources, asked) = (LookupResources::clone(&self.resources), name.clone());
         tokio::spawn(async move {
             // This code never closes the semaphore, so a permit always comes.
             let (Ok(any), Ok(young)) = (
-                Arc::clone(&asking.all).acquire_owned().await,
-                Arc::clone(&asking.young).acquire_owned().await,
+                Arc::clone(&resources.all).acquire_owned().await,
+                Arc::clone(&resources.young).acquire_owned().await,
             ) else {
                 return;
             };
             let _ = sender.send(Progress::Running);
-            let answer = asking.ask(&asked, any, young).await;
+            let answer = resources.ask(&asked, any, young).await;
             let _ = sender.send(Progress::Answered(answer));
         });
         if known.len() >= MAX_NAMES {
@@ -167,7 +167,7 @@ impl Resolver {
     }
 }
 
-impl Asking {
+impl LookupResources {
     /// Starts a lookup, and a second one if no answer comes. The first answer counts.
     async fn ask(
         &self,

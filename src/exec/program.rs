@@ -106,7 +106,7 @@ fn check_script(line: &[u8], search: &OsStr, depth: usize) -> Result<(), Unfit> 
     if depth < MAX_INTERPRETERS {
         let path = Path::new(OsStr::from_bytes(interpreter));
         check_nested(path, search, depth + 1)
-            .map_err(|unfit| of_interpreter(interpreter, unfit))?;
+            .map_err(|unfit| interpreter_unfit(interpreter, unfit))?;
     }
     // `env NAME` is the only interpreter that names another one.
     let is_env = Path::new(OsStr::from_bytes(interpreter)).file_name() == Some(OsStr::new("env"));
@@ -114,14 +114,14 @@ fn check_script(line: &[u8], search: &OsStr, depth: usize) -> Result<(), Unfit> 
         Some(name) if is_env && !name.starts_with(b"-") && !name.contains(&b'=') => {
             let name = OsStr::from_bytes(name);
             let is_there = candidates(name, Some(search)).iter().any(|path| path.exists());
-            if is_there { Ok(()) } else { Err(of_interpreter(name.as_bytes(), Unfit::Absent)) }
+            if is_there { Ok(()) } else { Err(interpreter_unfit(name.as_bytes(), Unfit::Absent)) }
         }
         _ => Ok(()),
     }
 }
 
 /// Returns the error for a script from the error for its interpreter.
-fn of_interpreter(interpreter: &[u8], unfit: Unfit) -> Unfit {
+fn interpreter_unfit(interpreter: &[u8], unfit: Unfit) -> Unfit {
     let name = String::from_utf8_lossy(interpreter);
     let shown = one_line(&name.escape_debug().to_string(), MAX_FOREIGN);
     match unfit {

@@ -115,11 +115,11 @@ async fn answer(wire: &mut Wire, wanted: &str) -> Result<String, Failure> {
     let line = String::from_utf8_lossy(&line).into_owned();
     match line.strip_prefix(wanted) {
         Some(rest) if rest.is_empty() || rest.starts_with(' ') => Ok(rest.trim().to_owned()),
-        _ => Err(of_line(&line, &wire.endpoint().to_string())),
+        _ => Err(line_failure(&line, &wire.endpoint().to_string())),
     }
 }
 
-fn of_line(line: &str, place: &str) -> Failure {
+fn line_failure(line: &str, place: &str) -> Failure {
     let line = one_line(line, 220);
     let failure = |class| Failure::new(class, format!("{line} ({place})"));
     match line.as_str() {
@@ -151,7 +151,7 @@ mod tests {
             ("ERROR", Class::Protocol),
             ("HTTP/1.1 400 Bad Request", Class::Protocol),
         ] {
-            let failure = of_line(line, "a:11211");
+            let failure = line_failure(line, "a:11211");
             assert_eq!(failure.class, class, "{line}");
             assert!(failure.message.ends_with(&format!("{line} (a:11211)")), "{}", failure.message);
         }

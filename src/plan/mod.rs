@@ -116,7 +116,7 @@ pub fn build(planned: Vec<Planned>, mistakes: &mut Mistakes) -> (Vec<Dependency>
     let (mut dependencies, mut notes) = (Vec::new(), Vec::new());
     for Planned { kind, spec, settings, after, .. } in planned {
         let probe = (kind.build)(&spec).map_err(|error| error.without(spec.secrets()));
-        let probe = mistakes.keep(probe.map_err(|error| error.of_dependency(&spec.name)));
+        let probe = mistakes.keep(probe.map_err(|error| error.with_dependency(&spec.name)));
         notes.extend(spec.notes());
         let probe = probe.filter(|_| !mistakes.concern(&spec.name));
         dependencies.extend(probe.map(|probe| Dependency {
@@ -170,24 +170,24 @@ fn settings(
         let place = key.at.as_ref().map(|at| format!("{at}: ")).unwrap_or_default();
         let place = format!("{place}{name}: {}", key.name);
         if !kind.repeats.contains(&key.name.as_str()) && !seen.insert(key.name.clone()) {
-            mistakes.push(ConfigError::at(place, "is given twice").of_dependency(name));
+            mistakes.push(ConfigError::at(place, "is given twice").with_dependency(name));
         } else if let Some(common) = common(&key.name) {
             if PAUSES.contains(&key.name.as_str()) {
                 last_pause = Some((key.name.clone(), place.clone()));
             }
             let set = (common.set)(&mut settings, &key);
-            let error = |message| ConfigError::at(place, message).of_dependency(name);
+            let error = |message| ConfigError::at(place, message).with_dependency(name);
             mistakes.keep(set.map_err(error));
         } else if kind.own_keys().any(|own| own.name == key.name) {
             own.push(key);
         } else {
             let error = ConfigError::at(name, unknown_key(kind, &key.name));
-            mistakes.push(error.of_dependency(name));
+            mistakes.push(error.with_dependency(name));
         }
     }
     // Mistakes in the defaults are reported where the user sets them.
     if let Some((pause, place)) = last_pause {
-        let error = |message| ConfigError::at(place, message).of_dependency(name);
+        let error = |message| ConfigError::at(place, message).with_dependency(name);
         mistakes.keep(settings.check(&pause).map_err(error));
     }
     (settings, own)

@@ -115,7 +115,7 @@ pub struct Report {
 
 impl Report {
     /// Makes the report of a wait. It notifies systemd too, if NOTIFY_SOCKET is set.
-    pub fn of_wait(
+    pub fn for_wait(
         log: Log,
         dependencies: Vec<ReportedDependency>,
         options: ReportOptions,
@@ -138,7 +138,7 @@ impl Report {
     }
 
     /// Makes the report of `--once` on stdout, as a table or as JSON.
-    pub fn of_look(
+    pub fn for_look(
         log: Log,
         dependencies: Vec<ReportedDependency>,
         unaskable: Vec<Unaskable>,

@@ -65,7 +65,7 @@ impl Declaration {
         let (name, text) = split_name(text);
         let place = name.unwrap_or(place);
         Self::read(place, name, text, env)
-            .map_err(|message| ConfigError::at(place, message).of_dependency(place))
+            .map_err(|message| ConfigError::at(place, message).with_dependency(place))
     }
 
     fn read(place: &str, name: Option<&str>, text: &str, env: &Env) -> Result<Self, String> {
@@ -228,7 +228,7 @@ impl Declaration {
     /// Makes an error about this declaration.
     pub fn error(&self, message: impl std::fmt::Display) -> ConfigError {
         let name = self.name.as_ref().unwrap_or(&self.place);
-        ConfigError::at(&self.place, message).of_dependency(name)
+        ConfigError::at(&self.place, message).with_dependency(name)
     }
 }
 

@@ -22,7 +22,7 @@ impl Declared {
         mistakes: &mut Mistakes,
     ) {
         let read = match name {
-            Some(name) => read.map_err(|error| error.of_dependency(name)),
+            Some(name) => read.map_err(|error| error.with_dependency(name)),
             None => read,
         };
         match mistakes.keep(read) {

@@ -30,7 +30,7 @@ impl ConfigError {
     }
 
     /// Returns the same mistake as one of a dependency, which has this name or place.
-    pub fn of_dependency(self, name: impl Into<String>) -> Self {
+    pub fn with_dependency(self, name: impl Into<String>) -> Self {
         Self { dependency: Some(name.into()), ..self }
     }
 

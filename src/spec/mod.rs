@@ -45,7 +45,7 @@ pub struct Spec {
 impl Spec {
     /// Makes a spec from a declaration and those of its keys that are the kind's own.
     pub fn new(name: String, scheme: String, rest: Text, keys: Vec<KeyValue>, env: Env) -> Self {
-        let secrets = env.secrets().of_another();
+        let secrets = env.secrets().for_another();
         Self { name, scheme, rest, env, keys, secrets, notes: RefCell::default() }
     }
 
@@ -60,7 +60,7 @@ impl Spec {
 
     /// Makes an error about this dependency.
     pub fn error(&self, message: impl fmt::Display) -> ConfigError {
-        ConfigError::at(&self.name, message).of_dependency(&self.name)
+        ConfigError::at(&self.name, message).with_dependency(&self.name)
     }
 
     /// Makes an error about one of its keys.

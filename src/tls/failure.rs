@@ -59,7 +59,7 @@ impl fmt::Display for Unsupported {
 impl std::error::Error for Unsupported {}
 
 /// The facts of our side that a message depends on.
-pub(super) struct Told<'a> {
+pub(super) struct HandshakeContext<'a> {
     /// The server.
     pub(super) host: &'a str,
     /// The user declares `ca`, so the system's certificates do not count.
@@ -71,8 +71,12 @@ pub(super) struct Told<'a> {
 const NO_TLS: &str = "the server does not speak TLS";
 
 /// Returns the failure of a handshake. `first` holds the server's first bytes.
-pub(super) fn handshake(error: &io::Error, first: &[u8], told: &Told<'_>) -> Failure {
-    let host = told.host;
+pub(super) fn handshake(
+    error: &io::Error,
+    first: &[u8],
+    context: &HandshakeContext<'_>,
+) -> Failure {
+    let host = context.host;
     // A TLS record is a handshake message or an alert, of a version whose first byte is 3 (RFC
     // 8446, section 5.1).
     let is_tls = matches!(first, [] | [0x15 | 0x16] | [0x15 | 0x16, 3, ..]);
@@ -83,7 +87,7 @@ pub(super) fn handshake(error: &io::Error, first: &[u8], told: &Told<'_>) -> Fai
         return Failure { plaintext_reply: reply, ..failure };
     }
     match inner(error) {
-        Some(error) => with_cause(error, told),
+        Some(error) => with_cause(error, context),
         None if is_local_limit(error) => {
             Failure::new(Class::Local, format!("a limit of this process: {}", describe(error)))
         }
@@ -119,10 +123,10 @@ fn inner(error: &io::Error) -> Option<&Error> {
     error.get_ref().and_then(|inner| inner.downcast_ref::<Error>())
 }
 
-fn with_cause(error: &Error, told: &Told<'_>) -> Failure {
+fn with_cause(error: &Error, context: &HandshakeContext<'_>) -> Failure {
     let (message, hint) = match error {
-        Error::InvalidCertificate(error) => certificate_words(error, told),
-        Error::AlertReceived(alert) => alert_words(*alert, Some(told.client_cert)),
+        Error::InvalidCertificate(error) => certificate_words(error, context),
+        Error::AlertReceived(alert) => alert_words(*alert, Some(context.client_cert)),
         Error::InvalidMessage(
             InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
         ) => (NO_TLS.to_owned(), None),
@@ -135,7 +139,7 @@ fn with_cause(error: &Error, told: &Told<'_>) -> Failure {
     };
     // One side has sent the reason in an alert, and servers log alerts.
     with_hint(
-        Failure::new(Class::Tls, format!("{message} ({})", told.host)).cost(Cost::Logged),
+        Failure::new(Class::Tls, format!("{message} ({})", context.host)).cost(Cost::Logged),
         hint,
     )
 }
@@ -148,9 +152,12 @@ fn with_hint(failure: Failure, hint: Option<&'static str>) -> Failure {
 }
 
 /// Describes the fault of the server's certificate.
-fn certificate_words(error: &CertificateError, told: &Told<'_>) -> (String, Option<&'static str>) {
+fn certificate_words(
+    error: &CertificateError,
+    context: &HandshakeContext<'_>,
+) -> (String, Option<&'static str>) {
     match error {
-        CertificateError::UnknownIssuer if told.own_ca => (
+        CertificateError::UnknownIssuer if context.own_ca => (
             "certificate not trusted".to_owned(),
             Some("it was issued by none of the certificates in ca"),
         ),
@@ -332,13 +339,13 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
-    fn told(own_ca: bool, client_cert: bool) -> Told<'static> {
-        Told { host: "db", own_ca, client_cert }
+    fn context(own_ca: bool, client_cert: bool) -> HandshakeContext<'static> {
+        HandshakeContext { host: "db", own_ca, client_cert }
     }
 
     fn of(error: Error, first: &[u8]) -> (Class, String) {
         let error = io::Error::new(io::ErrorKind::InvalidData, error);
-        let failure = handshake(&error, first, &told(true, false));
+        let failure = handshake(&error, first, &context(true, false));
         (failure.class, failure.message)
     }
 
@@ -422,7 +429,7 @@ mod tests {
     fn a_close_in_the_handshake_is_tls_only_after_server_bytes() {
         for (first, class) in [(&[][..], Class::Connect), (&[0x16, 3, 3][..], Class::Tls)] {
             let failure =
-                handshake(&io::ErrorKind::UnexpectedEof.into(), first, &told(false, false));
+                handshake(&io::ErrorKind::UnexpectedEof.into(), first, &context(false, false));
             let want = "connection closed by the server in the TLS handshake (db)".to_owned();
             assert_eq!((failure.class, failure.message), (class, want));
         }

@@ -325,8 +325,8 @@ impl Tls {
         attempt.stage(format!("connected to {host}, but no end of the TLS handshake"));
         let (stream, first) = RecordingStream::new(stream);
         let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
-        let stream =
-            stream.map_err(|error| failure::handshake(&error, &first.bytes(), &self.told(host)))?;
+        let stream = stream
+            .map_err(|error| failure::handshake(&error, &first.bytes(), &self.context(host)))?;
         let (_, session) = stream.get_ref();
         let certificate = session.peer_certificates().and_then(<[_]>::first);
         Ok(Secured {
@@ -341,8 +341,12 @@ impl Tls {
         })
     }
 
-    fn told<'a>(&self, host: &'a str) -> failure::Told<'a> {
-        failure::Told { host, own_ca: self.ca.is_some(), client_cert: self.client.is_some() }
+    fn context<'a>(&self, host: &'a str) -> failure::HandshakeContext<'a> {
+        failure::HandshakeContext {
+            host,
+            own_ca: self.ca.is_some(),
+            client_cert: self.client.is_some(),
+        }
     }
 
     fn config(&self) -> Result<Arc<ClientConfig>, Failure> {

@@ -13,7 +13,7 @@ const MAX_WORDS: usize = 220;
 /// The failure for a close with `code` and `text` by the server at `place`.
 ///
 /// Source: AMQP 0-9-1, section 1.2 ("constants"); the texts are RabbitMQ's.
-pub(super) fn of_close(code: u16, text: &str, place: impl fmt::Display) -> Failure {
+pub(super) fn close_failure(code: u16, text: &str, place: impl fmt::Display) -> Failure {
     let text = one_line(text, MAX_WORDS);
     let (class, hint) = meaning(code, &text);
     // The broker logs every connection that was opened.
@@ -88,7 +88,7 @@ mod tests {
             ),
             (501, "FRAME_ERROR", Class::Protocol),
         ] {
-            let failure = of_close(code, text, "mq:5672");
+            let failure = close_failure(code, text, "mq:5672");
             assert_eq!(failure.class, class, "{text}");
             assert_eq!(
                 (failure.cost, failure.message),

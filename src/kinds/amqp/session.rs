@@ -2,7 +2,7 @@
 //! close.
 
 use super::{
-    failure::of_close,
+    failure::close_failure,
     frame::{Arguments, Fields, Method, Received, receive},
     target::Target,
 };
@@ -175,7 +175,7 @@ impl Session<'_> {
                 self.wire.send(&out).await?;
                 match code {
                     RESOURCE_LOCKED => Ok(()),
-                    code => Err(of_close(code, &text, self.wire.endpoint())),
+                    code => Err(close_failure(code, &text, self.wire.endpoint())),
                 }
             }
             _ => Err(self.refused(reply).await),
@@ -200,7 +200,7 @@ impl Session<'_> {
         // The reason is known; whether the broker reads the answer does not matter.
         let _ = self.wire.send(&out).await;
         match self.read_close(&reply) {
-            Ok((code, text)) => of_close(code, &text, self.wire.endpoint()),
+            Ok((code, text)) => close_failure(code, &text, self.wire.endpoint()),
             Err(failure) => failure,
         }
     }

@@ -136,7 +136,7 @@ impl Exec {
             .stdout(null())
             .stderr(Stdio::piped())
             .process_group(0);
-        signals::as_inherited(&mut command);
+        signals::restore_signal_mask(&mut command);
         let mut child = command.spawn()?;
         let leader = Pid::from_child(&child);
         let group = ProcessGroup::led_by(leader);

@@ -38,7 +38,7 @@ fn whose(service: &str) -> String {
 /// `PROTOCOL-HTTP2.md`.
 pub(super) fn judge(answer: &Answer<'_>, service: &str) -> Result<(), Failure> {
     if answer.status != 200 {
-        return Err(of_http(answer.status));
+        return Err(http_failure(answer.status));
     }
     if !answer.content_type.starts_with("application/grpc") {
         let message =
@@ -46,14 +46,14 @@ pub(super) fn judge(answer: &Answer<'_>, service: &str) -> Result<(), Failure> {
         return Err(Failure::new(Class::Protocol, message));
     }
     match answer.grpc_status {
-        Some("0") => of_message(answer.body, service),
-        Some(status) => Err(of_status(status, answer.grpc_message, service)),
+        Some("0") => read_health(answer.body, service),
+        Some(status) => Err(status_failure(status, answer.grpc_message, service)),
         None => Err(Failure::new(Class::Protocol, "not gRPC: an answer without grpc-status")),
     }
 }
 
 /// A proxy answered in the server's place.
-fn of_http(status: u16) -> Failure {
+fn http_failure(status: u16) -> Failure {
     let class = match status {
         401 | 403 => Class::Auth,
         404 => Class::Absent,
@@ -63,7 +63,7 @@ fn of_http(status: u16) -> Failure {
     Failure::new(class, format!("HTTP status {status}, where gRPC has 200"))
 }
 
-fn of_status(status: &str, message: &str, service: &str) -> Failure {
+fn status_failure(status: &str, message: &str, service: &str) -> Failure {
     const NAMES: [&str; 17] = [
         "OK",
         "CANCELLED",
@@ -110,7 +110,7 @@ fn decoded(message: &str) -> String {
     percent_encoding::percent_decode_str(message).decode_utf8_lossy().into_owned()
 }
 
-fn of_message(body: &[u8], service: &str) -> Result<(), Failure> {
+fn read_health(body: &[u8], service: &str) -> Result<(), Failure> {
     let odd = || Failure::new(Class::Protocol, "not grpc.health.v1: a message of another shape");
     let status = status_of(body).ok_or_else(odd)?;
     match status {

@@ -54,7 +54,7 @@ pub(super) async fn ask(
     }
     attempt.stage(format!("connected to {endpoint}, but no answer from gRPC"));
     let (stream, first) = RecordingStream::new(stream);
-    let told = |error: h2::Error| of_error(&error, &first, endpoint);
+    let told = |error: h2::Error| error_failure(&error, &first, endpoint);
     let mut builder = client::Builder::new();
     builder.max_header_list_size(MAX_HEADERS).enable_push(false);
     let (sender, connection) = builder.handshake::<_, Bytes>(stream).await.map_err(told)?;
@@ -163,7 +163,7 @@ async fn read(mut stream: RecvStream) -> Result<(Vec<u8>, HeaderMap), h2::Error>
     Ok((body, stream.trailers().await?.unwrap_or_default()))
 }
 
-fn of_error(error: &h2::Error, first: &FirstBytes, endpoint: &Endpoint) -> Failure {
+fn error_failure(error: &h2::Error, first: &FirstBytes, endpoint: &Endpoint) -> Failure {
     let first = first.bytes();
     // The type of the first frame is SETTINGS (RFC 9113, section 3.4).
     if first.len() > 3 && first[3] != 4 {

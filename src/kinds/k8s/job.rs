@@ -18,10 +18,10 @@ pub(super) fn judge(job: &Object<'_>) -> Result<String, Failure> {
         return Ok(format!("job {name} is complete"));
     }
     if let Some(failed) = job.holds("Failed").or_else(|| job.holds("FailureTarget")) {
-        return failure(Class::Failed, format!("has failed{}", failed.told()));
+        return failure(Class::Failed, format!("has failed{}", failed.explanation()));
     }
     if let Some(suspended) = job.holds("Suspended") {
-        return failure(Class::Busy, format!("is suspended{}", suspended.told()));
+        return failure(Class::Busy, format!("is suspended{}", suspended.explanation()));
     }
     if job.holds("SuccessCriteriaMet").is_some() {
         return failure(Class::Busy, "has succeeded, but its pods have not all ended".to_owned());

@@ -106,13 +106,13 @@ impl<'a> Object<'a> {
 
 impl Condition {
     /// `: REASON: MESSAGE`, or a part of it, or nothing.
-    pub(super) fn told(&self) -> String {
-        told(&self.reason, &self.message)
+    pub(super) fn explanation(&self) -> String {
+        explanation(&self.reason, &self.message)
     }
 }
 
 /// `: REASON: MESSAGE`, or a part of it, or nothing.
-pub(super) fn told(reason: &str, message: &str) -> String {
+pub(super) fn explanation(reason: &str, message: &str) -> String {
     let parts = [reason, message].into_iter().filter(|part| !part.is_empty());
     parts.map(|part| format!(": {}", one_line(part, MAX_FOREIGN))).collect()
 }

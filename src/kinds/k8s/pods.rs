@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use super::object::{Object, told};
+use super::object::{Object, explanation};
 use crate::probe::{Class, Failure};
 
 /// The most pods that one message names.
@@ -29,7 +29,7 @@ fn state(pod: &Object<'_>) -> State {
     let field = |name: &str| pod.status(name).as_str().unwrap_or_default();
     match phase {
         "Succeeded" => State::Completed,
-        "Failed" => State::Failed(told(field("/reason"), field("/message"))),
+        "Failed" => State::Failed(explanation(field("/reason"), field("/message"))),
         _ if pod.is_being_deleted() => State::Deleted,
         _ if pod.holds("Ready").is_some() => State::Ready,
         _ => State::Unready(why(pod, phase)),
@@ -47,13 +47,19 @@ fn why(pod: &Object<'_>, phase: &str) -> String {
         // These two reasons occur at every start and explain nothing.
         if !["", "ContainerCreating", "PodInitializing"].contains(&reason.as_str()) {
             let name = field(&container["name"]);
-            return format!(": container {name}{}", told(&reason, &field(&waiting["message"])));
+            return format!(
+                ": container {name}{}",
+                explanation(&reason, &field(&waiting["message"]))
+            );
         }
     }
     let unscheduled = pod.condition("PodScheduled").filter(|at| at.status != "True");
     let condition = unscheduled.or_else(|| pod.condition("Ready"));
-    match condition.map(|condition| condition.told()).filter(|told| !told.is_empty()) {
-        Some(told) => told,
+    match condition
+        .map(|condition| condition.explanation())
+        .filter(|explanation| !explanation.is_empty())
+    {
+        Some(explanation) => explanation,
         None if phase.is_empty() => String::new(),
         None => format!(": {phase}"),
     }
@@ -142,8 +148,7 @@ impl Census {
             (self.deleted, "being deleted"),
         ];
         let counts = counts.iter().filter(|(count, _)| *count > 0);
-        let texts: Vec<String> =
-            counts.map(|(count, state)| format!("{count} {state}")).collect();
+        let texts: Vec<String> = counts.map(|(count, state)| format!("{count} {state}")).collect();
         if texts.is_empty() { String::new() } else { format!(" ({})", texts.join(", ")) }
     }
 }

@@ -19,13 +19,13 @@ pub(super) fn deployment(object: &Object<'_>) -> Result<String, Failure> {
     }
     let progressing = object.condition("Progressing");
     if let Some(late) = progressing.filter(|at| at.reason == "ProgressDeadlineExceeded") {
-        let message = format!("{place}: {progress}{}", late.told());
+        let message = format!("{place}: {progress}{}", late.explanation());
         return Err(Failure::new(Class::Failed, message));
     }
     let reason = object
         .holds("ReplicaFailure")
         .or_else(|| object.condition("Available").filter(|condition| condition.status != "True"));
-    let reason = reason.map(|reason| reason.told()).unwrap_or_default();
+    let reason = reason.map(|reason| reason.explanation()).unwrap_or_default();
     Err(Failure::new(Class::Busy, format!("{place}: {progress}{reason}")))
 }
 

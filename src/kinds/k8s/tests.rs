@@ -8,10 +8,10 @@ use crate::probe::{Class, Failure};
 type Judged = Result<String, Failure>;
 
 fn judged(rule: fn(&Object<'_>) -> Judged, object: &Value) -> (Option<Class>, String) {
-    told(rule(&Object::read(object.to_string().as_bytes()).unwrap()))
+    explanation(rule(&Object::read(object.to_string().as_bytes()).unwrap()))
 }
 
-fn told(judged: Judged) -> (Option<Class>, String) {
+fn explanation(judged: Judged) -> (Option<Class>, String) {
     match judged {
         Ok(text) => (None, text),
         Err(failure) => (Some(failure.class), failure.message),
@@ -186,7 +186,7 @@ fn pods_that_have_ended_or_are_leaving_do_not_count() {
             census.add(&Object::read(pod.to_string().as_bytes()).unwrap());
         }
         assert_eq!(census.is_decided(), class == Some(Class::Busy));
-        assert_eq!(told(census.verdict("app=web", None)), (class, want));
+        assert_eq!(explanation(census.verdict("app=web", None)), (class, want));
     }
 }
 
@@ -385,7 +385,7 @@ fn a_service_is_ready_with_one_ready_endpoint() {
         for slice in &slices {
             census.add(&Object::read(slice.to_string().as_bytes()).unwrap());
         }
-        assert_eq!(told(census.verdict("api")), (class, format!("service api{want}")));
+        assert_eq!(explanation(census.verdict("api")), (class, format!("service api{want}")));
     }
 }
 

@@ -6,7 +6,11 @@ use crate::probe::{Class, Failure};
 
 /// Returns the failure for the error `code` of the server at `place`. `what` is the subject of the
 /// code.
-pub(super) fn of_code(code: i16, subject: impl fmt::Display, place: impl fmt::Display) -> Failure {
+pub(super) fn code_failure(
+    code: i16,
+    subject: impl fmt::Display,
+    place: impl fmt::Display,
+) -> Failure {
     let (name, class, hint) = meaning(code);
     let failure = Failure::new(class, format!("{subject}: {name} ({place})"));
     match hint {
@@ -85,7 +89,7 @@ mod tests {
             (58, "SASL_AUTHENTICATION_FAILED", Class::Auth),
             (14, "error 14", Class::Busy),
         ] {
-            let failure = of_code(code, "topic t", "k:9092");
+            let failure = code_failure(code, "topic t", "k:9092");
             assert_eq!(
                 (failure.class, failure.message),
                 (class, format!("topic t: {name} (k:9092)"))

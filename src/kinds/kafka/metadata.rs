@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{failure::of_code, message::Fields, target::Wanted};
+use super::{failure::code_failure, message::Fields, target::Wanted};
 use crate::{
     connect::Endpoint,
     probe::{Class, Failure},
@@ -109,10 +109,10 @@ impl Metadata {
         for name in &wanted.topics {
             let shown = format!("topic {}", one_line(name, 80));
             let Some(topic) = self.topics.get(name) else {
-                return Err(of_code(3, shown, place));
+                return Err(code_failure(3, shown, place));
             };
             if topic.error != 0 && topic.error != REPLICA_NOT_AVAILABLE {
-                return Err(of_code(topic.error, shown, place));
+                return Err(code_failure(topic.error, shown, place));
             }
             if let Some((number, error)) = topic.broken {
                 let shown = format!("{shown}, partition {number}");
@@ -120,7 +120,7 @@ impl Metadata {
                     0 | 5 | REPLICA_NOT_AVAILABLE => {
                         failure(Class::Busy, format!("{shown}: no leader"))
                     }
-                    code => of_code(code, shown, place),
+                    code => code_failure(code, shown, place),
                 });
             }
             let (count, least) = (topic.partitions, wanted.partitions.max(1));

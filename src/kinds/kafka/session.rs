@@ -4,7 +4,7 @@
 use tokio::time::timeout;
 
 use super::{
-    failure::of_code,
+    failure::code_failure,
     message::{Api, Arguments, Fields, odd, receive, receive_bare},
     metadata::Metadata,
     target::{Login, Mechanism, Target},
@@ -120,7 +120,7 @@ impl Session<'_> {
         let read = read_versions(&body);
         let (error, versions) = read.ok_or_else(|| odd(&self.wire, "a list of versions"))?;
         if error != 0 {
-            return Err(of_code(error, "the list of versions", self.wire.endpoint()));
+            return Err(code_failure(error, "the list of versions", self.wire.endpoint()));
         }
         self.versions = Some(versions);
         Ok(versions)
@@ -140,7 +140,7 @@ impl Session<'_> {
                     format!("the broker offers no {mechanism} login, it offers: {offered}");
                 return Err(self.failure(Class::Auth, message));
             }
-            code => return Err(of_code(code, "login", self.wire.endpoint())),
+            code => return Err(code_failure(code, "login", self.wire.endpoint())),
         }
         match login.mechanism {
             Mechanism::Plain => {
@@ -204,7 +204,7 @@ impl Session<'_> {
         }
         let text = one_line(&String::from_utf8_lossy(text), MAX_WORDS);
         let step = if text.is_empty() { "login" } else { &text };
-        Err(of_code(error, step, self.wire.endpoint()))
+        Err(code_failure(error, step, self.wire.endpoint()))
     }
 
     async fn metadata(&mut self, version: i16) -> Result<Metadata, Failure> {

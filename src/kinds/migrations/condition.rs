@@ -4,10 +4,10 @@
 use super::{
     key::Order,
     locks::Held,
-    records::{Fate, Records},
+    records::{Records, Status},
     row::{Row, State},
     tool::{Record, Tool},
-    wanted::{Want, Wanted},
+    wanted::{Wanted, WantedMigration},
 };
 use crate::probe::Class;
 
@@ -39,7 +39,7 @@ pub(super) struct Seen<'a> {
     /// The signs of a migrator at work.
     pub held: Vec<Held>,
     /// A lock table that the user may not read.
-    pub blind: Option<String>,
+    pub unreadable_lock_table: Option<String>,
     /// The server is a standby: its rows may lag, and its primary's locks are invisible.
     pub standby: bool,
 }
@@ -119,20 +119,24 @@ impl Seen<'_> {
             None => (self.rows.as_slice(), None),
         };
         let records = Records::new(self.tool, rows);
-        let fate = |want: &Want| match records.fate(want) {
+        let status = |want: &WantedMigration| match records.status(want) {
             // A later release wrote a head that this directory does not know: it comes after all of
             // ours.
-            Fate::Missing if ahead.is_some() => Fate::Done,
-            fate => fate,
+            Status::Missing if ahead.is_some() => Status::Done,
+            status => status,
         };
-        let fates: Vec<(&str, Fate)> =
-            wanted.list.iter().map(|want| (want.label.as_str(), fate(want))).collect();
-        let all = fates.len();
-        let of = |fate: Fate| {
-            fates.iter().filter(|(_, of)| *of == fate).map(|(label, _)| *label).collect::<Vec<_>>()
+        let statuses: Vec<(&str, Status)> =
+            wanted.list.iter().map(|want| (want.label.as_str(), status(want))).collect();
+        let all = statuses.len();
+        let of = |status: Status| {
+            statuses
+                .iter()
+                .filter(|(_, of)| *of == status)
+                .map(|(label, _)| *label)
+                .collect::<Vec<_>>()
         };
-        let (failed, unfinished) = (of(Fate::Failed), of(Fate::Unfinished));
-        let lacking = fates.iter().filter(|(_, fate)| *fate != Fate::Done).count();
+        let (failed, unfinished) = (of(Status::Failed), of(Status::Unfinished));
+        let lacking = statuses.iter().filter(|(_, status)| *status != Status::Done).count();
         let total = format!("of {all} migrations");
         if !failed.is_empty() {
             return self.failed(&failed, &total).lacking(lacking);
@@ -140,11 +144,11 @@ impl Seen<'_> {
         if !unfinished.is_empty() {
             return self.unfinished(&unfinished, &total).lacking(lacking);
         }
-        let missing: Vec<String> = fates
+        let missing: Vec<String> = statuses
             .iter()
-            .filter_map(|(label, fate)| match fate {
-                Fate::Missing => Some((*label).to_owned()),
-                Fate::RolledBack => Some(format!("{label} (rolled back)")),
+            .filter_map(|(label, status)| match status {
+                Status::Missing => Some((*label).to_owned()),
+                Status::RolledBack => Some(format!("{label} (rolled back)")),
                 _ => None,
             })
             .collect();
@@ -181,18 +185,18 @@ impl Seen<'_> {
         let at_least = is_minimum.then(|| {
             format!("at {}, at least {version} is wanted", records.latest().unwrap_or("nothing"))
         });
-        match records.fate(&want) {
-            Fate::Done => {
+        match records.status(&want) {
+            Status::Done => {
                 let remarks = self.remarks(&records, std::slice::from_ref(&want));
                 let message = at_least.unwrap_or_else(|| format!("{version} is applied"));
                 let detail = format!("{message} {}{remarks}", self.place());
                 Decision::Ready { detail, wanted: 1 }
             }
-            Fate::Failed => self.failed(&[version], "").lacking(1),
-            Fate::Unfinished => self.unfinished(&[version], "").lacking(1),
-            fate @ (Fate::Missing | Fate::RolledBack) => {
+            Status::Failed => self.failed(&[version], "").lacking(1),
+            Status::Unfinished => self.unfinished(&[version], "").lacking(1),
+            status @ (Status::Missing | Status::RolledBack) => {
                 let how =
-                    if fate == Fate::RolledBack { "is rolled back" } else { "is not applied" };
+                    if status == Status::RolledBack { "is rolled back" } else { "is not applied" };
                 let message = at_least.unwrap_or_else(|| format!("{version} {how}"));
                 let hint = match records.latest() {
                     Some(latest) => format!("the latest that is recorded is {latest}"),
@@ -205,14 +209,14 @@ impl Seen<'_> {
     }
 
     /// The migration that `version` names, by each of its spellings.
-    fn want_of(&self, version: &str) -> Want {
+    fn want_of(&self, version: &str) -> WantedMigration {
         let mut keys = vec![version.to_owned(), (self.tool.key)(version)];
         // `20240101120000_name`, although the table records the number alone.
         let digits = version.bytes().take_while(u8::is_ascii_digit).count();
         if self.tool.order == Order::Number && version[digits..].starts_with(['_', '-']) {
             keys.push((self.tool.key)(&version[..digits]));
         }
-        Want { label: version.to_owned(), keys, ..Want::default() }
+        WantedMigration { label: version.to_owned(), keys, ..WantedMigration::default() }
     }
 
     fn clean(&self) -> Decision {
@@ -308,7 +312,7 @@ impl Seen<'_> {
     }
 
     /// Remarks on failed or unfinished migrations that do not block.
-    fn remarks(&self, records: &Records, wanted: &[Want]) -> String {
+    fn remarks(&self, records: &Records, wanted: &[WantedMigration]) -> String {
         let mut remarks = String::new();
         for state in [State::Failed, State::Unfinished] {
             let keys = records.unwanted(&self.rows, state, wanted);
@@ -322,7 +326,7 @@ impl Seen<'_> {
                 _ => "; a migrator is at work".to_owned(),
             });
         }
-        if let Some(table) = &self.blind {
+        if let Some(table) = &self.unreadable_lock_table {
             remarks.push_str(&format!("; {table} may not be read"));
         }
         remarks.push_str(self.standby_remark());

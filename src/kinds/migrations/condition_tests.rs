@@ -18,13 +18,13 @@ fn seen(tool: &str, rows: &[&str]) -> Seen<'static> {
         rows: rows.iter().map(|text| row(text)).collect(),
         changing: false,
         held: Vec::new(),
-        blind: None,
+        unreadable_lock_table: None,
         standby: false,
     }
 }
 
 fn wanted(keys: &[&str]) -> Wanted {
-    Wanted::list(keys.iter().map(|key| Want::new(format!("{key}_x"), *key)).collect())
+    Wanted::list(keys.iter().map(|key| WantedMigration::new(format!("{key}_x"), *key)).collect())
 }
 
 /// The class and the message.
@@ -301,7 +301,7 @@ fn heads_include_everything_before_them() {
     let order: Vec<_> =
         graph.in_order().into_iter().map(|(_, revision)| revision.id.clone()).collect();
     assert_eq!((order[0].as_str(), order[3].as_str()), ("a1", "m"));
-    let list = order.iter().map(|id| Want::new(id, id)).collect();
+    let list = order.iter().map(|id| WantedMigration::new(id, id)).collect();
     let wanted = Wanted { list, graph: Some(graph) };
     for (heads, want) in [
         (&["m"][..], "ready: 4 of 4 migrations applied (alembic, public.t)"),
@@ -332,7 +332,8 @@ fn heads_include_everything_before_them() {
 #[test]
 fn a_squashed_migration_is_applied_when_all_that_it_replaces_are() {
     let replaces = vec!["s.1".to_owned(), "s.2".to_owned()];
-    let wanted = Wanted::list(vec![Want { replaces, ..Want::new("s.1_2", "s.1_2") }]);
+    let wanted =
+        Wanted::list(vec![WantedMigration { replaces, ..WantedMigration::new("s.1_2", "s.1_2") }]);
     for (rows, ready) in [
         (&["s.1", "s.2"][..], true),
         (&["s.1", "s.2", "s.1_2"], true),

@@ -6,7 +6,7 @@ use super::{
     detect::Search,
     folder::{Folder, Request},
     key::Order,
-    look::{Look, Missing, Wish},
+    look::{Goal, Look, Missing},
     name::TableName,
     tool::{Home, Record, Shape, Tool},
     tools::{TOOLS, UNKNOWN, named_tool, names},
@@ -91,20 +91,20 @@ pub(super) fn read(
         }
         None => None,
     };
-    let wish = match (version, dir) {
+    let goal = match (version, dir) {
         (Some(version), _) if version.trim().is_empty() || version.contains('\0') => {
             return Err(spec.key_error("version", "must be a migration's key in the table"));
         }
         (Some(version), _) => {
             check_version(spec, version, &tools)?;
-            Wish::Version(version.to_owned())
+            Goal::Version(version.to_owned())
         }
-        (None, Some(_)) => Wish::Dir,
-        (None, None) => Wish::Clean,
+        (None, Some(_)) => Goal::Dir,
+        (None, None) => Goal::Clean,
     };
     let schema = named.schema;
     let search = Search { tools, table, column, has_dir: folder.is_some() };
-    Ok(Look { search, wish, folder, schema, condition, unclear: None, missing: Missing::default() })
+    Ok(Look { search, goal, folder, schema, condition, unclear: None, missing: Missing::default() })
 }
 
 /// The text of a key that must not be empty.

@@ -7,7 +7,7 @@ use super::{
     key, readers,
     tool::Tool,
     tools::named_tool,
-    wanted::{Want, Wanted},
+    wanted::{Wanted, WantedMigration},
 };
 
 /// A directory with these files, listed.
@@ -23,7 +23,7 @@ fn listing(files: &[(&str, &str)]) -> (tempfile::TempDir, Listing) {
 }
 
 fn shown(wanted: Wanted) -> Vec<String> {
-    let shown = |want: &Want| {
+    let shown = |want: &WantedMigration| {
         let mut text = format!("{} = {}", want.label, want.keys.join(" | "));
         for other in &want.included_in {
             text.push_str(&format!(" or {other}"));
@@ -277,7 +277,7 @@ fn an_own_pattern_tells_directories_apart() {
     let pattern = |pattern: &str, files: &[&str]| {
         let files: Vec<_> = files.iter().map(|file| (*file, "")).collect();
         let (_dir, listing) = listing(&files);
-        Wanted::by_pattern(&listing, pattern, &Regex::new(pattern).unwrap(), key::exact).map(shown)
+        Wanted::by_pattern(&listing, pattern, &Regex::new(pattern).unwrap(), key::as_is).map(shown)
     };
     assert_eq!(
         pattern(r"^(.+\.sql)$", &["1/a.sql", "2/a.sql", "2/b.sql"]).unwrap(),

@@ -25,10 +25,10 @@ pub struct Documented {
 
 /// Every tool, by name.
 pub fn documented() -> Vec<Documented> {
-    names().into_iter().map(of).collect()
+    names().into_iter().map(document_tool).collect()
 }
 
-fn of(name: &'static str) -> Documented {
+fn document_tool(name: &'static str) -> Documented {
     let mut tool = Documented {
         name,
         tables: vec![],

@@ -11,7 +11,7 @@ use super::{
     dir::{File, Listing},
     key::{self, COMPILED, Order},
     tool::{Files, Scope, Tool},
-    wanted::{Want, Wanted},
+    wanted::{Wanted, WantedMigration},
 };
 
 /// Returns true if some file looks like a migration of `tool`, by its name alone.
@@ -72,7 +72,7 @@ impl Wanted {
                 found.push((file, key));
             }
         }
-        let mut list: Vec<Want> = Vec::new();
+        let mut list: Vec<WantedMigration> = Vec::new();
         for (file, key) in found {
             let others = by_name.get(&key).map_or(&[][..], Vec::as_slice);
             let apart = others.iter().any(|other| other.dir() != file.dir());
@@ -87,7 +87,7 @@ impl Wanted {
             // beside each other.
             let first = others.first() == Some(&file);
             if first || apart || !others.iter().all(|other| is_variant(others[0], other)) {
-                list.push(Want { keys, ..Want::new(label, "") });
+                list.push(WantedMigration { keys, ..WantedMigration::new(label, "") });
             }
         }
         Self::list(list).checked("key-pattern")
@@ -114,7 +114,7 @@ impl Wanted {
             if stems.get(stem) == Some(&1) && stem != file.path {
                 keys.push(stem.to_owned());
             }
-            Want { keys, ..Want::new(stem, "") }
+            WantedMigration { keys, ..WantedMigration::new(stem, "") }
         });
         Self::list(list.collect()).checked("table")
     }
@@ -194,9 +194,9 @@ fn named(
     listing: &Listing,
     pattern: &Pattern,
     key: fn(&str) -> String,
-) -> Result<Vec<Want>, String> {
+) -> Result<Vec<WantedMigration>, String> {
     let mut files: HashMap<String, &File> = HashMap::new();
-    let mut list: Vec<Want> = Vec::new();
+    let mut list: Vec<WantedMigration> = Vec::new();
     for file in &listing.files {
         let Some(found) = pattern.key(file) else { continue };
         let key = key(found);
@@ -215,7 +215,7 @@ fn named(
             }
             Entry::Vacant(place) => {
                 place.insert(file);
-                list.push(Want::new(label, key));
+                list.push(WantedMigration::new(label, key));
             }
         }
     }
@@ -257,7 +257,7 @@ pub(super) fn stem(name: &str) -> &str {
 }
 
 /// Sorts by the tool's order. Keys without an order stay sorted by name.
-pub(super) fn sorted(mut list: Vec<Want>, order: Order) -> Vec<Want> {
+pub(super) fn sorted(mut list: Vec<WantedMigration>, order: Order) -> Vec<WantedMigration> {
     list.sort_by(|a, b| {
         let (Some(a), Some(b)) = (a.keys.first(), b.keys.first()) else { return Ordering::Equal };
         let without_order = order.has(b).cmp(&order.has(a));

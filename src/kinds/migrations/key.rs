@@ -39,23 +39,23 @@ pub(super) const COMPILED: [&str; 12] =
     ["js", "ts", "cjs", "mjs", "cts", "mts", "co", "coffee", "ls", "iced", "eg", "litcoffee"];
 
 /// The key itself.
-pub(super) fn exact(key: &str) -> String {
+pub(super) fn as_is(key: &str) -> String {
     key.to_owned()
 }
 
 /// An integer without leading zeros; anything else unchanged.
-pub(super) fn number(key: &str) -> String {
+pub(super) fn strip_zeros(key: &str) -> String {
     if is_number(key) { significant(key).to_owned() } else { key.to_owned() }
 }
 
 /// In lower case.
-pub(super) fn lower(key: &str) -> String {
+pub(super) fn lower_case(key: &str) -> String {
     key.to_lowercase()
 }
 
 /// Without the extension of a script: a database that recorded `.ts` and an image that holds `.js`
 /// mean one migration.
-pub(super) fn script(key: &str) -> String {
+pub(super) fn strip_extension(key: &str) -> String {
     let without = |extension: &&str| key.strip_suffix(*extension)?.strip_suffix('.');
     COMPILED.iter().chain(&["sql"]).find_map(without).unwrap_or(key).to_owned()
 }
@@ -63,7 +63,7 @@ pub(super) fn script(key: &str) -> String {
 /// The digits that a name begins with, or all of it.
 pub(super) fn leading_number(key: &str) -> String {
     let digits = &key[..key.bytes().take_while(u8::is_ascii_digit).count()];
-    number(if digits.is_empty() { key } else { digits })
+    strip_zeros(if digits.is_empty() { key } else { digits })
 }
 
 /// Flyway's version: `_` is a dot, and a missing part is 0.
@@ -122,12 +122,12 @@ mod tests {
     #[test]
     fn one_migration_has_one_key_however_it_is_written() {
         let rules: [(Rule, &str, &str); 14] = [
-            (number, "001", "1"),
-            (number, "000", "0"),
-            (number, "1a", "1a"),
-            (lower, "20240102_Add_N.rb", "20240102_add_n.rb"),
-            (script, "1_a.ts", "1_a"),
-            (script, "1_a.d", "1_a.d"),
+            (strip_zeros, "001", "1"),
+            (strip_zeros, "000", "0"),
+            (strip_zeros, "1a", "1a"),
+            (lower_case, "20240102_Add_N.rb", "20240102_add_n.rb"),
+            (strip_extension, "1_a.ts", "1_a"),
+            (strip_extension, "1_a.d", "1_a.d"),
             (leading_number, "00012_x", "12"),
             (leading_number, "x", "x"),
             (dotted, "1_2", "1.2"),
@@ -135,7 +135,7 @@ mod tests {
             (dotted, "0", "0"),
             (dotted, "1.0", "1"),
             (dotted, "R:R__views.sql", "R:R__views.sql"),
-            (exact, "001", "001"),
+            (as_is, "001", "001"),
         ];
         for (rule, key, want) in rules {
             assert_eq!(rule(key), want, "{key}");

@@ -6,12 +6,12 @@ use super::{
     key::compare,
     row::{Row, State},
     tool::Tool,
-    wanted::Want,
+    wanted::WantedMigration,
 };
 
 /// The recorded fate of one wanted migration.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum Status {
     /// Recorded as applied, or included in a migration that is.
     Done,
     /// Not recorded.
@@ -86,15 +86,15 @@ impl<'a> Records<'a> {
     }
 
     /// Returns the fate of a wanted migration.
-    pub(super) fn fate(&self, want: &Want) -> Fate {
+    pub(super) fn status(&self, want: &WantedMigration) -> Status {
         if self.tool.record.is_minimum() {
             let reached = want.keys.iter().any(|key| self.reaches(self.highest, key));
-            return if reached { Fate::Done } else { Fate::Missing };
+            return if reached { Status::Done } else { Status::Missing };
         }
         let recorded = want.keys.iter().filter_map(|key| self.state(key)).max();
         match recorded {
-            Some(State::Failed | State::Dirty) => return Fate::Failed,
-            Some(State::Unfinished) => return Fate::Unfinished,
+            Some(State::Failed | State::Dirty) => return Status::Failed,
+            Some(State::Unfinished) => return Status::Unfinished,
             _ => {}
         }
         let is_done = match want.replaces.as_slice() {
@@ -102,14 +102,14 @@ impl<'a> Records<'a> {
             replaced => replaced.iter().all(|key| self.is_done(key)),
         };
         match recorded {
-            _ if is_done => Fate::Done,
-            Some(State::RolledBack | State::Reverted) => Fate::RolledBack,
-            _ => Fate::Missing,
+            _ if is_done => Status::Done,
+            Some(State::RolledBack | State::Reverted) => Status::RolledBack,
+            _ => Status::Missing,
         }
     }
 
     /// Returns true if a row for another migration counts for this one.
-    fn is_included(&self, want: &Want) -> bool {
+    fn is_included(&self, want: &WantedMigration) -> bool {
         let at = if want.or_later { self.highest } else { self.baseline };
         want.included_in.iter().any(|key| self.is_done(key))
             || want.keys.iter().any(|key| self.reaches(at, key))
@@ -134,7 +134,7 @@ impl<'a> Records<'a> {
         &self,
         rows: &'r [Row],
         state: State,
-        list: &[Want],
+        list: &[WantedMigration],
     ) -> Vec<&'r str> {
         let mut found = rows.iter().filter(|row| row.state == state).peekable();
         if found.peek().is_none() {

@@ -60,7 +60,7 @@ pub(super) const EACH: Tool = Tool {
     reads: &[],
     rows: "",
     states: &[],
-    key: super::key::exact,
+    key: super::key::as_is,
     order: Order::Text,
     record: Record::Each,
     locks: &[],

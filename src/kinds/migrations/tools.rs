@@ -5,7 +5,7 @@
 
 use super::{
     dir::Listing,
-    key::{Order, dotted, exact, leading_number, lower, number, script},
+    key::{Order, as_is, dotted, leading_number, lower_case, strip_extension, strip_zeros},
     locks,
     readers::{
         alembic, atlas, django, doctrine, drizzle, efcore, flyway, graphile, liquibase, sequel,
@@ -65,7 +65,7 @@ pub(super) static TOOLS: &[Tool] = &[
         shape: Exactly(&[("version", Int), ("dirty", Bool)]),
         rows: "SELECT t.version, CASE WHEN t.dirty THEN 'dirty' ELSE 'applied' END FROM {t} t",
         states: &[State::Dirty],
-        key: number,
+        key: strip_zeros,
         order: Order::Number,
         record: Record::Latest,
         locks: &[Lock::Advisory(locks::golang_migrate)],
@@ -79,7 +79,7 @@ pub(super) static TOOLS: &[Tool] = &[
         table: "schema_migrations",
         shape: Exactly(&[("version", Int), ("inserted_at", Time)]),
         rows: VERSION,
-        key: number,
+        key: strip_zeros,
         order: Order::Number,
         files: named(Scope::Deep, r"^([0-9]+)_.*\.exs$"),
         example: "20240101120000_name.exs",
@@ -91,7 +91,7 @@ pub(super) static TOOLS: &[Tool] = &[
         table: "schema_migrations",
         shape: Exactly(&[("filename", Str)]),
         rows: "SELECT t.filename, 'applied', substring(t.filename from '^[0-9]+'), regexp_replace(t.filename, '[.]rb$', '') FROM {t} t",
-        key: lower,
+        key: lower_case,
         locks: &[Lock::Advisory(|_, _, _| vec![4_966_325_471_869_609_408])],
         files: by_names(sequel::recognises_timestamps, sequel::timestamps),
         example: "20240101120000_name.rb",
@@ -103,7 +103,7 @@ pub(super) static TOOLS: &[Tool] = &[
         // Sequel's plug-ins may add columns.
         shape: Little(&[("version", Int)], &[]),
         rows: VERSION,
-        key: number,
+        key: strip_zeros,
         order: Order::Number,
         record: Record::Latest,
         locks: &[Lock::Advisory(|_, _, _| vec![4_966_325_471_869_609_408])],
@@ -129,7 +129,7 @@ pub(super) static TOOLS: &[Tool] = &[
         shape: Exactly(&[("version", Str)]),
         sibling: Some("ar_internal_metadata"),
         rows: VERSION,
-        key: number,
+        key: strip_zeros,
         order: Order::Number,
         locks: &[Lock::Advisory(locks::rails)],
         files: named(Scope::Deep, r"^([0-9]+)_[_a-z0-9]*\.?[_a-z0-9]*\.rb$"),
@@ -152,7 +152,7 @@ pub(super) static TOOLS: &[Tool] = &[
         table: "migrations",
         shape: Exactly(&[("id", Int), ("timestamp", Int), ("name", Str)]),
         rows: r#"SELECT t."timestamp", 'applied', t.name FROM {t} t"#,
-        key: number,
+        key: strip_zeros,
         order: Order::Number,
         files: by_contents(typeorm::recognises, typeorm::read),
         example: "1700000000000-Name.js",
@@ -173,7 +173,7 @@ pub(super) static TOOLS: &[Tool] = &[
         shape: Exactly(&[("id", Int), ("name", Str), ("run_on", Time)]),
         mark: "t.name LIKE '/%'",
         rows: "SELECT ltrim(t.name, '/'), 'applied' FROM {t} t",
-        key: script,
+        key: strip_extension,
         files: named_but(Scope::Flat, r"^(.+)\.(?:[cm]?[jt]s|coffee)$", DECLARATIONS),
         example: "20240101120000-name.js",
         ..EACH
@@ -194,7 +194,7 @@ pub(super) static TOOLS: &[Tool] = &[
         home: Home::Only("graphile_migrate"),
         shape: AtLeast(&[("hash", Str), ("previous_hash", Str), ("filename", Str), ("date", Time)]),
         rows: "SELECT t.filename, 'applied' FROM {t} t",
-        key: script,
+        key: strip_extension,
         locks: &[Lock::Advisory(|_, _, _| vec![4_727_445_306_447_283])],
         files: by_names(graphile::recognises, graphile::read),
         example: "committed/000001-name.sql",
@@ -222,7 +222,7 @@ pub(super) static TOOLS: &[Tool] = &[
         home: Home::Also("public"),
         shape: Exactly(&[("version", Int)]),
         rows: VERSION,
-        key: number,
+        key: strip_zeros,
         order: Order::Number,
         record: Record::Latest,
         locks: &[Lock::Advisory(|_, _, _| vec![9_628_173_550_095_224])],
@@ -280,7 +280,7 @@ pub(super) static TOOLS: &[Tool] = &[
         ]),
         rows: "SELECT t.version, CASE WHEN t.success THEN 'applied' ELSE 'failed' END FROM {t} t",
         states: &[State::Failed],
-        key: number,
+        key: strip_zeros,
         order: Order::Number,
         locks: &[Lock::Advisory(locks::sqlx)],
         files: named_but(Scope::Flat, r"^([0-9]+)_.*\.sql$", r"\.down\.sql$"),
@@ -302,7 +302,7 @@ pub(super) static TOOLS: &[Tool] = &[
         table: "refinery_schema_history",
         shape: AtLeast(&[("version", Int), ("name", Str), ("applied_on", Str), ("checksum", Str)]),
         rows: VERSION,
-        key: number,
+        key: strip_zeros,
         order: Order::Number,
         files: named(Scope::Deep, r"^[U|V]([0-9]+)(?:\.[0-9]+)?__\w+\.(?:rs|sql)$"),
         example: "V1__name.sql",
@@ -367,7 +367,7 @@ pub(super) static TOOLS: &[Tool] = &[
         rows: "SELECT DISTINCT ON (t.version_id) t.version_id, CASE WHEN t.is_applied THEN 'applied' ELSE 'reverted' END \
             FROM {t} t WHERE t.version_id > 0 ORDER BY t.version_id, t.id DESC",
         states: &[State::Reverted],
-        key: number,
+        key: strip_zeros,
         order: Order::Number,
         locks: &[
             Lock::Advisory(|_, _, _| vec![4_097_083_626]),
@@ -421,7 +421,7 @@ pub(super) static TOOLS: &[Tool] = &[
         table: "_yoyo_migration",
         shape: AtLeast(&[("migration_hash", Str), ("migration_id", Str)]),
         rows: "SELECT t.migration_id, 'applied' FROM {t} t",
-        key: script,
+        key: strip_extension,
         locks: &[Lock::Row {
             table: "yoyo_lock",
             holders: "SELECT 'process ' || l.pid || coalesce(' since ' || l.ctime, '') FROM {l} l",
@@ -436,7 +436,7 @@ pub(super) static TOOLS: &[Tool] = &[
         table: "knex_migrations",
         shape: AtLeast(&[("id", Int), ("name", Str), ("batch", Int), ("migration_time", Time)]),
         rows: NAME,
-        key: script,
+        key: strip_extension,
         locks: &[Lock::Row {
             table: "{}_lock",
             holders: "SELECT 'somebody' FROM {l} l WHERE l.is_locked <> 0",
@@ -456,7 +456,7 @@ pub(super) static TOOLS: &[Tool] = &[
         table: "SequelizeMeta",
         shape: Little(&[("name", Str)], &[("createdAt", Time), ("updatedAt", Time)]),
         rows: NAME,
-        key: script,
+        key: strip_extension,
         files: named_but(Scope::Flat, SCRIPTS, DECLARATIONS),
         example: "20240101120000-name.js",
         unknown: "a migrator at work; what a failed migration left behind: it has no row, and runs without a transaction",
@@ -467,7 +467,7 @@ pub(super) static TOOLS: &[Tool] = &[
         table: "mikro_orm_migrations",
         shape: AtLeast(&[("name", Str), ("executed_at", Time)]),
         rows: NAME,
-        key: script,
+        key: strip_extension,
         files: named_but(Scope::Flat, r"^(Migration.*)\.[cm]?[jt]s$", DECLARATIONS),
         example: "Migration20240101120000.js",
         ..EACH
@@ -477,7 +477,7 @@ pub(super) static TOOLS: &[Tool] = &[
         table: "kysely_migration",
         shape: AtLeast(&[("name", Str), ("timestamp", Str)]),
         rows: NAME,
-        key: script,
+        key: strip_extension,
         locks: &[Lock::Advisory(|_, _, _| vec![3_853_314_791_062_309_107])],
         files: named_but(Scope::Flat, SCRIPTS, DECLARATIONS),
         example: "20240101120000_name.js",
@@ -489,7 +489,7 @@ pub(super) static TOOLS: &[Tool] = &[
         shape: Little(&[("id", Int), ("name", Str), ("run_on", Time)], &[]),
         mark: "t.name NOT LIKE '/%'",
         rows: NAME,
-        key: script,
+        key: strip_extension,
         locks: &[Lock::Advisory(|_, _, _| vec![7_241_865_325_823_964])],
         files: named_but(
             Scope::Flat,
@@ -504,7 +504,7 @@ pub(super) static TOOLS: &[Tool] = &[
         table: "schemaversion",
         shape: AtLeast(&[("version", Int), ("name", Str), ("md5", Str)]),
         rows: "SELECT t.version, 'applied' FROM {t} t WHERE t.version > 0",
-        key: number,
+        key: strip_zeros,
         order: Order::Number,
         files: named(Scope::Flat, r"^([0-9]+)\.do(?:\..*)?\.(?:sql|[cm]?[jt]s)$"),
         example: "001.do.name.sql",
@@ -538,7 +538,7 @@ pub(super) static TOOLS: &[Tool] = &[
         table: "__EFMigrationsHistory",
         shape: AtLeast(&[("MigrationId", Str), ("ProductVersion", Str)]),
         rows: r#"SELECT t."MigrationId", 'applied' FROM {t} t"#,
-        key: lower,
+        key: lower_case,
         files: by_contents(efcore::recognises, efcore::read),
         example: "20240101120000_Name.cs",
         unknown: "before 9, a migrator at work; a migration that has failed: it has no row",
@@ -549,7 +549,7 @@ pub(super) static TOOLS: &[Tool] = &[
         table: "__EFMigrationsHistory",
         shape: AtLeast(&[("migration_id", Str), ("product_version", Str)]),
         rows: "SELECT t.migration_id, 'applied' FROM {t} t",
-        key: lower,
+        key: lower_case,
         files: by_contents(efcore::recognises, efcore::read),
         example: "20240101120000_Name.cs",
         unknown: "before 9, a migrator at work; a migration that has failed: it has no row",
@@ -655,7 +655,7 @@ pub(super) static TOOLS: &[Tool] = &[
 
 /// A table that no known tool writes, as `table`, `column` and `where` describe it.
 pub(super) static UNKNOWN: Tool =
-    Tool { name: "", rows: "SELECT t.{c}, 'applied' FROM {t} t WHERE ({w}\n)", key: exact, ..EACH };
+    Tool { name: "", rows: "SELECT t.{c}, 'applied' FROM {t} t WHERE ({w}\n)", key: as_is, ..EACH };
 
 /// The entries of one tool.
 pub(super) fn named_tool(name: &str) -> impl Iterator<Item = &'static Tool> {

@@ -6,7 +6,7 @@ use super::graph::Graph;
 
 /// One migration that has to be recorded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Want {
+pub(super) struct WantedMigration {
     /// Its name in messages.
     pub label: String,
     /// Its own names, in the tool's spelling. A row with any of them is this migration and no
@@ -21,7 +21,7 @@ pub(super) struct Want {
     pub replaces: Vec<String>,
 }
 
-impl Want {
+impl WantedMigration {
     /// A migration with one name.
     pub(super) fn new(label: impl Into<String>, key: impl Into<String>) -> Self {
         Self { label: label.into(), keys: vec![key.into()], ..Self::default() }
@@ -32,20 +32,20 @@ impl Want {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Wanted {
     /// The migrations, in the tool's order.
-    pub list: Vec<Want>,
+    pub list: Vec<WantedMigration>,
     /// The graph, if the table holds heads alone.
     pub graph: Option<Graph>,
 }
 
 impl Wanted {
     /// A list without a graph.
-    pub(super) fn list(list: Vec<Want>) -> Self {
+    pub(super) fn list(list: Vec<WantedMigration>) -> Self {
         Self { list, graph: None }
     }
 
     /// Returns two migrations that share a key, and the key. One row would count for both.
-    pub(super) fn shared_key(&self) -> Option<(&Want, &Want, &str)> {
-        let mut of: HashMap<&str, &Want> = HashMap::new();
+    pub(super) fn shared_key(&self) -> Option<(&WantedMigration, &WantedMigration, &str)> {
+        let mut of: HashMap<&str, &WantedMigration> = HashMap::new();
         for want in &self.list {
             for key in &want.keys {
                 match of.insert(key, want) {

@@ -27,7 +27,7 @@ pub(super) fn code(reply: Document<'_>) -> Option<i32> {
 /// The failure for the error in a reply of the server at `place`.
 ///
 /// The codes are those of `error_codes.yml` in MongoDB's source.
-pub(super) fn of_reply(reply: Document<'_>, place: impl fmt::Display) -> Failure {
+pub(super) fn reply_failure(reply: Document<'_>, place: impl fmt::Display) -> Failure {
     let code = code(reply).unwrap_or_default();
     let text = one_line(reply.text("errmsg").unwrap_or("an error without words"), MAX_WORDS);
     let name = match reply.text("codeName") {
@@ -77,7 +77,7 @@ mod tests {
             let reply = Builder::default().i32("ok", 0).text("errmsg", "no").i32("code", number);
             let bytes = reply.text("codeName", "Name").finish();
             let reply = Document::read(&bytes).unwrap();
-            let failure = of_reply(reply, "m:27017");
+            let failure = reply_failure(reply, "m:27017");
             assert_eq!((code(reply), failure.class), (Some(number), class));
             assert_eq!(failure.message, format!("Name {number}: no (m:27017)"));
         }

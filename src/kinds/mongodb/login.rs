@@ -6,7 +6,7 @@ use md5::{Digest, Md5};
 
 use super::{
     bson::Builder,
-    failure::{code, of_reply},
+    failure::{code, reply_failure},
     message::{Reply, ask, odd},
     target::Login,
     uri::Mechanism,
@@ -121,7 +121,9 @@ impl Session<'_> {
         match code(reply.document()) {
             None => Ok(reply),
             // The server logs the refusal.
-            Some(_) => Err(of_reply(reply.document(), self.wire.endpoint()).cost(Cost::Logged)),
+            Some(_) => {
+                Err(reply_failure(reply.document(), self.wire.endpoint()).cost(Cost::Logged))
+            }
         }
     }
 

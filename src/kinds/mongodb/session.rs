@@ -4,7 +4,7 @@ use tokio::time::timeout;
 
 use super::{
     bson::Builder,
-    failure::{COMMAND_NOT_FOUND, UNAUTHORIZED, code, of_reply},
+    failure::{COMMAND_NOT_FOUND, UNAUTHORIZED, code, reply_failure},
     login::{log_in, name_for_hello},
     member::{Hello, Wanted},
     message::{ask as ask_command, odd},
@@ -105,7 +105,7 @@ impl Question<'_> {
             match code(reply.document()) {
                 None => return Ok(Hello::read(reply.document())),
                 Some(code) => {
-                    failed = Some(of_reply(reply.document(), wire.endpoint()));
+                    failed = Some(reply_failure(reply.document(), wire.endpoint()));
                     if code != COMMAND_NOT_FOUND {
                         break;
                     }
@@ -131,7 +131,7 @@ impl Question<'_> {
                 let ping = Builder::default().i32("ping", 1);
                 let reply = ask_command(&mut wire, ping, "admin").await?;
                 if code(reply.document()).is_some() {
-                    return Err(of_reply(reply.document(), &endpoint).cost(Cost::Login));
+                    return Err(reply_failure(reply.document(), &endpoint).cost(Cost::Login));
                 }
             }
             None => self.is_open(&mut wire).await?,
@@ -150,10 +150,10 @@ impl Question<'_> {
             .document("$readPreference", Builder::default().text("mode", "primaryPreferred"));
         let reply = ask_command(wire, command, "admin").await?;
         match code(reply.document()) {
-            Some(UNAUTHORIZED) => Err(of_reply(reply.document(), wire.endpoint())
+            Some(UNAUTHORIZED) => Err(reply_failure(reply.document(), wire.endpoint())
                 .hint("no credentials were given: mongodb://USER:PASSWORD@HOST")),
             // 91, 11600 and 11602: the server shuts down.
-            Some(91 | 11600 | 11602) => Err(of_reply(reply.document(), wire.endpoint())),
+            Some(91 | 11600 | 11602) => Err(reply_failure(reply.document(), wire.endpoint())),
             // Servers of other makers may not know the command.
             _ => Ok(()),
         }

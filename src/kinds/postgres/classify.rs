@@ -136,7 +136,7 @@ fn meaning(error: &PgError, phase: Phase) -> Meaning {
         | sqlstate::CONNECTION_FAILURE
         | sqlstate::INTERNAL_ERROR
         | sqlstate::SYSTEM_ERROR
-        | "" => of_a_pooler(error).unwrap_or_else(|| of_class(error, phase)),
+        | "" => pooler_meaning(error).unwrap_or_else(|| class_meaning(error, phase)),
         // Options that the server's command line does not know, and values that no server knows.
         sqlstate::SYNTAX_ERROR
             if phase == Phase::LoginWithOptions
@@ -155,12 +155,12 @@ fn meaning(error: &PgError, phase: Phase) -> Meaning {
         sqlstate::UNDEFINED_TABLE | sqlstate::UNDEFINED_FUNCTION | sqlstate::UNDEFINED_OBJECT => {
             (Class::Absent, None)
         }
-        _ => of_class(error, phase),
+        _ => class_meaning(error, phase),
     }
 }
 
 /// The class that the first two characters of a SQLSTATE name.
-fn of_class(error: &PgError, phase: Phase) -> Meaning {
+fn class_meaning(error: &PgError, phase: Phase) -> Meaning {
     let class = match error.code.get(..2).unwrap_or_default() {
         "08" if error.code != sqlstate::PROTOCOL_VIOLATION => Class::Connect,
         "28" => Class::Auth,
@@ -179,7 +179,7 @@ fn of_class(error: &PgError, phase: Phase) -> Meaning {
 }
 
 /// PgBouncer's words (its `objects.c` and `client.c`), and Supavisor's.
-fn of_a_pooler(error: &PgError) -> Option<Meaning> {
+fn pooler_meaning(error: &PgError) -> Option<Meaning> {
     let words = error.message.to_lowercase();
     let says = |any: &[&str]| any.iter().any(|text| words.contains(text));
     const SERVER_SIDE: &str = "the pooler answers, but cannot log in to the server behind it";

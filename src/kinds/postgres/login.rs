@@ -44,7 +44,7 @@ impl From<Failure> for Refused {
 impl Refused {
     /// Returns true if the server rejects this way of connecting, so that the other way, with or
     /// without TLS, may succeed.
-    pub(super) fn by_admission(&self) -> bool {
+    pub(super) fn is_rejected_by_hba(&self) -> bool {
         match &self.error {
             Error::Server(error) if !self.authenticated => {
                 error.code == sqlstate::INVALID_AUTHORIZATION
@@ -54,12 +54,12 @@ impl Refused {
     }
 
     /// Returns true if the server is starting or stopping.
-    pub(super) fn by_starting(&self) -> bool {
+    pub(super) fn is_starting_up(&self) -> bool {
         matches!(&self.error, Error::Server(error) if error.is_starting())
     }
 
     /// Returns true if TLS failed. Under TLS 1.3 a refusal of our certificate arrives only now.
-    pub(super) fn by_tls(&self) -> bool {
+    pub(super) fn is_tls_failure(&self) -> bool {
         matches!(&self.error, Error::Failed(failure) if failure.class == Class::Tls)
     }
 }

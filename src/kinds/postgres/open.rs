@@ -86,7 +86,7 @@ impl<'a> Opening<'a> {
         match access.encryption.mode {
             Mode::Disable => self.plain().await.map_err(|refused| refused.error),
             Mode::Allow => match self.plain().await {
-                Err(refused) if refused.by_admission() => match self.request_tls(tls).await {
+                Err(refused) if refused.is_rejected_by_hba() => match self.request_tls(tls).await {
                     Ok(Answer::Encrypted(wire)) => {
                         self.login(wire).await.map_err(|refused| refused.error)
                     }
@@ -125,7 +125,9 @@ impl<'a> Opening<'a> {
                 return self.login(wire).await.map_err(|refused| refused.error);
             }
             Ok(Answer::Encrypted(wire)) => match self.login(wire).await {
-                Err(refused) if refused.by_admission() || refused.by_tls() => refused.error,
+                Err(refused) if refused.is_rejected_by_hba() || refused.is_tls_failure() => {
+                    refused.error
+                }
                 done => return done.map_err(|refused| refused.error),
             },
             Err(Error::Failed(failure)) if failure.class == Class::Tls => Error::Failed(failure),
@@ -134,8 +136,8 @@ impl<'a> Opening<'a> {
         match (self.plain().await, first) {
             (Ok(session), _) => Ok(session),
             // Neither way is admitted. The failure with TLS is the more informative one.
-            (Err(second), first @ Error::Server(_)) if second.by_admission() => Err(first),
-            (Err(second), Error::Failed(first)) if !second.by_starting() => {
+            (Err(second), first @ Error::Server(_)) if second.is_rejected_by_hba() => Err(first),
+            (Err(second), Error::Failed(first)) if !second.is_starting_up() => {
                 let second = match second.error {
                     Error::Server(error) => {
                         error.failure(self.access.login.phase(), &self.server.endpoint)

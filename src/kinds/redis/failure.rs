@@ -15,7 +15,7 @@ const MAX_WORDS: usize = 220;
 ///
 /// The codes and texts are those of Redis 7.0's source (`server.c`, `acl.c`, `networking.c`,
 /// `db.c`).
-pub(super) fn of_error(text: &str, place: impl fmt::Display) -> Failure {
+pub(super) fn error_failure(text: &str, place: impl fmt::Display) -> Failure {
     let text = one_line(text, MAX_WORDS);
     let (class, hint) = meaning(&text);
     let failure = Failure::new(class, format!("-{text} ({place})"));
@@ -143,7 +143,7 @@ mod tests {
             ("ERR upstream failure", Class::Busy),
             ("no upstream host", Class::Busy),
         ] {
-            let failure = of_error(text, "a:6379");
+            let failure = error_failure(text, "a:6379");
             assert_eq!(failure.class, class, "{text}");
             assert_eq!(failure.message, format!("-{} (a:6379)", text.trim()));
             assert!(failure.class != Class::Auth || failure.hint.is_some(), "{text}");

@@ -3,7 +3,7 @@
 use tokio::time::timeout;
 
 use super::{
-    failure::{is_denied, of_error},
+    failure::{error_failure, is_denied},
     info::{Info, Link, Mode, Role},
     resp::{Reply, command, read},
     target::{Login, Target, WantedRole},
@@ -102,7 +102,7 @@ async fn expect_status(wire: &mut Wire) -> Result<(), Failure> {
 /// Returns the failure of an unexpected reply.
 pub(super) fn unexpected(wire: &Wire, reply: Reply) -> Failure {
     match reply {
-        Reply::Error(text) => of_error(&text, wire.endpoint()),
+        Reply::Error(text) => error_failure(&text, wire.endpoint()),
         _ => Failure::new(
             Class::Protocol,
             format!("not Redis: a reply of another type than asked for ({})", wire.endpoint()),

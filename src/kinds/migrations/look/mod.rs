@@ -29,7 +29,7 @@ use crate::{
 const SECOND_LOOK: Duration = Duration::from_secs(1);
 
 /// The wanted state of the table.
-pub(super) enum Wish {
+pub(super) enum Goal {
     /// Every migration of the directory.
     Dir,
     /// One migration.
@@ -43,7 +43,7 @@ pub(super) struct Look {
     /// The tools and the table to look for.
     pub search: Search,
     /// The wanted state.
-    pub wish: Wish,
+    pub goal: Goal,
     /// The directory, where one is given.
     pub folder: Option<Folder>,
     /// The schema that the URL itself names, in place of the search path.
@@ -169,26 +169,26 @@ impl Look {
         let lock_tables = lock_tables(target.tool, target.table, &relations);
         let mut needed: Vec<&Relation> = vec![target.table];
         needed.extend(beside(target.table, &relations, |name| target.tool.reads.contains(&name)));
-        if matches!(self.wish, Wish::Clean) {
+        if matches!(self.goal, Goal::Clean) {
             needed.extend(lock_tables.iter().map(|(_, table)| *table));
         }
         check_rights(database, &here.user, &name, &needed)?;
         attempt.stage(format!("logged in to {endpoint}, but no answer about {name}"));
         let reading = self.read(database, &target, &lock_tables, &here).await?;
-        let blind = lock_tables.iter().find(|(_, table)| !table.readable);
+        let unreadable_lock_table = lock_tables.iter().find(|(_, table)| !table.readable);
         let seen = Seen {
             tool: target.tool,
             table: name.clone(),
             rows: reading.rows,
             changing: reading.changing,
             held: reading.held,
-            blind: blind.map(|(_, table)| table.full_name()),
+            unreadable_lock_table: unreadable_lock_table.map(|(_, table)| table.full_name()),
             standby: here.standby,
         };
-        let condition = match (&self.wish, &target.wanted) {
-            (Wish::Dir, Some(wanted)) => Condition::Dir(wanted),
-            (Wish::Version(version), wanted) => Condition::Version(version, wanted.as_deref()),
-            (Wish::Clean | Wish::Dir, _) => Condition::Clean,
+        let condition = match (&self.goal, &target.wanted) {
+            (Goal::Dir, Some(wanted)) => Condition::Dir(wanted),
+            (Goal::Version(version), wanted) => Condition::Version(version, wanted.as_deref()),
+            (Goal::Clean | Goal::Dir, _) => Condition::Clean,
         };
         match seen.decide(condition) {
             Decision::Ready { detail, wanted } => Ok((detail, wanted)),
@@ -230,7 +230,7 @@ impl Look {
         let is_doubtful =
             rows.iter().any(|row| row.state.is_failed() || row.state == State::Unfinished);
         let mut changing = false;
-        if matches!(self.wish, Wish::Clean) || is_doubtful {
+        if matches!(self.goal, Goal::Clean) || is_doubtful {
             held.extend(database.locks(&tables, &keys).await?);
             held.dedup();
             held.extend(lock_rows(database, lock_tables).await?);

@@ -6,7 +6,7 @@ use crate::kinds::migrations::{
     dir::{File, Listing},
     files::stem,
     graph::{Graph, Revision},
-    wanted::{Want, Wanted},
+    wanted::{Wanted, WantedMigration},
 };
 
 /// Returns true if Python files lie here or below.
@@ -46,7 +46,7 @@ pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
         .in_order()
         .into_iter()
         .filter(|(place, _)| wanted.contains(place))
-        .map(|(_, revision)| Want::new(&revision.label, &revision.id))
+        .map(|(_, revision)| WantedMigration::new(&revision.label, &revision.id))
         .collect();
     Ok(Wanted { list, graph: Some(graph) })
 }

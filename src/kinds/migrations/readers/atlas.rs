@@ -4,7 +4,7 @@
 use crate::kinds::migrations::{
     dir::{File, Listing},
     files::stem,
-    wanted::{Want, Wanted},
+    wanted::{Wanted, WantedMigration},
 };
 
 /// Returns true if SQL files lie here.
@@ -29,10 +29,10 @@ pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
             continue;
         }
         let later = checkpoints.iter().filter(|checkpoint| *checkpoint > version).cloned();
-        list.push(Want {
+        list.push(WantedMigration {
             or_later: *checkpoint,
             included_in: later.collect(),
-            ..Want::new(*stem, version)
+            ..WantedMigration::new(*stem, version)
         });
     }
     Ok(Wanted::list(list))

@@ -7,7 +7,7 @@ use super::python::{Module, Value};
 use crate::kinds::migrations::{
     dir::{File, Listing},
     key::{self, Order},
-    wanted::{Want, Wanted},
+    wanted::{Wanted, WantedMigration},
 };
 
 /// Returns true if `migrations/NAME.py` lies here or below.
@@ -61,7 +61,7 @@ pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
         let name = file.name().strip_suffix(".py").unwrap_or(file.name());
         let own = format!("{label}.{name}");
         let replaces = class.scope.get("replaces").map(replaced).unwrap_or_default();
-        list.push(Want { replaces, ..Want::new(own.clone(), own) });
+        list.push(WantedMigration { replaces, ..WantedMigration::new(own.clone(), own) });
     }
     let unknown = listing.apps.iter().find(|app| !labels.values().any(|label| label == *app));
     match unknown {
@@ -143,7 +143,7 @@ pub(crate) fn read_aerich(listing: &Listing) -> Result<Wanted, String> {
         let stem = name.strip_suffix(".py").unwrap_or(name);
         list.push((
             key::leading_number(name),
-            Want::new(format!("{app}.{stem}"), format!("{app}.{name}")),
+            WantedMigration::new(format!("{app}.{stem}"), format!("{app}.{name}")),
         ));
     }
     list.sort_by(|(a, _), (b, _)| key::compare(Order::Number, a, b).unwrap_or(a.cmp(b)));

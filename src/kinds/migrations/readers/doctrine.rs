@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::kinds::migrations::{
     dir::{File, Listing},
     files::stem,
-    wanted::{Want, Wanted},
+    wanted::{Wanted, WantedMigration},
 };
 
 /// `Version20240101.php`: its class.
@@ -39,14 +39,14 @@ pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
             None if numbers.get(&number(class)) == Some(&1) => number(class),
             None => return Err(format!("{}: must declare its class's namespace", file.path)),
         };
-        Ok(Want::new(stem(file.name()), key))
+        Ok(WantedMigration::new(stem(file.name()), key))
     };
     Ok(Wanted::list(classes.iter().map(want).collect::<Result<_, _>>()?))
 }
 
 /// For the table of releases before 3.0: the number in the class's name.
 pub(crate) fn read_numbers(listing: &Listing) -> Result<Wanted, String> {
-    let want = |file: &File| Some(Want::new(stem(file.name()), number(class(file)?)));
+    let want = |file: &File| Some(WantedMigration::new(stem(file.name()), number(class(file)?)));
     Ok(Wanted::list(listing.files.iter().filter_map(want).collect()))
 }
 

@@ -11,7 +11,7 @@ use crate::{
     kinds::migrations::{
         dir::{File, Listing},
         key::is_number,
-        wanted::{Want, Wanted},
+        wanted::{Wanted, WantedMigration},
     },
 };
 
@@ -62,7 +62,7 @@ pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
             _ => keys.push(hash(&listing.bytes(&migration.sql)?)),
         }
         keys.push(migration.name.clone());
-        Ok(Want { keys, ..Want::new(&migration.name, "") })
+        Ok(WantedMigration { keys, ..WantedMigration::new(&migration.name, "") })
     };
     Ok(Wanted::list(migrations.iter().map(want).collect::<Result<_, String>>()?))
 }

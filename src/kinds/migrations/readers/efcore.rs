@@ -4,7 +4,7 @@ use crate::kinds::migrations::{
     dir::{File, Listing},
     files::stem,
     key,
-    wanted::{Want, Wanted},
+    wanted::{Wanted, WantedMigration},
 };
 
 use super::source::{Token, tokens};
@@ -37,13 +37,13 @@ pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
             let id = id.ok_or_else(|| {
                 format!("{}: Migration(...) must have a plain string, e.g. \"2024_A\"", file.path)
             })?;
-            let key = key::lower(&id);
-            list.push(Want::new(id, key));
+            let key = key::lower_case(&id);
+            list.push(WantedMigration::new(id, key));
         }
     }
     if list.is_empty() {
         let named = listing.files.iter().filter_map(by_name);
-        list.extend(named.map(|name| Want::new(stem(name), key::lower(name))));
+        list.extend(named.map(|name| WantedMigration::new(stem(name), key::lower_case(name))));
     }
     list.sort_by(|a, b| a.keys.cmp(&b.keys));
     Ok(Wanted::list(list))

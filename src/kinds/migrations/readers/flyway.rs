@@ -4,7 +4,7 @@ use crate::kinds::migrations::{
     dir::{File, Listing},
     files::sorted,
     key::{self, Order},
-    wanted::{Want, Wanted},
+    wanted::{Wanted, WantedMigration},
 };
 
 /// Flyway's kinds of files.
@@ -41,14 +41,17 @@ pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
         // Dots belong to a version, so that only the extension is cut.
         let label = file.name().strip_suffix(".sql").unwrap_or_default();
         match script(file) {
-            Some(Script::Versioned(version)) => versions.push(Want::new(label, version)),
+            Some(Script::Versioned(version)) => versions.push(WantedMigration::new(label, version)),
             // Flyway runs one on an empty database alone. Elsewhere a later row shows that its
             // content is there.
             Some(Script::Baseline(version)) => {
-                baselines.push(Want { or_later: true, ..Want::new(label, version) });
+                baselines.push(WantedMigration {
+                    or_later: true,
+                    ..WantedMigration::new(label, version)
+                });
             }
             Some(Script::Repeatable) => {
-                repeatable.push(Want::new(label, format!("R:{}", file.path)));
+                repeatable.push(WantedMigration::new(label, format!("R:{}", file.path)));
             }
             None => {}
         }

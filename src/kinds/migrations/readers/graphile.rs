@@ -5,7 +5,7 @@ use crate::kinds::migrations::{
     dir::{File, Listing},
     files::{sorted, stem},
     key::{Order, is_number},
-    wanted::{Want, Wanted},
+    wanted::{Wanted, WantedMigration},
 };
 
 /// `000001.sql` or `000001-message.sql`: the row has the number.
@@ -26,7 +26,7 @@ pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
     let lies_in = |dir: &str| {
         let of = |file: &File| {
             let number = number(file).filter(|_| file.dir().1 == dir)?;
-            Some(Want::new(stem(file.name()), number))
+            Some(WantedMigration::new(stem(file.name()), number))
         };
         sorted(listing.files.iter().filter_map(of).collect(), Order::Text)
     };

@@ -6,7 +6,7 @@ use crate::kinds::migrations::{
     dir::{File, Listing},
     files::{sorted, stem},
     key::{self, Order},
-    wanted::{Want, Wanted},
+    wanted::{Wanted, WantedMigration},
 };
 
 /// A version above this is a time (Sequel's `MINIMUM_TIMESTAMP`).
@@ -28,8 +28,9 @@ pub(crate) fn timestamps(listing: &Listing) -> Result<Wanted, String> {
     if !recognises_timestamps(listing) {
         return Ok(Wanted::default());
     }
-    let want =
-        |(_, file): (String, &File)| Want::new(stem(file.name()), file.name().to_lowercase());
+    let want = |(_, file): (String, &File)| {
+        WantedMigration::new(stem(file.name()), file.name().to_lowercase())
+    };
     Ok(Wanted::list(files(listing).into_iter().map(want).collect()))
 }
 
@@ -38,7 +39,7 @@ pub(crate) fn integers(listing: &Listing) -> Result<Wanted, String> {
     if !recognises_integers(listing) {
         return Ok(Wanted::default());
     }
-    let want = |(number, file): (String, &File)| Want::new(stem(file.name()), number);
+    let want = |(number, file): (String, &File)| WantedMigration::new(stem(file.name()), number);
     Ok(Wanted::list(sorted(files(listing).into_iter().map(want).collect(), Order::Number)))
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::kinds::migrations::{
     dir::Listing,
-    wanted::{Want, Wanted},
+    wanted::{Wanted, WantedMigration},
 };
 
 const PLAN: &str = "sqitch.plan";
@@ -24,7 +24,7 @@ pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
 }
 
 /// `%pragma=value`, `@tag ...`, `[+]change [dependencies] time planner # note`.
-fn plan(text: &str) -> Result<Vec<Want>, String> {
+fn plan(text: &str) -> Result<Vec<WantedMigration>, String> {
     let lines = || {
         text.lines()
             .map(|line| line.split('#').next().unwrap_or_default().trim())
@@ -47,7 +47,7 @@ fn plan(text: &str) -> Result<Vec<Want>, String> {
             1 => (String::new(), name.to_owned()),
             n => (format!("#{n}"), format!("{name} (rework {n})")),
         };
-        list.push(Want::new(label, format!("{project}:{name}{again}")));
+        list.push(WantedMigration::new(label, format!("{project}:{name}{again}")));
     }
     Ok(list)
 }

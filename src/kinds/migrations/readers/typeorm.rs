@@ -8,7 +8,7 @@ use crate::kinds::migrations::{
     dir::{File, Listing},
     files::stem,
     key::is_number,
-    wanted::{Want, Wanted},
+    wanted::{Wanted, WantedMigration},
 };
 
 /// The digits at the end of a migration's name: its time in milliseconds.
@@ -50,7 +50,7 @@ pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
                 _ => drop(files.insert(name.clone(), file)),
             }
             let label = if alone { stem(file.name()).to_owned() } else { name.clone() };
-            list.push((time(&name).to_owned(), Want::new(label, name)));
+            list.push((time(&name).to_owned(), WantedMigration::new(label, name)));
         }
     }
     for (file, number) in unnamed {
@@ -61,7 +61,7 @@ pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
                 file.path
             ));
         }
-        list.push((number.to_owned(), Want::new(stem(file.name()), number)));
+        list.push((number.to_owned(), WantedMigration::new(stem(file.name()), number)));
     }
     list.sort_by(|(a, _), (b, _)| a.cmp(b));
     Ok(Wanted::list(list.into_iter().map(|(_, want)| want).collect()))

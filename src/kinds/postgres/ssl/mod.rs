@@ -94,7 +94,7 @@ pub(super) const ALPN: &[u8] = b"postgresql";
 
 /// Everything that the parameters ask for.
 #[derive(Debug)]
-struct Asked {
+struct Requested {
     mode: Mode,
     verify: Verify,
     negotiation: Negotiation,
@@ -115,7 +115,7 @@ pub(super) fn read(
     networked: bool,
 ) -> Result<Encryption, ConfigError> {
     let asked = decide(spec, declared, effective, home)?;
-    let Asked { mode, negotiation, cert_mode, .. } = asked;
+    let Requested { mode, negotiation, cert_mode, .. } = asked;
     if mode == Mode::Disable || !networked {
         return Ok(Encryption { mode, negotiation, cert_mode, tls: None });
     }
@@ -168,7 +168,7 @@ fn decide(
     declared: &Params,
     effective: &Params,
     home: Option<&str>,
-) -> Result<Asked, ConfigError> {
+) -> Result<Requested, ConfigError> {
     let (mode, insecure) = mode(spec, declared, effective)?;
     let wrong = |message: String| spec.error(message);
     let negotiations = [("postgres", Negotiation::Request), ("direct", Negotiation::Direct)];
@@ -204,7 +204,7 @@ fn decide(
     };
     let versions = versions(effective).map_err(wrong)?;
     let crls = crls(effective, home);
-    Ok(Asked { mode, verify, negotiation, cert_mode, versions, sni, files, crls })
+    Ok(Requested { mode, verify, negotiation, cert_mode, versions, sni, files, crls })
 }
 
 /// Returns the mode, and true if the certificate is never verified.

@@ -125,7 +125,7 @@ fn the_keys_file_is_ours_alone() {
     );
 }
 
-fn decided(text: &str) -> Result<Asked, String> {
+fn decided(text: &str) -> Result<Requested, String> {
     let spec = Spec::parse("db", &KIND, text, &Env::new(|_| None)).unwrap();
     let declared = dsn::read(&spec).unwrap();
     decide(&spec, &declared, &declared, None).map_err(|error| error.to_string())
