@@ -279,6 +279,23 @@ fn well_known_variables_are_waited_for() {
     done.says_nowhere("S3CR").stderr_has("DATABASE_URL: the variable DATABASE_URL must hold a URL");
 }
 
+#[cfg(all(feature = "kafka", feature = "mongodb"))]
+#[test]
+fn variables_of_mongodb_and_kafka_are_waited_for() {
+    let run = Afterall::new().args(["--from-env", "--print-plan"]);
+    let done = run
+        .env("MONGODB_URI", "mongodb://u:S3CRETS3@db.internal/app?retryWrites=true")
+        .env("MONGO_URL", "mongodb+srv://u:S3CRETS3@c.mongo.internal")
+        .env("KAFKA_URL", "kafka+ssl://a.internal:9096,kafka+ssl://b.internal:9096")
+        .run()
+        .code(0);
+    let lines: Vec<_> = done.stdout_text().lines().map(str::to_owned).collect();
+    for name in ["MONGODB_URI", "MONGO_URL", "KAFKA_URL"] {
+        assert!(lines.iter().any(|line| line == name), "no {name} in {lines:?}");
+    }
+    done.says_nowhere("S3CRETS3");
+}
+
 #[test]
 fn a_newline_in_a_secret_gets_one_note() {
     let done = Afterall::waiting_for(["env:URL", "b=env:URL"]).env("URL", "file:/\n").run().code(0);

@@ -4,6 +4,8 @@
 //! so a member that this host cannot reach there is not ready, whatever the declared server
 //! replies.
 //!
+//! A server logs every connection. So it is asked seldom, and not again to confirm.
+//!
 //! ```text
 //! uri -> target -> [records] -> session -> login
 //!                               member, message, bson, failure
@@ -26,8 +28,8 @@ use tokio::time::Instant;
 use crate::{
     connect::Endpoint,
     probe::{
-        Attempt, AttemptFuture, Failure, ListedServer, Order, Probe, Start, Turn, TurnFuture,
-        Verdict, try_servers,
+        Attempt, AttemptFuture, Class, Cost, Failure, ListedServer, Order, Probe, Start, Turn,
+        TurnFuture, Verdict, try_servers,
     },
     spec::{ConfigError, Kind, Spec},
     tls::KEYS as TLS_KEYS,
@@ -141,6 +143,11 @@ impl Probe for Mongo {
         })
     }
 
+    /// The server logs every connection, with its usual settings.
+    fn leaves_a_trace(&self) -> bool {
+        true
+    }
+
     fn is_local(&self) -> bool {
         // Servers from records are not known yet.
         !self.servers.is_empty() && self.servers.iter().all(|server| server.endpoint.is_local())
@@ -152,7 +159,15 @@ impl ListedServer for Server {
         Box::pin(async {
             let Shared { target, wanted, database, declared } = &*self.shared;
             let question = Question { target, wanted, database, declared };
-            let asked = question.ask(attempt, &self.endpoint).await;
+            let asked =
+                question.ask(attempt, &self.endpoint).await.map_err(|failure| {
+                    match failure.class {
+                        Class::Protocol | Class::Auth | Class::Busy | Class::Absent => {
+                            failure.cost(Cost::Logged)
+                        }
+                        _ => failure,
+                    }
+                });
             Turn::from(asked.map_or_else(Verdict::from, Verdict::ready))
         })
     }

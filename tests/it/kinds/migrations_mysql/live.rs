@@ -95,7 +95,8 @@ impl Case<'_> {
         let closed = Gate::closed(self.server, &format!("gate_{name}"));
         let migrator = self.command().spawn().unwrap();
         let waits = format!(
-            "select count(*) from information_schema.processlist where db = '{name}' and state = 'User lock'"
+            "select count(*) from information_schema.processlist
+             where db = '{name}' and state = 'User lock'"
         );
         wait_until(&format!("{name} is in the middle"), secs(50), || {
             self.server.sql(&waits).contains('1')

@@ -54,7 +54,8 @@ fn write_alembic(dir: &Dir, n: usize, statements: &[String]) {
 }
 
 fn alembic(dir: &Dir, at: SocketAddr, database: &str) -> Command {
-    const ENV: &str = "import os\nfrom alembic import context\nfrom sqlalchemy import create_engine\n\n\
+    const ENV: &str = "import os\nfrom alembic import context\n\
+        from sqlalchemy import create_engine\n\n\
         with create_engine(os.environ['TOOL_URL']).connect() as connection:\n    \
         context.configure(connection=connection, transaction_per_migration=True)\n    \
         with context.begin_transaction():\n        context.run_migrations()\n";
@@ -82,7 +83,8 @@ fn write_django(dir: &Dir, n: usize, statements: &[String]) {
 
 fn django(dir: &Dir, at: SocketAddr, database: &str) -> Command {
     let script = format!(
-        "import pymysql\npymysql.version_info = (2, 2, 8, 'final', 0)\npymysql.install_as_MySQLdb()\n\
+        "import pymysql\npymysql.version_info = (2, 2, 8, 'final', 0)\n\
+         pymysql.install_as_MySQLdb()\n\
          import django\nfrom django.conf import settings\n\nsettings.configure(\n    \
          INSTALLED_APPS=['shop'],\n    DATABASES={{'default': {{'ENGINE': \
          'django.db.backends.mysql', 'NAME': '{database}', 'USER': 'root', 'HOST': '{}', \
@@ -144,7 +146,8 @@ fn sequelize(dir: &Dir, at: SocketAddr, database: &str) -> Command {
 fn write_typeorm(dir: &Dir, n: usize, statements: &[String]) {
     let name = format!("Step170411040000{n}");
     let text = format!(
-        "exports.{name} = class {{\n    name = '{name}';\n    async up(runner) {{ for (const text of \
+        "exports.{name} = class {{\n    name = '{name}';\n    \
+         async up(runner) {{ for (const text of \
          {}) await runner.query(text); }}\n    async down() {{}}\n}};\n",
         quoted(statements)
     );
@@ -163,7 +166,8 @@ fn typeorm(dir: &Dir, at: SocketAddr, database: &str) -> Command {
 
 fn write_kysely(dir: &Dir, n: usize, statements: &[String]) {
     let text = format!(
-        "const {{ sql }} = require('kysely');\nexports.up = async (db) => {{\n    for (const text of \
+        "const {{ sql }} = require('kysely');\nexports.up = async (db) => {{\n    \
+         for (const text of \
          {}) await sql.raw(text).execute(db);\n}};\n",
         quoted(statements)
     );
@@ -199,7 +203,8 @@ fn dbmate(dir: &Dir, at: SocketAddr, database: &str) -> Command {
 
 fn write_rails(dir: &Dir, n: usize, statements: &[String]) {
     let text = format!(
-        "class Step{n} < ActiveRecord::Migration[6.0]\n  def up\n    {}.each {{ |text| execute text \
+        "class Step{n} < ActiveRecord::Migration[6.0]\n  def up\n    \
+         {}.each {{ |text| execute text \
          }}\n  end\nend\n",
         quoted(statements)
     );
