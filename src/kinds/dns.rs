@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::{
     connect::Family,
     probe::{Attempt, AttemptFuture, Class, Failure, Probe, Verdict},
-    spec::{ConfigError, Grammar, Key, Kind, Spec},
+    spec::{ConfigError, Grammar, Key, Kind, Spec, expand::unexpanded},
 };
 
 /// The kind.
@@ -41,6 +41,9 @@ struct Dns {
 fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
     let host = spec.rest.expanded();
     let host = host.strip_prefix("//").unwrap_or(&host).trim_end_matches('/');
+    if let Some(remedy) = unexpanded(spec.rest.raw()) {
+        return Err(spec.error(remedy));
+    }
     if host.is_empty()
         || host.contains(|c: char| c.is_whitespace() || c.is_control() || "/:@?".contains(c))
     {

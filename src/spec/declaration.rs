@@ -189,6 +189,10 @@ impl Declaration {
         if matches!(grammar, Grammar::ServersWithLogins) && self.rest.raw().starts_with("//") {
             (self.scheme, self.rest) = tidy_list(kind.schemes, &self.scheme, &self.rest);
         }
+        if let Some(variable) = self.variable.as_ref().filter(|_| self.rest.raw().trim().is_empty())
+        {
+            return Err(format!("{variable} is empty; it must hold a connection string"));
+        }
         check_pairs(&self.rest)?;
         match self.rest.strip_prefix("//") {
             Some(rest) => {
@@ -209,7 +213,17 @@ impl Declaration {
                 expansion.origin()
             )
         };
-        self.expansions.iter().filter(ends).map(note).collect()
+        let mut notes: Vec<String> = self.expansions.iter().filter(ends).map(note).collect();
+        let is_path = matches!(self.scheme.as_str(), "file" | "unix");
+        let has_variable =
+            |text: &str| text.split('$').skip(1).any(|behind| behind.starts_with(is_name_start));
+        if is_path && has_variable(self.rest.raw()) {
+            let place = self.name.as_ref().unwrap_or(&self.place);
+            notes.push(format!(
+                "{place}: $NAME stays as it is in a path; only ${{NAME}} is expanded"
+            ));
+        }
+        notes
     }
 
     /// Adds the expansions of a key that the caller read.
@@ -230,6 +244,11 @@ impl Declaration {
         let name = self.name.as_ref().unwrap_or(&self.place);
         ConfigError::at(&self.place, message).with_dependency(name)
     }
+}
+
+/// Returns true if a variable's name may begin with this character.
+fn is_name_start(c: char) -> bool {
+    c.is_ascii_alphabetic() || c == '_'
 }
 
 /// Returns the command without its arguments.

@@ -315,7 +315,7 @@ fn value_of(inside: &str, env: &Env) -> Result<String, String> {
 }
 
 /// The error for a text that holds `$VAR`, `$(VAR)` or `{VAR}`, which afterall does not expand.
-pub(super) fn unexpanded(text: &str) -> Option<String> {
+pub fn unexpanded(text: &str) -> Option<String> {
     let is_one = text.bytes().any(|byte| b"${}()".contains(&byte));
     is_one
         .then(|| "only ${NAME} is expanded here, and env:NAME in place of the whole URL".to_owned())

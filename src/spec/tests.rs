@@ -339,6 +339,8 @@ fn what_cannot_be_read_is_told_without_showing_a_value() {
             "postgres:dbname=x host=${EMPTY} port=1",
             "the variable EMPTY is empty, and leaves no host",
         ),
+        ("postgres:host=a,${EMPTY} dbname=x", "the variable EMPTY is empty, and leaves no host"),
+        ("postgres:${EMPTY}", "postgres:${EMPTY} is empty; it must hold a connection string"),
         ("postgres:Server=${EMPTY};Port=1", "the variable EMPTY is empty, and leaves no host"),
         ("postgres:///x?host=a&port=${EMPTY}", "the variable EMPTY is empty, and leaves no port"),
         ("tcp://a:${EMPTY}", "the variable EMPTY is empty, and leaves no port"),

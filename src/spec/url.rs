@@ -193,13 +193,20 @@ pub(super) fn check_pairs(text: &Text) -> Result<(), String> {
         ("server", "host"),
         ("port", "port"),
     ];
-    let is_between = |c: char| c.is_whitespace() || "?&;,'\"".contains(c);
+    let is_between = |c: char| c.is_whitespace() || "?&;'\"".contains(c);
     for pair in text.raw().split(is_between) {
         let Some((name, value)) = pair.split_once('=') else { continue };
         let name = name.to_ascii_lowercase();
         let part = NAMES.iter().find(|(known, _)| *known == name).map(|(_, part)| part);
-        if let Some((part, empty)) = part.zip(text.part(value).emptied_by()) {
-            return Err(format!("{} is empty, and leaves no {part}", empty.origin()));
+        let Some(part) = part else { continue };
+        for item in value.split(',').map(|item| text.part(item)) {
+            if let Some(empty) = item.emptied_by() {
+                return Err(format!("{} is empty, and leaves no {part}", empty.origin()));
+            }
+            let is_path = item.raw().starts_with(['/', '@']);
+            if let Some(remedy) = unexpanded(item.raw()).filter(|_| !is_path) {
+                return Err(format!("the {part} is not a {part}: {remedy}"));
+            }
         }
     }
     Ok(())

@@ -1,8 +1,16 @@
 //! Shell syntax in the words of `exec:`, which no shell reads.
 
-/// The first word that only a shell understands, e.g. `||` or `>/dev/null`. Quoted words are data.
+/// The first word that only a shell understands, e.g. `||`, `>/dev/null` or `$HOME/x`. Quoted words
+/// are data.
 pub(super) fn find_operator(text: &str) -> Option<&str> {
-    bare_words(text).find(|word| is_operator(word))
+    bare_words(text).find(|word| is_operator(word) || has_variable(word))
+}
+
+/// Returns true if a bare word holds `$NAME`.
+fn has_variable(word: &str) -> bool {
+    word.split('$')
+        .skip(1)
+        .any(|behind| behind.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_'))
 }
 
 /// Returns true if a bare word ends a command, joins two commands, redirects, or starts a
@@ -69,6 +77,9 @@ mod tests {
             ("a < f", Some("<")),
             ("(a)", Some("(a)")),
             ("a $(b)", Some("$(b)")),
+            ("test -e $HOME/x", Some("$HOME/x")),
+            ("a x=$_y", Some("x=$_y")),
+            ("grep -q a$ f$1 '$HOME' \\$HOME", None),
             ("! a", Some("!")),
             ("sh -c 'a || b'", None),
             ("sh -c \"a | b\"", None),
@@ -78,7 +89,8 @@ mod tests {
             ("a '|' \"||\" \\|", None),
             ("a 'it'\\''s' 'b", None),
             ("psql -c 'select 1;'", None),
-            ("a $HOME -> x=1", None),
+            ("a $HOME -> x=1", Some("$HOME")),
+            ("a '$HOME' -> x=1", None),
             ("", None),
         ] {
             assert_eq!(find_operator(text), want, "{text}");

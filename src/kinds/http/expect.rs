@@ -86,10 +86,15 @@ impl Expect {
 impl BodyCheck {
     /// Checks a body. `cut`: the body is longer. Takes seconds for a large body.
     fn check(&self, body: &[u8], cut: bool) -> Result<(), String> {
+        // RFC 8259, section 8.1: a parser may ignore a byte order mark.
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         if let Some(pattern) = &self.pattern
             && !pattern.is_match(body)
         {
             let part = if cut { "the first MiB of the body" } else { "the body" };
+            if is_gzip(body) {
+                return Err(COMPRESSED.to_owned());
+            }
             let begins = quoted(body).map(|line| format!(", it begins with: {line}"));
             return Err(format!("{part} does not match{}", begins.unwrap_or_default()));
         }
@@ -150,6 +155,14 @@ impl std::fmt::Display for Statuses {
     }
 }
 
+/// The fault of a body that the server compressed although the request does not ask for it.
+const COMPRESSED: &str = "the body is compressed by gzip, which nobody asked for";
+
+/// Returns true if a body begins with the magic number of gzip (RFC 1952, section 2.3.1).
+fn is_gzip(body: &[u8]) -> bool {
+    body.starts_with(&[0x1f, 0x8b])
+}
+
 /// A place in a JSON body, and the required value.
 #[derive(Clone)]
 struct Json {
@@ -178,11 +191,8 @@ impl Json {
 
     fn check(&self, body: &[u8]) -> Result<(), String> {
         let shown = &self.shown;
-        // The magic number of gzip (RFC 1952, section 2.3.1). Some servers compress although the
-        // request does not ask for it.
-        let is_gzip = body.starts_with(&[0x1f, 0x8b]);
-        let found = self.pointer.find(body).map_err(|_| match is_gzip {
-            true => "the body is compressed by gzip, which nobody asked for".to_owned(),
+        let found = self.pointer.find(body).map_err(|_| match is_gzip(body) {
+            true => COMPRESSED.to_owned(),
             false => "the body is not JSON".to_owned(),
         })?;
         let Some(raw) = found else { return Err(format!("the body has no {shown}")) };
@@ -269,6 +279,15 @@ mod tests {
         let check = |text| Json::parse(text).unwrap().check(large.as_bytes());
         assert_eq!((check("/a"), check("/a/499999")), (Ok(()), Ok(())));
         assert_eq!(check("/a==1"), Err("/a is larger than 64 KiB".to_owned()));
+        let check = |pattern: Option<&str>, json: Option<&str>, body: &[u8]| {
+            let pattern = pattern.map(|text| Pattern::parse(text).unwrap());
+            let json = json.map(|text| Json::parse(text).unwrap());
+            BodyCheck { pattern, json }.check(body, false)
+        };
+        for (pattern, json) in [(Some("ready"), None), (None, Some("/a"))] {
+            assert_eq!(check(pattern, json, b"\x1f\x8b\x08"), Err(COMPRESSED.to_owned()));
+        }
+        assert_eq!(check(Some("^.\"a"), Some("/a==1"), b"\xef\xbb\xbf{\"a\":1}"), Ok(()));
         let gzip = Err("the body is compressed by gzip, which nobody asked for".to_owned());
         assert_eq!(Json::parse("/a").unwrap().check(b"\x1f\x8b\x08"), gzip);
         for wrong in ["status", "", "/~2", "==x/"] {

@@ -114,15 +114,17 @@ impl Seen<'_> {
 
     fn dir(&self, wanted: &Wanted) -> Decision {
         let expanded = wanted.graph.as_ref().map(|graph| graph.expand(&self.rows));
-        let (rows, ahead) = match &expanded {
-            Some((rows, ahead)) => (rows.as_slice(), ahead.as_deref()),
-            None => (self.rows.as_slice(), None),
+        let rows = expanded.as_ref().map_or(&self.rows, |expanded| &expanded.rows);
+        let ahead = expanded.as_ref().and_then(|expanded| expanded.ahead.as_deref());
+        let is_pending = |want: &WantedMigration| {
+            let pending = expanded.as_ref().map(|expanded| &expanded.pending);
+            pending.is_some_and(|pending| want.keys.iter().any(|key| pending.contains(key)))
         };
         let records = Records::new(self.tool, rows);
         let status = |want: &WantedMigration| match records.status(want) {
             // A later release wrote a head that this directory does not know: it comes after all of
             // ours.
-            Status::Missing if ahead.is_some() => Status::Done,
+            Status::Missing if ahead.is_some() && !is_pending(want) => Status::Done,
             status => status,
         };
         let statuses: Vec<(&str, Status)> =
@@ -173,7 +175,7 @@ impl Seen<'_> {
 
     fn version(&self, version: &str, graph: Option<&Wanted>) -> Decision {
         let rows = match graph.and_then(|wanted| wanted.graph.as_ref()) {
-            Some(graph) => graph.expand(&self.rows).0,
+            Some(graph) => graph.expand(&self.rows).rows,
             None => self.rows.clone(),
         };
         let records = Records::new(self.tool, &rows);

@@ -8,10 +8,15 @@ use std::{
 };
 
 use super::glob;
-use crate::os::{describe, read_bytes};
+use crate::{
+    os::{describe, read_bytes},
+    text::one_line,
+};
 
 /// The most files that a listing holds.
 const MAX_FILES: usize = 50_000;
+/// The longest part of a list's line that an error shows, in characters.
+const MAX_SHOWN: usize = 60;
 /// The depth of a listing, in directories.
 const MAX_DEPTH: usize = 12;
 /// The largest file that is read, in bytes: revisions, journals, plans, lists of names.
@@ -86,6 +91,9 @@ impl Listing {
     }
 
     /// A file with one path per line, as `ls` or `find . -type f` writes them.
+    ///
+    /// # Errors
+    /// Not a text, too many lines, a line that is not one plain path.
     fn from_names(file: &Path) -> Result<Self, String> {
         let shown = file.display();
         let bytes = file
@@ -93,12 +101,18 @@ impl Listing {
             .ok_or_else(|| "its path is not UTF-8".to_owned())
             .and_then(|path| read_bytes(path, MAX_READ))
             .map_err(|message| format!("{shown}: {message}"))?;
-        let text = String::from_utf8(bytes)
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+        let text = std::str::from_utf8(bytes)
             .ok()
             .filter(|text| !text.contains('\0'))
             .ok_or_else(|| format!("{shown}: must be a directory, or a text file of names"))?;
         let path = |line: &str| line.trim().trim_start_matches("./").to_owned();
-        let mut paths: Vec<_> = text.lines().map(path).filter(|path| !path.is_empty()).collect();
+        let mut paths: Vec<_> =
+            text.split(['\n', '\r']).map(path).filter(|path| !path.is_empty()).collect();
+        if let Some(odd) = paths.iter().find(|path| !is_plain(path)) {
+            let odd = one_line(odd, MAX_SHOWN);
+            return Err(format!("{shown}: each line must be one file name, and one is {odd}"));
+        }
         paths.sort();
         paths.dedup();
         if paths.len() > MAX_FILES {
@@ -138,14 +152,19 @@ impl Listing {
             let kind = entry.file_type().map_err(|e| describe(&e))?;
             // Only a link costs a second look at the file system.
             let (is_dir, is_file) = match kind.is_symlink() {
+                // A link that leads nowhere is a file that the tool would fail to open.
                 true => fs::metadata(entry.path())
-                    .map_or((false, false), |target| (target.is_dir(), target.is_file())),
+                    .map_or((false, true), |target| (target.is_dir(), target.is_file())),
                 false => (kind.is_dir(), kind.is_file()),
             };
             if is_dir {
-                if let Some(deeper) = deeper.checked_sub(1) {
-                    // The service cannot read it either.
-                    let _ = self.walk(root, &entry.path(), &format!("{path}/"), deeper, seen);
+                let below = deeper.checked_sub(1).map(|deeper| {
+                    self.walk(root, &entry.path(), &format!("{path}/"), deeper, seen)
+                });
+                if let Some(Err(message)) = below
+                    && may_hold_migrations(&name)
+                {
+                    return Err(format!("{path}: {message}"));
                 }
             } else if is_file {
                 self.files.push(File { root, path });
@@ -240,6 +259,24 @@ impl Listing {
     }
 }
 
+/// Returns true if a directory's name is one that a migration tool gives: `20240101_name`,
+/// `migrations`. A directory that nobody may read, such as `lost+found`, is no error.
+fn may_hold_migrations(name: &str) -> bool {
+    const HOMES: [&str; 4] = ["migrations", "migrate", "versions", "committed"];
+    name.starts_with(|c: char| c.is_ascii_digit()) || HOMES.contains(&name)
+}
+
+/// Returns true if a line of a list is one path: no quotes, no second name, no mark of `ls -F`.
+fn is_plain(path: &str) -> bool {
+    let extension = |word: &str| word.rsplit_once('.').map(|(_, extension)| extension.to_owned());
+    let words: Vec<_> = path.split_whitespace().map(extension).collect();
+    let is_one = words.iter().flatten().count() < 2
+        || words.iter().flatten().any(|extension| words.first() != Some(&Some(extension.clone())));
+    let is_comment = path.starts_with('#');
+    let is_marked = path.ends_with(['*', '@', '=', '|']);
+    is_comment || is_one && !is_marked && !path.contains(['"', '\'', ',', '\t', '[', '{'])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -259,8 +296,9 @@ mod tests {
         fs::write(dir.path().join("sub/2_b.sql"), "").unwrap();
         std::os::unix::fs::symlink("..data/1_a.sql", dir.path().join("1_a.sql")).unwrap();
         std::os::unix::fs::symlink("..", dir.path().join("sub/loop")).unwrap();
+        std::os::unix::fs::symlink("/none", dir.path().join("3_c.sql")).unwrap();
         let listing = Listing::read(&[dir.path().to_str().unwrap().to_owned()]).unwrap();
-        assert_eq!(listing.flat().map(File::name).collect::<Vec<_>>(), ["1_a.sql"]);
+        assert_eq!(listing.flat().map(File::name).collect::<Vec<_>>(), ["1_a.sql", "3_c.sql"]);
         let nested = listing.files.iter().find(|file| file.path == "sub/2_b.sql").unwrap();
         assert_eq!(listing.text(&listing.files[0]).unwrap(), "hello");
         assert_eq!(listing.dir_name(nested, 0).as_deref(), Some("sub"));
@@ -285,6 +323,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("list"), "./2_b.sql\r\n\n1_a.sql\nsub/3.sql\n").unwrap();
         assert_eq!(list(&dir, &["list"]).unwrap(), ["1_a.sql", "2_b.sql", "sub/3.sql"]);
+        fs::write(dir.path().join("list"), "\u{feff}2_b.sql\r1_a b.sql\r").unwrap();
+        assert_eq!(list(&dir, &["list"]).unwrap(), ["1_a b.sql", "2_b.sql"]);
+        for odd in
+            ["1.sql 2.sql", "1.sql\t2.sql", "1.sql, 2.sql", "'1.sql'", "1.sql*", "[\"1.sql\""]
+        {
+            fs::write(dir.path().join("list"), format!("0.sql\n{odd}\n")).unwrap();
+            let error = list(&dir, &["list"]).unwrap_err();
+            assert!(error.contains("each line must be one file name"), "{odd}: {error}");
+        }
         fs::write(dir.path().join("binary"), b"\xff").unwrap();
         let binary = list(&dir, &["binary"]).unwrap_err();
         assert!(binary.ends_with("must be a directory, or a text file of names"), "{binary}");

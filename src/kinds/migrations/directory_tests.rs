@@ -140,7 +140,12 @@ fn a_directory_is_read_as_its_tool_reads_it() {
                 "U1__x.sql",
                 "sub/R__views.sql",
             ],
-            &["V1_2__a = 1.2", "V1_10__b = 1.10", "B2__base = 2", "R__views = R:sub/R__views.sql"],
+            &[
+                "V1_2__a = 1.2",
+                "V1_10__b = 1.10",
+                "B2__base = 2",
+                "R__views = R:sub/R__views.sql | R:R__views.sql",
+            ],
         ),
         (
             "drizzle",
@@ -218,6 +223,7 @@ fn django_is_read_as_its_loader_reads_it() {
         ("shop/migrations/0001_initial.py", CLASS),
         ("shop/migrations/__init__.py", ""),
         ("shop/migrations/helper.py", "from x import Migration\nM = Migration(1)"),
+        ("shop/migrations/0002_made.py", "Migration = make(1)"),
         ("shop/models.py", CLASS),
         ("core/apps.py", "class C(AppConfig):\n    name = 'acme.core'\n    label = 'acme_core'"),
         ("core/migrations/0001_initial.py", CLASS),
@@ -231,15 +237,20 @@ fn django_is_read_as_its_loader_reads_it() {
         readers::django::read(&listing)
             .map(|wanted| wanted.list.into_iter().map(|want| want.label).collect::<Vec<_>>())
     };
-    assert_eq!(labels(&[]).unwrap(), ["acme_core.0001_initial", "shop.0001_initial"]);
+    let all = ["acme_core.0001_initial", "shop.0001_initial", "shop.0002_made"];
+    assert_eq!(labels(&[]).unwrap(), all);
     assert_eq!(labels(&["dummy"]).unwrap(), ["dummy.0001_initial"]);
     assert_eq!(
         labels(&["shop", "shpo"]).unwrap_err(),
         "holds no migration of the application shpo, which apps= names"
     );
-    let squash = "class Migration(m.Migration):\n    replaces = [('s', 'a'), ('s', 'b')]\n";
-    let (_dir, listing) = listing(&[("s/migrations/0001_squashed.py", squash)]);
-    assert_eq!(readers::django::read(&listing).unwrap().list[0].replaces, ["s.a", "s.b"]);
+    for squash in [
+        "class Migration(m.Migration):\n    replaces = [('s', 'a'), ('s', 'b')]\n",
+        "OLD = [('s', 'a')]\nclass Migration(m.Migration):\n    replaces = OLD + [('s', 'b')]\n",
+    ] {
+        let (_dir, listing) = listing(&[("s/migrations/0001_squashed.py", squash)]);
+        assert_eq!(readers::django::read(&listing).unwrap().list[0].replaces, ["s.a", "s.b"]);
+    }
 }
 
 #[test]

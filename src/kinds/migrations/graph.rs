@@ -18,6 +18,16 @@ pub(super) struct Revision {
     pub labels: Vec<String>,
 }
 
+/// The meaning of the recorded heads.
+pub(super) struct Expanded {
+    /// The heads, and every revision that they include.
+    pub rows: Vec<Row>,
+    /// A head that the directory does not know.
+    pub ahead: Option<String>,
+    /// The revisions that follow a head that the directory knows.
+    pub pending: HashSet<String>,
+}
+
 /// Every revision of a directory.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Graph {
@@ -60,9 +70,8 @@ impl Graph {
         order
     }
 
-    /// Adds a row for every revision that the recorded heads include. Also returns a head that this
-    /// directory does not know, if there is one.
-    pub(super) fn expand(&self, heads: &[Row]) -> (Vec<Row>, Option<String>) {
+    /// Adds a row for every revision that the recorded heads include.
+    pub(super) fn expand(&self, heads: &[Row]) -> Expanded {
         let mut unknown = None;
         let named: HashSet<&str> = heads.iter().map(|head| head.key.as_str()).collect();
         let mut reached = HashSet::new();
@@ -85,7 +94,27 @@ impl Graph {
                 rows.push(Row { key: key.clone(), state: State::Applied, aliases: Vec::new() });
             }
         }
-        (rows, unknown)
+        Expanded { rows, ahead: unknown, pending: self.pending(heads) }
+    }
+
+    /// Returns the revisions that follow a recorded head. None of them is applied: Alembic replaces
+    /// a head's row by that of its successor.
+    fn pending(&self, heads: &[Row]) -> HashSet<String> {
+        let mut children = vec![Vec::new(); self.revisions.len()];
+        for place in 0..self.revisions.len() {
+            for parent in self.parents(place) {
+                children[parent].push(place);
+            }
+        }
+        let known = heads.iter().filter_map(|head| self.places.get(&head.key).copied());
+        let (mut pending, mut next) = (HashSet::new(), Vec::<usize>::new());
+        known.for_each(|place| next.extend(&children[place]));
+        while let Some(place) = next.pop() {
+            if pending.insert(self.revisions[place].id.clone()) {
+                next.extend(&children[place]);
+            }
+        }
+        pending
     }
 
     /// Returns the places of all revisions that are connected to one of `start`, in either

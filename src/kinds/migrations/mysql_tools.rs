@@ -38,7 +38,8 @@ static DIFFERENCES: &[Difference] = &[
         tool: "flyway",
         rows: "SELECT coalesce(t.version, 'R:' || t.script), \
             CASE WHEN NOT t.success THEN 'failed' WHEN t.type LIKE 'UNDO%' OR t.type = 'DELETE' THEN 'reverted' \
-            WHEN t.type = 'SCHEMA' THEN 'marker' WHEN t.type LIKE '%BASELINE' THEN 'baseline' ELSE 'applied' END, t.script \
+            WHEN t.type = 'SCHEMA' THEN 'marker' WHEN t.type LIKE '%BASELINE' THEN 'baseline' ELSE 'applied' END, t.script, \
+            'R:' || regexp_replace(t.script, '^.*/', '') \
             FROM {t} t WHERE NOT EXISTS (SELECT 1 FROM {t} u WHERE u.installed_rank > t.installed_rank \
             AND coalesce(u.version, 'R:' || u.script) = coalesce(t.version, 'R:' || t.script))",
         locks: &[Lock::Named(flyway)],

@@ -28,7 +28,8 @@ const VERSION: &str = "SELECT t.version, 'applied' FROM {t} t";
 const NAME: &str = "SELECT t.name, 'applied' FROM {t} t";
 const FLYWAY: &str = "SELECT DISTINCT ON (coalesce(t.version, 'R:' || t.script)) coalesce(t.version, 'R:' || t.script), \
     CASE WHEN NOT t.success THEN 'failed' WHEN t.type ~ '^UNDO' OR t.type = 'DELETE' THEN 'reverted' \
-    WHEN t.type = 'SCHEMA' THEN 'marker' WHEN t.type ~ 'BASELINE$' THEN 'baseline' ELSE 'applied' END, t.script \
+    WHEN t.type = 'SCHEMA' THEN 'marker' WHEN t.type ~ 'BASELINE$' THEN 'baseline' ELSE 'applied' END, t.script, \
+    'R:' || regexp_replace(t.script, '^.*/', '') \
     FROM {t} t ORDER BY coalesce(t.version, 'R:' || t.script), t.installed_rank DESC";
 
 /// A reader that needs file names only.
@@ -591,8 +592,8 @@ pub(super) static TOOLS: &[Tool] = &[
         rows: "SELECT c.project || ':' || c.change || coalesce('#' || nullif(c.n, 1), ''), 'applied', c.change, \
             (SELECT string_agg(g.tag, chr(10)) FROM {s}.tags g WHERE g.change_id = c.change_id) \
             FROM (SELECT t.*, row_number() OVER (PARTITION BY t.project, t.change ORDER BY t.committed_at) AS n FROM {t} t) c \
-            UNION ALL SELECT e.project || ':' || e.change, 'failed', e.change, NULL FROM (SELECT DISTINCT ON (v.change_id) v.* \
-            FROM {s}.events v ORDER BY v.change_id, v.committed_at DESC) e \
+            UNION ALL SELECT e.project || ':' || e.change, 'failed', e.change, NULL FROM (SELECT DISTINCT ON (v.project, v.change) v.* \
+            FROM {s}.events v ORDER BY v.project, v.change, v.committed_at DESC) e \
             WHERE e.event = 'fail' AND NOT EXISTS (SELECT FROM {t} t WHERE t.change_id = e.change_id)",
         states: &[State::Failed],
         order: Order::None,

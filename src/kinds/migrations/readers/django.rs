@@ -24,7 +24,7 @@ fn is_candidate(listing: &Listing, file: &File) -> bool {
 
 /// Django: `APP/migrations/NAME.py`, whichever part of it the directory is.
 ///
-/// A module is a migration if it has a class `Migration`, as in Django's loader. The application's
+/// A module is a migration if it has a class `Migration`, or assigns the name, as in Django's loader. The application's
 /// label is the one in its `apps.py`, else the directory's name. Applications of tests and of
 /// virtual environments are not installed in the service.
 pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
@@ -55,12 +55,16 @@ pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
         }
         let bytes = listing.bytes(file)?;
         let module = Module::read(&bytes).map_err(|message| format!("{}: {message}", file.path))?;
-        let Some(class) = module.classes.iter().rfind(|class| class.name == "Migration") else {
+        let class = module.classes.iter().rfind(|class| class.name == "Migration");
+        let assigned = module.scope.get("Migration").filter(|value| **value != Value::Imported);
+        // A module that imports the name is a helper: projects have such ones beside migrations.
+        if class.is_none() && assigned.is_none() {
             continue;
-        };
+        }
         let name = file.name().strip_suffix(".py").unwrap_or(file.name());
         let own = format!("{label}.{name}");
-        let replaces = class.scope.get("replaces").map(replaced).unwrap_or_default();
+        let replaces = class.and_then(|class| class.scope.get("replaces")).map(replaced);
+        let replaces = replaces.unwrap_or_default();
         list.push(WantedMigration { replaces, ..WantedMigration::new(own.clone(), own) });
     }
     let unknown = listing.apps.iter().find(|app| !labels.values().any(|label| label == *app));

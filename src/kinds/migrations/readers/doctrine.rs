@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::source::{Token, tokens};
 use crate::kinds::migrations::{
     dir::{File, Listing},
     files::stem,
@@ -56,13 +57,22 @@ pub(crate) fn number(class: &str) -> String {
     class.strip_prefix("Version").unwrap_or(class).to_owned()
 }
 
-/// `namespace A\B;` or `namespace A\B {` at the start of a line or behind the opening tag.
-fn namespace(text: &str) -> Option<&str> {
-    let line = text.lines().map(|line| line.trim_start().trim_start_matches("<?php").trim_start());
-    line.filter_map(|line| line.strip_prefix("namespace"))
-        .filter(|rest| rest.starts_with(char::is_whitespace))
-        .map(|rest| rest.split([';', '{', '/', '#']).next().unwrap_or_default().trim())
-        .find(|namespace| !namespace.is_empty())
+/// `namespace A\B;` or `namespace A\B {`, where a statement begins.
+fn namespace(text: &str) -> Option<String> {
+    let tokens = tokens(text);
+    let begins = |place: usize| {
+        let before = place.checked_sub(1).map(|before| &tokens[before]);
+        before
+            .is_none_or(|before| matches!(before, Token::Other(';' | '}')) || before.is_word("php"))
+    };
+    let place =
+        (0..tokens.len()).find(|place| tokens[*place].is_word("namespace") && begins(*place))?;
+    let parts = tokens[place + 1..].iter().map_while(|token| match token {
+        Token::Word(word) => Some(word.clone()),
+        Token::Other('\\') => Some("\\".to_owned()),
+        _ => None,
+    });
+    Some(parts.collect::<String>()).filter(|namespace| !namespace.is_empty())
 }
 
 #[cfg(test)]
@@ -78,10 +88,14 @@ mod tests {
             ),
             ("<?php namespace A\\B { class C {} }", Some("A\\B")),
             ("<?php\n// namespace X;\n * namespace Y;\nnamespace Z ;", Some("Z")),
+            ("<?php\n/*\nnamespace X;\n*/\nnamespace Z;", Some("Z")),
+            ("<?php declare(strict_types=1); namespace A\\B; class C {}", Some("A\\B")),
+            ("<?php\r\nnamespace Z;\r\n", Some("Z")),
+            ("<?php\n$x = 'namespace X;';\nnamespace Z;", Some("Z")),
             ("<?php\nclass Version1 {}", None),
             ("", None),
         ] {
-            assert_eq!(namespace(text), want, "{text}");
+            assert_eq!(namespace(text).as_deref(), want, "{text}");
         }
     }
 }

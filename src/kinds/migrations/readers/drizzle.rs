@@ -72,7 +72,9 @@ fn entries(text: &str) -> Option<Vec<(String, String)>> {
     let journal: Value = serde_json::from_str(text).ok()?;
     let entry = |entry: &Value| {
         let (tag, when) = (entry.get("tag")?.as_str()?, entry.get("when")?);
-        let when = when.as_i64().map(|when| when.to_string()).unwrap_or_else(|| when.to_string());
+        let whole = when.as_f64().filter(|when| when.fract() == 0.0).map(|when| when as i64);
+        let when =
+            when.as_i64().or(whole).map_or_else(|| when.to_string(), |when| when.to_string());
         Some((tag.to_owned(), when))
     };
     journal.get("entries")?.as_array()?.iter().map(entry).collect()

@@ -7,7 +7,7 @@ use crate::kinds::migrations::{
     wanted::{Wanted, WantedMigration},
 };
 
-use super::source::{Token, tokens};
+use super::source::{Token, decode, tokens};
 
 /// Digits of the time that a file's name begins with.
 const DIGITS: usize = 14;
@@ -33,7 +33,7 @@ pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
     let mut list = Vec::new();
     for file in listing.files.iter().filter(|file| file.path.ends_with(".cs")) {
         let bytes = listing.bytes(file)?;
-        for id in ids(&String::from_utf8_lossy(&bytes)) {
+        for id in ids(&decode(&bytes)) {
             let id = id.ok_or_else(|| {
                 format!("{}: Migration(...) must have a plain string, e.g. \"2024_A\"", file.path)
             })?;

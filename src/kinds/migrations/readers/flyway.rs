@@ -14,9 +14,11 @@ enum Script {
     Repeatable,
 }
 
-/// `V1_2__name.sql`, `R__name.sql`, `B5__name.sql`. An undo migration is never wanted.
+/// `V1_2__name.sql`, `V2.sql`, `R__name.sql`, `B5__name.sql`. An undo migration is never wanted.
 fn script(file: &File) -> Option<Script> {
-    let (head, _) = file.name().strip_suffix(".sql")?.split_once("__")?;
+    let name = file.name().strip_suffix(".sql")?;
+    // The separator and the description may be left out (Flyway's ResourceNameParser).
+    let head = name.split_once("__").map_or(name, |(head, _)| head);
     let version = || {
         let version = key::dotted(head.get(1..)?);
         version.starts_with(|c: char| c.is_ascii_digit()).then_some(version)
@@ -51,7 +53,12 @@ pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
                 });
             }
             Some(Script::Repeatable) => {
-                repeatable.push(WantedMigration::new(label, format!("R:{}", file.path)));
+                // The row has the path below the location, which may lie above or below dir.
+                let mut keys = vec![format!("R:{}", file.path)];
+                if !file.is_flat() {
+                    keys.push(format!("R:{}", file.name()));
+                }
+                repeatable.push(WantedMigration { keys, ..WantedMigration::new(label, "") });
             }
             None => {}
         }

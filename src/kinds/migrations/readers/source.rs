@@ -20,6 +20,20 @@ impl Token {
     }
 }
 
+/// Returns a file's text. Compilers of C# and TypeScript read UTF-16 with a byte order mark too.
+pub(crate) fn decode(bytes: &[u8]) -> String {
+    let utf_16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
+        let units = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
+        char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+    };
+    match bytes {
+        [0xff, 0xfe, rest @ ..] => utf_16(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => utf_16(rest, u16::from_be_bytes),
+        [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8_lossy(rest).into_owned(),
+        bytes => String::from_utf8_lossy(bytes).into_owned(),
+    }
+}
+
 /// Splits a text. Comments and blanks are left out.
 pub(crate) fn tokens(text: &str) -> Vec<Token> {
     let mut tokens = Vec::new();
@@ -149,13 +163,16 @@ fn template(text: &str) -> (Token, &str) {
 }
 
 /// Returns the text after a regular expression, if one begins here. After a value, `/` divides.
+///
+/// A `)` ends a value or the condition of an `if`. Behind it only a regular expression with a method
+/// call is taken for one, e.g. `if (x) /'/.test(y)`.
 fn regular_expression<'a>(text: &'a str, before: Option<&Token>) -> Option<&'a str> {
     let text = text.strip_prefix('/')?;
     let is_value = match before {
         Some(Token::Word(word)) => {
             !matches!(word.as_str(), "return" | "typeof" | "case" | "in" | "of" | "void" | "delete")
         }
-        Some(Token::Text(_) | Token::Opaque | Token::Other(')' | ']' | '}')) => true,
+        Some(Token::Text(_) | Token::Opaque | Token::Other(']' | '}')) => true,
         Some(Token::Other(_)) | None => false,
     };
     let (mut in_set, mut chars) = (false, text.char_indices());
@@ -164,7 +181,12 @@ fn regular_expression<'a>(text: &'a str, before: Option<&Token>) -> Option<&'a s
             '\\' => drop(chars.next()),
             '[' => in_set = true,
             ']' => in_set = false,
-            '/' if !in_set => return Some(&text[at + 1..]),
+            '/' if !in_set => {
+                let after = &text[at + 1..];
+                let behind = after.trim_start_matches(|c: char| c.is_ascii_lowercase());
+                let is_certain = before != Some(&Token::Other(')')) || behind.starts_with('.');
+                return is_certain.then_some(after);
+            }
             '\n' => return None,
             _ => {}
         }
@@ -197,11 +219,25 @@ mod tests {
             ("a / b / c", "a / b / c"),
             ("x = /['\"]\\/[/]/g; y", "x = ? g ; y"),
             ("return /'/", "return ?"),
+            ("if (x) /`/g.test(y); z", "if ( x ) ? g . test ( y ) ; z"),
+            ("(a) / b / c", "( a ) / b / c"),
             ("@\"a\\\"\"b\" @x", "<a\\\"b> @ x"),
             ("\"\"\"a \"b\" \"\"\" c", "<a \"b\" > c"),
             ("'unclosed", "?"),
         ] {
             assert_eq!(shown(text), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_encoding_of_a_compiler_is_read() {
+        let utf_16 =
+            |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
+        let mut big: Vec<u8> = vec![0xfe, 0xff];
+        big.extend("class ä".encode_utf16().flat_map(u16::to_be_bytes));
+        for bytes in [utf_16("\u{feff}class ä"), big, "\u{feff}class ä".into(), "class ä".into()]
+        {
+            assert_eq!(decode(&bytes), "class ä", "{bytes:?}");
         }
     }
 }

@@ -31,7 +31,10 @@ fn plan(text: &str) -> Result<Vec<WantedMigration>, String> {
             .filter(|line| !line.is_empty())
     };
     let project = lines()
-        .find_map(|line| line.strip_prefix("%project="))
+        .find_map(|line| {
+            let (name, value) = line.strip_prefix('%')?.split_once('=')?;
+            (name.trim() == "project").then(|| value.trim())
+        })
         .ok_or("sqitch.plan: must name its project, e.g. %project=flipr")?;
     let mut times: HashMap<&str, usize> = HashMap::new();
     let mut list = Vec::new();
@@ -63,6 +66,8 @@ mod tests {
             @v1 2026 t <t@x> # t\na [a@v1] 2026 t <t@x> # again\n";
         let keys: Vec<_> = plan(text).unwrap().into_iter().flat_map(|want| want.keys).collect();
         assert_eq!(keys, ["flipr:a", "flipr:b", "flipr:a#2"]);
+        let keys = plan("% project = flipr\n+ a 2026 t").unwrap().remove(0).keys;
+        assert_eq!(keys, ["flipr:a"]);
         assert_eq!(
             plan("a 2026 t").unwrap_err(),
             "sqitch.plan: must name its project, e.g. %project=flipr"

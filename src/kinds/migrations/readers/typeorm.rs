@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, ops::Range};
 
-use super::source::{Token, tokens};
+use super::source::{Token, decode, tokens};
 use crate::kinds::migrations::{
     dir::{File, Listing},
     files::stem,
@@ -36,8 +36,8 @@ pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
     let (mut list, mut unnamed) = (Vec::new(), Vec::new());
     for file in listing.files.iter().filter(|file| is_script(file)) {
         let bytes = listing.bytes(file)?;
-        let names = names(&String::from_utf8_lossy(&bytes))
-            .map_err(|message| format!("{}: {message}", file.path))?;
+        let names =
+            names(&decode(&bytes)).map_err(|message| format!("{}: {message}", file.path))?;
         if names.is_empty() {
             unnamed.extend(file_number(file).map(|number| (file, number)));
         }
@@ -93,8 +93,11 @@ fn names(text: &str) -> Result<Vec<String>, String> {
         start = body.end + 1;
         let body = &tokens[body];
         let name = match property(body) {
-            Some(Some(name)) => name,
-            Some(None) if !time(class).is_empty() => {
+            Some(Property::Plain(name)) => name,
+            Some(Property::Constant(constant)) if constant_of(&tokens, constant).is_some() => {
+                constant_of(&tokens, constant).unwrap_or_default().to_owned()
+            }
+            Some(_) if !time(class).is_empty() || is_migration(body) => {
                 return Err(format!("the name of {class} must be a plain string"));
             }
             _ => class.to_owned(),
@@ -119,7 +122,7 @@ fn class_at(tokens: &[Token], start: usize) -> Option<(&str, Range<usize>)> {
     }
     let name = match tokens.get(start + 1)? {
         Token::Word(name) if name != "extends" && name != "implements" => name.as_str(),
-        _ if is_class => "",
+        _ if is_class => assigned_name(&tokens[..start]),
         _ => return None,
     };
     // Other functions are many, and none is a migration.
@@ -141,8 +144,52 @@ fn class_at(tokens: &[Token], start: usize) -> Option<(&str, Range<usize>)> {
     Some((name, open + 1..end))
 }
 
-/// The value that a class gives its property `name`. `Some(None)`: it is not plain.
-fn property(body: &[Token]) -> Option<Option<String>> {
+/// The name of a class without one: that of the variable in `var A = class {`.
+fn assigned_name(before: &[Token]) -> &str {
+    let before = match before {
+        [before @ .., Token::Other('=')] => before,
+        _ => return "",
+    };
+    match before {
+        // `const A: TYPE = class {`.
+        [.., Token::Word(name), Token::Other(':'), Token::Word(_)] => name,
+        [.., Token::Other('.'), Token::Word(_)] => "",
+        [.., Token::Word(name)] => name,
+        _ => "",
+    }
+}
+
+/// Returns true if a class has the methods of a migration.
+fn is_migration(body: &[Token]) -> bool {
+    let has = |method: &str| {
+        body.windows(2).any(|pair| pair[0].is_word(method) && pair[1] == Token::Other('('))
+    };
+    has("up") && has("down")
+}
+
+/// The string that a file gives a constant: `const NAME = '...'`.
+fn constant_of<'a>(tokens: &'a [Token], constant: &str) -> Option<&'a str> {
+    tokens.windows(3).find_map(|window| match window {
+        [Token::Word(name), Token::Other('='), Token::Text(text)] if name == constant => {
+            Some(text.as_str())
+        }
+        _ => None,
+    })
+}
+
+/// The value of a class's property `name`.
+#[derive(Debug, PartialEq, Eq)]
+enum Property<'a> {
+    /// A string.
+    Plain(String),
+    /// A constant, by its name.
+    Constant(&'a str),
+    /// A value that only the program knows.
+    Computed,
+}
+
+/// The value that a class gives its property `name`.
+fn property(body: &[Token]) -> Option<Property<'_>> {
     let mut depth = 0_usize;
     for (place, token) in body.iter().enumerate() {
         match token {
@@ -165,6 +212,20 @@ fn property(body: &[Token]) -> Option<Option<String>> {
                 Token::Word(name),
                 [Token::Other(':'), Token::Word(_), Token::Other('='), value @ ..],
             ) if name == "name" && depth == 0 => value,
+            // `'name' = '...'` in the class.
+            (Token::Text(name), [Token::Other('='), value @ ..])
+                if name == "name" && depth == 0 =>
+            {
+                value
+            }
+            // `['name'] = '...'` in the class, `this['name'] = '...'` in its constructor.
+            (Token::Text(name), [Token::Other(']'), Token::Other('='), value @ ..])
+                if name == "name"
+                    && before(1) == Some(&Token::Other('['))
+                    && (depth == 1 || before(2).is_some_and(|token| token.is_word("this"))) =>
+            {
+                value
+            }
             // `get name() { return '...' }`
             (Token::Word(name), [Token::Other('('), Token::Other(')'), rest @ ..])
                 if name == "name" && before(1).is_some_and(|token| token.is_word("get")) =>
@@ -181,11 +242,14 @@ fn property(body: &[Token]) -> Option<Option<String>> {
             _ => continue,
         };
         return Some(match value {
-            [Token::Text(_), Token::Other('+' | '.' | '['), ..] => None,
-            [Token::Text(value), ..] => Some(value.clone()),
+            [Token::Text(_) | Token::Word(_), Token::Other('+' | '.' | '[' | '('), ..] => {
+                Property::Computed
+            }
+            [Token::Text(value), ..] => Property::Plain(value.clone()),
+            [Token::Word(constant), ..] => Property::Constant(constant),
             // `name == ...` compares.
             [Token::Other('='), ..] => continue,
-            _ => None,
+            _ => Property::Computed,
         });
     }
     None
@@ -216,6 +280,14 @@ mod tests {
             ),
             ("class X { get name() { return `AddA1690000000030`; } }", &[own]),
             ("module.exports = class { name = 'AddA1690000000030' }", &[own]),
+            ("var AddA1690000000030 = class { up() {} };", &[own]),
+            ("const AddA1690000000030: T = class extends B {};", &[own]),
+            ("exports.X1690000000031 = class {}; class AddA1690000000030 {}", &[own]),
+            ("class X { 'name' = 'AddA1690000000030' }", &[own]),
+            ("class X { ['name'] = 'AddA1690000000030' }", &[own]),
+            ("class X { constructor() { this['name'] = 'AddA1690000000030' } }", &[own]),
+            ("const N = 'AddA1690000000030'; class X { name = N; }", &[own]),
+            ("class Helper { name = N; up() {} }", &[]),
             (
                 "var AddA1690000000030 = /** @class */ (function () { function AddA1690000000030() \
                 { \
@@ -237,6 +309,10 @@ mod tests {
         assert_eq!(
             names("class AddA1690000000030 { name = PREFIX + '1690000000030' }").unwrap_err(),
             "the name of AddA1690000000030 must be a plain string"
+        );
+        assert_eq!(
+            names("class Add { name = NAMES.add; up(q) {} down(q) {} }").unwrap_err(),
+            "the name of Add must be a plain string"
         );
     }
 }

@@ -119,6 +119,16 @@ pub(super) fn read(
     if mode == Mode::Disable || !networked {
         return Ok(Encryption { mode, negotiation, cert_mode, tls: None });
     }
+    // OpenSSL then wants a list of every authority, and finds none.
+    if asked.verify != Verify::Nothing
+        && let Some(dir) = effective.get("sslcrldir")
+        && hashed_crls(dir).is_empty()
+    {
+        return Err(spec.error(
+            "sslcrldir: must hold a revocation list under the name that openssl rehash gives it, \
+            e.g. 1a2b3c4d.r0",
+        ));
+    }
     let crls = existing_crls(spec, asked.crls);
     let files =
         existing(spec, effective, asked.files, mode).map_err(|message| spec.error(message))?;

@@ -66,6 +66,10 @@ pub(super) enum AfterRefusal {
     /// libpq, asyncpg and pgx report the refusal.
     Stop,
     /// pgjdbc, Npgsql and psycopg 3 try the next host.
+    ///
+    /// pgjdbc's `ConnectionFactoryImpl.openConnectionImpl` catches every `SQLException` and goes on
+    /// while `hostIter.hasNext()`. Npgsql's `NpgsqlMultiHostDataSource.TryGetIdleOrNew` collects
+    /// every exception, and throws them together behind the last host.
     TryNext,
 }
 

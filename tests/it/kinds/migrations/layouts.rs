@@ -36,6 +36,16 @@ const TYPEORM: &str = "create table migrations(id serial, \"timestamp\" bigint, 
 const EFCORE: &str = "create table \"__EFMigrationsHistory\"(\"MigrationId\" varchar(150), \
     \"ProductVersion\" varchar(32)); insert into \"__EFMigrationsHistory\" values ";
 const NODE_PG: &str = "(id serial, name varchar(255), run_on timestamp)";
+const FLYWAY: &str = "create table flyway_schema_history(installed_rank int, version varchar, \
+    type varchar, script varchar, success bool)";
+const SQITCH: &str = "create schema sqitch; create table sqitch.changes(change_id text, \
+    change text, project text, committed_at timestamptz); \
+    create table sqitch.tags(tag text, change_id text); create table sqitch.events(event text, \
+    change_id text, change text, project text, committed_at timestamptz)";
+const ATLAS: &str = "create schema atlas_schema_revisions; \
+    create table atlas_schema_revisions.atlas_schema_revisions(version varchar, type bigint, \
+    applied bigint, total bigint, error text); \
+    insert into atlas_schema_revisions.atlas_schema_revisions values ";
 const CLASS: &str = "class Migration(migrations.Migration):\n    pass\n";
 const NESTED: &[(&str, &str)] = &[
     ("a_base.py", "revision = 'a'\ndown_revision = None\n"),
@@ -67,9 +77,54 @@ fn layouts() -> Vec<(Layout, String)> {
               ("c.py", "# -*- coding: latin-1 -*-\nfrom typing import Union\nrevision: str = 'c'\ndown_revision: Union[str, None] = \\\n  'b'\n")],
             "dir={}", "", NotReady, "1 of 3 migrations missing: c"),
             format!("{ALEMBIC} ('b')")),
+        (layout("a head that no file has, beside one that is behind",
+            &[("a.py", "revision = 'a'\ndown_revision = None"), ("e.py", "revision = 'e'\ndown_revision = 'a'"),
+              ("c.py", "revision = 'c'\ndown_revision = 'a'"), ("d.py", "revision = 'd'\ndown_revision = 'c'")],
+            "dir={}", "", NotReady, "1 of 4 migrations missing: d"),
+            format!("{ALEMBIC} ('later'), ('c')")),
+        (layout("a head that no file has, beside one that is at its end",
+            &[("a.py", "revision = 'a'\ndown_revision = None"), ("e.py", "revision = 'e'\ndown_revision = 'a'"),
+              ("c.py", "revision = 'c'\ndown_revision = 'a'")],
+            "dir={}", "", Ready, "the database is at later, which this directory does not know"),
+            format!("{ALEMBIC} ('later'), ('c')")),
+        (layout("a squashed migration that names its predecessors by a variable",
+            &[("shop/migrations/0001_s.py", "OLD = [('shop', 'a')]\nclass Migration(m.Migration):\n    replaces = OLD\n")],
+            "dir={}", "", NotReady, "1 of 1 migrations missing: shop.0001_s"),
+            format!("{DJANGO} ('shop', '0001_s')")),
+        (layout("classes as a bundler writes them",
+            &[("all.js", "var A1700000000000 = class { up() {} };\nvar B1700000000001 = class { up() {} };")],
+            "dir={}", "", NotReady, "1 of 2 migrations missing: B1700000000001 (typeorm, "),
+            format!("{TYPEORM} (1700000000000, 'A1700000000000')")),
+        (layout("a namespace in a comment", &[("Version1.php", "<?php\n/*\nnamespace Old;\n*/\nnamespace A;\nclass Version1 {}")],
+            "dir={}", "", NotReady, "1 of 1 migrations missing: Version1 (doctrine, "),
+            "create table doctrine_migration_versions(version varchar, executed_at timestamp); \
+             insert into doctrine_migration_versions values ('Old\\Version1', now())".to_owned()),
+        (layout("versions without a description", &[("V1.sql", ""), ("V2.sql", "")],
+            "dir={}", "", NotReady, "1 of 2 migrations missing: V2 (flyway, "),
+            format!("{FLYWAY}; insert into flyway_schema_history values (1, '1', 'SQL', 'V1.sql', true)")),
+        (layout("a repeatable migration below the location", &[("migration/V1__a.sql", ""), ("migration/R__v.sql", "")],
+            "dir={}", "", Ready, "2 of 2 migrations applied (flyway, "),
+            format!("{FLYWAY}; insert into flyway_schema_history values (1, '1', 'SQL', 'V1__a.sql', true), (2, null, 'SQL', 'R__v.sql', true)")),
+        (layout("a change that failed under another id before", &[("sqitch.plan", "% project = p\na 2026 t\n")],
+            "dir={}", "", Ready, "1 of 1 migrations applied (sqitch, "),
+            format!("{SQITCH}; insert into sqitch.events values ('fail', 'old', 'a', 'p', now()), ('deploy', 'new', 'a', 'p', now() + '1s'); \
+             insert into sqitch.changes values ('new', 'a', 'p', now())")),
+        (layout("a rework that failed", &[("sqitch.plan", "%project=p\na 2026 t\n@v1 2026 t\na [a@v1] 2026 t\n")],
+            "dir={}", "", NotReady, "1 of 2 migrations FAILED: a (sqitch, "),
+            format!("{SQITCH}; insert into sqitch.events values ('deploy', 'one', 'a', 'p', now()), ('fail', 'two', 'a', 'p', now() + '1s'); \
+             insert into sqitch.changes values ('one', 'a', 'p', now())")),
+        (layout("a comment about checkpoints", &[("1_a.sql", ""), ("2_b.sql", "-- see atlas:checkpoint\n")],
+            "dir={}", "", NotReady, "1 of 2 migrations missing: 2_b (atlas, "), format!("{ATLAS} ('1', 2, 1, 1)")),
+        (layout("a directory of golang-migrate's that Atlas runs", &[("1_a.up.sql", ""), ("1_a.down.sql", ""), ("2_b.up.sql", "")],
+            "dir={}", "", NotReady, "1 of 2 migrations missing: 2_b (atlas, "), format!("{ATLAS} ('1', 2, 1, 1)")),
+        (layout("a directory of Flyway's that Atlas runs", &[("V1__a.sql", ""), ("U1__a.sql", ""), ("V2__b.sql", "")],
+            "dir={}", "", NotReady, "1 of 2 migrations missing: V2__b (atlas, "), format!("{ATLAS} ('1', 2, 1, 1)")),
+        (layout("a file of names with a byte order mark", &[("names.txt", "\u{feff}1_a.sql\r\n2_b.sql\r\n")],
+            "dir={}/names.txt,tool=dbmate", "", NotReady, "1 of 2 migrations missing: 1_a (dbmate, "),
+            "create table schema_migrations(version varchar); insert into schema_migrations values ('2')".to_owned()),
         (layout("an application with a label, one of the tests, and a module that is not a migration",
             &[("core/apps.py", "class C(AppConfig):\n    label = 'acme_core'\n    name = 'acme.core'\n"),
-              ("core/migrations/0001_initial.py", CLASS), ("core/migrations/helper.py", "Migration = 1\n"),
+              ("core/migrations/0001_initial.py", CLASS), ("core/migrations/helper.py", "from acme import Migration\n"),
               ("core/tests/dummy/migrations/0001_initial.py", CLASS)],
             "dir={}", "", Ready, "1 of 1 migrations applied (django, "),
             format!("{DJANGO} ('acme_core', '0001_initial')")),
@@ -112,7 +167,7 @@ fn layouts() -> Vec<(Layout, String)> {
              filename text, date timestamptz); insert into graphile_migrate.migrations(filename) values ('000001.sql')".to_owned()),
         (layout("a version with dots keeps them in its name", &[("V13.1__index.sql", ""), ("R__v1.2_views.sql", "")],
             "dir={}", "", NotReady, "2 of 2 migrations missing: V13.1__index, R__v1.2_views (flyway, "),
-            "create table flyway_schema_history(installed_rank int, version varchar, type varchar, script varchar, success bool)".to_owned()),
+            FLYWAY.to_owned()),
         (layout("node-pg-migrate in the table of db-migrate", &[("1_a.js", ""), ("2_b.sql", "")],
             "dir={}", "", NotReady, "rows that db-migrate does not write"),
             format!("create table migrations{NODE_PG}; insert into migrations(name, run_on) values ('1_a', now())")),

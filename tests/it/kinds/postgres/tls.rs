@@ -124,6 +124,8 @@ fn revoked_certificates_are_refused_as_by_psql() {
     openssl.0.mkdir("hashed");
     std::fs::copy(openssl.path("srv.crl"), openssl.path("hashed/srv.crl")).unwrap();
     openssl.run("rehash hashed");
+    openssl.0.mkdir("unhashed");
+    std::fs::copy(openssl.path("srv.crl"), openssl.path("unhashed/srv.crl")).unwrap();
     openssl.serve(&server, "srv");
     let other = Openssl::new();
     other.run("ca -config ca.cnf -cert ca.crt -keyfile ca.key -gencrl -out other.crl");
@@ -133,6 +135,8 @@ fn revoked_certificates_are_refused_as_by_psql() {
         format!("sslcrl={}", openssl.path("srv.crl")),
         format!("sslcrl={}", other.path("other.crl")),
         format!("sslcrldir={}", openssl.path("hashed")),
+        format!("sslcrldir={}", openssl.path("unhashed")),
+        "sslcrldir=/none".to_owned(),
         "sslcrl=/none".to_owned(),
     ] {
         for mode in ["require", "verify-full"] {

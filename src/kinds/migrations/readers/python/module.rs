@@ -18,6 +18,8 @@ pub(crate) enum Value {
     Text(String),
     /// A tuple, a list or a set.
     List(Vec<Value>),
+    /// A name of another module.
+    Imported,
     /// A value that only Python can compute.
     Unknown,
 }
@@ -30,7 +32,7 @@ impl Value {
             Value::Nothing => Some(Vec::new()),
             Value::Text(text) => Some(vec![text.clone()]),
             Value::List(list) => list.iter().map(Value::text).collect(),
-            Value::Flag(_) | Value::Unknown => None,
+            Value::Flag(_) | Value::Imported | Value::Unknown => None,
         }
     }
 
@@ -89,6 +91,9 @@ impl Module {
             None => (None, tokens),
         };
         if let Some(header) = block {
+            if let Some((scope, _)) = self.scope_of(blocks) {
+                bind_header(header, scope);
+            }
             let kind = match header.first() {
                 Some(Token::Name(word)) if word == "class" && self.scope_of(blocks).is_some() => {
                     let is_top = !blocks.iter().any(|(_, block)| *block != Block::Plain);
@@ -107,18 +112,21 @@ impl Module {
             blocks.push((indent, kind));
         }
         for statement in split(body, ";") {
-            if let Some(scope) = self.scope_of(blocks) {
-                assign(statement, scope);
+            if let Some((scope, outer)) = self.scope_of(blocks) {
+                assign(statement, scope, outer);
             }
         }
     }
 
-    /// The scope that a statement in these blocks belongs to. `None` if it belongs to a function,
-    /// or to a class in another class.
-    fn scope_of(&mut self, blocks: &[(usize, Block)]) -> Option<&mut Scope> {
+    /// The scope that a statement in these blocks belongs to, and the one around it. `None` if the
+    /// statement belongs to a function, or to a class in another class.
+    fn scope_of(&mut self, blocks: &[(usize, Block)]) -> Option<(&mut Scope, Option<&Scope>)> {
         match blocks.iter().map(|(_, block)| block).rfind(|block| **block != Block::Plain) {
-            None => Some(&mut self.scope),
-            Some(Block::Class(place)) => Some(&mut self.classes[*place].scope),
+            None => Some((&mut self.scope, None)),
+            Some(Block::Class(place)) => {
+                let Self { scope, classes } = self;
+                Some((&mut classes[*place].scope, Some(scope)))
+            }
             Some(_) => None,
         }
     }
@@ -203,8 +211,61 @@ fn split<'a>(tokens: &'a [Token], separator: &str) -> Vec<&'a [Token]> {
     parts
 }
 
-/// `a = b = VALUE`, `a: TYPE = VALUE`, `a, b = VALUES`, `a += VALUE`, `del a`.
-fn assign(statement: &[Token], scope: &mut Scope) {
+/// Binds the names of `def NAME` and `for NAME in` to values that only Python can compute.
+fn bind_header(header: &[Token], scope: &mut Scope) {
+    let bound = match header {
+        [first, rest @ ..] if first.is_name("for") => {
+            let end = rest.iter().position(|token| token.is_name("in")).unwrap_or(0);
+            &rest[..end]
+        }
+        [first, name, ..] if first.is_name("def") => std::slice::from_ref(name),
+        _ => return,
+    };
+    for token in bound {
+        if let Token::Name(name) = token {
+            scope.insert(name.clone(), Value::Unknown);
+        }
+    }
+}
+
+/// Binds the names of `import a.b`, `import a as b` and `from a import (b, c as d)`.
+fn bind_imports(statement: &[Token], scope: &mut Scope) {
+    let Some(import) = statement.iter().position(|token| token.is_name("import")) else { return };
+    let is_from = import > 0;
+    let imported = match &statement[import + 1..] {
+        [open, inner @ .., close] if is_opening(open) && is_closing(close) => inner,
+        other => other,
+    };
+    for part in split(imported, ",") {
+        let renamed = part.iter().any(|token| token.is_name("as"));
+        let bound = if renamed || is_from { part.last() } else { part.first() };
+        if let Some(Token::Name(name)) = bound {
+            scope.insert(name.clone(), Value::Imported);
+        }
+    }
+}
+
+/// The names that an expression sees.
+#[derive(Clone, Copy)]
+struct Names<'a> {
+    own: &'a Scope,
+    /// The module's, in the body of a class.
+    outer: Option<&'a Scope>,
+}
+
+impl Names<'_> {
+    fn value(self, name: &str) -> Value {
+        let outer = || self.outer.and_then(|outer| outer.get(name));
+        self.own.get(name).or_else(outer).cloned().unwrap_or(Value::Unknown)
+    }
+}
+
+/// `a = b = VALUE`, `a: TYPE = VALUE`, `a, b = VALUES`, `a += VALUE`, `del a`, imports.
+fn assign(statement: &[Token], scope: &mut Scope, outer: Option<&Scope>) {
+    if statement.first().is_some_and(|word| word.is_name("import") || word.is_name("from")) {
+        bind_imports(statement, scope);
+        return;
+    }
     if let [Token::Name(del), Token::Name(name)] = statement
         && del == "del"
     {
@@ -214,14 +275,14 @@ fn assign(statement: &[Token], scope: &mut Scope) {
     if let [Token::Name(name), operator, value @ ..] = statement
         && operator.is("+=")
     {
-        let before = scope.get(name).cloned().unwrap_or(Value::Unknown);
-        let after = add(before, evaluate(value, scope));
+        let names = Names { own: scope, outer };
+        let after = add(names.value(name), evaluate(value, names));
         scope.insert(name.clone(), after);
         return;
     }
     let mut parts = split(statement, "=");
     let Some(value) = parts.pop().filter(|_| !parts.is_empty()) else { return };
-    let value = evaluate(value, scope);
+    let value = evaluate(value, Names { own: scope, outer });
     for target in parts {
         bind(target, &value, scope);
     }
@@ -254,24 +315,24 @@ fn bind(target: &[Token], value: &Value, scope: &mut Scope) {
 const MAX_DEPTH: usize = 40;
 
 /// The value of an expression.
-fn evaluate(tokens: &[Token], scope: &Scope) -> Value {
+fn evaluate(tokens: &[Token], names: Names<'_>) -> Value {
     let parts = split(tokens, ",");
     match parts.as_slice() {
-        [only] => sum(only, scope, 0),
-        parts => list(parts, scope, 0),
+        [only] => sum(only, names, 0),
+        parts => list(parts, names, 0),
     }
 }
 
-fn list(parts: &[&[Token]], scope: &Scope, depth: usize) -> Value {
+fn list(parts: &[&[Token]], names: Names<'_>, depth: usize) -> Value {
     let parts = match parts {
         [parts @ .., []] => parts,
         parts => parts,
     };
-    Value::List(parts.iter().map(|part| sum(part, scope, depth)).collect())
+    Value::List(parts.iter().map(|part| sum(part, names, depth)).collect())
 }
 
-fn sum(tokens: &[Token], scope: &Scope, depth: usize) -> Value {
-    let values = split(tokens, "+").into_iter().map(|part| atom(part, scope, depth));
+fn sum(tokens: &[Token], names: Names<'_>, depth: usize) -> Value {
+    let values = split(tokens, "+").into_iter().map(|part| atom(part, names, depth));
     values.reduce(add).unwrap_or(Value::Unknown)
 }
 
@@ -283,13 +344,13 @@ fn add(a: Value, b: Value) -> Value {
     }
 }
 
-fn atom(tokens: &[Token], scope: &Scope, depth: usize) -> Value {
+fn atom(tokens: &[Token], names: Names<'_>, depth: usize) -> Value {
     match tokens {
         [Token::Name(name)] => match name.as_str() {
             "None" => Value::Nothing,
             "True" => Value::Flag(true),
             "False" => Value::Flag(false),
-            name => scope.get(name).cloned().unwrap_or(Value::Unknown),
+            name => names.value(name),
         },
         [Token::Text(_), ..] => tokens
             .iter()
@@ -300,13 +361,13 @@ fn atom(tokens: &[Token], scope: &Scope, depth: usize) -> Value {
             .collect::<Option<String>>()
             .map_or(Value::Unknown, Value::Text),
         [open, inner @ .., close] if is_opening(open) && is_closing(close) && depth < MAX_DEPTH => {
-            bracketed(open, inner, scope, depth + 1)
+            bracketed(open, inner, names, depth + 1)
         }
         _ => Value::Unknown,
     }
 }
 
-fn bracketed(open: &Token, inner: &[Token], scope: &Scope, depth: usize) -> Value {
+fn bracketed(open: &Token, inner: &[Token], names: Names<'_>, depth: usize) -> Value {
     let parts = split(inner, ",");
     // A comprehension, a dictionary, or two bracketed expressions side by side.
     let is_computed = |part: &&[Token]| {
@@ -316,8 +377,8 @@ fn bracketed(open: &Token, inner: &[Token], scope: &Scope, depth: usize) -> Valu
         parts if parts.iter().any(is_computed) => Value::Unknown,
         [[]] if open.is("{") => Value::Unknown,
         [[]] => Value::List(Vec::new()),
-        [only] if open.is("(") => sum(only, scope, depth),
-        parts => list(parts, scope, depth),
+        [only] if open.is("(") => sum(only, names, depth),
+        parts => list(parts, names, depth),
     }
 }
 
@@ -375,6 +436,13 @@ mod tests {
             ("if r:\n  pass\n", None),
             ("r = 'a", None),
             ("r = 'a'\ndel r", None),
+            ("from x import r", None),
+            ("r = 'a'\nfrom x import (\n    q,\n    y as r,\n)", None),
+            ("r = 'a'\nimport x.y as r", None),
+            ("r = 'a'\nimport x.r, q", some(&["a"])),
+            ("r = 'a'\nfor q, r in z:\n    pass", None),
+            ("r = 'a'\ndef r():\n    pass", None),
+            ("r = 'a'\nfrom r import q", some(&["a"])),
             ("", None),
         ] {
             assert_eq!(strings(text, "r"), want, "{text}");
@@ -403,5 +471,8 @@ mod tests {
             |n: &str| Value::List(vec![Value::Text("s".to_owned()), Value::Text(n.to_owned())]);
         assert_eq!(module.classes[0].scope["replaces"], Value::List(vec![pair("1"), pair("2")]));
         assert_eq!(module.classes[1].scope["label"], Value::Text("b".to_owned()));
+        let module = Module::read(b"R = ['a']\nclass C:\n    r = R + ['b']\n").unwrap();
+        let list = module.classes[0].scope["r"].strings().unwrap();
+        assert_eq!(list, ["a", "b"], "a class sees the module's names");
     }
 }
