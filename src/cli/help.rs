@@ -24,12 +24,12 @@ Waits until a service's dependencies are really ready, then becomes the service.
 Usage: afterall [OPTIONS] [[NAME=]URL[#KEY=VALUE,...]]... [-- COMMAND [ARG]...]
 
 Examples:
-  afterall db:5432 -- myservice                            a port, then the service
-  afterall 'postgres://app@db/app#timeout=5m' -- myservice a login
-  afterall db=env:DATABASE_URL api=https://api/ready       no command: exits 0 when both are ready
+  afterall db:5432 -- myservice                             a port, then the service
+  afterall 'postgres://app@db/app#timeout=5m' -- myservice  a login
+  afterall db=env:DATABASE_URL api=https://api/ready        no command: exits 0 when both are ready
   afterall 'migrations+env:DATABASE_URL#dir=/app/migrations' -- myservice
-  afterall --from-env -- myservice                         what DATABASE_URL, NATS_URL ... name
-  afterall --once nats://nats:4222                         looks once
+  afterall --from-env -- myservice                          what DATABASE_URL, NATS_URL ... name
+  afterall --once nats://nats:4222                          looks once
 ";
 
 /// The version, as `--version` prints it.
@@ -90,7 +90,7 @@ pub(super) fn long() -> String {
 }
 
 fn options(out: &mut String, is_shown: impl Fn(&Definition) -> bool) {
-    const COLUMN: usize = 34;
+    const COLUMN: usize = 36;
     for definition in definitions().filter(is_shown) {
         let short = definition.short.map_or("    ".to_owned(), |short| format!("-{short}, "));
         let value = if definition.takes_value() {

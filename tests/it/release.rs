@@ -81,6 +81,7 @@ fn the_archive_holds_every_file_and_repeats() {
         "CHANGELOG.md",
         "LICENSE",
         "README.md",
+        "SECURITY.md",
         "docs/reference.md",
         "examples/README.md",
         "LICENSES/LGPL-2.1.txt",
