@@ -71,6 +71,10 @@ fn run(args: Vec<OsString>, log: &mut Log) -> anyhow::Result<Exit> {
     let (dependencies, remarks) = plan::build(plan.planned, &mut options.mistakes);
     // At 3 a.m. the state of the others is worth more than an early exit.
     let mistakes = &mut options.mistakes;
+    if options.once {
+        // Every row is shown at the end, and the places of those that are left out do not count.
+        subjects.iter_mut().for_each(|subject| subject.after.clear());
+    }
     let mut unaskable = Vec::new();
     if options.once && !dependencies.is_empty() && mistakes.concern_dependencies_alone() {
         subjects.retain(|subject| !mistakes.concern(&subject.name));
@@ -143,6 +147,7 @@ fn subjects(plan: &Plan) -> Vec<ReportedDependency> {
         name: planned.spec.name.clone(),
         timeout: planned.settings.timeout,
         after: planned.after.clone(),
+        needs: plan::needs_of(planned.kind),
     };
     plan.planned.iter().map(subject).collect()
 }

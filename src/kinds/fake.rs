@@ -24,6 +24,7 @@ pub(super) static KIND: Kind = Kind {
     keys: &[&[Key { name: "tag", value: "TEXT", help: "may be given several times" }]],
     repeats: &["tag"],
     awaited_file: Some(|_| PathBuf::from("/fake")),
+    alternatives: None,
     harmed_by_connects: None,
     build,
 };

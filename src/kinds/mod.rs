@@ -39,6 +39,7 @@ mod list {
         &super::dns::KIND,
         &super::file::KIND,
         &super::command::KIND,
+        &super::any::KIND,
         #[cfg(test)]
         &super::fake::KIND,
     ];
@@ -47,6 +48,7 @@ pub use list::KINDS;
 
 #[cfg(feature = "amqp")]
 pub mod amqp;
+pub mod any;
 pub mod command;
 pub mod dns;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::{
     kinds,
     spec::{ConfigError, Declaration, Declared, KeyValue, Kind, Mistakes, Spec, expand::Env},
     wait::{
-        Dependency,
+        Dependency, Needs,
         settings::{OnTimeout, PAUSES, Settings, Timeout, common, format_duration, unknown_key},
     },
 };
@@ -59,7 +59,10 @@ pub fn plan(declared: Declared, defaults: &Settings, env: &Env, mistakes: &mut M
         notes.extend(suggest_protocol_check(&name, kind, &declaration));
         notes.extend(declaration.notes());
         let keys = std::mem::take(&mut declaration.keys);
-        let (settings, own) = settings(&name, kind, keys, defaults, mistakes);
+        let (settings, own) = match kind.alternatives {
+            None => settings(&name, kind, keys, defaults, mistakes),
+            Some(read) => (choice(&name, read(&declaration.rest), &keys, mistakes), Vec::new()),
+        };
         let spec = declaration.into_spec(name, kind, own, env);
         planned.push(Planned { kind, spec, target, settings, after: Vec::new() });
     }
@@ -100,9 +103,11 @@ pub fn warnings(planned: &[Planned], deadline: Option<Duration>) -> Vec<String> 
 
 /// Reduces the wait to a single look: one attempt per dependency, at once.
 pub fn once(planned: &mut [Planned]) {
-    for Planned { settings, after, .. } in planned {
+    for Planned { settings, after, kind, .. } in planned {
         settings.timeout = Timeout::Once;
-        after.clear();
+        if kind.alternatives.is_none() {
+            after.clear();
+        }
         settings.successes = 1;
         settings.on_timeout = OnTimeout::Fail;
     }
@@ -113,20 +118,36 @@ pub fn once(planned: &mut [Planned]) {
 ///
 /// Errors of a kind go into `mistakes`. A dependency with a mistake is left out.
 pub fn build(planned: Vec<Planned>, mistakes: &mut Mistakes) -> (Vec<Dependency>, Vec<String>) {
-    let (mut dependencies, mut notes) = (Vec::new(), Vec::new());
+    let (mut dependencies, mut notes) = (Vec::<Dependency>::new(), Vec::new());
+    let mut kept = Vec::new();
     for Planned { kind, spec, settings, after, .. } in planned {
         let probe = (kind.build)(&spec).map_err(|error| error.without(spec.secrets()));
         let probe = mistakes.keep(probe.map_err(|error| error.with_dependency(&spec.name)));
         notes.extend(spec.notes());
         let probe = probe.filter(|_| !mistakes.concern(&spec.name));
+        kept.push(probe.is_some().then_some(dependencies.len()));
+        let needs = needs_of(kind);
         dependencies.extend(probe.map(|probe| Dependency {
             secrets: spec.secrets().clone(),
             settings,
             probe,
             after,
+            needs,
         }));
     }
+    // Places in the plan become places among those that are left.
+    if dependencies.len() < kept.len() {
+        for dependency in &mut dependencies {
+            let after = dependency.after.iter().filter_map(|&place| kept[place]);
+            dependency.after = after.collect();
+        }
+    }
     (dependencies, notes)
+}
+
+/// Returns whether a dependency of this kind needs all of those that come first, or one.
+pub fn needs_of(kind: &Kind) -> Needs {
+    if kind.alternatives.is_some() { Needs::One } else { Needs::All }
 }
 
 /// Returns a name for each declaration. A declaration without a name gets its `target` as name.
@@ -152,6 +173,21 @@ fn names<'a>(
         }));
     }
     names
+}
+
+/// Returns the settings of a choice: the names of its alternatives, which have their own keys.
+fn choice(
+    name: &str,
+    names: Result<Vec<String>, String>,
+    keys: &[KeyValue],
+    mistakes: &mut Mistakes,
+) -> Settings {
+    let names = mistakes.keep(names.map_err(|what| ConfigError::at(name, what)));
+    if let Some(key) = keys.first() {
+        let what = format_args!("{}: must be a key of the named dependencies", key.name);
+        mistakes.push(ConfigError::at(name, what));
+    }
+    Settings { after: names.unwrap_or_default(), ..Settings::default() }
 }
 
 /// Applies the common keys to the settings, and returns the kind's own keys too.

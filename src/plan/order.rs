@@ -1,7 +1,7 @@
 //! The order of the plan: resolves `after` to places, rejects cycles, and sums the timeouts of the
 //! longest chain.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use super::Planned;
 use crate::{
@@ -31,8 +31,28 @@ pub(super) fn resolve(planned: &mut [Planned], broken: &[String], mistakes: &mut
         }
         planned[n].after = after;
     }
+    for choice in planned.iter().filter(|planned| planned.is_choice()) {
+        let nested = choice.after.iter().find(|&&place| planned[place].is_choice());
+        if let Some(&nested) = nested {
+            let name = &planned[nested].spec.name;
+            let what = "must name dependencies that ask something themselves, which";
+            mistakes.push(choice.order_error(format_args!("{what} {name} does not")));
+        }
+    }
     if let Err(n) = sorted(planned) {
-        mistakes.push(planned[n].spec.key_error("after", "must not lead back to itself"));
+        mistakes.push(planned[n].order_error("must not lead back to itself"));
+    }
+}
+
+impl Planned {
+    /// Returns true if one of several other dependencies is enough for it.
+    pub(super) fn is_choice(&self) -> bool {
+        self.kind.alternatives.is_some()
+    }
+
+    /// Makes an error about the names of other dependencies.
+    fn order_error(&self, what: impl fmt::Display) -> ConfigError {
+        if self.is_choice() { self.spec.error(what) } else { self.spec.key_error("after", what) }
     }
 }
 
@@ -44,9 +64,7 @@ fn unknown(planned: &[Planned], n: usize, name: &str) -> ConfigError {
         .map(|(_, other)| other.spec.name.as_str());
     let near =
         nearest(name, others).map(|near| format!(", did you mean {near}?")).unwrap_or_default();
-    planned[n]
-        .spec
-        .key_error("after", format_args!("must name a dependency; none is called {name}{near}"))
+    planned[n].order_error(format_args!("must name a dependency; none is called {name}{near}"))
 }
 
 /// Returns a topological order (Kahn 1962), or a place on a cycle.
@@ -86,12 +104,13 @@ pub(super) fn longest_chain(planned: &[Planned]) -> Option<Duration> {
             Some(own(&planned[n])? + before.into_iter().max().unwrap_or_default())
         });
     }
-    let chained = planned.iter().zip(until).filter(|(p, _)| !p.after.is_empty());
+    let chained = planned.iter().zip(until).filter(|(p, _)| !p.after.is_empty() && !p.is_choice());
     chained.filter_map(|(_, until)| until).max()
 }
 
 fn own(planned: &Planned) -> Option<Duration> {
     match planned.settings.timeout {
+        _ if planned.is_choice() => Some(Duration::ZERO),
         Timeout::After(timeout) => Some(timeout),
         Timeout::Once => Some(planned.settings.attempt_timeout),
         Timeout::Never => None,

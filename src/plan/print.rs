@@ -74,13 +74,15 @@ fn field(name: &str) -> String {
 
 fn lines(planned: &Planned) -> Vec<(&str, String)> {
     let Planned { kind, settings, spec, target, .. } = planned;
+    let is_choice = planned.is_choice();
     let mut lines = vec![
         ("kind", kind.name.to_owned()),
         ("target", target.clone()),
         ("ready when", kind.summary.to_owned()),
     ];
     let common = COMMON.iter().map(|common| (common.key.name, (common.show)(settings)));
-    lines.extend(common.filter(|(_, value)| !value.is_empty()));
+    // A choice has no settings: each alternative has its own.
+    lines.extend(common.filter(|(_, value)| !value.is_empty() && !is_choice));
     // A kind's own keys may hold secrets, so only their names are printed.
     lines.extend(spec.key_names().map(|name| (name, "(set)".to_owned())));
     lines

@@ -224,6 +224,52 @@ fn a_host_named_like_a_kind_gets_a_remark() {
 }
 
 #[test]
+fn a_choice_names_dependencies_that_ask_something() {
+    let plan = planned(&["a=file:x", "b=file:y#after=one", "c=file:z", "one=any:a+c"]).unwrap();
+    assert_eq!(plan.planned[3].after, [0, 2]);
+    assert_eq!(plan.planned[1].after, [3]);
+    for (declared, want) in [
+        (&["one=any:a+b", "a=file:x"][..], "one: must name a dependency; none is called b"),
+        (
+            &["one=any:cach+db", "cache=file:x", "db=file:y"],
+            "one: must name a dependency; none is called cach, did you mean cache?",
+        ),
+        (&["one=any:a", "a=file:x"], "one: must be the names of at least two dependencies"),
+        (&["one=any:", "a=file:x"], "one: must be the names of at least two dependencies"),
+        (&["one=any:a+a", "a=file:x"], "one: must be the names of at least two dependencies"),
+        (&["one=any:one+a", "a=file:x"], "one: must name dependencies that ask something"),
+        (
+            &["a=file:x", "b=file:y", "one=any:a+b", "two=any:one+a"],
+            "two: must name dependencies that ask something themselves, which one does not",
+        ),
+        (&["a=file:x", "b=file:y#after=one", "one=any:a+b"], "one: must not lead back to itself"),
+        (
+            &["a=file:x", "b=file:y", "one=any:a+b#timeout=3s"],
+            "one: timeout: must be a key of the named dependencies",
+        ),
+    ] {
+        let errors = wrong(declared);
+        assert!(errors.starts_with(want), "{declared:?}: {errors}");
+    }
+}
+
+#[test]
+fn a_chain_through_a_choice_counts_its_longest_alternative() {
+    let declared = [
+        "a=file:x#timeout=10s",
+        "b=file:x#timeout=20s",
+        "one=any:a+b",
+        "c=file:x#timeout=5s,after=one",
+    ];
+    let plan = planned(&declared).unwrap();
+    let told = |seconds| warnings(&plan.planned, Some(Duration::from_secs(seconds))).join("");
+    assert_eq!(told(25), "");
+    assert!(told(24).contains("add up to 25s"), "{}", told(24));
+    let plan = planned(&declared[..3]).unwrap();
+    assert_eq!(warnings(&plan.planned, Some(Duration::from_secs(1))), [""; 0]);
+}
+
+#[test]
 fn the_longest_chain_of_after_is_compared_with_the_deadline() {
     let declared = [
         "a=file:x#timeout=10s",

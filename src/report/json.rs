@@ -47,6 +47,7 @@ impl View for Json {
             EventKind::TimedOut(_) => (Verbosity::Quiet, "timeout", Patience::Moment),
             EventKind::Proceeded(_) => (Verbosity::Quiet, "proceed", Patience::Moment),
             EventKind::Hopeless(_) => (Verbosity::Quiet, "hopeless", Patience::Moment),
+            EventKind::NotNeeded => (Verbosity::Normal, "unneeded", Patience::None),
             EventKind::NotYet(_) => (Verbosity::Verbose, "attempt", Patience::None),
         };
         if context.verbosity >= least {

@@ -148,7 +148,7 @@ impl Live {
 
 fn style_of(kind: &EventKind) -> Style {
     match kind {
-        EventKind::Ready(_) | EventKind::Confirmed => Style::Good,
+        EventKind::Ready(_) | EventKind::Confirmed | EventKind::NotNeeded => Style::Good,
         EventKind::NotYet(_) | EventKind::Lost(_) | EventKind::Proceeded(_) => Style::Warning,
         EventKind::TimedOut(_) | EventKind::Hopeless(_) => Style::Bad,
     }

@@ -56,6 +56,9 @@ impl Unaskable {
 /// The state of an [`Unaskable`].
 const CANNOT_BE_ASKED: &str = "cannot be asked";
 
+/// The state of a dependency that is one of several, where another is ready.
+const NOT_NEEDED: &str = "not needed";
+
 /// The report of a single look.
 pub(super) struct Once {
     is_json: bool,
@@ -98,6 +101,7 @@ fn object(dependency: &DependencyState) -> String {
     let kind = match event.kind {
         EventKind::Ready(_) => "ready",
         EventKind::Hopeless(_) => "hopeless",
+        EventKind::NotNeeded => "unneeded",
         _ => "unready",
     };
     json::object(kind, name, json::fields(event))
@@ -145,6 +149,9 @@ impl Row {
         let event = dependency.outcome.as_ref();
         let (is_ready, state, reason, hint) = match event.map(|event| &event.kind) {
             Some(EventKind::Ready(ready)) => (true, "ready", ready.detail.clone(), None),
+            Some(EventKind::NotNeeded) => {
+                (true, NOT_NEEDED, "another one is enough".to_owned(), None)
+            }
             kind => match kind.and_then(EventKind::failure) {
                 Some(failure) => {
                     let reason = format!("{} [class={}]", failure.message, failure.class);
@@ -207,9 +214,10 @@ fn table(rows: &[Row], paper: Paper) -> String {
             Some(columns) => out += &wrapped_reason(row, head, columns),
         }
     }
-    let ready = rows.iter().filter(|row| row.is_ready).count();
-    let style = if ready == rows.len() { Style::Good } else { Style::Bad };
-    out + &style.paint(&format!("{ready} of {} ready", rows.len()), paper.color) + "\n"
+    let wanted = rows.iter().filter(|row| row.state != NOT_NEEDED);
+    let (wanted, ready) = (wanted.clone().count(), wanted.filter(|row| row.is_ready).count());
+    let style = if ready == wanted { Style::Good } else { Style::Bad };
+    out + &style.paint(&format!("{ready} of {wanted} ready"), paper.color) + "\n"
 }
 
 /// Puts reason and hint beside the head of a row, or below it if the terminal is too narrow.

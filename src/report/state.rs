@@ -6,6 +6,7 @@ use super::schedule::{Due, Schedule};
 use crate::{
     probe::{Failure, Ready},
     wait::{
+        Needs,
         event::{Event, EventKind},
         settings::Timeout,
     },
@@ -23,6 +24,8 @@ pub struct ReportedDependency {
     pub timeout: Timeout,
     /// The dependencies that come first, by their place in the plan.
     pub after: Vec<usize>,
+    /// Whether all of them come first, or one.
+    pub needs: Needs,
 }
 
 /// The state of the whole wait.
@@ -45,6 +48,7 @@ pub(super) struct DependencyState {
     pub name: String,
     pub timeout: Timeout,
     after: Vec<usize>,
+    needs: Needs,
     /// The start of its clock; `None` while it waits for others.
     pub started: Option<Instant>,
     /// The start of its timeout.
@@ -85,6 +89,7 @@ impl WaitState {
                 name: reported.name,
                 timeout: reported.timeout,
                 after: reported.after,
+                needs: reported.needs,
                 started,
                 counts_from: started,
                 failure: None,
@@ -115,7 +120,10 @@ impl WaitState {
                 dependency.outcome = Some(event.clone());
                 self.last_ready = Some(event.dependency);
             }
-            EventKind::TimedOut(_) | EventKind::Proceeded(_) | EventKind::Hopeless(_) => {
+            EventKind::TimedOut(_)
+            | EventKind::Proceeded(_)
+            | EventKind::Hopeless(_)
+            | EventKind::NotNeeded => {
                 dependency.outcome = Some(event.clone());
             }
         }
@@ -143,7 +151,10 @@ impl WaitState {
     fn blockers(&self, place: usize) -> impl Iterator<Item = &DependencyState> {
         let dependency = &self.dependencies[place];
         let after = if dependency.started.is_none() { dependency.after.as_slice() } else { &[] };
-        after.iter().map(|&first| &self.dependencies[first]).filter(|first| !first.is_passed())
+        let mut first = after.iter().map(|&first| &self.dependencies[first]);
+        let has_one = dependency.needs == Needs::One && first.any(|first| first.ready().is_some());
+        let first = after.iter().map(|&first| &self.dependencies[first]);
+        first.filter(move |first| !has_one && !first.is_passed())
     }
 
     /// Returns the names of the dependencies that one still waits for.
@@ -224,10 +235,11 @@ impl DependencyState {
         self.outcome.is_none()
     }
 
-    /// Returns true if the dependencies after it may start: it is ready, or was proceeded past.
-    fn is_passed(&self) -> bool {
+    /// Returns true if the dependencies after it may start: it is ready, was proceeded past, or is
+    /// not needed.
+    pub(super) fn is_passed(&self) -> bool {
         let kind = self.outcome.as_ref().map(|event| &event.kind);
-        matches!(kind, Some(EventKind::Ready(_) | EventKind::Proceeded(_)))
+        matches!(kind, Some(EventKind::Ready(_) | EventKind::Proceeded(_) | EventKind::NotNeeded))
     }
 
     /// Returns the report of the attempt that found it ready.
@@ -263,7 +275,8 @@ mod tests {
 
     fn dependency(name: &str, after: &[usize]) -> ReportedDependency {
         let timeout = Timeout::After(Duration::from_secs(60));
-        ReportedDependency { name: name.to_owned(), timeout, after: after.to_vec() }
+        let (name, after) = (name.to_owned(), after.to_vec());
+        ReportedDependency { name, timeout, after, needs: Needs::All }
     }
 
     #[test]

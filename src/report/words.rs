@@ -28,7 +28,7 @@ pub(super) enum Hint {
 pub(super) fn least_verbosity(event: &Event) -> Option<Verbosity> {
     match event.kind {
         EventKind::NotYet(_) | EventKind::Lost(_) => None,
-        EventKind::Ready(_) => Some(Verbosity::Normal),
+        EventKind::Ready(_) | EventKind::NotNeeded => Some(Verbosity::Normal),
         EventKind::Confirmed => Some(Verbosity::Verbose),
         EventKind::TimedOut(_) | EventKind::Proceeded(_) | EventKind::Hopeless(_) => {
             Some(Verbosity::Quiet)
@@ -52,6 +52,7 @@ pub(super) fn event_line(event: &Event) -> Option<String> {
             format!("going on without it: timed out: {}", last_failure(event))
         }
         EventKind::Hopeless(_) => format!("cannot become ready: {}", last_failure(event)),
+        EventKind::NotNeeded => "not needed: another one is ready".to_owned(),
     })
 }
 
@@ -137,8 +138,7 @@ pub(super) fn short_reason(wait: &WaitState, place: usize) -> Option<String> {
 /// Returns a line for each dependency that is not ready: `db: not ready: connection refused`.
 pub(super) fn not_ready(wait: &WaitState) -> impl Iterator<Item = String> {
     let line = |(place, dependency): (usize, &DependencyState)| {
-        let kind = dependency.outcome.as_ref().map(|event| &event.kind);
-        if matches!(kind, Some(EventKind::Ready(_) | EventKind::Proceeded(_))) {
+        if dependency.is_passed() {
             return None;
         }
         let reason = short_reason(wait, place);

@@ -35,6 +35,11 @@ pub struct Kind {
     ///
     /// COMMAND may be missing before the wait if a dependency waits for its file.
     pub awaited_file: Option<fn(&Spec) -> PathBuf>,
+    /// Reads the names of other dependencies, of which one is enough, if the kind is such a choice.
+    ///
+    /// # Errors
+    /// A malformed list of names.
+    pub alternatives: Option<fn(&Text) -> Result<Vec<String>, String>>,
     /// The usual port, and the harm that a bare connect to it does, if any. `tcp:` to this port
     /// gets a note.
     pub harmed_by_connects: Option<(u16, &'static str)>,
@@ -92,6 +97,7 @@ impl Kind {
         keys: &[],
         repeats: &[],
         awaited_file: None,
+        alternatives: None,
         harmed_by_connects: None,
         build: |spec| Err(spec.error("this kind has no probe")),
     };

@@ -13,6 +13,7 @@ use crate::{
     connect::Net,
     probe::{Class, Failure},
     wait::{
+        choice::{Choices, GivenUp},
         event::{End, Event, EventKind},
         settings::{OnTimeout, Timeout},
         waiter::{Dependency, Outcome, Shared, Waiter},
@@ -67,7 +68,7 @@ pub async fn wait(
     });
     let mut stop = pin!(stop);
     let mut run = Run::new(dependencies, shared);
-    run.unblock();
+    run.begin();
     let mut next_tick = Instant::now() + context.tick;
     let end = loop {
         if let Some(end) = run.advance() {
@@ -106,6 +107,10 @@ struct Run {
     /// Settled, with the time of the last success; `None` if it was proceeded past or is not to be
     /// confirmed.
     settled: Vec<(Waiter, Option<Instant>)>,
+    /// The dependencies of which one is enough.
+    choices: Choices,
+    /// No longer waited for, because an alternative is ready.
+    unneeded: BTreeSet<usize>,
     /// The confirming round is in progress, and nothing has failed in it yet.
     confirming: bool,
     /// The start of the first re-wait. All re-waits together have one timeout.
@@ -128,6 +133,7 @@ struct Running {
 impl Run {
     fn new(dependencies: Vec<Dependency>, shared: Arc<Shared>) -> Self {
         let running = dependencies.iter().map(|_| None).collect();
+        let choices = Choices::new(&dependencies);
         let blocked = dependencies
             .into_iter()
             .enumerate()
@@ -139,10 +145,20 @@ impl Run {
             running,
             blocked,
             settled: Vec::new(),
+            choices,
+            unneeded: BTreeSet::new(),
             confirming: false,
             waited_again: None,
             end: None,
         }
+    }
+
+    /// Starts every dependency that waits for no other.
+    fn begin(&mut self) {
+        for choice in self.choices.empty() {
+            self.exhausted(choice, GivenUp::TimedOut);
+        }
+        self.unblock();
     }
 
     /// The end, once nothing is left to ask. Before that, starts the confirming round.
@@ -180,8 +196,9 @@ impl Run {
         }
         let settled: BTreeSet<usize> =
             self.settled.iter().map(|(waiter, _)| waiter.place).collect();
+        let is_passed = |first: &usize| settled.contains(first) || self.unneeded.contains(first);
         let is_free = |waiter: &mut Waiter| {
-            waiter.dependency.after.iter().all(|first| settled.contains(first))
+            !self.choices.is_open(waiter.place) && waiter.dependency.after.iter().all(is_passed)
         };
         // One reading of the clock: equal timeouts then end in the same instant.
         let now = Instant::now();
@@ -240,9 +257,7 @@ impl Run {
                 Class::Local,
                 "internal error: the wait for this dependency has broken off; please report it",
             );
-            let elapsed = running.began.elapsed();
-            let kind = EventKind::Hopeless(failure);
-            let _ = self.shared.events.send(Event { dependency, kind, attempts: 0, elapsed });
+            self.emit(dependency, running.began.elapsed(), EventKind::Hopeless(failure));
         }
         self.stop(End::Hopeless);
     }
@@ -250,9 +265,13 @@ impl Run {
     /// Records what became of one dependency, and starts what follows from it.
     fn settle(&mut self, waiter: Waiter, outcome: Outcome) {
         match outcome {
+            // The task ended in the instant in which it was no longer needed.
+            _ if self.unneeded.contains(&waiter.place) => {}
             Outcome::Ready => {
                 let asked = (!waiter.is_once()).then(Instant::now);
+                let place = waiter.place;
                 self.settled.push((waiter, asked));
+                self.withdraw_others(place);
             }
             Outcome::Lost(pause) => {
                 self.confirming = false;
@@ -262,7 +281,9 @@ impl Run {
                 }
             }
             Outcome::TimedOut if waiter.dependency.settings.on_timeout == OnTimeout::Proceed => {
+                let place = waiter.place;
                 self.settled.push((waiter, None));
+                self.give_up(place, GivenUp::Proceeded);
             }
             Outcome::TimedOut => self.failed(waiter, End::TimedOut),
             Outcome::Hopeless => self.failed(waiter, End::Hopeless),
@@ -270,7 +291,66 @@ impl Run {
         self.unblock();
     }
 
+    /// Cuts the alternatives of a dependency that is ready.
+    fn withdraw_others(&mut self, ready: usize) {
+        for place in self.choices.ready(ready) {
+            let is_ready = |(waiter, asked): &(Waiter, Option<Instant>)| {
+                waiter.place == place && asked.is_some()
+            };
+            if self.settled.iter().any(is_ready) || !self.unneeded.insert(place) {
+                continue;
+            }
+            if let Some(running) = self.running[place].take() {
+                running.task.abort();
+                self.emit(place, running.began.elapsed(), EventKind::NotNeeded);
+            } else {
+                self.emit(place, Duration::ZERO, EventKind::NotNeeded);
+            }
+            self.blocked.retain(|waiter| waiter.place != place);
+        }
+    }
+
+    /// Records that a dependency is lost. Returns true if an open choice may do without it.
+    fn give_up(&mut self, place: usize, why: GivenUp) -> bool {
+        let loss = self.choices.given_up(place, why);
+        for (choice, why) in loss.exhausted {
+            self.exhausted(choice, why);
+        }
+        loss.is_alternative
+    }
+
+    /// Settles a choice that has no alternative left.
+    fn exhausted(&mut self, choice: usize, why: GivenUp) {
+        let found = self.blocked.iter().position(|waiter| waiter.place == choice);
+        let Some(waiter) = found.map(|at| self.blocked.remove(at)) else { return };
+        let elapsed = waiter.began.elapsed();
+        let failure = Failure::new(Class::Absent, "none of them is ready");
+        match why {
+            GivenUp::Proceeded => {
+                self.emit(choice, elapsed, EventKind::Proceeded(Some(failure)));
+                self.settled.push((waiter, None));
+            }
+            GivenUp::TimedOut => {
+                self.emit(choice, elapsed, EventKind::TimedOut(Some(failure)));
+                self.failed(waiter, End::TimedOut);
+            }
+            GivenUp::Hopeless => {
+                self.emit(choice, elapsed, EventKind::Hopeless(failure));
+                self.failed(waiter, End::Hopeless);
+            }
+        }
+    }
+
+    /// Reports what the engine itself decided about a dependency.
+    fn emit(&self, dependency: usize, elapsed: Duration, kind: EventKind) {
+        let _ = self.shared.events.send(Event { dependency, kind, attempts: 0, elapsed });
+    }
+
     fn failed(&mut self, waiter: Waiter, end: End) {
+        let why = if end == End::Hopeless { GivenUp::Hopeless } else { GivenUp::TimedOut };
+        if self.give_up(waiter.place, why) {
+            return;
+        }
         self.settled.push((waiter, None));
         if self.shared.ask_all {
             self.end = Some(self.worse(end));

@@ -34,6 +34,8 @@ pub enum EventKind {
     Proceeded(Option<Failure>),
     /// No retry can succeed.
     Hopeless(Failure),
+    /// Another one of several is ready, and one is enough.
+    NotNeeded,
 }
 
 impl EventKind {
@@ -44,7 +46,7 @@ impl EventKind {
             | EventKind::Lost(failure)
             | EventKind::Hopeless(failure) => Some(failure),
             EventKind::TimedOut(failure) | EventKind::Proceeded(failure) => failure.as_ref(),
-            EventKind::Ready(_) | EventKind::Confirmed => None,
+            EventKind::Ready(_) | EventKind::Confirmed | EventKind::NotNeeded => None,
         }
     }
 }

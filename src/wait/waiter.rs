@@ -20,6 +20,7 @@ use crate::{
     secret::Secrets,
     text::{MAX_FOREIGN, one_line},
     wait::{
+        choice::Needs,
         event::{Event, EventKind},
         policy::{self, Clock, NextStep, Pace},
         settings::{OnTimeout, Settings, Timeout},
@@ -36,6 +37,8 @@ pub struct Dependency {
     pub secrets: Secrets,
     /// The dependencies that come first, by their place in the plan.
     pub after: Vec<usize>,
+    /// Whether all of them come first, or one.
+    pub needs: Needs,
 }
 
 /// The state that all tasks share.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a broken test shall panic
 
+mod any;
 mod bosh_chain;
 mod cli;
 mod config;

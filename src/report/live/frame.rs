@@ -196,7 +196,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{super::super::state::ReportedDependency, *};
-    use crate::wait::{event::EventKind, settings::Timeout};
+    use crate::wait::{Needs, event::EventKind, settings::Timeout};
 
     /// Returns a state in which db has this failure, cache is probed, and schema waits for both.
     fn three(failure: Failure) -> WaitState {
@@ -204,6 +204,7 @@ mod tests {
             name: name.to_owned(),
             timeout,
             after: after.to_vec(),
+            needs: Needs::All,
         };
         let mut wait = WaitState::new(
             vec![

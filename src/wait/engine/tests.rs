@@ -1,5 +1,6 @@
 //! The engine under a paused clock, exact to the millisecond, with scripted probes only.
 
+mod choice;
 mod confirm;
 mod scripted;
 

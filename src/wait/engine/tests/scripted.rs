@@ -12,7 +12,7 @@ use crate::{
     probe::{Attempt, AttemptFuture, Class, Failure, Probe, Verdict},
     secret::Secrets,
     wait::{
-        Dependency, Listener, WaitContext,
+        Dependency, Listener, Needs, WaitContext,
         event::{End, Event, EventKind},
         settings::{Backoff, Settings, Timeout},
         wait,
@@ -110,6 +110,7 @@ impl Listener for Heard {
             EventKind::TimedOut(failure) => format!("timed out: {}", or_none(failure)),
             EventKind::Proceeded(failure) => format!("proceeded: {}", or_none(failure)),
             EventKind::Hopeless(failure) => format!("hopeless: {}", said(failure)),
+            EventKind::NotNeeded => "not needed".to_owned(),
         };
         let now = self.began.elapsed().as_millis();
         let name = &self.names[event.dependency];
@@ -166,7 +167,7 @@ impl Wait {
 
     /// Adds a dependency that is asked every 100 ms for 60 s; `set` changes its settings.
     pub(super) fn on(
-        mut self,
+        self,
         name: &str,
         set: impl FnOnce(&mut Settings),
         script: impl FnMut(usize, u64) -> Step + Send + 'static,
@@ -178,11 +179,26 @@ impl Wait {
             ..Settings::default()
         };
         set(&mut settings);
-        let after = settings
-            .after
-            .iter()
-            .map(|first| self.names.iter().position(|name| name == first).unwrap())
-            .collect();
+        let after = settings.after.clone();
+        let after: Vec<&str> = after.iter().map(String::as_str).collect();
+        self.add(name, settings, &after, Needs::All, script)
+    }
+
+    /// Adds a choice, whose probe is ready.
+    pub(super) fn any(self, name: &str, of: &[&str]) -> Self {
+        self.add(name, Settings::default(), of, Needs::One, |_, _| Ready)
+    }
+
+    fn add(
+        mut self,
+        name: &str,
+        settings: Settings,
+        after: &[&str],
+        needs: Needs,
+        script: impl FnMut(usize, u64) -> Step + Send + 'static,
+    ) -> Self {
+        let place = |first: &&str| self.names.iter().position(|name| name == first).unwrap();
+        let after = after.iter().map(place).collect();
         let asked = Arc::<Mutex<Vec<u64>>>::default();
         let script = Box::new(script);
         let probe = Scripted {
@@ -191,10 +207,10 @@ impl Wait {
             asked: Arc::clone(&asked),
             open: Arc::clone(&self.open),
         };
-        let secrets = Secrets::default();
+        let (probe, secrets) = (Box::new(probe), Secrets::default());
         secrets.take("s3cr3t");
         self.names.push(name.to_owned());
-        self.dependencies.push(Dependency { settings, probe: Box::new(probe), secrets, after });
+        self.dependencies.push(Dependency { settings, probe, secrets, after, needs });
         self.asked.push(asked);
         self
     }

@@ -1,0 +1,62 @@
+//! `any:` — one of several dependencies is ready. It asks nothing itself.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    probe::{Attempt, AttemptFuture, Probe, Verdict},
+    spec::{ConfigError, Grammar, Kind, Spec, declaration::is_name, expand::Text},
+};
+
+/// The kind.
+pub static KIND: Kind = Kind {
+    name: "any",
+    schemes: &["any"],
+    grammar: Grammar::AsWritten,
+    alternatives: Some(names),
+    usage: "any:NAME+NAME",
+    summary: "one of the dependencies with these names is ready; the others are then not waited for",
+    build,
+    ..Kind::DEFAULT
+};
+
+struct Any(String);
+
+/// Returns the names of the alternatives.
+///
+/// # Errors
+/// Fewer than two names, or one that is none.
+fn names(rest: &Text) -> Result<Vec<String>, String> {
+    let names: Vec<String> = rest.expanded().split('+').map(str::to_owned).collect();
+    let different: BTreeSet<&String> = names.iter().collect();
+    match names.len() > 1
+        && different.len() == names.len()
+        && names.iter().all(|name| is_name(name))
+    {
+        true => Ok(names),
+        false => {
+            Err("must be the names of at least two dependencies, e.g. any:primary+replica"
+                .to_owned())
+        }
+    }
+}
+
+fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
+    let names = names(&spec.rest).map_err(|what| spec.error(what))?;
+    Ok(Box::new(Any(names.join(", "))))
+}
+
+impl Probe for Any {
+    /// The engine starts this attempt once an alternative is ready.
+    fn attempt<'a>(&'a mut self, _: &'a Attempt<'a>) -> AttemptFuture<'a> {
+        Box::pin(async { Verdict::ready(format!("one of {} is ready", self.0)) })
+    }
+
+    fn is_local(&self) -> bool {
+        true
+    }
+
+    /// The confirming round asks the alternative itself.
+    fn leaves_a_trace(&self) -> bool {
+        true
+    }
+}
