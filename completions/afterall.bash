@@ -44,6 +44,7 @@ _afterall_keys() {
         dns) words='timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after= type= expect=' ;;
         file) words='timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after= match=' ;;
         exec) words='timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after=' ;;
+        any) words='timeout= attempt-timeout= interval= max-interval= backoff= jitter= successes= on-timeout= fail-fast= until= after=' ;;
         esac
     fi
     mapfile -t COMPREPLY < <(compgen -P "${cur%"$typed"}" -W "$words" -- "$typed")
@@ -114,7 +115,7 @@ _afterall() {
     if [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W '--timeout --attempt-timeout --interval --max-interval --backoff --jitter --successes --on-timeout --fail-fast --until --deadline --once --config --from-env --print-plan --allow-empty --format --quiet --verbose -h --help --version' -- "$cur")
     else
-        mapfile -t COMPREPLY < <(compgen -W 'postgres:// postgresql:// migrations+postgres:// migrations+postgresql:// nats:// tls:// http:// https:// http+unix:// redis:// rediss:// valkey:// valkeys:// mysql:// mariadb:// migrations+mysql:// migrations+mariadb:// grpc:// grpcs:// amqp:// amqps:// kafka:// kafkas:// kafka+ssl:// mongodb:// mongodb+srv:// memcached:// k8s: tcp:// unix: dns: file: exec:' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W 'postgres:// postgresql:// migrations+postgres:// migrations+postgresql:// nats:// tls:// http:// https:// http+unix:// redis:// rediss:// valkey:// valkeys:// mysql:// mariadb:// migrations+mysql:// migrations+mariadb:// grpc:// grpcs:// amqp:// amqps:// kafka:// kafkas:// kafka+ssl:// mongodb:// mongodb+srv:// memcached:// k8s: tcp:// unix: dns: file: exec: any:' -- "$cur")
         compopt -o nospace
     fi
 }
