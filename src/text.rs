@@ -114,6 +114,7 @@ mod tests {
             (0, "0.0s"),
             (249, "0.2s"),
             (59_940, "59.9s"),
+            (59_950, "1m 0s"),
             (59_960, "1m 0s"),
             (60_000, "1m 0s"),
             (557_900, "9m 17s"),
@@ -131,6 +132,21 @@ mod tests {
         assert_eq!(one_line("", 3), "");
         assert_eq!(one_line(" ~a b ", 3), "~a …");
         assert_eq!(one_line(" a ", 3), "a");
+        assert_eq!(one_line(" a", 3), "a");
+        assert_eq!(one_line("a ", 3), "a");
+    }
+
+    #[test]
+    fn an_unexpected_reply_is_quoted_only_if_it_is_text() {
+        assert_eq!(quoted(b"SSH-2.0-x\r\nmore"), Some("SSH-2.0-x".to_owned()));
+        assert_eq!(quoted(b"\r\n"), None);
+        assert_eq!(quoted(b"\x16\x03"), None);
+        assert_eq!(quoted(b"a\xffb"), None);
+    }
+
+    #[test]
+    fn control_characters_become_harmless() {
+        assert_eq!(harmless("a\tb\n\u{1b}[1m\u{2028}é"), "a b\u{fffd}\u{fffd}[1m\u{fffd}é");
     }
 
     #[test]
@@ -154,5 +170,13 @@ mod tests {
         assert_eq!(nearest("tiemout", ["timeout", "interval"]), Some("timeout"));
         assert_eq!(nearest("postgre", ["tcp", "postgres"]), Some("postgres"));
         assert_eq!(nearest("zebra", ["tcp", "postgres"]), None);
+        // A long word may have more slips than a short one.
+        assert_eq!(nearest("max-interwahl", ["max-interval"]), Some("max-interval"));
+        // A missing or additional letter counts, and so does a swap.
+        assert_eq!(nearest("tcpabcdefgh", ["tcp"]), None);
+        assert_eq!(nearest("t", ["timeout"]), None);
+        assert_eq!(nearest("tpc", ["tcp"]), Some("tcp"));
+        assert_eq!(nearest("ctp", ["tcp"]), Some("tcp"));
+        assert_eq!(nearest("ptc", ["tcp"]), None);
     }
 }

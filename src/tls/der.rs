@@ -3,6 +3,8 @@
 use ring::digest::{SHA256, SHA384, SHA512, digest};
 use rustls::pki_types::UnixTime;
 
+use crate::civil::days_from_civil;
+
 pub(super) const SEQUENCE: u8 = 0x30;
 pub(super) const INTEGER: u8 = 0x02;
 pub(super) const BIT_STRING: u8 = 0x03;
@@ -195,20 +197,10 @@ fn time(element: Element<'_>) -> Option<UnixTime> {
         return None;
     }
     let since = std::time::Duration::from_secs(
-        u64::try_from(days_from_civil(year, month, day)).ok()? * 86_400 + u64::from(seconds),
+        u64::try_from(days_from_civil(year.into(), month.into(), day.into())).ok()? * 86_400
+            + u64::from(seconds),
     );
     Some(UnixTime::since_unix_epoch(since))
-}
-
-/// Returns the days since 1970-01-01 in the Gregorian calendar (Hinnant, "chrono-compatible
-/// low-level date algorithms").
-fn days_from_civil(year: u32, month: u32, day: u32) -> i64 {
-    let year = i64::from(year) - i64::from(month <= 2);
-    let (era, month) = (year.div_euclid(400), i64::from(month));
-    let of_era = year.rem_euclid(400);
-    let of_year =
-        (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + i64::from(day) - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
 const SHA256_ID: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01];

@@ -15,10 +15,16 @@ use crate::blocking::on_thread;
 pub(super) struct Job<T>(Arc<Shared<T>>);
 
 struct Shared<T> {
-    /// `Some(None)`: the work panicked.
-    result: Mutex<Option<Option<T>>>,
+    progress: Mutex<Progress<T>>,
     done: Condvar,
     notify: Notify,
+}
+
+#[derive(Clone)]
+enum Progress<T> {
+    Running,
+    Done(T),
+    Panicked,
 }
 
 impl<T> Clone for Job<T> {
@@ -28,8 +34,8 @@ impl<T> Clone for Job<T> {
 }
 
 impl<T> Shared<T> {
-    fn lock(&self) -> MutexGuard<'_, Option<Option<T>>> {
-        self.result.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Progress<T>> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -40,14 +46,14 @@ impl<T: Clone + Send + 'static> Job<T> {
     /// No thread can be started.
     pub(super) fn start(work: impl FnOnce() -> T + Send + 'static) -> io::Result<Self> {
         let shared = Arc::new(Shared {
-            result: Mutex::new(None),
+            progress: Mutex::new(Progress::Running),
             done: Condvar::new(),
             notify: Notify::new(),
         });
         let own = Arc::clone(&shared);
         on_thread(move || {
-            let result = catch_unwind(AssertUnwindSafe(work)).ok();
-            *own.lock() = Some(result);
+            let result = catch_unwind(AssertUnwindSafe(work));
+            *own.lock() = result.map_or(Progress::Panicked, Progress::Done);
             own.done.notify_all();
             own.notify.notify_waiters();
         })?;
@@ -56,10 +62,12 @@ impl<T: Clone + Send + 'static> Job<T> {
 
     /// The result, if it is there within `bound`. Blocks.
     pub(super) fn wait_for(&self, bound: Duration) -> Option<T> {
-        let waiting =
-            self.0.done.wait_timeout_while(self.0.lock(), bound, |result| result.is_none());
-        let (result, _) = waiting.unwrap_or_else(PoisonError::into_inner);
-        result.clone().flatten()
+        let is_running = |progress: &mut Progress<T>| matches!(progress, Progress::Running);
+        let waiting = self.0.done.wait_timeout_while(self.0.lock(), bound, is_running);
+        match &*waiting.unwrap_or_else(PoisonError::into_inner).0 {
+            Progress::Done(result) => Some(result.clone()),
+            Progress::Running | Progress::Panicked => None,
+        }
     }
 
     /// The result, once it is there.
@@ -67,12 +75,14 @@ impl<T: Clone + Send + 'static> Job<T> {
         loop {
             // Registered before the look, so that an end in between is not missed.
             let notified = self.0.notify.notified();
-            let result = self.0.lock().clone();
-            match result {
-                Some(Some(result)) => return result,
+            let progress = self.0.lock().clone();
+            match progress {
+                Progress::Done(result) => return result,
                 // The engine reports a panic of an attempt, and this work is part of one.
-                Some(None) => resume_unwind(Box::new("reading the directory of migrations")),
-                None => notified.await,
+                Progress::Panicked => {
+                    resume_unwind(Box::new("reading the directory of migrations"))
+                }
+                Progress::Running => notified.await,
             }
         }
     }

@@ -33,7 +33,7 @@ pub(in crate::kinds::postgres) struct Protocol {
 }
 
 impl Protocol {
-    pub(super) fn read(params: &Params) -> Result<Self, String> {
+    fn read(params: &Params) -> Result<Self, String> {
         const WORDS: [(&str, u32); 3] =
             [("3.0", PROTOCOL_3_0), ("3.2", PROTOCOL_3_2), ("latest", PROTOCOL_3_2)];
         let (least, most) = ("min_protocol_version", "max_protocol_version");
@@ -57,7 +57,7 @@ pub(in crate::kinds::postgres) enum Bind {
 }
 
 impl Bind {
-    pub(super) const WORDS: [(&str, Bind); 3] =
+    const WORDS: [(&str, Bind); 3] =
         [("disable", Bind::Disable), ("prefer", Bind::Prefer), ("require", Bind::Require)];
 }
 
@@ -80,6 +80,34 @@ pub(in crate::kinds::postgres) struct Login {
 }
 
 impl Login {
+    /// Reads the parameters of the startup packet.
+    ///
+    /// # Errors
+    /// The parameter that is wrong. Its value is not shown.
+    pub(super) fn read(params: &Params, user: String, database: String) -> Result<Self, String> {
+        let own = |keyword: &str| params.get(keyword).map(str::to_owned);
+        let application_name = own("application_name")
+            .or_else(|| own("fallback_application_name"))
+            .unwrap_or_else(|| "afterall".to_owned());
+        if [&user, &database, &application_name].iter().any(|text| text.contains('\0')) {
+            return Err("a NUL in the user, the database or the application name".to_owned());
+        }
+        let require_auth = params.get("require_auth").map(RequireAuth::read).transpose()?;
+        Ok(Self {
+            options: own("options"),
+            search_path: own("search_path"),
+            session_search_path: own("session_search_path"),
+            client_encoding: own("client_encoding").filter(|encoding| encoding != "auto"),
+            protocol: Protocol::read(params)?,
+            bind: choice(params, "channel_binding", &Bind::WORDS)?.unwrap_or_default(),
+            require_auth: require_auth.unwrap_or_default(),
+            passfile_note: None,
+            application_name,
+            user,
+            database,
+        })
+    }
+
     /// Statements that make a transaction see what the application's own sessions see.
     pub(in crate::kinds::postgres) fn session_setup(&self) -> Vec<String> {
         let path = self.session_search_path.as_ref().map(|path| {

@@ -8,7 +8,6 @@ mod sources;
 use std::time::Duration;
 
 pub(super) use login::{Bind, Credentials, Login};
-use login::{Protocol, RequireAuth};
 use migrations_table::MigrationsTable;
 use sources::Sources;
 
@@ -174,72 +173,44 @@ impl Target {
         // in libpq.
         let file_first = spec.key("passfile").is_some() && spec.key("password").is_none();
         let keys = sources::scram_keys(all).map_err(wrong)?;
-        let servers: Vec<Server> = places
-            .into_iter()
-            .map(|place| {
-                let of_file = || {
-                    let fields = [place.named.as_str(), &place.port, &database, &user];
-                    passfile.as_deref().and_then(|text| passfile::lookup(text, fields))
-                };
-                let given = || own("password");
-                let password =
-                    if file_first { of_file().or_else(given) } else { given().or_else(of_file) };
-                let password =
-                    password.map(|password| Credentials::Password(spec.secret(password)));
-                Server {
-                    // A password beats the keys in libpq too, but only where a method asks for it.
-                    credentials: keys.clone().map(Credentials::ScramKeys).or(password),
-                    derived: None,
-                    endpoint: place.endpoint,
-                    host: place.host,
-                    down: false,
-                }
-            })
-            .collect();
+        let server = |place: hosts::Place| {
+            let of_file = || {
+                let fields = [place.named.as_str(), &place.port, &database, &user];
+                passfile.as_deref().and_then(|text| passfile::lookup(text, fields))
+            };
+            let given = || own("password");
+            let password =
+                if file_first { of_file().or_else(given) } else { given().or_else(of_file) };
+            let password = password.map(|password| Credentials::Password(spec.secret(password)));
+            Server {
+                // A password beats the keys in libpq too, but only where a method asks for it.
+                credentials: keys.clone().map(Credentials::ScramKeys).or(password),
+                derived: None,
+                endpoint: place.endpoint,
+                host: place.host,
+                down: false,
+            }
+        };
+        let servers = places.into_iter().map(server).collect();
         let wanted = choice(all, "target_session_attrs", &Wanted::WORDS).map_err(wrong)?;
         let starts = [("disable", Start::First), ("random", Start::Random)];
         let start = choice(all, "load_balance_hosts", &starts).map_err(wrong)?;
-        let require_auth = all
-            .get("require_auth")
-            .map(RequireAuth::read)
-            .transpose()
-            .map_err(|message| spec.error(message))?;
-        let login = Login {
-            application_name: own("application_name")
-                .or_else(|| own("fallback_application_name"))
-                .unwrap_or_else(|| "afterall".to_owned()),
-            options: own("options"),
-            search_path: own("search_path"),
-            session_search_path: own("session_search_path"),
-            client_encoding: own("client_encoding").filter(|encoding| encoding != "auto"),
-            protocol: Protocol::read(all).map_err(wrong)?,
-            bind: choice(all, "channel_binding", &Bind::WORDS).map_err(wrong)?.unwrap_or_default(),
-            require_auth: require_auth.unwrap_or_default(),
-            passfile_note,
-            user,
-            database,
-        };
+        let login = Login::read(all, user, database).map_err(wrong)?;
         let access = Access {
-            login,
+            login: Login { passfile_note, ..login },
             encryption,
             wanted: wanted.unwrap_or(Wanted::Any),
             connect_timeout: connect_timeout(all).map_err(|message| spec.error(message))?,
             after_refusal: AfterRefusal::of(declared.dialect()),
             require_peer: own("requirepeer"),
         };
-        let target = Self {
+        Ok(Self {
             servers,
             order: Order::new(start.unwrap_or(Start::First)),
             access,
             schema: own("schema"),
             migrations_table: MigrationsTable::read(all).map_err(|message| spec.error(message))?,
-        };
-        let login = &target.access.login;
-        let texts = [&login.user, &login.database, &login.application_name];
-        match texts.iter().any(|text| text.contains('\0')) {
-            true => Err(spec.error("a NUL in the user, the database or the application name")),
-            false => Ok(target),
-        }
+        })
     }
 
     /// Returns true if every server is on this machine.

@@ -5,6 +5,7 @@ use super::{
         parameters,
         wire::{PROTOCOL_3_0, PROTOCOL_3_2},
     },
+    login::{Protocol, RequireAuth},
     sources::environment,
     *,
 };
