@@ -4,7 +4,7 @@
 #[allow(dead_code)]
 mod targets;
 
-use crate::support::{Afterall, MariaDb, Nats, Nginx, Postgres, RabbitMq, Redis, Stated, secs};
+use crate::support::{Nats, Nginx, Postgres, secs};
 use afterall::probe::Verdict;
 use std::fs;
 use std::net::SocketAddr;
@@ -113,7 +113,7 @@ fn a_recorded_nginx_is_judged_as_the_real_one() {
 #[cfg(feature = "redis")]
 #[test]
 fn a_recorded_redis_is_judged_as_the_real_one() {
-    let server = Redis::started("");
+    let server = crate::support::Redis::started("");
     let at = server.address();
     seed_wire("redis-no-key", "redis://h#role=master,exists=k", at);
     server.cli(&["SET", "k", "1"]);
@@ -125,7 +125,7 @@ fn a_recorded_redis_is_judged_as_the_real_one() {
 #[cfg(feature = "mysql")]
 #[test]
 fn a_recorded_mariadb_is_judged_as_the_real_one() {
-    let server = MariaDb::started(&[]);
+    let server = crate::support::MariaDb::started(&[]);
     let at = server.address();
     seed_wire("mysql-no-user", "mysql://app:${SECRET}@h/app", at);
     server.sql(
@@ -140,7 +140,7 @@ fn a_recorded_mariadb_is_judged_as_the_real_one() {
 #[cfg(feature = "amqp")]
 #[test]
 fn a_recorded_rabbitmq_is_judged_as_the_real_one() {
-    let broker = RabbitMq::started("", true);
+    let broker = crate::support::RabbitMq::started("", true);
     let at = broker.address();
     seed_wire("amqp-wrong-password", "amqp://app:${SECRET}@h/v", at);
     seed_wire("amqp-no-vhost", "amqp://h/v#queue=q,exchange=e", at);
@@ -158,7 +158,7 @@ fn a_recorded_grpc_server_is_judged_as_the_real_one() {
     // The first answer of a Python server may take longer than an attempt of the fuzzers.
     let warm = |server: &crate::kinds::grpc::Health| {
         let url = format!("grpc://{}/s", server.address());
-        drop(Afterall::new().args(["--once", &url]).run().code(69).any_stdout());
+        drop(crate::support::Afterall::new().args(["--once", &url]).run().code(69).any_stdout());
     };
     let server = crate::kinds::grpc::Health::started(true, None);
     warm(&server);
@@ -186,7 +186,7 @@ fn a_recorded_kafka_is_judged_as_the_scripted_one() {
                  "topics": {{"t": [0, [[0, 1], [0, 2]]]}}{more}}}"#
         )
     };
-    let broker = Stated::kafka(None, &state(""));
+    let broker = crate::support::Stated::kafka(None, &state(""));
     let at = broker.address();
     seed_wire("kafka", "kafka://h/t", at);
     broker.set(&state(r#", "metadata": [0, 3]"#));
@@ -201,7 +201,7 @@ fn a_recorded_kafka_is_judged_as_the_scripted_one() {
 #[cfg(feature = "mongodb")]
 #[test]
 fn a_recorded_mongodb_is_judged_as_the_scripted_one() {
-    let server = Stated::mongodb(None, r#"{"hello": {"isWritablePrimary": true}}"#);
+    let server = crate::support::Stated::mongodb(None, r#"{"hello": {"isWritablePrimary": true}}"#);
     let at = server.address();
     seed_wire("mongodb", "mongodb://h/d", at);
     seed_wire("mongodb-wrong-password", "mongodb://u:${SECRET}@h/d?authMechanism=PLAIN", at);

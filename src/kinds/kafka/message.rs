@@ -17,7 +17,8 @@ const MAX_RESPONSE: usize = 4 << 20;
 pub(super) enum Api {
     Metadata = 3,
     SaslHandshake = 17,
-    ApiVersions = 18,
+    /// `ApiVersions`.
+    Versions = 18,
     SaslAuthenticate = 36,
 }
 

@@ -116,7 +116,7 @@ impl Session<'_> {
 
     /// Every broker knows version 0, which needs no login.
     async fn versions(&mut self) -> Result<Versions, Failure> {
-        let body = self.request(Api::ApiVersions, 0, Arguments::default()).await?;
+        let body = self.request(Api::Versions, 0, Arguments::default()).await?;
         let read = read_versions(&body);
         let (error, versions) = read.ok_or_else(|| odd(&self.wire, "a list of versions"))?;
         if error != 0 {
