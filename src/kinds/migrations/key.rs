@@ -143,6 +143,21 @@ mod tests {
     }
 
     #[test]
+    fn an_order_has_only_keys_that_it_can_compare() {
+        for (order, key, want) in [
+            (Order::Number, "042", true),
+            (Order::Number, "1a", false),
+            (Order::Number, "", false),
+            (Order::Dotted, "1.2", true),
+            (Order::Dotted, "R:x", false),
+            (Order::Text, "R:x", true),
+            (Order::None, "1", false),
+        ] {
+            assert_eq!(order.has(key), want, "{order:?} {key}");
+        }
+    }
+
+    #[test]
     fn keys_follow_each_other_as_their_tool_has_it() {
         use Ordering::{Equal, Greater, Less};
         for (order, a, b, want) in [

@@ -110,6 +110,7 @@ fn one_slow_answer_buys_no_long_pause() {
     // A refusal is not an answer: the server's speed is unknown while it is down.
     assert_eq!(pace.after_failure(&refused(), ms(0), ms(100), 0.0), ms(10));
     assert_eq!(pace.after_failure(&refused(), ms(0), ms(100), 0.0), ms(10));
+    assert_eq!(pace.after_failure(&starting, ms(90), ms(100), 0.0), ms(900));
 }
 
 #[test]
