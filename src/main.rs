@@ -177,7 +177,7 @@ fn look_up(command: Option<&mut Command>, plan: &plan::Plan) -> Result<(), ExecE
     if plan.planned.iter().any(awaited) { Ok(()) } else { command.look_up(path.as_deref()) }
 }
 
-/// What a wait needs of the process: held signals, and a runtime of one thread.
+/// The process's part in a wait: blocked signals, and a runtime of one thread.
 struct Stage {
     signals: Signals,
     runtime: Runtime,

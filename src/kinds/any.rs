@@ -14,7 +14,8 @@ pub static KIND: Kind = Kind {
     grammar: Grammar::AsWritten,
     alternatives: Some(names),
     usage: "any:NAME+NAME",
-    summary: "one of the dependencies with these names is ready; the others are then not waited for",
+    summary: "one of the dependencies with these names is ready; the others are then not waited \
+        for",
     build,
     ..Kind::DEFAULT
 };
@@ -41,7 +42,7 @@ fn names(rest: &Text) -> Result<Vec<String>, String> {
 }
 
 fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
-    let names = names(&spec.rest).map_err(|what| spec.error(what))?;
+    let names = names(&spec.rest).map_err(|message| spec.error(message))?;
     Ok(Box::new(Any(names.join(", "))))
 }
 

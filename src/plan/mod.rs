@@ -182,10 +182,10 @@ fn choice(
     keys: &[KeyValue],
     mistakes: &mut Mistakes,
 ) -> Settings {
-    let names = mistakes.keep(names.map_err(|what| ConfigError::at(name, what)));
+    let names = mistakes.keep(names.map_err(|message| ConfigError::at(name, message)));
     if let Some(key) = keys.first() {
-        let what = format_args!("{}: must be a key of the named dependencies", key.name);
-        mistakes.push(ConfigError::at(name, what));
+        let message = format_args!("{}: must be a key of the named dependencies", key.name);
+        mistakes.push(ConfigError::at(name, message));
     }
     Settings { after: names.unwrap_or_default(), ..Settings::default() }
 }

@@ -35,8 +35,8 @@ pub(super) fn resolve(planned: &mut [Planned], broken: &[String], mistakes: &mut
         let nested = choice.after.iter().find(|&&place| planned[place].is_choice());
         if let Some(&nested) = nested {
             let name = &planned[nested].spec.name;
-            let what = "must name dependencies that ask something themselves, which";
-            mistakes.push(choice.order_error(format_args!("{what} {name} does not")));
+            let message = "must name dependencies that ask something themselves, which";
+            mistakes.push(choice.order_error(format_args!("{message} {name} does not")));
         }
     }
     if let Err(n) = sorted(planned) {
@@ -51,8 +51,12 @@ impl Planned {
     }
 
     /// Makes an error about the names of other dependencies.
-    fn order_error(&self, what: impl fmt::Display) -> ConfigError {
-        if self.is_choice() { self.spec.error(what) } else { self.spec.key_error("after", what) }
+    fn order_error(&self, message: impl fmt::Display) -> ConfigError {
+        if self.is_choice() {
+            self.spec.error(message)
+        } else {
+            self.spec.key_error("after", message)
+        }
     }
 }
 

@@ -150,7 +150,7 @@ impl Report {
         Self { view, log, wait, verbosity: options.verbosity, systemd: None, unaskable }
     }
 
-    /// Whether a dependency of the look has a mistake.
+    /// Returns true if a dependency of the look has a mistake.
     pub fn has_unaskable(&self) -> bool {
         !self.unaskable.is_empty()
     }

@@ -2,7 +2,7 @@
 
 use super::Dependency;
 
-/// What a dependency needs of those in its `after`.
+/// The rule by which a dependency's `after` is fulfilled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
     /// All of them come first.
@@ -11,7 +11,7 @@ pub enum Needs {
     One,
 }
 
-/// Why an alternative is no longer waited for, although none is ready. The mildest comes last.
+/// The reason why an alternative is given up, although none is ready. The mildest comes last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum GivenUp {
     Hopeless,
@@ -33,7 +33,7 @@ struct Choice {
     is_decided: bool,
 }
 
-/// What follows from the loss of a dependency.
+/// The effect of the loss of a dependency.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Loss {
     /// An open choice may do without the dependency.
@@ -65,7 +65,7 @@ impl Choices {
         self.0.iter().any(|choice| choice.place == place && !choice.is_decided)
     }
 
-    /// Records that a dependency is ready. Returns those that nobody needs any more.
+    /// Records that a dependency is ready. Returns the dependencies that are no longer needed.
     pub(super) fn ready(&mut self, place: usize) -> Vec<usize> {
         let mut others = Vec::new();
         for choice in self.0.iter_mut().filter(|choice| !choice.is_decided && choice.has(place)) {

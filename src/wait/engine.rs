@@ -90,7 +90,7 @@ pub async fn wait(
     while let Ok(event) = happened.try_recv() {
         listener.event(event);
     }
-    // Nothing is connected any more, and the process ends before the memory is missed. To free a
+    // All connections are closed, and the process ends soon, so the memory is kept. To free a
     // thousand probes would take a tenth of their start.
     std::mem::forget(run);
     end

@@ -37,7 +37,7 @@ pub struct Dependency {
     pub secrets: Secrets,
     /// The dependencies that come first, by their place in the plan.
     pub after: Vec<usize>,
-    /// Whether all of them come first, or one.
+    /// The rule for `after`: all of them, or one.
     pub needs: Needs,
 }
 

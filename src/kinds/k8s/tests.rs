@@ -42,7 +42,10 @@ fn a_job_is_ready_when_complete() {
         condition("SuccessCriteriaMet", "True", "CompletionsReached", ""),
         condition("Complete", "True", "CompletionsReached", "Reached expected number of pods")]});
     let limit = "Job has reached the specified backoff limit";
-    let failed = |kind: &str| json!({"conditions": [condition(kind, "True", "BackoffLimitExceeded", limit)]});
+    let failed = |kind: &str| {
+        let failed = condition(kind, "True", "BackoffLimitExceeded", limit);
+        json!({"conditions": [failed]})
+    };
     for (job, class, want) in [
         (
             job(json!({})),

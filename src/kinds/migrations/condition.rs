@@ -49,7 +49,7 @@ pub(super) struct Seen<'a> {
 pub(super) enum Decision {
     /// The condition holds.
     Ready {
-        /// What is applied.
+        /// The applied migrations, for people.
         detail: String,
         /// The number of wanted migrations. Zero if none was declared.
         wanted: usize,
@@ -78,7 +78,7 @@ impl Decision {
         Decision::NotYet { class, message, hint, missing: 0 }
     }
 
-    /// The same decision, about the number of wanted migrations that are not applied.
+    /// Returns the decision with the number of wanted migrations that are not applied.
     fn lacking(self, missing: usize) -> Self {
         match self {
             Decision::NotYet { class, message, hint, .. } => {

@@ -260,7 +260,7 @@ impl Listing {
 }
 
 /// Returns true if a directory's name is one that a migration tool gives: `20240101_name`,
-/// `migrations`. A directory that nobody may read, such as `lost+found`, is no error.
+/// `migrations`. An unreadable directory, such as `lost+found`, is not an error.
 fn may_hold_migrations(name: &str) -> bool {
     const HOMES: [&str; 4] = ["migrations", "migrate", "versions", "committed"];
     name.starts_with(|c: char| c.is_ascii_digit()) || HOMES.contains(&name)

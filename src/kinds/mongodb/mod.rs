@@ -117,7 +117,7 @@ impl Mongo {
         let begun = Instant::now();
         let found = records::look_up(attempt, records).await;
         let known = self.looked_up.take().and_then(|(_, found)| found.ok());
-        // The same servers keep their turns.
+        // Known servers keep their turns.
         if let Ok(found) = &found
             && known.as_ref() != Some(found)
         {

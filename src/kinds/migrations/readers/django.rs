@@ -24,9 +24,9 @@ fn is_candidate(listing: &Listing, file: &File) -> bool {
 
 /// Django: `APP/migrations/NAME.py`, whichever part of it the directory is.
 ///
-/// A module is a migration if it has a class `Migration`, or assigns the name, as in Django's loader. The application's
-/// label is the one in its `apps.py`, else the directory's name. Applications of tests and of
-/// virtual environments are not installed in the service.
+/// A module is a migration if it has a class `Migration`, or assigns the name, as in Django's
+/// loader. The application's label is the one in its `apps.py`, else the directory's name.
+/// Applications of tests and of virtual environments are not installed in the service.
 pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
     let mut labels: HashMap<(usize, String), String> = HashMap::new();
     let mut list = Vec::new();

@@ -164,8 +164,8 @@ fn template(text: &str) -> (Token, &str) {
 
 /// Returns the text after a regular expression, if one begins here. After a value, `/` divides.
 ///
-/// A `)` ends a value or the condition of an `if`. Behind it only a regular expression with a method
-/// call is taken for one, e.g. `if (x) /'/.test(y)`.
+/// A `)` ends a value or the condition of an `if`. Behind it only a regular expression with a
+/// method call is taken for one, e.g. `if (x) /'/.test(y)`.
 fn regular_expression<'a>(text: &'a str, before: Option<&Token>) -> Option<&'a str> {
     let text = text.strip_prefix('/')?;
     let is_value = match before {
