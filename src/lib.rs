@@ -36,6 +36,7 @@ pub mod probe;
 pub mod report;
 pub mod secret;
 pub mod signals;
+pub mod sort;
 pub mod spec;
 pub mod text;
 pub mod tls;

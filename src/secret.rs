@@ -1,5 +1,6 @@
 //! Values that are never shown.
 
+use crate::sort::sort_by_key;
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
@@ -95,7 +96,7 @@ impl Secrets {
             secrets.extend(list.iter().filter(|secret| is_meant(secret)).cloned());
         }
         // A secret that contains another one is hidden whole.
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.0.len()));
+        sort_by_key(&mut secrets, |secret| std::cmp::Reverse(secret.0.len()));
         secrets.iter().fold(text.to_owned(), |text, secret| hide_one(text, &secret.0))
     }
 

@@ -11,6 +11,7 @@ use crate::{
     cli::args::{Definition, OptionValue, Source, definition, definitions},
     kinds,
     os::read_text,
+    sort::sort_by_key,
     spec::{
         ConfigError, Declaration, Declared, KeyValue, Kind, Mistakes,
         declaration::{expand_url, is_name},
@@ -208,7 +209,7 @@ impl File<'_> {
 fn in_order<'a>(table: &'a DeTable<'a>) -> Vec<(&'a str, Range<usize>, &'a Value<'a>)> {
     let mut entries: Vec<_> =
         table.iter().map(|(name, value)| (name.get_ref().as_ref(), name.span(), value)).collect();
-    entries.sort_by_key(|(_, span, _)| span.start);
+    sort_by_key(&mut entries, |(_, span, _)| span.start);
     entries
 }
 

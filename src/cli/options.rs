@@ -9,6 +9,7 @@ use crate::{
         from_env,
     },
     report::{Format, Verbosity},
+    sort::sort_by_key,
     spec::{ConfigError, Declaration, Declared, Mistakes, declaration::given_name, expand::Env},
     wait::settings::{PAUSES, Settings, duration},
 };
@@ -58,7 +59,7 @@ impl Options {
             line.values.extend(values);
         }
         // A later value overrides an earlier one. Of one source, quiet overrides verbose.
-        line.values.sort_by_key(|value| (value.source, matches!(value.opt, Opt::Quiet)));
+        sort_by_key(&mut line.values, |value| (value.source, matches!(value.opt, Opt::Quiet)));
         let mut flags = Flags::default();
         for value in &line.values {
             mistakes.keep(options.apply(value, &mut flags));

@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{
     probe::{Attempt, Class, Failure, Verdict},
+    sort::sort_by_key,
     text::{MAX_FOREIGN, one_line},
 };
 
@@ -90,7 +91,7 @@ impl Order {
             fastrand::shuffle(&mut order);
         }
         // A stable sort: the others keep their order.
-        order.sort_by_key(|index| self.silent[*index]);
+        sort_by_key(&mut order, |index| self.silent[*index]);
         order
     }
 }

@@ -14,6 +14,7 @@ use super::{
     tool::{Fit, Home, Lock, Tool},
     tools::TOOLS,
 };
+use crate::sort::{sort, sort_by_key};
 
 /// The tools and the table to look for.
 pub(super) struct Search {
@@ -73,7 +74,7 @@ impl Search {
             names.extend(tool.locks.iter().filter_map(|lock| lock_table(lock, table)));
         }
         names.retain(|name| !name.is_empty());
-        names.sort_unstable();
+        sort(&mut names);
         names.dedup();
         names
     }
@@ -183,7 +184,7 @@ impl Search {
         // sibling decides.
         let decided = self.has_dir || same.iter().all(|other| !self.tool(other).mark.is_empty());
         if !decided {
-            same.sort_by_key(|candidate| has_sibling(candidate) == Some(false));
+            sort_by_key(&mut same, |candidate| has_sibling(candidate) == Some(false));
             same.truncate(1);
         }
         same
@@ -402,7 +403,7 @@ impl Search {
 /// Returns the number of tools. Several entries may have one name.
 fn count<'a>(tools: impl IntoIterator<Item = &'a Tool>) -> usize {
     let mut names: Vec<_> = tools.into_iter().map(|tool| tool.name).collect();
-    names.sort_unstable();
+    sort(&mut names);
     names.dedup();
     names.len()
 }

@@ -10,6 +10,7 @@ use std::{
 use super::glob;
 use crate::{
     os::{describe, read_bytes},
+    sort::sort,
     text::one_line,
 };
 
@@ -86,7 +87,7 @@ impl Listing {
                 .walk(root, dir, "", MAX_DEPTH, &mut seen)
                 .map_err(|message| format!("{}: {message}", dir.display()))?;
         }
-        listing.files.sort();
+        sort(&mut listing.files);
         Ok(listing)
     }
 
@@ -113,7 +114,7 @@ impl Listing {
             let odd = one_line(odd, MAX_SHOWN);
             return Err(format!("{shown}: each line must be one file name, and one is {odd}"));
         }
-        paths.sort();
+        sort(&mut paths);
         paths.dedup();
         if paths.len() > MAX_FILES {
             return Err(format!("{shown}: must list at most {MAX_FILES} files"));
@@ -254,7 +255,7 @@ impl Listing {
         let parent = root.parent().filter(|parent| parent.parent().is_some())?;
         let mut above = Self { roots: vec![parent.to_owned()], ..Self::default() };
         above.walk(0, parent, "", 1, &mut HashSet::new()).ok()?;
-        above.files.sort();
+        sort(&mut above.files);
         Some(above)
     }
 }

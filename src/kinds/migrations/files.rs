@@ -1,5 +1,6 @@
 //! Turns a directory into the list of migrations that it asks for.
 
+use crate::sort::sort_by;
 use std::{
     cmp::Ordering,
     collections::{HashMap, hash_map::Entry},
@@ -258,7 +259,7 @@ pub(super) fn stem(name: &str) -> &str {
 
 /// Sorts by the tool's order. Keys without an order stay sorted by name.
 pub(super) fn sorted(mut list: Vec<WantedMigration>, order: Order) -> Vec<WantedMigration> {
-    list.sort_by(|a, b| {
+    sort_by(&mut list, |a, b| {
         let (Some(a), Some(b)) = (a.keys.first(), b.keys.first()) else { return Ordering::Equal };
         let without_order = order.has(b).cmp(&order.has(a));
         key::compare(order, a, b).unwrap_or(without_order)

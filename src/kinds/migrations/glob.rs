@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::os::describe;
+use crate::sort::sort;
 
 /// Matches of a glob that an error names.
 const NAMED: usize = 5;
@@ -73,7 +74,7 @@ fn matches(dir: &Path, component: &str) -> Vec<PathBuf> {
         .filter(|name| name.starts_with('.') == component.starts_with('.') && fits(component, name))
         .map(|name| dir.join(name))
         .collect();
-    paths.sort();
+    sort(&mut paths);
     paths
 }
 

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     kinds::postgres::{DIALECTS, Error, LOGIN_KEYS, Phase, Question, Session, Target, sqlstate},
     probe::{Attempt, AttemptFuture, Cost, Failure, Probe, Verdict},
+    sort::sort_by_key,
     spec::{ConfigError, Kind, Spec},
     tls,
 };
@@ -275,7 +276,7 @@ fn held(rows: &[TextRow], keys: &[LockKey]) -> Vec<Held> {
         }
     }
     // The tool's own lock proves more than a write does.
-    held.sort_by_key(|held| !matches!(held, Held::Advisory { .. }));
+    sort_by_key(&mut held, |held| !matches!(held, Held::Advisory { .. }));
     held
 }
 

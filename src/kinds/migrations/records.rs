@@ -1,5 +1,6 @@
 //! The rows of a table by migration, and the fate of each wanted migration.
 
+use crate::sort::sort;
 use std::{cmp::Ordering, collections::HashSet};
 
 use super::{
@@ -51,7 +52,7 @@ impl<'a> Records<'a> {
             names.push((row.key.clone(), row.state));
             names.push((key, row.state));
         }
-        names.sort();
+        sort(&mut names);
         let highest = |of: fn(State) -> bool| {
             let mut highest: Option<usize> = None;
             let all = done.iter().enumerate();

@@ -8,6 +8,7 @@ use crate::kinds::migrations::{
     graph::{Graph, Revision},
     wanted::{Wanted, WantedMigration},
 };
+use crate::sort::sort_by_key;
 
 /// Returns true if Python files lie here or below.
 pub(crate) fn recognises(listing: &Listing) -> bool {
@@ -37,7 +38,7 @@ pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
         .find(|base| revisions.iter().any(|(file, _)| file.dir().1 == *base));
     let is_base = |file: &File| base.is_none_or(|base| file.dir().1 == base);
     // Where an archive holds a copy, the one in the directory itself counts.
-    revisions.sort_by_key(|(file, _)| is_base(file));
+    sort_by_key(&mut revisions, |(file, _)| is_base(file));
     let bases: Vec<usize> =
         (0..revisions.len()).filter(|place| is_base(revisions[*place].0)).collect();
     let graph = Graph::new(revisions.iter().map(|(_, revision)| revision.clone()).collect());

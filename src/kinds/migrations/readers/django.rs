@@ -9,6 +9,7 @@ use crate::kinds::migrations::{
     key::{self, Order},
     wanted::{Wanted, WantedMigration},
 };
+use crate::sort::sort_by;
 
 /// Returns true if `migrations/NAME.py` lies here or below.
 pub(crate) fn recognises(listing: &Listing) -> bool {
@@ -150,6 +151,6 @@ pub(crate) fn read_aerich(listing: &Listing) -> Result<Wanted, String> {
             WantedMigration::new(format!("{app}.{stem}"), format!("{app}.{name}")),
         ));
     }
-    list.sort_by(|(a, _), (b, _)| key::compare(Order::Number, a, b).unwrap_or(a.cmp(b)));
+    sort_by(&mut list, |(a, _), (b, _)| key::compare(Order::Number, a, b).unwrap_or(a.cmp(b)));
     Ok(Wanted::list(list.into_iter().map(|(_, want)| want).collect()))
 }

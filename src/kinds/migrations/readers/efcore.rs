@@ -6,6 +6,7 @@ use crate::kinds::migrations::{
     key,
     wanted::{Wanted, WantedMigration},
 };
+use crate::sort::sort_by;
 
 use super::source::{Token, decode, tokens};
 
@@ -45,7 +46,7 @@ pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
         let named = listing.files.iter().filter_map(by_name);
         list.extend(named.map(|name| WantedMigration::new(stem(name), key::lower_case(name))));
     }
-    list.sort_by(|a, b| a.keys.cmp(&b.keys));
+    sort_by(&mut list, |a, b| a.keys.cmp(&b.keys));
     Ok(Wanted::list(list))
 }
 

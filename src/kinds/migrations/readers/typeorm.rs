@@ -10,6 +10,7 @@ use crate::kinds::migrations::{
     key::is_number,
     wanted::{Wanted, WantedMigration},
 };
+use crate::sort::sort_by;
 
 /// The digits at the end of a migration's name: its time in milliseconds.
 const DIGITS: usize = 13;
@@ -63,7 +64,7 @@ pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
         }
         list.push((number.to_owned(), WantedMigration::new(stem(file.name()), number)));
     }
-    list.sort_by(|(a, _), (b, _)| a.cmp(b));
+    sort_by(&mut list, |(a, _), (b, _)| a.cmp(b));
     Ok(Wanted::list(list.into_iter().map(|(_, want)| want).collect()))
 }
 

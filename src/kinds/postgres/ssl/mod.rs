@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     os::describe,
+    sort::sort,
     spec::{ConfigError, Spec},
     text::path_shown,
     tls::{
@@ -336,7 +337,7 @@ fn hashed_crls(dir: &str) -> Vec<String> {
     };
     let entries = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut paths: Vec<_> = entries.filter(is_crl).map(|path| path.display().to_string()).collect();
-    paths.sort();
+    sort(&mut paths);
     paths
 }
 
