@@ -11,6 +11,7 @@ mod dsn;
 mod failure;
 mod greeting;
 mod login;
+mod modular;
 mod packet;
 mod params;
 mod plugins;
