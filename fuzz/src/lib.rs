@@ -44,8 +44,17 @@ const SECRET: &str = "Zq7kP9wX2mLcNRY";
 /// Longer than any attempt against memory takes.
 const BOUND: Duration = Duration::from_millis(500);
 
+/// Returns true if the input spells the secret out. The fuzzer finds the value in the program; text
+/// that shows it then is no leak.
+fn spells_secret(input: &[u8]) -> bool {
+    input.windows(SECRET.len()).any(|window| window == SECRET.as_bytes())
+}
+
 /// Input: a declaration, and after a NUL the value of `${V}`.
 pub fn declaration(input: &[u8]) {
+    if spells_secret(input) {
+        return;
+    }
     let Ok(text) = std::str::from_utf8(input) else { return };
     let (text, value) = text.split_once('\0').unwrap_or((text, "value"));
     // The target `migrations` reads directories; here `dir=/` would read the whole machine.
@@ -58,7 +67,7 @@ pub fn declaration(input: &[u8]) {
 
 /// Input: a config file.
 pub fn config(input: &[u8]) {
-    if input.windows(3).any(|word| word == b"dir") {
+    if spells_secret(input) || input.windows(3).any(|word| word == b"dir") {
         return;
     }
     let file = temporary(input);
@@ -79,7 +88,7 @@ pub fn connection_string(input: &[u8]) {
         "postgres://u:${V}@h/d?${V}",
         "postgres://u@${V}/d",
     ];
-    let Some((&way, value)) = input.split_first() else { return };
+    let Some((&way, value)) = input.split_first().filter(|_| !spells_secret(input)) else { return };
     let Ok(value) = std::str::from_utf8(value) else { return };
     let way = WAYS[usize::from(way) % WAYS.len()];
     build(way, &environment(&[("V", value)]));
@@ -98,7 +107,9 @@ pub fn secret_file(input: &[u8]) {
         "postgres://u@h/d?sslcert=FILE&sslkey=FILE",
         "http://u:${file:FILE}@h/",
     ];
-    let Some((&key, content)) = input.split_first() else { return };
+    let Some((&key, content)) = input.split_first().filter(|_| !spells_secret(input)) else {
+        return;
+    };
     let file = temporary(content);
     let path = file.path().to_str().unwrap();
     let env = environment(&[("PGSERVICEFILE", path)]);
@@ -145,7 +156,7 @@ pub static TOOLS: &[&str] = &[
 ///
 /// The first [`memory::SEPARATOR`] ends the files.
 pub fn migrations(input: &[u8]) {
-    let Some((&tool, rest)) = input.split_first() else { return };
+    let Some((&tool, rest)) = input.split_first().filter(|_| !spells_secret(input)) else { return };
     let (files, conversation) = memory::split_once(rest).unwrap_or((rest, &[]));
     let dir = tempfile::tempdir_in("/dev/shm").unwrap();
     for file in files.split(|&byte| byte == 1).take(8) {
