@@ -126,7 +126,8 @@ mod tests {
         for (base, exponent, modulus, want) in
             [(65_u16, 17, 3233, 2790_u16), (2790, 2753, 3233, 65), (5, 0, 7, 1), (9, 1, 7, 2)]
         {
-            let power = power(&base.to_be_bytes(), &u16::to_be_bytes(exponent), &u16::to_be_bytes(modulus));
+            let power =
+                power(&base.to_be_bytes(), &u16::to_be_bytes(exponent), &u16::to_be_bytes(modulus));
             assert_eq!(power, Some(want.to_be_bytes().to_vec()));
         }
         assert_eq!(power(&[3], &[3], &[34]), None, "even");
