@@ -7,6 +7,7 @@ mod containers;
 mod docs;
 mod monit;
 pub mod place;
+mod products;
 mod ready;
 mod runit;
 mod sockets;

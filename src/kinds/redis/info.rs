@@ -1,4 +1,6 @@
-//! The parts of the reply to INFO that decide readiness.
+//! The parts of the reply to INFO, or to HELLO and ROLE, that decide readiness.
+
+use super::resp::Reply;
 
 /// A server's report about itself.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,6 +35,8 @@ pub(super) enum Link {
     Up,
     /// The link is down, or the first copy of the data is incomplete. The text is the reason.
     Down(String),
+    /// HELLO does not tell.
+    Unknown,
 }
 
 impl Info {
@@ -63,6 +67,47 @@ impl Info {
             _ => Role::Master,
         };
         Self { product: product.trim().to_owned(), mode, loading, role }
+    }
+}
+
+impl Info {
+    /// Reads the replies to HELLO and ROLE. `None` if there is neither.
+    ///
+    /// Sources: redis.io, "HELLO" (a flat list of names and values in RESP2) and "ROLE".
+    pub(super) fn without_info(hello: Option<&[Reply]>, role: Option<&[Reply]>) -> Option<Self> {
+        let text = |reply: Option<&Reply>| match reply {
+            Some(Reply::Text(Some(text)) | Reply::Status(text)) => text.clone(),
+            Some(Reply::Integer(number)) => number.to_string(),
+            _ => String::new(),
+        };
+        let value = |name: &str| {
+            let mut pairs = hello.unwrap_or_default().chunks_exact(2);
+            let found = pairs.find(|pair| text(pair.first()) == name);
+            found.map(|pair| text(pair.get(1))).unwrap_or_default()
+        };
+        let part = |at: usize| text(role.and_then(|role| role.get(at)));
+        let (named, greeted) = (part(0), value("role"));
+        let mode = match (value("mode").as_str(), named.as_str()) {
+            ("sentinel", _) | (_, "sentinel") => Mode::Sentinel,
+            ("cluster", _) => Mode::Cluster,
+            _ => Mode::Standalone,
+        };
+        let role = match (named.as_str(), greeted.as_str()) {
+            ("slave" | "replica", _) => {
+                let master = format!("{}:{}", part(1), part(2));
+                Role::Replica(match part(3).as_str() {
+                    "connected" => Link::Up,
+                    "sync" => Link::Down(format!("still copies the data of its master {master}")),
+                    _ => Link::Down(format!("has no link to its master {master}")),
+                })
+            }
+            ("master" | "sentinel", _) | ("", "master" | "sentinel") => Role::Master,
+            ("", "slave" | "replica") => Role::Replica(Link::Unknown),
+            _ => return None,
+        };
+        let name = if value("server") == "valkey" { "Valkey" } else { "Redis" };
+        let product = format!("{name} {}", value("version")).trim().to_owned();
+        Some(Self { product, mode, loading: None, role })
     }
 }
 
@@ -102,6 +147,45 @@ mod tests {
         assert_eq!(loading.as_deref(), Some("43.89% loaded, about 12 s left"));
         assert_eq!(of(&["loading:0"]).loading, None);
         assert_eq!(of(&["async_loading:1"]).loading, None);
+    }
+
+    #[test]
+    fn hello_and_role_replace_info() {
+        let text = |text: &str| Reply::Text(Some(text.to_owned()));
+        let hello = |mode: &str, role: &str| {
+            let words = ["server", "redis", "version", "7.0.15", "mode", mode, "role", role];
+            [&[text("proto"), Reply::Integer(2)][..], &words.map(text)].concat()
+        };
+        let replica = |state: &str| {
+            vec![text("slave"), text("db"), Reply::Integer(1), text(state), Reply::Integer(0)]
+        };
+        let down = |what: &str| Role::Replica(Link::Down(format!("{what} its master db:1")));
+        for (greeted, role, mode, want) in [
+            (Some(hello("standalone", "master")), None, Mode::Standalone, Role::Master),
+            (Some(hello("cluster", "master")), None, Mode::Cluster, Role::Master),
+            (Some(hello("sentinel", "sentinel")), None, Mode::Sentinel, Role::Master),
+            (
+                Some(hello("standalone", "replica")),
+                None,
+                Mode::Standalone,
+                Role::Replica(Link::Unknown),
+            ),
+            (
+                Some(hello("standalone", "replica")),
+                Some(replica("connected")),
+                Mode::Standalone,
+                Role::Replica(Link::Up),
+            ),
+            (None, Some(replica("sync")), Mode::Standalone, down("still copies the data of")),
+            (None, Some(replica("connect")), Mode::Standalone, down("has no link to")),
+            (None, Some(vec![text("master"), Reply::Integer(0)]), Mode::Standalone, Role::Master),
+        ] {
+            let info = Info::without_info(greeted.as_deref(), role.as_deref()).unwrap();
+            let product = if greeted.is_some() { "Redis 7.0.15" } else { "Redis" };
+            assert_eq!((info.mode, info.role, info.product.as_str()), (mode, want, product));
+        }
+        assert_eq!(Info::without_info(None, None), None);
+        assert_eq!(Info::without_info(Some(&[text("role")]), Some(&[])), None);
     }
 
     #[test]

@@ -134,21 +134,21 @@ impl Session<'_> {
             authenticated(self.wire, login).await?;
         }
         let info = self.info().await?;
-        let mut detail = match &info {
-            Some(info) => {
-                self.check(info)?;
-                info.product.clone()
-            }
-            None if wanted.role.is_some() => return Err(self.no_info()),
-            None => {
-                "Redis; this user may not run INFO, so that loading and replication are not checked"
-                    .to_owned()
-            }
-        };
-        self.pong().await?;
+        if let Some(info) = &info {
+            self.check(info)?;
+        }
+        let has_pong = self.pong().await?;
         if wanted.database > 0 {
             expect_status(self.wire).await?;
         }
+        let info = match info {
+            Some(info) => Some(info),
+            None => self.without_info(has_pong).await?,
+        };
+        let mut detail = match &info {
+            Some(info) => info.product.clone(),
+            None => "Redis; without INFO, ROLE and HELLO replication is not checked".to_owned(),
+        };
         if wanted.cluster || info.is_some_and(|info| info.mode == Mode::Cluster) {
             self.cluster().await?;
             detail += ", cluster";
@@ -169,9 +169,61 @@ impl Session<'_> {
         }
     }
 
-    fn no_info(&self) -> Failure {
-        self.failure(Class::Auth, "role needs INFO, which this user may not run")
-            .hint("the right is +info (ACL SETUSER)")
+    /// Asks a server that does not answer INFO by other commands. `None`: a proxy, which knows none
+    /// of them.
+    ///
+    /// An application's user often lacks INFO and ROLE (`-@dangerous`). HELLO needs no right and
+    /// names the role. PING and DBSIZE are refused while the data is loaded.
+    async fn without_info(&mut self, has_pong: bool) -> Result<Option<Info>, Failure> {
+        let mut out = Vec::new();
+        command(&mut out, &["HELLO"]);
+        command(&mut out, &["ROLE"]);
+        if !has_pong {
+            command(&mut out, &["DBSIZE"]);
+        }
+        self.wire.send(&out).await?;
+        let hello = self.array().await?;
+        let role = self.array().await?;
+        if !has_pong {
+            match read(self.wire).await? {
+                Reply::Integer(_) => {}
+                Reply::Error(text) if is_denied(&text) => return Err(self.nothing_allowed()),
+                other => return Err(unexpected(self.wire, other)),
+            }
+        }
+        let Some(info) = Info::without_info(hello.as_deref(), role.as_deref()) else {
+            return match self.target.wanted.role {
+                Some(_) => Err(self.no_role("the role is not known")),
+                None => Ok(None),
+            };
+        };
+        self.check(&info)?;
+        match info.role {
+            Role::Replica(Link::Unknown) => {
+                Err(self.no_role("its link to its master is not known"))
+            }
+            _ => Ok(Some(info)),
+        }
+    }
+
+    /// Reads an array, or `None` if this user may not run the command or a proxy does not know it.
+    async fn array(&mut self) -> Result<Option<Vec<Reply>>, Failure> {
+        match read(self.wire).await? {
+            Reply::Array(Some(elements)) => Ok(Some(elements)),
+            Reply::Error(text) if is_denied(&text) => Ok(None),
+            other => Err(unexpected(self.wire, other)),
+        }
+    }
+
+    fn no_role(&self, what: &str) -> Failure {
+        let message = format!("{what}, because this user may run neither INFO nor ROLE");
+        self.failure(Class::Auth, message).hint("the right is +role or +info (ACL SETUSER)")
+    }
+
+    fn nothing_allowed(&self) -> Failure {
+        let message = "this user may run neither PING nor INFO nor DBSIZE, so that a server that \
+            loads its data looks like any other";
+        self.failure(Class::Auth, message).hint("the right is +ping (ACL SETUSER)")
     }
 
     fn failure(&self, class: Class, message: impl std::fmt::Display) -> Failure {
@@ -213,11 +265,11 @@ impl Session<'_> {
         }
     }
 
-    /// The reply to PING. A user who may not run PING has logged in, which proves as much.
-    async fn pong(&mut self) -> Result<(), Failure> {
+    /// Reads the reply to PING. False: this user may not run it.
+    async fn pong(&mut self) -> Result<bool, Failure> {
         match read(self.wire).await? {
-            Reply::Status(_) | Reply::Text(Some(_)) => Ok(()),
-            Reply::Error(text) if is_denied(&text) => Ok(()),
+            Reply::Status(_) | Reply::Text(Some(_)) => Ok(true),
+            Reply::Error(text) if is_denied(&text) => Ok(false),
             other => Err(unexpected(self.wire, other)),
         }
     }

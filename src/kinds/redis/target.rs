@@ -5,7 +5,7 @@ use crate::{
     kinds::options::{TlsOptions, pairs, truth},
     secret::Secret,
     spec::{ConfigError, Key, Server, Spec},
-    text::nearest,
+    text::{nearest, path_shown},
     tls::{Tls, Verify},
 };
 
@@ -157,6 +157,10 @@ impl Target {
         }
         let encrypted = scheme.encrypted || options.encrypted || wants_tls(spec);
         let private = spec.key("cert").and(spec.key("key"));
+        if let Some(path) = private.filter(|path| !std::path::Path::new(path).exists()) {
+            let what = "must be the file of the cert's private key; a key of Redis is exists=NAME";
+            return Err(spec.key_error("key", format_args!("{}: {what}", path_shown(path))));
+        }
         let tls = encrypted.then(|| options.tls.read(spec, private)).transpose()?;
         Ok(Self {
             servers,
@@ -191,6 +195,11 @@ fn exists(spec: &Spec) -> Result<Option<String>, ConfigError> {
         }
         (Some(""), _) => Err(spec.key_error("exists", "must be a key's name, e.g. app:ready")),
         (_, Some("")) => Err(spec.key_error("key", "must be a key's name, e.g. app:ready")),
+        // A private key without its certificate, rather than a key of Redis.
+        (None, Some(path)) if path.starts_with('/') => Err(spec.key_error(
+            "key",
+            "a private key must have its cert beside it; a key of Redis with this name is exists=",
+        )),
         (exists, key) => Ok(exists.or(key).map(str::to_owned)),
     }
 }

@@ -72,6 +72,17 @@ fn the_tables_of_the_real_tools_are_read_and_not_changed() {
             "{fixture}#{key}: expected {class}: {says}\n{said}"
         );
     }
+    // The database of the URL is another one.
+    for (key, code, says) in [
+        ("tool=rails,table=rails_6_1.schema_migrations,dir=@/dirs/rails", 0, "rails"),
+        ("table=rails_6_1.schema_migrations,column=version,version=20240101120000", 0, "ready"),
+        ("tool=rails,table=rails_6_1.schema_migrations,version=20250101000000", 69, "absent"),
+        ("tool=rails,table=none.schema_migrations,dir=@/dirs/rails", 69, "none.schema_migrations"),
+        ("tool=rails,dir=@/dirs/rails", 69, "class=absent"),
+    ] {
+        let done = Afterall::new().args(["--once", &url("app", "knex", key)]).run();
+        done.code(code).stdout_has(says);
+    }
     // A user without a right sees no table.
     let done = Afterall::new().args(["--once", &url("stranger", "rails-6.1", "tool=rails")]).run();
     done.code(69).stdout_has("[class=");

@@ -29,6 +29,7 @@ fn every_login_has_the_outcome_of_redis_cli() {
     let server = Redis::started("maxclients 100");
     server.cli(&["ACL", "SETUSER", "app", "on", ">s3cr3t/#", "+@read", "+ping", "+info", "~app:*"]);
     server.cli(&["ACL", "SETUSER", "mute", "on", ">pw", "+@read", "~*"]);
+    server.cli(&["ACL", "SETUSER", "publisher", "on", ">pw", "+publish", "&*"]);
     server.cli(&["ACL", "SETUSER", "off", "off", ">pw", "+@all"]);
     server.cli(&["SET", "app:ready", "1"]);
     server.cli(&["CONFIG", "SET", "requirepass", "first"]);
@@ -50,8 +51,14 @@ fn every_login_has_the_outcome_of_redis_cli() {
         (format!("redis://nobody:pw@{at}"), "auth", "-WRONGPASS", false),
         (format!("redis://off:pw@{at}"), "auth", "the user does not exist yet or is off", false),
         (format!("redis://:first@{at}/99"), "absent", "-ERR DB index is out of range", true),
-        // Logged in is ready, though this user may run neither PING nor INFO.
-        (format!("redis://mute:pw@{at}"), "ready", "this user may not run INFO", false),
+        // DBSIZE and HELLO prove as much as PING and INFO, which this user may not run.
+        (format!("redis://mute:pw@{at}"), "ready", "Redis 7.", false),
+        (
+            format!("redis://publisher:pw@{at}"),
+            "auth",
+            "this user may run neither PING nor INFO nor DBSIZE",
+            false,
+        ),
     ] {
         match class {
             "ready" => ready(&url, says),
@@ -67,7 +74,23 @@ fn every_login_has_the_outcome_of_redis_cli() {
     ready(&format!("{url}#exists=app:ready,role=master"), "key app:ready");
     not_ready(&format!("{url}#key=app:other"), "absent", "no key app:other");
     not_ready(&format!("{url}#key=other"), "auth", "-NOPERM");
-    not_ready(&format!("redis://mute:pw@{at}#role=master"), "auth", "role needs INFO");
+    ready(&format!("redis://mute:pw@{at}#role=master"), "Redis 7.");
+    not_ready(
+        &format!("redis://mute:pw@{at}#role=replica"),
+        "absent",
+        "role=replica wants a replica",
+    );
+    let file = "key=/etc/redis/redis.key";
+    not_ready(
+        &format!("{url}#{file}"),
+        "config",
+        "a private key must have its cert beside it; a key of Redis with this name is exists=",
+    );
+    not_ready(
+        &format!("rediss://{at}#cert=/etc/redis/redis.crt,{file}"),
+        "config",
+        "must be the file of the cert's private key; a key of Redis is exists=NAME",
+    );
     not_ready(
         &format!("redis://:first@{at}#role=replica"),
         "absent",
@@ -109,6 +132,14 @@ fn a_server_that_loads_its_data_is_busy() {
     waiting.wait_for_stderr("cache: waiting: Redis 7.", secs(20));
     waiting.wait_for_stderr("is loading its data: ", secs(20));
     assert!(server.cli(&["PING"]).contains("LOADING"), "redis-cli is refused too");
+    // Neither user may run INFO, and the second one no PING.
+    for rights in [&["+@all", "-@dangerous"][..], &["+@read"]] {
+        let user = [&["ACL", "SETUSER", "app", "reset", "on", ">pw", "~*"][..], rights].concat();
+        server.cli(&user);
+        // The server looks at its sockets once a second.
+        let url = format!("redis://app:pw@{}#attempt-timeout=30s", server.address());
+        not_ready(&url, "busy", "-LOADING");
+    }
     server.cli(&["CONFIG", "SET", "key-load-delay", "0"]);
     waiting.done().code(0).stderr_has("[class=busy").stderr_has("cache: ready: Redis 7.");
 }
@@ -119,10 +150,17 @@ fn a_replica_is_ready_once_it_has_its_masters_data() {
     let replica = Redis::started(&format!("replicaof {} {}", master.host(), master.port()));
     not_ready(&replica.url(), "busy", "is a replica that has no link to its master");
     assert_eq!(replica.cli(&["PING"]), "PONG", "what PING hides");
+    let rights = ["+@all", "-@dangerous"];
+    replica.cli(&[&["ACL", "SETUSER", "app", "on", ">pw", "~*"][..], &rights].concat());
+    let app = format!("redis://app:pw@{}", replica.address());
+    not_ready(&app, "auth", "its link to its master is not known, because this user may run");
+    replica.cli(&["ACL", "SETUSER", "app", "+role"]);
+    not_ready(&app, "busy", "is a replica that has no link to its master");
     let waiting = Afterall::waiting_for([format!("cache={}", replica.url())]).spawn();
     waiting.wait_for_stderr("has no link to its master", secs(20));
     master.start();
     waiting.done().code(0).stderr_has("cache: ready: Redis 7.");
+    ready(&app, "Redis 7.");
     let replica_url = format!("{}#role=replica", replica.url());
     ready(&replica_url, "Redis 7.");
     not_ready(&format!("{}#role=master", replica.url()), "absent", "role=master wants a master");
