@@ -72,7 +72,7 @@ podman run -d --name db --network lab -v "$LAB/tls:/tls:ro" \
     docker.io/library/postgres:17 >/dev/null
 wait_for "the Job's migrator runs" logs_hold migrate-job-migrate migrated
 check "its init container was ready first" "db: ready: PostgreSQL" "$(logs migrate-job-wait)"
-podman pod rm -f -t 1 migrate-job >/dev/null
+podman pod rm -f -t 1 migrate-job >/dev/null 2>&1
 
 play --configmap api-ca.yaml init.yaml &
 service=scheduler-deployment-scheduler
@@ -81,7 +81,7 @@ waited=$(logs scheduler-deployment-wait)
 for line in 'schema: ready' 'nats: ready' 'api: ready: 200'; do
     check "the init container's log says: $line" "$line" "$waited"
 done
-podman pod rm -f -t 1 scheduler-deployment >/dev/null
+podman pod rm -f -t 1 scheduler-deployment >/dev/null 2>&1
 
 podman rm -f -t 1 nats >/dev/null
 podman run -d --name nats --network lab docker.io/library/nats:2 --user app --pass pw >/dev/null
@@ -92,3 +92,15 @@ check "its root is read-only" true \
     "$(podman inspect "$service" --format '{{.HostConfig.ReadonlyRootfs}}')"
 check_under "it stops by its own handler" 5000 podman stop -t 10 "$service"
 check "SIGTERM reached the service" "signal 15" "$(logs "$service" | tail -1)"
+podman pod rm -f -t 1 scheduler-deployment >/dev/null 2>&1
+
+# The service is there first, and its migrations are not applied. Then the Job comes.
+podman exec db psql -h /var/run/postgresql -U app -d app -qc 'drop table schema_migrations'
+pod migrations.yaml Deployment >kubernetes/service.yaml
+pod migrations.yaml Job >kubernetes/migration.yaml
+play service.yaml &
+wait_for "the service waits for its migrations" logs_hold "$service" "schema: waiting: no migration"
+play migration.yaml &
+wait_for "the service starts once they are applied" logs_hold "$service" "listening on"
+check "the Job waited for its database" "db: ready" "$(logs migrate-1.4.2-job-migrate)"
+check "the service's migrations are applied" "1 of 1 migrations applied" "$(logs "$service")"
