@@ -75,8 +75,11 @@ fn every_kind_works_with_nothing_but_itself_hosts_and_a_ca_file() {
         server.cert_text(),
         server.key_text()
     ));
-    let nginx =
-        Nginx::serving_tls(&authority.server(&["api.test"]), "location / { return 200 'ok'; }");
+    let pod =
+        r#"{"metadata":{"name":"x"},"status":{"conditions":[{"type":"Ready","status":"True"}]}}"#;
+    let answers =
+        format!("location / {{ return 200 'ok'; }} location /api/v1/ {{ return 200 '{pod}'; }}");
+    let nginx = Nginx::serving_tls(&authority.server(&["api.test"]), &answers);
 
     #[cfg(feature = "redis")]
     let redis = Redis::started("");
@@ -114,6 +117,13 @@ fn every_kind_works_with_nothing_but_itself_hosts_and_a_ca_file() {
         "amqp=amqps://app@db.test:1#ca=/ca.pem,until=down".to_owned(),
         #[cfg(feature = "memcached")]
         "memcached=memcached://db.test:1#until=down".to_owned(),
+        #[cfg(feature = "kafka")]
+        "kafka=kafkas://db.test:1#ca=/ca.pem,until=down".to_owned(),
+        #[cfg(feature = "mongodb")]
+        "mongodb=mongodb://db.test:1/?tls=true#ca=/ca.pem,until=down".to_owned(),
+        #[cfg(feature = "k8s")]
+        format!("k8s=k8s:pod/x#server={},namespace=n,ca=/ca.pem", https.trim_end_matches('/')),
+        "any=any:tcp+unix".to_owned(),
         "unix=unix:/run/socket".to_owned(),
         "dns=dns:localhost".to_owned(),
         "file=file:/ca.pem".to_owned(),
