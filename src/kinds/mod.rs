@@ -67,7 +67,6 @@ pub mod kafka;
     feature = "amqp",
     feature = "grpc",
     feature = "kafka",
-    feature = "mongodb",
     feature = "memcached"
 ))]
 mod listed;

@@ -28,6 +28,7 @@ pub(super) fn pairs(
 }
 
 /// Reads a driver's word for a boolean. Returns `None` for any other word.
+#[cfg(any(feature = "redis", feature = "mysql", feature = "kafka"))]
 pub(super) fn truth(word: &str) -> Option<bool> {
     match word.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Some(true),
@@ -37,6 +38,10 @@ pub(super) fn truth(word: &str) -> Option<bool> {
 }
 
 /// The TLS options of a URL. Our own keys override them.
+#[cfg_attr(
+    not(any(feature = "redis", feature = "amqp", feature = "kafka")),
+    allow(dead_code, reason = "the other kinds have options of their own")
+)]
 #[derive(Default)]
 pub(super) struct TlsOptions {
     pub(super) files: TlsFiles,
@@ -44,6 +49,10 @@ pub(super) struct TlsOptions {
     pub(super) server_name: Option<String>,
 }
 
+#[cfg_attr(
+    not(any(feature = "redis", feature = "amqp", feature = "kafka")),
+    allow(dead_code, reason = "the other kinds have options of their own")
+)]
 impl TlsOptions {
     /// The TLS setup; `key` is the path of the client certificate's private key, if a key names
     /// one.

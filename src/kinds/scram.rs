@@ -114,6 +114,16 @@ impl Binding {
             Binding::EndPoint(_) => "p=tls-server-end-point,,",
         }
     }
+
+    /// The header, and the data to which the login is bound.
+    fn bytes(&self) -> Vec<u8> {
+        let header = self.header().as_bytes();
+        match self {
+            #[cfg(feature = "postgres")]
+            Binding::EndPoint(hash) => [header, hash].concat(),
+            _ => header.to_vec(),
+        }
+    }
 }
 
 /// An exchange that has begun: the first message is sent.
@@ -180,12 +190,8 @@ impl Exchange {
 
     /// The client's last message.
     pub(in crate::kinds) fn answer(&mut self, challenge: &Challenge, keys: &Keys) -> String {
-        let mut bound = self.binding.header().as_bytes().to_vec();
-        #[cfg(feature = "postgres")]
-        if let Binding::EndPoint(hash) = &self.binding {
-            bound.extend_from_slice(hash);
-        }
-        let bare = format!("c={},r={}", STANDARD.encode(bound), challenge.nonce);
+        let bound = STANDARD.encode(self.binding.bytes());
+        let bare = format!("c={bound},r={}", challenge.nonce);
         let signed = format!("{},{},{bare}", self.first, challenge.text);
         let stored = digest(self.hash.hmac().digest_algorithm(), &keys.client);
         let signature = self.hash.sign(stored.as_ref(), signed.as_bytes());

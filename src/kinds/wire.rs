@@ -73,6 +73,10 @@ impl Wire {
     }
 
     /// Returns the next line without its line end, or `None` if it is longer than `max` bytes.
+    #[cfg_attr(
+        not(any(feature = "redis", feature = "memcached")),
+        allow(dead_code, reason = "only these protocols have lines")
+    )]
     pub(super) async fn line(&mut self, max: usize) -> Result<Option<BytesMut>, Failure> {
         let mut searched = 0;
         loop {

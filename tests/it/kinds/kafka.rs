@@ -208,7 +208,7 @@ fn a_broker_is_waited_for_from_nothing_to_its_topic() {
     not_ready(
         &format!("{url}#attempt-timeout=300ms"),
         "timeout",
-        "but no answer from Kafka within 0.3s",
+        "within 0.3s",
     );
 }
 
