@@ -26,6 +26,7 @@ struct Unix {
 const LONGEST: usize = 107;
 
 fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
+    spec.note_unexpanded();
     let rest = spec.rest.expanded();
     if rest.starts_with("//") && !rest.starts_with("///") {
         return Err(

@@ -213,17 +213,7 @@ impl Declaration {
                 expansion.origin()
             )
         };
-        let mut notes: Vec<String> = self.expansions.iter().filter(ends).map(note).collect();
-        let is_path = matches!(self.scheme.as_str(), "file" | "unix");
-        let has_variable =
-            |text: &str| text.split('$').skip(1).any(|behind| behind.starts_with(is_name_start));
-        if is_path && has_variable(self.rest.raw()) {
-            let place = self.name.as_ref().unwrap_or(&self.place);
-            notes.push(format!(
-                "{place}: $NAME stays as it is in a path; only ${{NAME}} is expanded"
-            ));
-        }
-        notes
+        self.expansions.iter().filter(ends).map(note).collect()
     }
 
     /// Adds the expansions of a key that the caller read.
@@ -244,11 +234,6 @@ impl Declaration {
         let name = self.name.as_ref().unwrap_or(&self.place);
         ConfigError::at(&self.place, message).with_dependency(name)
     }
-}
-
-/// Returns true if a variable's name may begin with this character.
-fn is_name_start(c: char) -> bool {
-    c.is_ascii_alphabetic() || c == '_'
 }
 
 /// Returns the command without its arguments.

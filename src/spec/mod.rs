@@ -117,6 +117,15 @@ impl Spec {
         self.notes.borrow_mut().push(format!("{}: {note}", self.name));
     }
 
+    /// Adds a remark if a path contains `$NAME`, which is not expanded.
+    pub fn note_unexpanded(&self) {
+        let mut behind = self.rest.raw().split('$').skip(1);
+        let is_name_start = |c: char| c.is_ascii_alphabetic() || c == '_';
+        if behind.any(|text| text.starts_with(is_name_start)) {
+            self.note("$NAME stays as it is in a path; only ${NAME} is expanded");
+        }
+    }
+
     /// Returns every remark so far, redacted for messages.
     pub fn notes(&self) -> Vec<String> {
         self.notes
