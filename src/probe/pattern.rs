@@ -27,6 +27,8 @@ impl Pattern {
     /// As in grep, Perl and Python, `$` also matches before a newline that ends the text. May run
     /// for seconds on a large text: call it on a [`BlockingLane`](crate::blocking::BlockingLane).
     pub fn is_match(&self, text: &[u8]) -> bool {
+        // Editors on Windows begin a file with a byte order mark.
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
         let text = String::from_utf8_lossy(text);
         if self.0.is_match(&text) {
             return true;
@@ -47,6 +49,7 @@ mod tests {
             ("^ready$", "ready", true),
             ("^ready$", "ready\n", true),
             ("^ready$", "ready\r\n", true),
+            ("^ready$", "\u{feff}ready\r\n", true),
             ("^ready$", "ready\n\n", false),
             ("^ready$", "ready\nnot", false),
             ("^ready$", "not ready\n", false),

@@ -93,7 +93,7 @@ impl Declaration {
         // The application's own connection string is not expanded. Its variable names the
         // dependency.
         let (variable, url) = match whole_value(url) {
-            Some(value) => (Some(url.clone()), Text::literal(value.trim_end_matches(['\r', '\n']))),
+            Some(value) => (Some(url.clone()), Text::literal(tidy_value(&value))),
             None => (None, url.clone()),
         };
         let shown = variable.as_ref().map(Text::display_redacted);
@@ -108,6 +108,9 @@ impl Declaration {
             _ if is_host_port(url.raw()) => {
                 bare_host = url.split_once(':').map(|(host, _)| host.display_redacted());
                 (BARE.to_owned(), url.part(&format!("//{}", url.raw())))
+            }
+            _ if url.raw().strip_suffix(',').is_some_and(is_host_port) => {
+                return Err("dependencies are separated by blanks, without a comma".to_owned());
             }
             _ if is_bare_ipv6(url.raw()) => {
                 return Err(needs_brackets(url.raw()));
@@ -213,7 +216,21 @@ impl Declaration {
                 expansion.origin()
             )
         };
-        self.expansions.iter().filter(ends).map(note).collect()
+        let mut notes: Vec<String> = self.expansions.iter().filter(ends).map(note).collect();
+        let unexpanded = |expansion: &&Expansion| slips::is_variable(expansion.value());
+        notes.extend(self.expansions.iter().filter(unexpanded).map(|expansion| {
+            format!(
+                "{} holds the name of a variable, which nothing has expanded",
+                expansion.origin()
+            )
+        }));
+        if slips::has_variable_as_password(self.rest.raw()) {
+            let place = self.name.as_ref().unwrap_or(&self.place);
+            notes.push(format!(
+                "{place}: the password is a variable that nothing has expanded; only ${{NAME}} is"
+            ));
+        }
+        notes
     }
 
     /// Adds the expansions of a key that the caller read.
@@ -286,6 +303,17 @@ fn split_prefix(text: &str) -> (&str, &str) {
         }
         _ => ("", text),
     }
+}
+
+/// Returns a variable's value without the newline at its end.
+///
+/// Clients of NATS drop blanks and empty entries of a list, also at its start.
+fn tidy_value(value: &str) -> &str {
+    let list = value.trim_matches(|c: char| c == ',' || c.is_whitespace());
+    let is_nats = ["nats://", "tls://"].iter().any(|scheme| {
+        list.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    });
+    if is_nats { list } else { value.trim_end_matches(['\r', '\n']) }
 }
 
 /// Returns the value of `${URL}`, or of `PREFIX+${URL}` with the prefix in front.

@@ -38,6 +38,8 @@ fn of_a_value(text: &str, origin: &str) -> String {
             "{origin} holds KEY=VALUE pairs; they are read behind their scheme, e.g. \
             postgres:${{NAME}}"
         );
+    } else if text.starts_with(char::is_whitespace) {
+        "its value begins with a blank"
     } else {
         return format!("{origin} must hold {EXAMPLES}");
     };
@@ -114,6 +116,29 @@ fn is_command(word: &str, env: &Env) -> bool {
     path.split(':').any(|dir| !dir.is_empty() && std::path::Path::new(dir).join(word).is_file())
 }
 
+/// Returns true if a text is `$NAME`, `${NAME}` or `$(NAME)` and nothing else.
+pub(super) fn is_variable(text: &str) -> bool {
+    let Some(name) = text.strip_prefix('$') else { return false };
+    let inside = |open, close| name.strip_prefix(open).and_then(|name| name.strip_suffix(close));
+    let name = inside('{', '}').or_else(|| inside('(', ')')).unwrap_or(name);
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// Returns true if the password of a connection string is a variable that nothing has expanded.
+pub(super) fn has_variable_as_password(rest: &str) -> bool {
+    let authority = rest.strip_prefix("//").and_then(|rest| rest.split(['/', '?']).next());
+    let userinfo = authority.and_then(|authority| authority.rsplit_once('@'));
+    let of_userinfo = userinfo.and_then(|(userinfo, _)| userinfo.split_once(':'));
+    let is_between = |c: char| c.is_whitespace() || "?&;".contains(c);
+    let mut pairs = rest.split(is_between).filter_map(|pair| pair.split_once('='));
+    of_userinfo.is_some_and(|(_, password)| is_variable(password))
+        || pairs.any(|(name, value)| {
+            let name = name.to_ascii_lowercase();
+            (name.ends_with("password") || name == "pwd") && is_variable(value.trim_matches('\''))
+        })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,6 +175,25 @@ mod tests {
         ] {
             let message = described(text);
             assert!(message.starts_with(want) && !message.contains("S3CRET"), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_password_that_nothing_has_expanded_is_seen() {
+        for (rest, want) in [
+            ("//app:$DB_PASS@db/app", true),
+            ("//app:${DB_PASS}@db/app", true),
+            ("//app:$(DB_PASS)@db", true),
+            ("//db/app?user=app&password=$PW", true),
+            ("host=db password='$PW'", true),
+            ("Host=db;Pwd=${PW};Database=x", true),
+            ("//app:$ecret!@db/app", false),
+            ("//app:$1@db", false),
+            ("//app:a$B@db", false),
+            ("//$USER@db", false),
+            ("", false),
+        ] {
+            assert_eq!(has_variable_as_password(rest), want, "{rest}");
         }
     }
 }

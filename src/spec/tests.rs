@@ -333,6 +333,7 @@ fn what_cannot_be_read_is_told_without_showing_a_value() {
             "postgres://${NONE}@db",
             "the variable NONE is not set (a default is written ${NONE:-...})",
         ),
+        ("db:5432,", "dependencies are separated by blanks, without a comma"),
         ("tcp://${EMPTY}:1", "the variable EMPTY is empty, and leaves no host"),
         ("postgres://u@a,${EMPTY}:1/x", "the variable EMPTY is empty, and leaves no host"),
         (

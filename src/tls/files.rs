@@ -1,5 +1,6 @@
 //! Reads and checks the files that a TLS setup names, at build.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, CertificateRevocationListDer, pem::PemObject},
@@ -80,9 +81,22 @@ fn read_certs(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
         Ok(_) if pem.first() == Some(&0x30) => {
             Err(format!("{path}: is DER, and PEM is wanted (openssl x509 -inform der)"))
         }
+        Ok(_) if is_encoded_pem(&pem) => Err(format!(
+            "{path}: is base64 of a PEM file, encoded once too often (a Secret's data made from \
+            data?): base64 -d decodes it"
+        )),
         Ok(_) => Err(format!("{path}: holds no PEM certificate")),
         Err(_) => Err(format!("{path}: broken PEM")),
     }
+}
+
+/// Returns true if a file is the base64 of a PEM file, as in a Secret that was encoded twice.
+fn is_encoded_pem(bytes: &[u8]) -> bool {
+    let text: Vec<u8> = bytes.iter().filter(|byte| !byte.is_ascii_whitespace()).copied().collect();
+    let start = text.get(..text.len().min(64)).unwrap_or_default();
+    STANDARD
+        .decode(&start[..start.len() / 4 * 4])
+        .is_ok_and(|start| start.starts_with(b"-----BEGIN "))
 }
 
 /// Returns a file's text without the byte order mark that some editors add.

@@ -225,6 +225,8 @@ fn build_checks_files_and_errors_name_only_the_path() {
     let key = dir.file("key.pem", &a.key_pem);
     let other = dir.file("other.pem", &b.key_pem);
     let junk = dir.file("junk.pem", "junk");
+    let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &a.pem);
+    let twice = dir.file("twice.pem", &format!("{}\n{}\n", &encoded[..76], &encoded[76..]));
     let locked = dir.file(
         "locked.pem",
         "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
@@ -235,6 +237,15 @@ fn build_checks_files_and_errors_name_only_the_path() {
         (&missing, &None, &None, "/does/not/exist: no such file or directory".to_owned()),
         (&junk, &None, &None, format!("{at}/junk.pem: holds no PEM certificate")),
         (&key, &None, &None, format!("{at}/key.pem: holds no PEM certificate")),
+        (
+            &twice,
+            &None,
+            &None,
+            format!(
+                "{at}/twice.pem: is base64 of a PEM file, encoded once too often (a Secret's data \
+                made from data?): base64 -d decodes it"
+            ),
+        ),
         (&None, &cert, &None, "a client certificate needs its private key beside it".to_owned()),
         (&None, &None, &key, "a private key needs its client certificate beside it".to_owned()),
         (

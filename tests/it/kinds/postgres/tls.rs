@@ -39,6 +39,19 @@ impl Openssl {
     /// A certificate for `subject` that the authority signs. Without `extensions` it is of X.509
     /// version 1.
     fn issue(&self, name: &str, key: &str, subject: &str, extensions: &str, sign: &str) {
+        self.issue_by("ca", name, key, subject, extensions, sign);
+    }
+
+    /// As `issue`, with another authority.
+    fn issue_by(
+        &self,
+        ca: &str,
+        name: &str,
+        key: &str,
+        subject: &str,
+        extensions: &str,
+        sign: &str,
+    ) {
         self.run(&format!("genpkey {key} -out {name}.key"));
         self.run(&format!("req -new -key {name}.key -subj {subject} -out {name}.csr"));
         let extensions = match extensions {
@@ -49,7 +62,7 @@ impl Openssl {
             }
         };
         self.run(&format!(
-            "x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 20 {sign} \
+            "x509 -req -in {name}.csr -CA {ca}.crt -CAkey {ca}.key -CAcreateserial -days 20 {sign} \
             {extensions} -out {name}.crt"
         ));
         self.restrict(&format!("{name}.key"));
@@ -224,6 +237,20 @@ fn client_keys_are_read_in_every_form_that_psql_reads() {
         }
     }
     compared.agree();
+    // OpenSSL itself reads PBES1 only with its provider of old algorithms.
+    openssl.run("pkcs8 -topk8 -in v1.key -v1 PBE-SHA1-3DES -passout pass:secret -out pbes1.key");
+    openssl.restrict("pbes1.key");
+    let old = format!(
+        "postgres://app@{}/postgres?sslmode=require&sslcert={}&sslkey={}&sslpassword=secret",
+        server.address(),
+        openssl.path("v1.crt"),
+        openssl.path("pbes1.key")
+    );
+    let done = Afterall::new().arg(old).arg("--once").run().code(64);
+    done.stderr_has(
+        "pbes1.key: the private key is encrypted by an algorithm that is not supported",
+    )
+    .stderr_has("(openssl pkcs8 -topk8 -v2 aes-256-cbc makes one that is)");
     // pgjdbc reads an encrypted key in DER, and libpq does not.
     let jdbc = format!(
         "jdbc:postgresql://{}/postgres?user=app&sslmode=require&sslcert={}&sslkey={}&sslpassword=se\
@@ -240,9 +267,20 @@ fn what_this_build_cannot_verify_is_named() {
     let (openssl, server) = (Openssl::new(), Postgres::started());
     openssl.issue("p521", P521, "/CN=localhost", SAN, "-sha256");
     openssl.issue("sha512", P256, "/CN=localhost", SAN, "-sha512");
+    // The authority of RSA-PSS has an RSA key.
+    let rsa = "-algorithm RSA -pkeyopt rsa_keygen_bits:2048";
+    let pss = "-sha256 -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:";
+    openssl.issue("rsa-ca", rsa, "/CN=ca", "basicConstraints=CA:TRUE\n", "-sha256");
+    for salt in ["20", "32", "max"] {
+        let name = format!("pss{salt}");
+        openssl.issue_by("rsa-ca", &name, rsa, "/CN=localhost", SAN, &format!("{pss}{salt}"));
+    }
     for (name, words) in [
         ("p521", "its key is ECDSA on the curve P-521, which this build does not support"),
         ("sha512", "it is signed by ECDSA with SHA-512"),
+        ("pss20", "it is signed by RSA-PSS with an unusual salt or hash, which this build"),
+        ("pssmax", "it is signed by RSA-PSS with an unusual salt or hash, which this build"),
+        ("pss32", ""),
     ] {
         openssl.serve(&server, name);
         let url = |mode: &str| {
@@ -251,12 +289,20 @@ fn what_this_build_cannot_verify_is_named() {
                 sslmode={mode} sslrootcert={}",
                 server.host(),
                 server.port(),
-                if mode == "require" { "/none".to_owned() } else { openssl.path("ca.crt") }
+                match (mode, name.starts_with("pss")) {
+                    ("require", _) => "/none".to_owned(),
+                    (_, true) => openssl.path("rsa-ca.crt"),
+                    (_, false) => openssl.path("ca.crt"),
+                }
             )
         };
         Afterall::new().arg("--once").arg(url("require")).run().code(0).stdout_has("ready");
-        let done = Afterall::new().arg("--once").arg(url("verify-full")).run().code(69);
-        done.stdout_has("[class=tls]").stdout_has(words);
+        let look = Afterall::new().arg("--once").arg(url("verify-full"));
+        if words.is_empty() {
+            look.run().code(0).stdout_has("ready");
+        } else {
+            look.run().code(69).stdout_has("[class=tls]").stdout_has(words);
+        }
     }
 }
 
