@@ -79,11 +79,16 @@ impl Wanted {
             let apart = others.iter().any(|other| other.dir() != file.dir());
             let label = if apart || of_path { &file.path } else { stem(file.name()) };
             let by_path = capture(&file.path).filter(|path| *path != key && !of_path);
-            let keys = match (apart, by_path) {
+            let mut keys = match (apart, by_path) {
                 (true, Some(path)) => vec![path],
                 (false, Some(path)) => vec![key, path],
                 (_, None) => vec![key],
             };
+            // A column of numbers holds 001 as 1.
+            let number = key::strip_zeros(&keys[0]);
+            if number != keys[0] {
+                keys.push(number);
+            }
             // `.up.sql` and `.down.sql` of one migration, or its variant for one database, lie
             // beside each other.
             let first = others.first() == Some(&file);

@@ -170,7 +170,7 @@ fn lists_are_read_as_nats_go_reads_them() {
         format!("nats://{dead}/,nats://{live}/"),
         format!("nats://{dead},,{live}"),
         format!(" nats://{live} "),
-        format!(",nats://{dead},{live}\n"),
+        format!(",nats://{dead},{live}"),
     ] {
         let run = Afterall::new().args(["--once", "env:NATS_URL"]).env("NATS_URL", &list);
         run.run().code(0).stdout_has("NATS 2.");

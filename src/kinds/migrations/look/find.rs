@@ -141,25 +141,12 @@ impl Look {
 
     /// A column of the operator's own table may record failures. Only `where` defines its meaning.
     fn check_own_table(&self, table: &Relation) -> Result<(), Stop> {
-        const TELLING: [&str; 10] = [
-            "status",
-            "state",
-            "success",
-            "successful",
-            "failed",
-            "dirty",
-            "error",
-            "is_applied",
-            "applied",
-            "rolled_back_at",
-        ];
         if self.search.column.is_none() || self.condition.is_some() {
             return Ok(());
         }
         let own = self.search.column.as_deref();
-        let telling = table.columns.iter().map(|(name, _)| name).find(|name| {
-            TELLING.contains(&name.to_ascii_lowercase().as_str()) && own != Some(name.as_str())
-        });
+        let mut names = table.columns.iter().map(|(name, _)| name);
+        let telling = names.find(|name| tells_of_failure(name) && own != Some(name.as_str()));
         match telling {
             None => Ok(()),
             Some(column) => Err(Stop::Unclear(format!(
@@ -230,6 +217,32 @@ impl Look {
         }
         Ok(None)
     }
+}
+
+/// Returns true if a column's name suggests that its value distinguishes failed rows.
+fn tells_of_failure(name: &str) -> bool {
+    const ALONE: [&str; 5] = ["applied", "is_applied", "ok", "done", "rolled_back_at"];
+    const WORDS: [&str; 11] = [
+        "status",
+        "state",
+        "success",
+        "successful",
+        "succeeded",
+        "failed",
+        "failure",
+        "dirty",
+        "error",
+        "outcome",
+        "result",
+    ];
+    let name = name.to_ascii_lowercase();
+    // `migration_status`, `is_dirty`, `error_message`; not `state_hash`.
+    let is_at_end = |word: &str| {
+        name.strip_suffix(word).is_some_and(|rest| rest.is_empty() || rest.ends_with('_'))
+    };
+    ALONE.contains(&name.as_str())
+        || WORDS.iter().any(|word| is_at_end(word))
+        || name.starts_with("error_")
 }
 
 /// An example of a condition on a column.
