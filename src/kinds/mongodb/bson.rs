@@ -2,6 +2,10 @@
 //!
 //! Source: <https://bsonspec.org/spec.html>.
 
+/// The most elements that are read of one document. A reply is searched for several names, which
+/// must take no longer than 10 ms in all.
+const MAX_ELEMENTS: usize = 4096;
+
 /// A document that is to be sent.
 #[derive(Default)]
 pub(super) struct Builder(Vec<u8>);
@@ -70,11 +74,12 @@ impl<'a> Document<'a> {
     /// The elements, up to the first that is malformed.
     pub(super) fn elements(self) -> impl Iterator<Item = (&'a str, Value<'a>)> {
         let mut rest = self.0;
-        std::iter::from_fn(move || {
+        let elements = std::iter::from_fn(move || {
             let (name, value, after) = element(rest)?;
             rest = after;
             Some((name, value))
-        })
+        });
+        elements.take(MAX_ELEMENTS)
     }
 
     fn get(self, wanted: &str) -> Option<Value<'a>> {

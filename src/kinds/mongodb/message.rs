@@ -10,8 +10,9 @@ use crate::{
     probe::{Class, Failure},
 };
 
-/// The longest reply that is read, in bytes. That to `hello` has some kilobytes.
-const MAX_REPLY: usize = 256 * 1024;
+/// The longest reply that is read, in bytes. That to `hello` has some kilobytes; a list of
+/// databases may be longer, if a server ignores the filter.
+const MAX_REPLY: usize = 1 << 20;
 
 const HEAD: usize = 16;
 const OP_REPLY: i32 = 1;
@@ -103,7 +104,7 @@ mod tests {
         for (bytes, want) in [
             (message, "ok"),
             (reply, "ok"),
-            (head(1 << 20, OP_MSG), "not MongoDB"),
+            (head((1 << 20) + 1, OP_MSG), "not MongoDB"),
             (head(-1, OP_MSG), "not MongoDB"),
             (head(20, OP_MSG), "not MongoDB"),
             ([head(26, OP_MSG), vec![0; 10]].concat(), "a reply without a document"),

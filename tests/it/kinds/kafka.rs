@@ -205,11 +205,7 @@ fn a_broker_is_waited_for_from_nothing_to_its_topic() {
     assert_eq!(kafka_python(&at.to_string(), "{}", "orders"), "2");
     ready(&url, "Kafka, 1 broker");
     broker.server.pause();
-    not_ready(
-        &format!("{url}#attempt-timeout=300ms"),
-        "timeout",
-        "within 0.3s",
-    );
+    not_ready(&format!("{url}#attempt-timeout=300ms"), "timeout", "within 0.3s");
 }
 
 #[test]

@@ -280,6 +280,39 @@ fn a_server_with_tls_is_asked_by_tls_alone() {
     assert!(done.stdout_text().contains("tls=true"), "{}", done.stdout_text());
 }
 
+#[test]
+fn a_directory_or_a_certificate_knows_the_user() {
+    let authority = Authority::new("mongo");
+    let identity = authority.server(&["mongo.test"]);
+    let client = authority.client("app");
+    let dir = Dir::new();
+    let read = |path: &str| std::fs::read_to_string(path).unwrap();
+    let pair = format!("{}{}", read(client.cert_text()), read(client.key_text()));
+    dir.write_secret("client.pem", pair);
+    let ca = authority.cert_text();
+    let state = format!(
+        r#"{{"hello": {{"isWritablePrimary": true}}, "auth": true, "ca": "{ca}",
+             "users": {{"$external.": [""], "$external.app": ["s3cr3t", "PLAIN"]}}}}"#
+    );
+    let server = Stated::mongodb(Some(&identity), &state);
+    let at = server.address();
+    let tls = format!("tls=true&tlsCAFile={ca}&tlsAllowInvalidHostnames=true");
+    let certified = format!("{tls}&tlsCertificateKeyFile={}", dir.text("client.pem"));
+    for (login, options, class) in [
+        ("", format!("authMechanism=MONGODB-X509&{certified}"), "ready"),
+        ("", format!("authMechanism=MONGODB-X509&{tls}"), "auth"),
+        ("app:s3cr3t@", format!("authMechanism=PLAIN&{tls}"), "ready"),
+        ("app:wrong@", format!("authMechanism=PLAIN&{tls}"), "auth"),
+    ] {
+        let url = format!("mongodb://{login}{at}/?{options}");
+        match class {
+            "ready" => ready(&url, "MongoDB, a standalone server"),
+            class => not_ready(&url, class, "AuthenticationFailed 18"),
+        }
+        assert_eq!(pymongo(&url) == "usable", class == "ready", "{url}");
+    }
+}
+
 /// A name server for SRV and TXT records, and the files that lead to it. None unless we are root.
 struct Names {
     dir: Dir,

@@ -7,6 +7,7 @@ and key or nothing. The state:
   modern  whether the server knows `hello` beside isMaster
   users   {"database.user": ["password", "SCRAM-SHA-256", ...]}
   auth    whether commands need a login
+  ca      the authority of the clients' certificates
   error   the reply to everything but hello, where it is given
 """
 import base64, hashlib, hmac, json, os, socket, socketserver, ssl, struct, sys
@@ -64,6 +65,9 @@ class Conversation(socketserver.BaseRequestHandler):
         if len(sys.argv) > 3:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(sys.argv[3], sys.argv[4])
+            if "ca" in state():
+                context.load_verify_locations(state()["ca"])
+                context.verify_mode = ssl.CERT_OPTIONAL
             self.request = context.wrap_socket(self.request, server_side=True)
         self.login = None
         self.user = None
@@ -111,10 +115,20 @@ class Conversation(socketserver.BaseRequestHandler):
                 reply.pop("serviceId", None)
             return reply
         if name == "saslStart":
-            if command["mechanism"] not in ROUNDS:
-                return REFUSED
+            if command["mechanism"] == "PLAIN":
+                _, user, password = bytes(command["payload"]).decode().split("\0")
+                known = now.get("users", {}).get(f"{command['$db']}.{user}", [None])
+                if known[0] != password or "PLAIN" not in known:
+                    return REFUSED
+                self.user = user
+                return {"ok": 1, "conversationId": 1, "done": True, "payload": b""}
             self.login = Login(command["$db"], command["mechanism"], bytes(command["payload"]))
             return {"ok": 1, "conversationId": 1, "done": False, "payload": self.login.first.encode()}
+        if name == "authenticate":
+            if not self.request.getpeercert() or f"$external.{command.get('user', '')}" not in now["users"]:
+                return REFUSED
+            self.user = "by certificate"
+            return {"ok": 1}
         if name == "saslContinue":
             if self.user:
                 return {"ok": 1, "conversationId": 1, "done": True, "payload": b""}
