@@ -122,7 +122,7 @@ static void *work(void *arg) {
 
 int main(int argc, char **argv) {
     int scale = atoi(argv[2]), count = WORKERS;
-    if (getenv("LONG")) measured = WAITS;
+    if (getenv("LONG") && *getenv("LONG")) measured = WAITS;
     afterall = argv[3];
     stamp = argv[4];
     if (argc > 5) cluster = argv[5], count = argc - 6;

@@ -113,7 +113,8 @@ pub(super) fn without_userinfo(server: &Text) -> Text {
 
 /// Splits the text after `//` at the first `/` or `?`.
 pub(super) fn split_authority(rest: &Text) -> (Text, Text) {
-    let end = rest.raw().find(['/', '?']).unwrap_or(rest.raw().len());
+    let end = rest.raw().bytes().position(|byte| byte == b'/' || byte == b'?');
+    let end = end.unwrap_or(rest.raw().len());
     (rest.part(&rest.raw()[..end]), rest.part(&rest.raw()[end..]))
 }
 
