@@ -129,6 +129,17 @@ const RECIPES: &[(&str, &str, &[Reply])] = &[
             (200, r#"{"status":{"conditions":[{"type":"Ready","status":"True"}]}}"#, "ready"),
         ],
     ),
+    (
+        "job",
+        "GET /apis/batch/v1/namespaces/app/jobs/migrate HTTP/1.1",
+        &[
+            (404, r#"{"kind":"Status","reason":"NotFound","code":404}"#, "absent"),
+            (403, r#"{"kind":"Status","reason":"Forbidden","code":403}"#, "auth"),
+            (200, r#"{"kind":"Job","status":{}}"#, "absent"),
+            (200, r#"{"kind":"Job","status":{"active":1,"failed":1}}"#, "absent"),
+            (200, r#"{"kind":"Job","status":{"succeeded":1}}"#, "ready"),
+        ],
+    ),
 ];
 
 /// The declarations of the page by HTTP, each with its name.
