@@ -55,8 +55,8 @@ mod tests {
             sort_by_key(&mut ours, |item| item.0);
             theirs.sort_by_key(|item| item.0);
             assert_eq!(ours, theirs, "stable");
-            sort_by(&mut ours, |a, b| b.1.cmp(&a.1));
-            theirs.sort_by(|a, b| b.1.cmp(&a.1));
+            sort_by_key(&mut ours, |item| std::cmp::Reverse(item.1));
+            theirs.sort_by_key(|item| std::cmp::Reverse(item.1));
             assert_eq!(ours, theirs);
             sort(&mut ours);
             theirs.sort();

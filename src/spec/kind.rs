@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use super::{ConfigError, Spec, expand::Text};
 use crate::probe::Probe;
 
+/// Names of dependencies, or what is wrong with the list of them.
+pub type Names = Result<Vec<String>, String>;
+
 /// A kind of dependency. Help, man page, completions and the check of keys read it.
 ///
 /// Most kinds set the fields that they need and take the others from [`Kind::DEFAULT`].
@@ -39,7 +42,7 @@ pub struct Kind {
     ///
     /// # Errors
     /// A malformed list of names.
-    pub alternatives: Option<fn(&Text) -> Result<Vec<String>, String>>,
+    pub alternatives: Option<fn(&Text) -> Names>,
     /// The usual port, and the harm that a bare connect to it does, if any. `tcp:` to this port
     /// gets a note.
     pub harmed_by_connects: Option<(u16, &'static str)>,

@@ -139,3 +139,40 @@ fn imports_go_one_way() {
         panic!("a circle of imports: {}", circle.join(" -> "));
     }
 }
+
+/// Tables of data, whose rows read better whole.
+const TABLES: [&str; 4] = [
+    "src/kinds/migrations/tools.rs",
+    "src/kinds/migrations/mysql_tools.rs",
+    "tests/it/kinds/migrations/fixtures.rs",
+    "tests/it/kinds/migrations/layouts.rs",
+];
+
+#[test]
+fn files_and_lines_are_short() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut dirs = ["src", "tests/it", "fuzz/src"].map(|dir| root.join(dir)).to_vec();
+    let (mut files, mut long) = (0, Vec::new());
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                dirs.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(root).unwrap().to_str().unwrap();
+            if !name.ends_with(".rs") || TABLES.contains(&name) {
+                continue;
+            }
+            files += 1;
+            let text = fs::read_to_string(&path).unwrap();
+            let lines = text.lines().enumerate().filter(|(_, line)| line.chars().count() > 100);
+            long.extend(lines.map(|(number, _)| format!("{name}:{}: 100 columns", number + 1)));
+            if text.lines().count() > 500 {
+                long.push(format!("{name}: 500 lines"));
+            }
+        }
+    }
+    assert!(files > 300, "{files} files");
+    assert!(long.is_empty(), "longer than allowed: {long:#?}");
+}

@@ -1,4 +1,5 @@
-//! docs/recipes.md: each command line against the replies that the product's documentation describes.
+//! docs/recipes.md: each command line against the replies that the product's documentation
+//! describes.
 
 use super::texts::{in_markdown, read};
 use crate::support::{Afterall, Dir, Http, response};
@@ -16,7 +17,10 @@ const RECIPES: &[(&str, &str, &[Reply])] = &[
             (503, r#"{"name":"influxdb","status":"fail","checks":[]}"#, "busy"),
             (
                 200,
-                r#"{"name":"influxdb","message":"ready for queries and writes","status":"pass","checks":[],"version":"v2.7.1"}"#,
+                concat!(
+                    r#"{"name":"influxdb","message":"ready for queries and writes","status":"pass","#,
+                    r#""checks":[],"version":"v2.7.1"}"#
+                ),
                 "ready",
             ),
         ],
