@@ -14,6 +14,7 @@ need nats-server nats-server
 compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
 need jq jq
 need ruby ruby
+need python3 python3
 need gcc gcc
 need openssl openssl
 need curl curl
