@@ -1,6 +1,7 @@
 //! The server's greeting, which it sends first.
 
 use super::packet::Fields;
+use crate::text::one_line;
 
 /// Capability flags (MySQL source, `mysql_com.h`).
 pub(super) mod capability {
@@ -66,7 +67,7 @@ impl Greeting {
 
 /// MariaDB hides behind the version `5.5.5` for the sake of old replicas.
 fn product(version: &str) -> String {
-    let short = |version: &str| version.split('-').next().unwrap_or_default().to_owned();
+    let short = |version: &str| one_line(version.split('-').next().unwrap_or_default(), 40);
     match version.contains("MariaDB") {
         true => format!("MariaDB {}", short(version.strip_prefix("5.5.5-").unwrap_or(version))),
         false => format!("MySQL {}", short(version)),
@@ -94,6 +95,7 @@ mod tests {
         assert_eq!((greeting.product.as_str(), greeting.is_mariadb), ("MySQL 8.0.36", false));
         assert!(greeting.has(capability::SSL | capability::PLUGIN_AUTH));
         assert_eq!(greeting.plugin, "caching_sha2_password");
+        assert_eq!(product("8.0\u{19}.36-x"), "MySQL 8.0\u{fffd}.36");
         for cut in 0..packet.len() {
             // No part of a greeting makes it panic.
             let _ = Greeting::parse(&packet[..cut]);
