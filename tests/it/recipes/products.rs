@@ -18,8 +18,8 @@ const RECIPES: &[(&str, &str, &[Reply])] = &[
             (
                 200,
                 concat!(
-                    r#"{"name":"influxdb","message":"ready for queries and writes","status":"pass","#,
-                    r#""checks":[],"version":"v2.7.1"}"#
+                    r#"{"name":"influxdb","message":"ready for queries and writes","#,
+                    r#""status":"pass","checks":[],"version":"v2.7.1"}"#
                 ),
                 "ready",
             ),
