@@ -4,8 +4,10 @@
 //! The binary of the tests needs its libraries beside it. The static one, which `dist/check` names
 //! in AFTERALL_BINARY, must not.
 
+#[cfg(feature = "redis")]
+use crate::support::Redis;
 use crate::support::process::program;
-use crate::support::{Afterall, Authority, Dir, Done, Nats, Nginx, Postgres, Redis};
+use crate::support::{Afterall, Authority, Dir, Done, Nats, Nginx, Postgres};
 use std::fs;
 use std::os::unix::net::UnixListener;
 use std::path::Path;

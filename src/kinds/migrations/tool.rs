@@ -200,6 +200,7 @@ pub(super) enum Lock {
     /// Session or transaction advisory locks with these keys, from schema, table and database.
     Advisory(fn(&str, &str, &str) -> Vec<i64>),
     /// A named lock of MySQL, from schema, table and database.
+    #[cfg_attr(not(feature = "mysql"), expect(dead_code, reason = "only MySQL has named locks"))]
     Named(fn(&str, &str, &str) -> String),
     /// A row in a table of the same schema. Such a row outlives a migrator that was killed.
     Row {
