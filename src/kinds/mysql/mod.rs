@@ -11,7 +11,6 @@ mod dsn;
 mod failure;
 mod greeting;
 mod login;
-mod modular;
 mod packet;
 mod params;
 mod plugins;

@@ -3,13 +3,12 @@
 //!
 //! Besides the password only public values take part: the server's key and its random bytes.
 
+use num_bigint::BigUint;
 use ring::{
     digest::{SHA1_FOR_LEGACY_USE_ONLY, digest},
     rand::{SecureRandom, SystemRandom},
 };
 use rustls::pki_types::{SubjectPublicKeyInfoDer, pem::PemObject};
-
-use super::modular;
 
 /// The bytes of a SHA-1.
 const HASH: usize = 20;
@@ -32,9 +31,10 @@ pub(super) fn seal(password: &str, nonce: &[u8], pem: &[u8]) -> Option<Vec<u8>> 
 }
 
 struct PublicKey {
-    /// Both have their highest byte first.
-    modulus: Vec<u8>,
-    exponent: Vec<u8>,
+    modulus: BigUint,
+    exponent: BigUint,
+    /// Bytes of the modulus.
+    size: usize,
 }
 
 impl PublicKey {
@@ -50,11 +50,15 @@ impl PublicKey {
         let (exponent, _) = element(0x02, rest)?;
         let modulus = modulus.strip_prefix(&[0]).unwrap_or(modulus);
         let is_usable = (64..=MAX_MODULUS).contains(&modulus.len()) && exponent.len() <= 5;
-        is_usable.then(|| Self { modulus: modulus.to_vec(), exponent: exponent.to_vec() })
+        is_usable.then(|| Self {
+            size: modulus.len(),
+            modulus: BigUint::from_bytes_be(modulus),
+            exponent: BigUint::from_bytes_be(exponent),
+        })
     }
 
     fn encrypt(&self, message: &[u8], seed: &[u8; HASH]) -> Option<Vec<u8>> {
-        let room = self.modulus.len().checked_sub(2 * HASH + 2)?;
+        let room = self.size.checked_sub(2 * HASH + 2)?;
         let padding = room.checked_sub(message.len())?;
         let mut block = digest(&SHA1_FOR_LEGACY_USE_ONLY, b"").as_ref().to_vec();
         block.extend(std::iter::repeat_n(0, padding));
@@ -64,7 +68,11 @@ impl PublicKey {
         let mut seed = *seed;
         mask(&mut seed, &block);
         let padded = [&[0], &seed[..], &block].concat();
-        modular::power(&padded, &self.exponent, &self.modulus)
+        let sealed = BigUint::from_bytes_be(&padded).modpow(&self.exponent, &self.modulus);
+        let bytes = sealed.to_bytes_be();
+        let mut out = vec![0; self.size.checked_sub(bytes.len())?];
+        out.extend(bytes);
+        Some(out)
     }
 }
 
@@ -102,7 +110,8 @@ mod tests {
             assert!(PublicKey::parse(der).is_none());
         }
         assert!(seal("pw", b"nonce", b"no PEM").is_none());
-        let small = PublicKey { modulus: vec![33; 64], exponent: vec![3] };
+        let small =
+            PublicKey { modulus: BigUint::from(33_u8), exponent: BigUint::from(3_u8), size: 64 };
         assert!(small.encrypt(&[1; 23], &[0; HASH]).is_none(), "longer than the key has room for");
     }
 }
