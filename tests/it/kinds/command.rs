@@ -14,7 +14,7 @@ fn a_command_is_split_into_words_and_runs_without_a_shell() {
         &format!("#!/bin/sh\nprintf '<%s>' \"$@\" >{}\n", dir.text("words")),
     );
     let url = format!(
-        "exec:{} $HOME '*' ';' 'a b' \"c d\" e\\ f ${{WORD}} x${{WORD}} '' %41",
+        "exec:{} '$HOME' '*' ';' 'a b' \"c d\" e\\ f ${{WORD}} x${{WORD}} '' %41",
         script.display()
     );
     Afterall::waiting_for([url])
