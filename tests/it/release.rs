@@ -103,7 +103,7 @@ fn the_archive_holds_every_file_and_repeats() {
 }
 
 #[test]
-fn the_image_holds_one_file_and_repeats() {
+fn the_image_holds_one_program_with_its_licences_and_repeats() {
     let (first, again) = (Dir::new(), Dir::new());
     let binary = stand_in(&first);
     let digest = dist("image", &first, &[&binary, MACHINE]);
@@ -117,15 +117,20 @@ fn the_image_holds_one_file_and_repeats() {
     };
     assert_eq!(json(&unpacked.join("index.json"))["manifests"][0]["digest"], digest.trim());
     let manifest = json(&blob(&digest));
-    for descriptor in [&manifest["config"], &manifest["layers"][0]] {
+    for descriptor in [&manifest["config"], &manifest["layers"][0], &manifest["layers"][1]] {
         let digest = descriptor["digest"].as_str().unwrap();
         let sum = run(Command::new("sha256sum").arg(blob(digest)));
         assert_eq!(format!("sha256:{}", &sum[..64]), digest);
     }
     let config = json(&blob(manifest["config"]["digest"].as_str().unwrap()));
     assert_eq!(config["config"]["Entrypoint"], serde_json::json!(["/afterall"]));
-    let layer = blob(manifest["layers"][0]["digest"].as_str().unwrap());
-    let files = run(Command::new("tar").arg("-tzvf").arg(layer));
+    let files = |layer: &serde_json::Value| {
+        let layer = blob(layer["digest"].as_str().unwrap());
+        run(Command::new("tar").arg("-tzvf").arg(layer))
+    };
+    let licences = files(&manifest["layers"][1]);
+    assert!(licences.contains(" LICENSES/crates.txt\n"), "{licences}");
+    let files = files(&manifest["layers"][0]);
     assert_eq!(files.lines().count(), 1, "{files}");
     assert!(files.starts_with("-rwxr-xr-x") && files.ends_with(" afterall\n"), "{files}");
 }

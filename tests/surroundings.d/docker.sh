@@ -74,7 +74,7 @@ check "the variable is read" "db: ready: PostgreSQL" "$(logs plain)"
 check_under "and it stops at once" 1000 podman stop -t 10 plain
 rm -f /tmp/db.key /tmp/db.pem
 
-# The image of one file that a release has, as what others copy from.
+# The image of one program that a release has, as what others copy from.
 CARGO_TARGET_DIR=$LAB/release "$HERE/../../dist/image" afterall "$(uname -m)" >/dev/null
 podman load -q -i release/dist/afterall-*.oci.tar >/dev/null
 version=$(./afterall --version)
