@@ -244,6 +244,11 @@ pub fn die_of(signal: i32) -> ! {
         // SIGQUIT must not leave a core dump, because the memory holds secrets. A limit of 0 would
         // not keep it from a handler (core(5): `|` in core_pattern).
         libc::prctl(libc::PR_SET_DUMPABLE, 0);
+        // A default action does not end PID 1, unless its main thread happens to block the signal,
+        // e.g. while it starts a thread. The end must not depend on that.
+        if libc::getpid() == 1 {
+            libc::_exit(128 + signal);
+        }
         set_disposition(signal, libc::SIG_DFL);
         libc::pthread_sigmask(libc::SIG_UNBLOCK, &set_of([signal]), ptr::null_mut());
         libc::kill(libc::getpid(), signal);
