@@ -25,7 +25,8 @@ pub(super) fn failure(answer: &Answer, target: &Target, access: &Access) -> Fail
         failure.message = one_line(&format!("{code}: {said}"), MAX_FOREIGN);
     }
     match code {
-        // Only a malformed selector is refused so, or the token of a page that is no longer there.
+        // A malformed selector never becomes right. An expired page does, on the next attempt; its
+        // message names the `continue` token.
         400 if reason == "BadRequest" && !failure.message.contains("continue") => {
             failure.class = Class::Config
         }
