@@ -1,11 +1,11 @@
 //! `kafka:` against Tansu and librdkafka's cluster in memory; scripted brokers for logins, TLS and
 //! states, which Kafka's clients judge too.
 
+use crate::support::look::{not_ready, once, ready};
 use crate::support::process::{Scope, Server, spawn_from_lasting_thread};
 use crate::support::python::{package_file, printed};
 use crate::support::{
-    Address, Afterall, Authority, Dir, Done, Reserved, Scripted, Stated, python, secs, sh,
-    wait_until,
+    Address, Afterall, Authority, Dir, Reserved, Scripted, Stated, python, secs, sh, wait_until,
 };
 use rustix::process::Signal;
 use std::ffi::OsStr;
@@ -15,23 +15,6 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
-
-fn once(url: &str) -> Done {
-    Afterall::new().arg("--once").arg(format!("x={url}")).run()
-}
-
-#[track_caller]
-fn ready(url: &str, says: &str) {
-    once(url).code(0).stdout_has(says);
-}
-
-#[track_caller]
-fn not_ready(url: &str, class: &str, says: &str) {
-    let done = once(url).any_stdout();
-    let (code, said) = (done.status().code(), done.stdout_text());
-    let as_expected = code == Some(69) && said.contains(&format!("[class={class}]"));
-    assert!(as_expected && said.contains(says), "{url}: expected {class}: {says}\n{said}");
-}
 
 /// Returns librdkafka's outcome: the leaders of the topic's partitions, or an error's name.
 fn librdkafka(servers: &str, options: &str, topic: &str) -> String {

@@ -1,6 +1,7 @@
 //! `mongodb:` against scripted servers, which pymongo judges too, and against a server of another
 //! maker.
 
+use crate::support::look::{not_ready, once, ready};
 use crate::support::process::{Scope, Server, program};
 use crate::support::python::{package_file, printed};
 use crate::support::{
@@ -11,23 +12,6 @@ use std::ffi::OsStr;
 use std::net::UdpSocket;
 use std::process::Command;
 use std::thread;
-
-fn once(url: &str) -> Done {
-    Afterall::new().arg("--once").arg(format!("x={url}")).run()
-}
-
-#[track_caller]
-fn ready(url: &str, says: &str) {
-    once(url).code(0).stdout_has(says);
-}
-
-#[track_caller]
-fn not_ready(url: &str, class: &str, says: &str) {
-    let done = once(url).any_stdout();
-    let (code, said) = (done.status().code(), done.stdout_text());
-    let as_expected = code == Some(69) && said.contains(&format!("[class={class}]"));
-    assert!(as_expected && said.contains(says), "{url}: expected {class}: {says}\n{said}");
-}
 
 /// `usable`, or the name of pymongo's error.
 const PYMONGO: &str = "

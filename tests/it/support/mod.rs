@@ -13,6 +13,7 @@ pub mod done;
 pub mod http;
 #[cfg(feature = "k8s")]
 pub mod kubernetes;
+pub mod look;
 pub mod monit;
 pub mod mysql;
 pub mod nats;
