@@ -1,6 +1,7 @@
 //! Scripted TCP servers, for the faults that a real one cannot show.
 
 use super::ports::Address;
+use std::collections::HashSet;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,6 +23,8 @@ pub struct Scripted {
 struct Shared {
     stopped: AtomicBool,
     arrivals: Mutex<Vec<Instant>>,
+    // Connections of `connections` itself, by the address that they come from.
+    marks: Mutex<HashSet<SocketAddr>>,
     // For drop, which ends the open conversations.
     open: Mutex<Vec<(usize, TcpStream)>>,
 }
@@ -103,7 +106,17 @@ impl Scripted {
         self.at.ip().to_string()
     }
 
+    /// The connections so far. A client may have come and gone before its connection is accepted,
+    /// so this first waits until the server has accepted all that were made before.
     pub fn connections(&self) -> usize {
+        let mut mark = {
+            let mut marks = self.shared.marks.lock().unwrap();
+            let mark = TcpStream::connect_timeout(&self.at, Duration::from_secs(5)).unwrap();
+            marks.insert(mark.local_addr().unwrap());
+            mark
+        };
+        // The server accepts in order, and closes the mark.
+        let _ = mark.read(&mut [0]);
         self.shared.arrivals.lock().unwrap().len()
     }
 
@@ -124,11 +137,15 @@ impl Drop for Scripted {
 }
 
 fn serve(listener: TcpListener, shared: &Arc<Shared>, conversation: &Arc<Conversation>) {
-    for stream in listener.incoming() {
+    loop {
+        let accepted = listener.accept();
         if shared.stopped.load(Ordering::SeqCst) {
             return;
         }
-        let Ok(stream) = stream else { continue };
+        let Ok((stream, peer)) = accepted else { continue };
+        if shared.marks.lock().unwrap().remove(&peer) {
+            continue;
+        }
         let number = {
             let mut arrivals = shared.arrivals.lock().unwrap();
             arrivals.push(Instant::now());
