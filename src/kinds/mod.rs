@@ -58,6 +58,8 @@ pub mod file;
 pub mod grpc;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "grpc")]
+mod http2;
 #[cfg(feature = "k8s")]
 pub mod k8s;
 #[cfg(feature = "kafka")]

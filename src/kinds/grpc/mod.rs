@@ -1,7 +1,7 @@
 //! `grpc:`, `grpcs:` — grpc.health.v1 reports SERVING.
 //!
 //! ```text
-//! target -> exchange (h2) -> answer
+//! target -> exchange (http2) -> answer
 //! ```
 
 mod answer;
@@ -9,7 +9,10 @@ mod exchange;
 
 use crate::{
     connect::Endpoint,
-    kinds::listed::{Asked, Question, probe},
+    kinds::{
+        http2,
+        listed::{Asked, Question, probe},
+    },
     probe::{Attempt, Probe},
     spec::{ConfigError, Key, Kind, Spec},
     tls::{KEYS as TLS_KEYS, Tls},
@@ -75,7 +78,7 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
         tls: encrypted
             .then(|| Tls::from_spec(spec))
             .transpose()?
-            .map(|tls| tls.with_alpn(&[b"h2"])),
+            .map(|tls| tls.with_alpn(&[http2::ALPN])),
     };
     Ok(probe(question, &endpoints))
 }

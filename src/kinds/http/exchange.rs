@@ -34,10 +34,10 @@ const MAX_BEFORE_BODY: usize = 256 * 1024;
 
 /// The most bytes to read of an unneeded body. A small body is read whole, so that the server can
 /// finish.
-const MAX_LINE: usize = 16 * 1024;
+pub(super) const MAX_LINE: usize = 16 * 1024;
 
 /// The longest time to read an unneeded body.
-const COURTESY: Duration = Duration::from_millis(100);
+pub(super) const COURTESY: Duration = Duration::from_millis(100);
 
 /// Sends `request` and reads the response. `max_body` returns how many bytes of the body are needed
 /// for a status. `None`: the body is not needed.

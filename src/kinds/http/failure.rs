@@ -122,10 +122,12 @@ pub(super) fn exchange_failure(error: &hyper::Error, first: &[u8], endpoint: &En
         [0x15 | 0x16, 3, ..] => return speaks_tls(""),
         // A SETTINGS frame: RFC 9113, section 3.4.
         [0, 0, _, 4, 0, ..] => {
-            return Failure::new(
-                Class::Protocol,
-                format!("the server speaks HTTP/2 only ({endpoint})"),
-            );
+            let message = format!("the server speaks HTTP/2 only ({endpoint})");
+            let failure = Failure::new(Class::Protocol, message);
+            return match cfg!(feature = "grpc") {
+                true => failure.hint("http-version=2 speaks it"),
+                false => failure,
+            };
         }
         _ if begins(b"HTTP/") => {}
         _ => {

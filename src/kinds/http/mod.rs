@@ -4,6 +4,8 @@ mod answer;
 mod exchange;
 mod expect;
 mod failure;
+#[cfg(feature = "grpc")]
+mod over_http2;
 mod proxy;
 mod request;
 mod retry_after;
@@ -74,6 +76,13 @@ static KEYS: &[Key] = &[
         value: "URL",
         help: "http:// proxy to use, or env for http_proxy, https_proxy and no_proxy; default none",
     },
+    // The library comes with the feature `grpc`.
+    #[cfg(feature = "grpc")]
+    Key {
+        name: "http-version",
+        value: "1.1|2",
+        help: "version to speak; 2 in clear is h2c without an upgrade; default 1.1",
+    },
     Key { name: "user", value: "NAME", help: "user of HTTP Basic" },
     Key { name: "password", value: "PASSWORD", help: "the user's password" },
     Key { name: "bearer", value: "TOKEN", help: "token to send as Authorization: Bearer" },
@@ -81,6 +90,8 @@ static KEYS: &[Key] = &[
 
 /// curl's limit; no health check needs more.
 const MAX_REDIRECTS: u32 = 50;
+
+const NO_PLAIN_PROXY: &str = "a proxy passes HTTP/2 on inside TLS alone: use https:, or no proxy";
 
 /// The longest part of a body that is searched, in bytes.
 const MAX_BODY: usize = 1 << 20;
@@ -92,6 +103,7 @@ struct Http {
     expect: Expect,
     redirects: u32,
     proxies: Proxies,
+    http2: bool,
     tls: Tls,
     /// For other origins: the same trusted certificates, without client certificate and
     /// server-name.
@@ -119,8 +131,20 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
     };
     let proxies =
         if spec.scheme == "http+unix" { Proxies::default() } else { Proxies::from_spec(spec)? };
-    proxies.proxy_for(&url).map_err(|message| spec.key_error("proxy", message))?;
-    let tls = Tls::from_spec(spec)?;
+    let proxy = proxies.proxy_for(&url).map_err(|message| spec.key_error("proxy", message))?;
+    let http2 = match spec.key("http-version") {
+        None | Some("1.1") => false,
+        Some("2") => true,
+        Some(_) => return Err(spec.key_error("http-version", "must be 1.1 or 2")),
+    };
+    if http2 && proxy.is_some() && spec.scheme == "http" {
+        return Err(spec.key_error("http-version", NO_PLAIN_PROXY));
+    }
+    if http2 && let Some(name) = template.header_of_http1_only() {
+        return Err(spec.key_error("header", format_args!("HTTP/2 has no header {name}")));
+    }
+    let alpn: &[&[u8]] = if http2 { &[b"h2"] } else { &[] };
+    let tls = Tls::from_spec(spec)?.with_alpn(alpn);
     if Tls::is_asked_for(spec) && spec.scheme != "https" && redirects == 0 {
         return Err(
             spec.error(format_args!("{}: speaks no TLS; its keys belong to https:", spec.scheme))
@@ -130,7 +154,18 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
     let files = TlsFiles { ca: spec.key("ca").map(str::to_owned), ..TlsFiles::default() };
     let elsewhere =
         Tls::new(files, None, verify).map_err(|message| spec.key_error("ca", message))?;
-    Ok(Box::new(Http { url, endpoint, template, expect, redirects, proxies, tls, elsewhere }))
+    let elsewhere = elsewhere.with_alpn(alpn);
+    Ok(Box::new(Http {
+        url,
+        endpoint,
+        template,
+        expect,
+        redirects,
+        proxies,
+        http2,
+        tls,
+        elsewhere,
+    }))
 }
 
 impl Probe for Http {
@@ -201,6 +236,9 @@ impl Http {
                 .proxy_for(url)
                 .map_err(|message| Failure::new(Class::Config, format!("proxy: {message}")))?,
         };
+        if self.http2 && proxy.is_some() && !is_tls {
+            return Err(Failure::new(Class::Config, format!("http-version: {NO_PLAIN_PROXY}")));
+        }
         let peer = proxy.map_or(server, |proxy| &proxy.endpoint);
         let mut stream = attempt.connect(peer).await?;
         if is_tls {
@@ -224,11 +262,17 @@ impl Http {
         let login = login.map(|login| (PROXY_AUTHORIZATION, login));
         let request = self.template.request(url, uri.ok_or_else(nowhere)?, origin, login);
         let endpoint = if is_tls { server } else { peer };
-        exchange(attempt, stream, endpoint, request, |status| {
+        let max_body = |status: StatusCode| {
             let is_needed = self.expect.needs_body() && self.expect.wants(status.as_u16());
             is_needed.then_some(MAX_BODY)
-        })
-        .await
+        };
+        #[cfg(feature = "grpc")]
+        if self.http2 {
+            let scheme = if is_tls { "https" } else { "http" };
+            return over_http2::exchange(attempt, stream, endpoint, request, scheme, max_body)
+                .await;
+        }
+        exchange(attempt, stream, endpoint, request, max_body).await
     }
 
     async fn shake_hands(

@@ -66,6 +66,13 @@ impl Template {
         self.method == Method::HEAD
     }
 
+    /// Returns a declared header that HTTP/2 does not have (RFC 9113, section 8.2.2).
+    pub(super) fn header_of_http1_only(&self) -> Option<&'static str> {
+        ["keep-alive", "proxy-connection", "te", "upgrade"]
+            .into_iter()
+            .find(|name| self.own.contains_key(*name))
+    }
+
     /// Returns the request for `url`. `more` holds headers for the next hop only.
     pub(super) fn request(
         &self,

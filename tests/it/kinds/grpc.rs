@@ -151,13 +151,13 @@ fn tls_is_spoken_with_alpn_and_verified() {
 fn what_is_no_grpc_is_named() {
     for (says, class, want) in [
         ("HTTP/1.1 400 Bad Request\r\n\r\n", "protocol", "not HTTP/2, it says: HTTP/1.1 400"),
-        ("\x15\x03\x01\0\x02\x02\x28", "protocol", "use the scheme grpcs:"),
+        ("\x15\x03\x01\0\x02\x02\x28", "protocol", "use grpcs:"),
     ] {
         let server = Scripted::answering_then_closing(says);
         not_ready(&format!("grpc://{}", server.address()), class, want);
     }
     let silent = Scripted::silent();
     let url = format!("grpc://{}#attempt-timeout=200ms", silent.address());
-    not_ready(&url, "timeout", "but no answer from gRPC within 0.2s");
+    not_ready(&url, "timeout", "but no response within 0.2s");
     not_ready(&format!("grpc://{}", Scripted::closing().address()), "connect", "");
 }

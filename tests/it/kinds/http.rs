@@ -60,6 +60,61 @@ fn statuses_and_bodies_are_what_was_asked_for() {
 }
 
 #[test]
+fn http2_is_spoken_in_clear_and_inside_tls() {
+    let site = "location /up { return 200 '{\"up\":true}'; } location /busy { return 503; }
+        location /moved { return 302 /up; } location /host { return 200 $http_host; }";
+    let clear = Nginx::new(&format!("server {{ listen @LISTEN@ http2; {site} }}"));
+    clear.start();
+    let ca = Authority::new("ca");
+    let tls = Nginx::new("");
+    let identity = ca.server(&[&tls.host()]);
+    let (cert, key) = (identity.cert_text(), identity.key_text());
+    tls.configure(&format!(
+        "server {{ listen @LISTEN@ ssl http2; ssl_certificate {cert}; ssl_certificate_key {key}; \
+         {site} }}"
+    ));
+    tls.start();
+    let trusted = format!("ca={}", ca.cert_text());
+    for (nginx, keys, url) in [
+        (&clear, "http-version=2", &(|path: &str| clear.url(path)) as &dyn Fn(&str) -> String),
+        (&tls, &*format!("http-version=2,{trusted}"), &|path| tls.https_url(path)),
+    ] {
+        ready(&format!("{}#{keys},json=/up==true", url("/up")));
+        ready(&format!("{}#{keys},redirects=1", url("/moved")));
+        ready(&format!("{}#{keys},method=HEAD", url("/up")));
+        ready(&format!("{}#{keys},header=Host: api.test,match=^api.test$", url("/host")));
+        let busy = format!("{}#{keys}", url("/busy"));
+        not_ready(&busy, "busy", "status 503 Service Unavailable, wanted 200-299");
+        let log = nginx.access_log();
+        assert!(log.lines().count() >= 6 && !log.contains("HTTP/1"), "{log}");
+    }
+    not_ready(&clear.url("/up"), "protocol", "hint: http-version=2 speaks it");
+    let wrong = clear.url("/up").replace("http:", "https:");
+    not_ready(&format!("{wrong}#http-version=2,{trusted}"), "tls", "tls");
+    not_ready(
+        &tls.https_url("/up#http-version=2").replace("https:", "http:"),
+        "protocol",
+        "not HTTP/2",
+    );
+    let old = Nginx::serving("location / { return 200 ok; }");
+    not_ready(&old.url("/#http-version=2"), "protocol", "not HTTP/2, it says:");
+    let old = Nginx::serving_tls(&identity, "location / { return 200 ok; }");
+    let old = format!("{}#http-version=2,server-name={},{trusted}", old.https_url("/"), tls.host());
+    not_ready(&old, "tls", "no application protocol");
+}
+
+#[test]
+fn http2_refuses_what_it_cannot_carry() {
+    for (keys, says) in [
+        ("http-version=2,proxy=http://127.0.0.1:1", "a proxy passes HTTP/2 on inside TLS alone"),
+        ("http-version=3", "http-version: must be 1.1 or 2"),
+        ("http-version=2,header=Upgrade: websocket", "HTTP/2 has no header upgrade"),
+    ] {
+        once(&format!("http://127.0.0.1:1/#{keys}")).code(64).stderr_has(says);
+    }
+}
+
+#[test]
 fn a_unix_socket_is_asked_as_a_port_is() {
     let nginx = Nginx::new(
         "server { listen @LISTEN@; listen unix:@DIR@/x.sock; location /ready { return 200 ok; } }",

@@ -1,0 +1,146 @@
+//! One request and its response over HTTP/2 (RFC 9113), on a connection of its own.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::{RecvStream, client};
+use http::{HeaderMap, Request, StatusCode};
+use tokio::time::timeout;
+
+use crate::{
+    connect::{Endpoint, FirstBytes, RecordingStream, Stream, stream_failure},
+    probe::{Attempt, Class, Failure},
+    text::quoted,
+    tls::tls_stream_failure,
+};
+
+/// The name of HTTP/2 in a TLS handshake.
+pub(super) const ALPN: &[u8] = b"h2";
+
+/// The longest list of headers that is taken, in bytes.
+const MAX_HEADERS: u32 = 16 * 1024;
+
+/// A request.
+pub(super) struct Call {
+    /// Its URI is absolute.
+    pub(super) request: Request<()>,
+    pub(super) content: Option<Bytes>,
+    /// The scheme that a hint names if the server speaks TLS, e.g. `https:`.
+    pub(super) with_tls: &'static str,
+}
+
+/// How much of a body to read.
+pub(super) struct Part {
+    /// In bytes.
+    pub(super) max: usize,
+    /// The longest time to read it. `None`: until the attempt ends.
+    pub(super) within: Option<Duration>,
+}
+
+/// A response.
+pub(super) struct Response {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+    /// True if the body is longer than the part that was read. There are no trailers then.
+    pub(super) cut: bool,
+    pub(super) trailers: HeaderMap,
+}
+
+/// Makes a call and reads the response. `part` returns how much of the body is needed for a status.
+pub(super) async fn exchange(
+    attempt: &Attempt<'_>,
+    stream: Box<dyn Stream>,
+    endpoint: &Endpoint,
+    call: Call,
+    part: impl Fn(StatusCode) -> Part,
+) -> Result<Response, Failure> {
+    attempt.stage(format!("connected to {endpoint}, but no response"));
+    let (stream, first) = RecordingStream::new(stream);
+    let with_tls = call.with_tls;
+    let told = |error: h2::Error| failure(&error, &first, endpoint, with_tls);
+    let mut builder = client::Builder::new();
+    builder.max_header_list_size(MAX_HEADERS).enable_push(false);
+    let (sender, connection) = builder.handshake(stream).await.map_err(told)?;
+    let response = respond(sender, call, part);
+    tokio::pin!(response);
+    tokio::select! {
+        biased;
+        response = &mut response => response.map_err(told),
+        // The connection ended first. Its error is more informative than that of the call.
+        ended = connection => match ended {
+            Err(error) => Err(told(error)),
+            Ok(()) => response.await.map_err(told),
+        },
+    }
+}
+
+async fn respond(
+    sender: client::SendRequest<Bytes>,
+    Call { request, content, .. }: Call,
+    part: impl Fn(StatusCode) -> Part,
+) -> Result<Response, h2::Error> {
+    let mut sender = sender.ready().await?;
+    let (response, mut sending) = sender.send_request(request, content.is_none())?;
+    if let Some(content) = content {
+        sending.send_data(content, true)?;
+    }
+    let (head, mut stream) = response.await?.into_parts();
+    let Part { max, within } = part(head.status);
+    let mut body = Vec::new();
+    let reading = read(&mut body, &mut stream, max);
+    let cut = match within {
+        None => reading.await?,
+        Some(within) => !matches!(timeout(within, reading).await, Ok(Ok(false))),
+    };
+    let trailers = if cut { None } else { stream.trailers().await? };
+    Ok(Response {
+        status: head.status,
+        headers: head.headers,
+        body,
+        cut,
+        trailers: trailers.unwrap_or_default(),
+    })
+}
+
+/// Reads up to `max` bytes. Returns true if there are more.
+async fn read(body: &mut Vec<u8>, stream: &mut RecvStream, max: usize) -> Result<bool, h2::Error> {
+    while let Some(chunk) = stream.data().await {
+        let chunk = chunk?;
+        stream.flow_control().release_capacity(chunk.len())?;
+        let left = max - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(left)]);
+        if chunk.len() > left {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn failure(error: &h2::Error, first: &FirstBytes, endpoint: &Endpoint, with_tls: &str) -> Failure {
+    let first = first.bytes();
+    // The type of the first frame is SETTINGS (RFC 9113, section 3.4).
+    if first.len() > 3 && first[3] != 4 {
+        let is_tls = matches!(first[..], [0x15 | 0x16, 3, ..]);
+        let line = if is_tls { None } else { quoted(&first) };
+        let said = line.map(|line| format!(", it says: {line}")).unwrap_or_default();
+        let failure = Failure::new(Class::Protocol, format!("not HTTP/2{said} ({endpoint})"));
+        return match is_tls {
+            true => failure.hint(format!("the server speaks TLS: use {with_tls}")),
+            false => failure,
+        };
+    }
+    if let Some(error) = error.get_io() {
+        return tls_stream_failure(error, endpoint);
+    }
+    if error.is_go_away() || error.is_reset() {
+        let reason = error.reason().unwrap_or(h2::Reason::NO_ERROR);
+        let message =
+            format!("the server ends the connection: {} ({endpoint})", reason.description());
+        return Failure::new(Class::Busy, message);
+    }
+    match first.is_empty() {
+        true => stream_failure(&std::io::ErrorKind::UnexpectedEof.into(), endpoint),
+        false => Failure::new(Class::Protocol, format!("HTTP/2: {error} ({endpoint})")),
+    }
+}
