@@ -2,7 +2,7 @@
 
 use std::{fs::OpenOptions, io::Read, os::unix::fs::OpenOptionsExt};
 
-use crate::signals;
+use crate::{signals, text::strip_byte_order_mark};
 
 /// The largest file that `${file:PATH}` reads, in bytes.
 pub const MAX_FILE: u64 = 64 * 1024;
@@ -23,21 +23,15 @@ pub fn read_small(path: &str) -> Result<String, String> {
     Ok(text)
 }
 
-/// Reads a regular file of at most `max` bytes as UTF-8, without the byte order mark that editors
-/// on Windows write.
+/// Reads a regular file of at most `max` bytes as UTF-8, without a byte order mark.
 ///
 /// # Errors
 /// The reason why it cannot be read, without the path.
 pub fn read_text(path: &str, max: u64) -> Result<String, String> {
-    let mut bytes = read_bytes(path, max)?;
-    if bytes.starts_with(BYTE_ORDER_MARK) {
-        bytes.drain(..BYTE_ORDER_MARK.len());
-    }
-    String::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())
+    let bytes = read_bytes(path, max)?;
+    let text = std::str::from_utf8(strip_byte_order_mark(&bytes));
+    text.map(str::to_owned).map_err(|_| "not UTF-8".to_owned())
 }
-
-/// U+FEFF in UTF-8.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads a regular file of at most `max` bytes. The error does not repeat the path.
 ///

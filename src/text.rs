@@ -44,6 +44,11 @@ pub fn seconds(duration: Duration) -> String {
     format!("{hours}{minutes}m {seconds}s")
 }
 
+/// Returns the bytes without U+FEFF at their start, which editors on Windows write.
+pub fn strip_byte_order_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
 /// Returns a path for a message. Hides a value that may be a secret, or the content of a file, in
 /// place of its path.
 pub fn path_shown(path: &str) -> &str {

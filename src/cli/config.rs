@@ -222,9 +222,10 @@ fn is_known(kind: &Kind, key: &str) -> bool {
 
 /// The way to write a literal `#` in a URL.
 fn hash_in(kind: &Kind) -> &'static str {
-    match kind.grammar.has_servers() {
-        true => "; a # in a URL must be written %23",
-        false => "; a # in a path or command must come from a variable, e.g. ${NAME}",
+    if kind.grammar.has_servers() {
+        "; a # in a URL must be written %23"
+    } else {
+        "; a # in a path or command must come from a variable, e.g. ${NAME}"
     }
 }
 

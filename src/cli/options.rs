@@ -126,10 +126,12 @@ struct Flags {
 
 /// Applies `--quiet` or `--verbose`, set to `is_on`.
 fn apply_verbosity(verbosity: Verbosity, wanted: Verbosity, is_on: bool) -> Verbosity {
-    match is_on {
-        true => wanted,
-        false if verbosity == wanted => Verbosity::Normal,
-        false => verbosity,
+    if is_on {
+        wanted
+    } else if verbosity == wanted {
+        Verbosity::Normal
+    } else {
+        verbosity
     }
 }
 

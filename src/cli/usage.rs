@@ -149,13 +149,13 @@ fn arg(definition: &Definition) -> Arg {
     let arg = Arg::new(id(definition));
     let arg = if definition.name.is_empty() { arg } else { arg.long(definition.name) };
     let arg = definition.short.into_iter().fold(arg, Arg::short);
-    match definition.takes_value() {
+    if definition.takes_value() {
         // `-t -5` is a wrong value, no unknown option.
-        true => arg
-            .action(ArgAction::Set)
+        arg.action(ArgAction::Set)
             .allow_negative_numbers(true)
-            .value_parser(value_parser!(OsString)),
-        false => arg.action(ArgAction::SetTrue),
+            .value_parser(value_parser!(OsString))
+    } else {
+        arg.action(ArgAction::SetTrue)
     }
 }
 
@@ -171,9 +171,10 @@ fn on_command_line(
     if matches.value_source(id(definition)) != Some(ValueSource::CommandLine) {
         return None;
     }
-    let value = match definition.takes_value() {
-        true => matches.get_one::<OsString>(id(definition))?.as_os_str(),
-        false => OsStr::new("true"),
+    let value = if definition.takes_value() {
+        matches.get_one::<OsString>(id(definition))?.as_os_str()
+    } else {
+        OsStr::new("true")
     };
     let place = format!("--{}", definition.name);
     match value.to_str() {

@@ -217,10 +217,7 @@ impl LookupResources {
 fn distinct(host: &str, family: Family, mut addresses: Vec<SocketAddr>) -> Answer {
     let mut seen = std::collections::BTreeSet::new();
     addresses.retain(|address| seen.insert(*address));
-    match addresses.is_empty() {
-        true => Err(no_address(host, family)),
-        false => Ok(addresses),
-    }
+    if addresses.is_empty() { Err(no_address(host, family)) } else { Ok(addresses) }
 }
 
 fn no_address(host: &str, family: Family) -> Failure {

@@ -292,9 +292,10 @@ async fn connect_any(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
                 .map(|i| (begun + i) % addresses.len())
                 .find(|&i| refused[i].is_none())
         };
-        let candidate = match begun < addresses.len() {
-            true => Some(begun),
-            false => again().filter(|_| open.len() < MAX_CONNECTS),
+        let candidate = if begun < addresses.len() {
+            Some(begun)
+        } else {
+            again().filter(|_| open.len() < MAX_CONNECTS)
         };
         // A sleep of zero length would take a millisecond, one tick of the timer.
         let ended = if let Some(index) = candidate.filter(|_| Instant::now() >= next) {
@@ -403,6 +404,11 @@ pub fn stream_failure(error: &io::Error, endpoint: &Endpoint) -> Failure {
         return Failure::local(error, endpoint);
     }
     Failure::new(Class::Connect, format!("{message} ({endpoint})"))
+}
+
+/// Returns true if the other side has closed the connection on which this side writes.
+pub fn is_closed(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
 
 /// Returns true if the system is out of descriptors, memory, threads or buffers: a limit of this

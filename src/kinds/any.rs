@@ -29,15 +29,10 @@ struct Any(String);
 fn names(rest: &Text) -> Result<Vec<String>, String> {
     let names: Vec<String> = rest.expanded().split('+').map(str::to_owned).collect();
     let different: BTreeSet<&String> = names.iter().collect();
-    match names.len() > 1
-        && different.len() == names.len()
-        && names.iter().all(|name| is_name(name))
-    {
-        true => Ok(names),
-        false => {
-            Err("must be the names of at least two dependencies, e.g. any:primary+replica"
-                .to_owned())
-        }
+    if names.len() > 1 && different.len() == names.len() && names.iter().all(|name| is_name(name)) {
+        Ok(names)
+    } else {
+        Err("must be the names of at least two dependencies, e.g. any:primary+replica".to_owned())
     }
 }
 

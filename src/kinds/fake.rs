@@ -32,9 +32,10 @@ pub(super) static KIND: Kind = Kind {
 struct Fake;
 
 fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
-    match spec.all("tag").any(|tag| tag == "wrong") {
-        true => Err(spec.key_error("tag", "must not be wrong")),
-        false => Ok(Box::new(Fake)),
+    if spec.all("tag").any(|tag| tag == "wrong") {
+        Err(spec.key_error("tag", "must not be wrong"))
+    } else {
+        Ok(Box::new(Fake))
     }
 }
 
@@ -132,8 +133,9 @@ fn sources(path: &std::path::Path) -> Vec<(PathBuf, String)> {
         let entries = std::fs::read_dir(path).unwrap();
         return entries.flat_map(|entry| sources(&entry.unwrap().path())).collect();
     }
-    match path.ends_with("tests.rs") {
-        true => Vec::new(),
-        false => vec![(path.to_owned(), std::fs::read_to_string(path).unwrap())],
+    if path.ends_with("tests.rs") {
+        Vec::new()
+    } else {
+        vec![(path.to_owned(), std::fs::read_to_string(path).unwrap())]
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     secret::Secret,
     spec::{ConfigError, Key, Kind, Spec},
     text::one_line,
-    tls::{KEYS as TLS_KEYS, Tls},
+    tls::{self, KEYS as TLS_KEYS, Tls},
 };
 
 /// The kind.
@@ -80,10 +80,7 @@ impl Version {
         attempt: &Attempt<'_>,
         endpoint: &Endpoint,
     ) -> Result<String, Failure> {
-        let mut stream = attempt.connect(endpoint).await?;
-        if let (Some(tls), Endpoint::Tcp(host, _)) = (&self.tls, endpoint) {
-            stream = tls.connect(attempt, host, stream).await?;
-        }
+        let stream = tls::connect_to(attempt, endpoint, self.tls.as_ref()).await?;
         attempt.stage(format!("connected to {endpoint}, but no answer from memcached"));
         let mut wire = Wire::new(stream, endpoint.clone());
         if let Some((user, password)) = &self.login {
@@ -105,12 +102,10 @@ async fn answer(wire: &mut Wire, wanted: &str) -> Result<String, Failure> {
     wire.fill_to(1).await?;
     // Every answer is a word in capitals. Other protocols are reported without waiting for the end
     // of their line.
-    let line = match wire.received()[0].is_ascii_uppercase() {
-        true => wire.line(MAX_LINE).await?,
-        false => None,
-    };
+    let line =
+        if wire.received()[0].is_ascii_uppercase() { wire.line(MAX_LINE).await? } else { None };
     let Some(line) = line else {
-        return Err(Failure::new(Class::Protocol, wire.quoting("not memcached")));
+        return Err(wire.foreign("not memcached", None));
     };
     let line = String::from_utf8_lossy(&line).into_owned();
     match line.strip_prefix(wanted) {

@@ -1,6 +1,8 @@
 //! The query of a URL, in which drivers put their options: pairs of names and values, and those of
-//! TLS.
+//! TLS. And the keys of a login.
 
+#[cfg(any(feature = "mysql", feature = "kafka", feature = "mongodb"))]
+use crate::spec::Key;
 use crate::{
     spec::{ConfigError, Spec, expand::Text},
     tls::{Tls, TlsFiles, Verify},
@@ -14,18 +16,23 @@ pub(super) fn pairs(
     spec: &Spec,
     query: Option<&Text>,
 ) -> Result<Vec<(String, String)>, ConfigError> {
-    let decoded = |text: Text| {
-        text.percent_decoded().map_err(|message| spec.error(format_args!("the query {message}")))
-    };
+    let decoded = |text: &Text| spec.decoded("query", text);
     let Some(query) = query else { return Ok(Vec::new()) };
     let parts = query.split('&').filter(|pair| !pair.is_empty());
     parts
         .map(|pair| match pair.split_once('=') {
-            Some((name, value)) => Ok((decoded(name)?, decoded(value)?)),
-            None => Ok((decoded(pair)?, String::new())),
+            Some((name, value)) => Ok((decoded(&name)?, decoded(&value)?)),
+            None => Ok((decoded(&pair)?, String::new())),
         })
         .collect()
 }
+
+/// The keys of a login, for kinds whose URL may contain one too.
+#[cfg(any(feature = "mysql", feature = "kafka", feature = "mongodb"))]
+pub(super) static LOGIN_KEYS: &[Key] = &[
+    Key { name: "user", value: "NAME", help: "user to log in as; overrides the URL" },
+    Key { name: "password", value: "PASSWORD", help: "the user's password; overrides the URL" },
+];
 
 /// Reads a driver's word for a boolean. Returns `None` for any other word.
 #[cfg(any(feature = "redis", feature = "mysql", feature = "kafka"))]
@@ -65,11 +72,13 @@ impl TlsOptions {
         files.ca = own("ca", files.ca);
         files.cert = own("cert", files.cert);
         files.key = key.map(str::to_owned).or(files.key);
-        let verify = match spec.flag("insecure")? {
-            true => Verify::Nothing,
+        let verify = if spec.flag("insecure")? {
+            Verify::Nothing
+        } else if spec.key("ca").is_some() {
             // A `ca` means that the certificate is verified.
-            false if spec.key("ca").is_some() => Verify::Full,
-            false => self.verify.unwrap_or(Verify::Full),
+            Verify::Full
+        } else {
+            self.verify.unwrap_or(Verify::Full)
         };
         Tls::new(files, own("server-name", self.server_name), verify)
             .map_err(|message| spec.error(message))

@@ -1,13 +1,13 @@
 //! A connection with a bounded input buffer, for the kinds that bring their own codec.
 
-use std::io;
+use std::{fmt, io};
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
-    connect::{Endpoint, Stream},
-    probe::Failure,
+    connect::{Endpoint, Stream, is_closed},
+    probe::{Class, Failure},
     text::quoted,
     tls::tls_stream_failure,
 };
@@ -120,22 +120,29 @@ impl Wire {
         let _ = self.stream.shutdown().await;
     }
 
-    /// Returns a message that starts with `message`, quotes the server's bytes and names the
-    /// server.
-    pub(super) fn quoting(&self, message: &str) -> String {
-        match quoted(&self.input) {
-            Some(line) => format!("{message}, it says: {line} ({})", self.endpoint),
-            None => format!("{message} ({})", self.endpoint),
+    /// Returns a failure whose message names the server.
+    pub(super) fn failure(&self, class: Class, message: impl fmt::Display) -> Failure {
+        Failure::new(class, format!("{message} ({})", self.endpoint))
+    }
+
+    /// Returns the failure of a server that speaks another protocol. It quotes the server's bytes.
+    /// `remedy` is how the user asks for TLS, for a server that speaks TLS.
+    pub(super) fn foreign(&self, message: &str, remedy: Option<&str>) -> Failure {
+        let quote = quoted(&self.input).map(|line| format!(", it says: {line}"));
+        let message = format!("{message}{}", quote.unwrap_or_default());
+        let failure = self.failure(Class::Protocol, message);
+        match (self.received(), remedy) {
+            // An alert or a handshake message: RFC 8446, section 5.1.
+            ([0x15 | 0x16, 3, ..], Some(remedy)) => {
+                failure.hint(format!("the server speaks TLS: {remedy}"))
+            }
+            _ => failure,
         }
     }
 
     fn lost(&self, error: &io::Error) -> Failure {
         tls_stream_failure(error, &self.endpoint)
     }
-}
-
-fn is_closed(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
 
 #[cfg(test)]

@@ -79,9 +79,10 @@ impl<'de> Visitor<'de> for Find<'_> {
         let mut found = None;
         let [token, rest @ ..] = self.0 else { return Ok(None) };
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            match key == token.as_str() {
-                true => found = map.next_value_seed(Find(rest))?,
-                false => drop(map.next_value::<IgnoredAny>()?),
+            if key == token.as_str() {
+                found = map.next_value_seed(Find(rest))?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
             }
         }
         Ok(found)

@@ -2,6 +2,8 @@
 
 use regex_lite::{Regex, RegexBuilder};
 
+use crate::text::strip_byte_order_mark;
+
 /// The largest compiled pattern, in bytes. Matching costs time in proportion to it and to the text.
 const MAX_COMPILED: usize = 64 * 1024;
 
@@ -27,9 +29,7 @@ impl Pattern {
     /// As in grep, Perl and Python, `$` also matches before a newline that ends the text. May run
     /// for seconds on a large text: call it on a [`BlockingLane`](crate::blocking::BlockingLane).
     pub fn is_match(&self, text: &[u8]) -> bool {
-        // Editors on Windows begin a file with a byte order mark.
-        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-        let text = String::from_utf8_lossy(text);
+        let text = String::from_utf8_lossy(strip_byte_order_mark(text));
         if self.0.is_match(&text) {
             return true;
         }

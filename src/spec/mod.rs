@@ -158,17 +158,19 @@ impl Spec {
         Ok(Parts { authority, userinfo, servers, path, query })
     }
 
+    /// Returns a part of the URL, percent-decoded. The error names `part` and does not show the text.
+    pub fn decoded(&self, part: &str, text: &Text) -> Result<String, ConfigError> {
+        text.percent_decoded().map_err(|message| self.error(format_args!("the {part} {message}")))
+    }
+
     /// Returns user and password, each decoded.
     pub fn userinfo(&self, userinfo: &Text) -> Result<(String, Option<Secret>), ConfigError> {
         let (user, password) = match userinfo.split_once(':') {
             Some((user, password)) => (user, Some(password)),
             None => (userinfo.clone(), None),
         };
-        let decoded = |part: &str, text: Text| {
-            text.percent_decoded().map_err(|e| self.error(format_args!("the {part} {e}")))
-        };
-        let password = password.map(|text| decoded("password", text)).transpose()?;
-        Ok((decoded("user", user)?, password.map(|password| self.secret(password))))
+        let password = password.map(|text| self.decoded("password", &text)).transpose()?;
+        Ok((self.decoded("user", &user)?, password.map(|password| self.secret(password))))
     }
 
     /// Returns user and password of the keys `user` and `password`, else those of the URL.

@@ -107,10 +107,8 @@ pub(super) fn late(error: &io::Error, endpoint: &Endpoint) -> Failure {
     match inner(error) {
         Some(Error::AlertReceived(alert)) => {
             let (message, hint) = alert_words(*alert, None);
-            with_hint(
-                Failure::new(Class::Tls, format!("{message} ({endpoint})")).cost(Cost::Logged),
-                hint,
-            )
+            let failure = Failure::new(Class::Tls, format!("{message} ({endpoint})"));
+            failure.cost(Cost::Logged).with_hint(hint)
         }
         Some(error) => {
             Failure::new(Class::Tls, format!("TLS broke: {} ({endpoint})", plain(error)))
@@ -138,17 +136,8 @@ fn with_cause(error: &Error, context: &HandshakeContext<'_>) -> Failure {
         other => (format!("TLS handshake: {}", plain(other)), None),
     };
     // One side has sent the reason in an alert, and servers log alerts.
-    with_hint(
-        Failure::new(Class::Tls, format!("{message} ({})", context.host)).cost(Cost::Logged),
-        hint,
-    )
-}
-
-fn with_hint(failure: Failure, hint: Option<&'static str>) -> Failure {
-    match hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
+    let failure = Failure::new(Class::Tls, format!("{message} ({})", context.host));
+    failure.cost(Cost::Logged).with_hint(hint)
 }
 
 /// Describes the fault of the server's certificate.

@@ -8,7 +8,11 @@ use rustls::{
 };
 
 use super::{Problem, der::Certificate, der::algorithm_name, key::read_key, provider};
-use crate::{os::read_bytes, secret::Secret, text::path_shown};
+use crate::{
+    os::read_bytes,
+    secret::Secret,
+    text::{path_shown, strip_byte_order_mark},
+};
 
 /// The largest accepted file, in bytes. The system's bundles have a quarter of a megabyte.
 const MAX_PEM: u64 = 4 << 20;
@@ -33,21 +37,15 @@ pub(super) fn read_client(
     key: &str,
     password: Option<&Secret>,
 ) -> Result<CertifiedKey, Problem> {
-    let certs = read_certs(cert).map_err(|message| Problem { key: "cert", message })?;
-    let of_key = |message: String| Problem {
-        key: "key",
-        message: format!("{}: {message}", path_shown(key)),
-    };
-    let of_cert = |message: String| Problem {
-        key: "cert",
-        message: format!("{}: {message}", path_shown(cert)),
-    };
-    let private =
-        read_key(&read_file(key).map_err(|message| Problem { key: "key", message })?, password);
-    let private = private.map_err(of_key)?;
+    let certs = read_certs(cert).map_err(Problem::of("cert"))?;
+    let of_key = |message: String| Problem::of("key")(format!("{}: {message}", path_shown(key)));
+    let private = read_file(key).map_err(Problem::of("key"))?;
+    let private = read_key(&private, password).map_err(of_key)?;
     let certificate = certs.first().and_then(|first| Certificate::read(first));
-    let certificate =
-        certificate.ok_or_else(|| of_cert("the first certificate cannot be read".to_owned()))?;
+    let certificate = certificate.ok_or_else(|| {
+        let message = format!("{}: the first certificate cannot be read", path_shown(cert));
+        Problem::of("cert")(message)
+    })?;
     let signing = provider().key_provider.load_private_key(private).map_err(|_| {
         let algorithm = algorithm_name(certificate.key_algorithm);
         of_key(format!(
@@ -58,7 +56,7 @@ pub(super) fn read_client(
     if public.is_some_and(|public| public.as_ref() != certificate.public_key_info) {
         let message =
             format!("{} is not the private key of the certificate {cert}", path_shown(key));
-        return Err(Problem { key: "key", message });
+        return Err(Problem::of("key")(message));
     }
     Ok(CertifiedKey::new(certs, signing))
 }
@@ -99,12 +97,9 @@ fn is_encoded_pem(bytes: &[u8]) -> bool {
         .is_ok_and(|start| start.starts_with(b"-----BEGIN "))
 }
 
-/// Returns a file's text without the byte order mark that some editors add.
+/// Returns a file's content without a byte order mark.
 pub(super) fn read_file(path: &str) -> Result<Vec<u8>, String> {
-    let mut bytes =
-        read_bytes(path, MAX_PEM).map_err(|message| format!("{}: {message}", path_shown(path)))?;
-    if bytes.starts_with(b"\xef\xbb\xbf") {
-        bytes.drain(..3);
-    }
-    Ok(bytes)
+    let bytes = read_bytes(path, MAX_PEM);
+    let bytes = bytes.map_err(|message| format!("{}: {message}", path_shown(path)))?;
+    Ok(strip_byte_order_mark(&bytes).to_vec())
 }

@@ -35,10 +35,11 @@ pub(super) fn read_key(
     password: Option<&Secret>,
 ) -> Result<PrivateKeyDer<'static>, String> {
     if bytes.first() == Some(&SEQUENCE) {
-        return match is_encrypted(bytes) {
-            true => open_pkcs8(bytes, password),
-            false => PrivateKeyDer::try_from(bytes.to_vec())
-                .map_err(|_| "must be a private key, in PEM or DER".to_owned()),
+        return if is_encrypted(bytes) {
+            open_pkcs8(bytes, password)
+        } else {
+            PrivateKeyDer::try_from(bytes.to_vec())
+                .map_err(|_| "must be a private key, in PEM or DER".to_owned())
         };
     }
     let text = String::from_utf8_lossy(bytes);

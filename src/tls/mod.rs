@@ -176,6 +176,13 @@ struct Problem {
     message: String,
 }
 
+impl Problem {
+    /// Returns a function that makes an error in the setting `key` from a message.
+    fn of(key: &'static str) -> impl Fn(String) -> Self {
+        move |message| Self { key, message }
+    }
+}
+
 /// The TLS client of one dependency. Its files are read and checked; the rest is made at the first
 /// handshake.
 pub struct Tls {
@@ -246,34 +253,26 @@ impl Tls {
         let TlsSetup { files, key_password, crls, server_name, verify, names, versions, sni } =
             setup;
         let server_name = server_name.map(|name| name_of(&name)).transpose();
-        let server_name = server_name.map_err(|message| Problem { key: "server-name", message })?;
+        let server_name = server_name.map_err(Problem::of("server-name"))?;
         let ca = files.ca.filter(|path| path != "system");
-        let ca = ca
-            .map(|path| files::read_ca(&path).map_err(|message| Problem { key: "ca", message }))
-            .transpose()?;
+        let ca = ca.map(|path| files::read_ca(&path)).transpose().map_err(Problem::of("ca"))?;
         let client = match (files.cert, files.key) {
             (Some(cert), Some(key)) => {
                 Some(Arc::new(files::read_client(&cert, &key, key_password.as_ref())?))
             }
             (Some(_), None) => {
-                return Err(Problem {
-                    key: "cert",
-                    message: "a client certificate needs its private key beside it".to_owned(),
-                });
+                let message = "a client certificate needs its private key beside it";
+                return Err(Problem::of("cert")(message.to_owned()));
             }
             (None, Some(_)) => {
-                return Err(Problem {
-                    key: "key",
-                    message: "a private key needs its client certificate beside it".to_owned(),
-                });
+                let message = "a private key needs its client certificate beside it";
+                return Err(Problem::of("key")(message.to_owned()));
             }
             (None, None) => None,
         };
         let (paths, mut crls) = (crls, Vec::new());
         for path in &paths {
-            crls.extend(
-                files::read_crls(path).map_err(|message| Problem { key: "sslcrl", message })?,
-            );
+            crls.extend(files::read_crls(path).map_err(Problem::of("sslcrl"))?);
         }
         let alpn = Vec::new();
         let config = OnceLock::new();
@@ -281,8 +280,7 @@ impl Tls {
             Self { ca, client, crls, server_name, verify, names, versions, sni, alpn, config };
         if !tls.crls.is_empty() && verify != Verify::Nothing {
             // Malformed lists are found now, not at the first handshake.
-            tls.verifier()
-                .map_err(|failure| Problem { key: "sslcrl", message: failure.message })?;
+            tls.verifier().map_err(|failure| Problem::of("sslcrl")(failure.message))?;
         }
         Ok(tls)
     }
@@ -379,6 +377,19 @@ impl std::fmt::Debug for Tls {
             .field("server_name", &self.server_name)
             .field("verify", &self.verify)
             .finish_non_exhaustive()
+    }
+}
+
+/// Connects to `endpoint`, by TLS if `tls` is a setup. A Unix socket needs no TLS.
+pub async fn connect_to(
+    attempt: &Attempt<'_>,
+    endpoint: &Endpoint,
+    tls: Option<&Tls>,
+) -> Result<Box<dyn Stream>, Failure> {
+    let stream = attempt.connect(endpoint).await?;
+    match (tls, endpoint) {
+        (Some(tls), Endpoint::Tcp(host, _)) => tls.connect(attempt, host, stream).await,
+        _ => Ok(stream),
     }
 }
 

@@ -96,13 +96,14 @@ impl Verifier {
             .into());
         }
         chain::verify(leaf, intermediates, &self.own, now)?;
-        match self.name_is_right(leaf, name) {
-            true => Ok(ServerCertVerified::assertion()),
-            false => Err(CertificateError::NotValidForNameContext {
+        if self.name_is_right(leaf, name) {
+            Ok(ServerCertVerified::assertion())
+        } else {
+            Err(CertificateError::NotValidForNameContext {
                 expected: name.to_owned(),
                 presented: Vec::new(),
             }
-            .into()),
+            .into())
         }
     }
 
@@ -266,12 +267,13 @@ fn system_roots() -> Result<Arc<RootCertStore>, Failure> {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         Arc::new(roots)
     });
-    match roots.is_empty() {
-        false => Ok(Arc::clone(roots)),
-        true => Err(Failure::new(
+    if roots.is_empty() {
+        Err(Failure::new(
             Class::Config,
             "this system has no trusted certificates (no ca-certificates in the image?)",
         )
-        .hint("ca=PATH names the certificate to trust")),
+        .hint("ca=PATH names the certificate to trust"))
+    } else {
+        Ok(Arc::clone(roots))
     }
 }

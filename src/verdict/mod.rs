@@ -100,6 +100,14 @@ impl Failure {
         self
     }
 
+    /// Adds a hint, if there is one.
+    pub fn with_hint(self, hint: Option<&str>) -> Self {
+        match hint {
+            Some(hint) => self.hint(hint),
+            None => self,
+        }
+    }
+
     /// Sets the cost, where it differs from what is usual for the class.
     pub fn cost(mut self, cost: Cost) -> Self {
         self.cost = cost;

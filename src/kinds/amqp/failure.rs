@@ -17,11 +17,7 @@ pub(super) fn close_failure(code: u16, text: &str, place: impl fmt::Display) -> 
     let text = one_line(text, MAX_WORDS);
     let (class, hint) = meaning(code, &text);
     // The broker logs every connection that was opened.
-    let failure = Failure::new(class, format!("{code} {text} ({place})")).cost(Cost::Logged);
-    match hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
+    Failure::new(class, format!("{code} {text} ({place})")).cost(Cost::Logged).with_hint(hint)
 }
 
 fn meaning(code: u16, text: &str) -> (Class, Option<&'static str>) {

@@ -47,7 +47,7 @@ pub(super) async fn receive(wire: &mut Wire) -> Result<Received, Failure> {
                 [0 | 2 | 3, 1, 0, 0] => "the server speaks AMQP 1.0, not 0-9-1".to_owned(),
                 version => format!("the server speaks another AMQP than 0-9-1 ({version:?})"),
             };
-            return Err(Failure::new(Class::Protocol, format!("{message} ({})", wire.endpoint())));
+            return Err(wire.failure(Class::Protocol, message));
         }
         // Bytes 1 and 2 are the channel. Only one is open besides the connection's own.
         let kind = head[0];
@@ -74,11 +74,7 @@ pub(super) async fn receive(wire: &mut Wire) -> Result<Received, Failure> {
 }
 
 fn not_amqp(wire: &Wire) -> Failure {
-    let failure = Failure::new(Class::Protocol, wire.quoting("not AMQP"));
-    match wire.received() {
-        [0x15 | 0x16, 3, ..] => failure.hint("the server speaks TLS: use the scheme amqps:"),
-        _ => failure,
-    }
+    wire.foreign("not AMQP", Some("use the scheme amqps:"))
 }
 
 /// Reads values from the front of a method's arguments. Returns `None` if they end too early.

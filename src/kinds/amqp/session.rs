@@ -7,9 +7,11 @@ use super::{
     target::Target,
 };
 use crate::{
-    connect::{Endpoint, Stream},
+    connect::Endpoint,
     kinds::wire::Wire,
     probe::{Attempt, Class, Cost, Failure},
+    text::one_line,
+    tls,
 };
 
 const START: Method = (10, 10);
@@ -41,10 +43,7 @@ pub(super) async fn ask(
     target: &Target,
     endpoint: &Endpoint,
 ) -> Result<String, Failure> {
-    let mut stream: Box<dyn Stream> = attempt.connect(endpoint).await?;
-    if let (Some(tls), Endpoint::Tcp(host, _)) = (&target.tls, endpoint) {
-        stream = tls.connect(attempt, host, stream).await?;
-    }
+    let stream = tls::connect_to(attempt, endpoint, target.tls.as_ref()).await?;
     attempt.stage(format!("connected to {endpoint}, but no answer from AMQP"));
     let mut session = Session { target, wire: Wire::new(stream, endpoint.clone()) };
     let asked = session.ask(attempt).await;
@@ -92,7 +91,7 @@ impl Session<'_> {
         let text = |name| Fields::table_text(table, name);
         let product = text("product").unwrap_or_else(|| "AMQP".to_owned());
         let version = text("version").map(|version| format!(" {version}")).unwrap_or_default();
-        Ok((crate::text::one_line(&format!("{product}{version}"), 60), mechanisms))
+        Ok((one_line(&format!("{product}{version}"), 60), mechanisms))
     }
 
     async fn log_in(&mut self, mechanisms: &str) -> Result<(), Failure> {
@@ -100,7 +99,7 @@ impl Session<'_> {
         if !mechanisms.split(' ').any(|offered| offered == mechanism) {
             let message =
                 format!("the server offers no {mechanism} login, it offers: {mechanisms}");
-            return Err(self.failure(Class::Auth, message));
+            return Err(self.wire.failure(Class::Auth, message));
         }
         // Without this, the broker answers a wrong password with three seconds of silence and a
         // reset.
@@ -184,10 +183,7 @@ impl Session<'_> {
 
     async fn expect(&mut self, wanted: Method) -> Result<Received, Failure> {
         let reply = receive(&mut self.wire).await?;
-        match reply.method == wanted {
-            true => Ok(reply),
-            false => Err(self.refused(reply).await),
-        }
+        if reply.method == wanted { Ok(reply) } else { Err(self.refused(reply).await) }
     }
 
     /// Returns the failure of an unexpected method. It usually is a close with its reason.
@@ -222,10 +218,6 @@ impl Session<'_> {
     }
 
     fn odd(&self, message: &str) -> Failure {
-        self.failure(Class::Protocol, format!("not what AMQP sends: {message}"))
-    }
-
-    fn failure(&self, class: Class, message: impl std::fmt::Display) -> Failure {
-        Failure::new(class, format!("{message} ({})", self.wire.endpoint()))
+        self.wire.failure(Class::Protocol, format_args!("not what AMQP sends: {message}"))
     }
 }

@@ -78,8 +78,7 @@ impl Target {
             }
             servers.push(Endpoint::Tcp(server.host, server.port.unwrap_or(port)));
         }
-        let path = parts.path.percent_decoded();
-        let path = path.map_err(|message| spec.error(format_args!("the vhost {message}")))?;
+        let path = spec.decoded("vhost", &parts.path)?;
         let vhost = spec.key("vhost").map_or_else(|| vhost(&path), str::to_owned);
         let name = |key| spec.key(key).map(str::to_owned);
         let target = Self {
@@ -95,9 +94,10 @@ impl Target {
                 return Err(spec.key_error(key, "must be a name of 1 to 255 bytes, e.g. orders"));
             }
         }
-        match target.vhost.len() > MAX_NAME {
-            true => Err(spec.error("the vhost must have at most 255 bytes")),
-            false => Ok(target),
+        if target.vhost.len() > MAX_NAME {
+            Err(spec.error("the vhost must have at most 255 bytes"))
+        } else {
+            Ok(target)
         }
     }
 

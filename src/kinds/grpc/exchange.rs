@@ -9,7 +9,7 @@ use crate::{
     kinds::http2::{self, Call, Part},
     probe::{Attempt, Class, Failure},
     spec::{ConfigError, Spec},
-    tls::Tls,
+    tls::{self, Tls},
 };
 
 /// The longest answer that is read, in bytes. A health answer has 7.
@@ -45,10 +45,7 @@ pub(super) async fn ask(
     health: &Health,
     endpoint: &Endpoint,
 ) -> Result<String, Failure> {
-    let mut stream = attempt.connect(endpoint).await?;
-    if let (Some(tls), Endpoint::Tcp(host, _)) = (&health.tls, endpoint) {
-        stream = tls.connect(attempt, host, stream).await?;
-    }
+    let stream = tls::connect_to(attempt, endpoint, health.tls.as_ref()).await?;
     let request = request(health, endpoint)
         .map_err(|_| Failure::new(Class::Config, "the address is no authority of HTTP"))?;
     let call = Call { request, content: Some(message(&health.service)), with_tls: "grpcs:" };

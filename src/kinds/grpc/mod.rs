@@ -48,8 +48,7 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
             spec.error("must have servers and a service alone, e.g. grpc://api:50051/app.Api")
         );
     }
-    let path = parts.path.percent_decoded();
-    let path = path.map_err(|message| spec.error(format_args!("the service {message}")))?;
+    let path = spec.decoded("service", &parts.path)?;
     let is_unix = spec.scheme == "grpc+unix";
     let encrypted = spec.scheme == "grpcs" || Tls::is_asked_for(spec);
     if is_unix && encrypted {

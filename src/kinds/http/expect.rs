@@ -7,7 +7,7 @@ use super::{answer::Answer, failure};
 use crate::{
     probe::{BlockingLane, Class, Failure, Pattern, json::Pointer},
     spec::{ConfigError, Spec},
-    text::{one_line, quoted},
+    text::{one_line, quoted, strip_byte_order_mark},
 };
 
 /// The longest part of a wrong value in messages, in characters.
@@ -87,7 +87,7 @@ impl BodyCheck {
     /// Checks a body. `cut`: the body is longer. Takes seconds for a large body.
     fn check(&self, body: &[u8], cut: bool) -> Result<(), String> {
         // RFC 8259, section 8.1: a parser may ignore a byte order mark.
-        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+        let body = strip_byte_order_mark(body);
         if let Some(pattern) = &self.pattern
             && !pattern.is_match(body)
         {
@@ -146,9 +146,10 @@ impl std::fmt::Display for Statuses {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (n, (from, to)) in self.0.iter().enumerate() {
             let joint = if n == 0 { "" } else { " or " };
-            match from == to {
-                true => write!(f, "{joint}{from}")?,
-                false => write!(f, "{joint}{from}-{to}")?,
+            if from == to {
+                write!(f, "{joint}{from}")?;
+            } else {
+                write!(f, "{joint}{from}-{to}")?;
             }
         }
         Ok(())
@@ -191,9 +192,8 @@ impl Json {
 
     fn check(&self, body: &[u8]) -> Result<(), String> {
         let shown = &self.shown;
-        let found = self.pointer.find(body).map_err(|_| match is_gzip(body) {
-            true => COMPRESSED.to_owned(),
-            false => "the body is not JSON".to_owned(),
+        let found = self.pointer.find(body).map_err(|_| {
+            if is_gzip(body) { COMPRESSED.to_owned() } else { "the body is not JSON".to_owned() }
         })?;
         let Some(raw) = found else { return Err(format!("the body has no {shown}")) };
         if raw.len() > MAX_VALUE {

@@ -98,12 +98,11 @@ pub(super) fn shown(status: StatusCode) -> String {
 /// Returns the first line of a text, or the title of a page, unless it only repeats the status.
 fn first_line(answer: &Answer) -> Option<String> {
     let text = quoted(&answer.body).map(|_| String::from_utf8_lossy(&answer.body))?;
-    let line = match text.trim_start().starts_with('<') {
-        true => {
-            let (_, title) = text.split_once("<title>")?;
-            one_line(title.split_once("</title>")?.0, SHOWN)
-        }
-        false => one_line(&text, SHOWN),
+    let line = if text.trim_start().starts_with('<') {
+        let (_, title) = text.split_once("<title>")?;
+        one_line(title.split_once("</title>")?.0, SHOWN)
+    } else {
+        one_line(&text, SHOWN)
     };
     // The title of nginx's pages repeats the status with nginx's own reason, e.g. "502 Bad
     // Gateway".

@@ -183,9 +183,10 @@ impl Http {
         let mut url = self.url.clone();
         let mut followed = 0;
         loop {
-            let origin = match url.origin() == self.url.origin() {
-                true => Origin::Declared,
-                false => Origin::Redirected,
+            let origin = if url.origin() == self.url.origin() {
+                Origin::Declared
+            } else {
+                Origin::Redirected
             };
             let answer = self.fetch(attempt, &url, origin).await?;
             let location = answer.headers.get(LOCATION).filter(|_| is_redirect(answer.status));
@@ -284,9 +285,10 @@ impl Http {
     ) -> Result<Box<dyn Stream>, Failure> {
         let tls = if origin == Origin::Declared { &self.tls } else { &self.elsewhere };
         tls.connect(attempt, host, stream).await.map_err(|failure| {
-            match failure.plaintext_reply.as_ref().is_some_and(|reply| reply.starts_with("HTTP/")) {
-                true => failure.hint("the port speaks plain HTTP: use http:"),
-                false => failure,
+            if failure.plaintext_reply.as_ref().is_some_and(|reply| reply.starts_with("HTTP/")) {
+                failure.hint("the port speaks plain HTTP: use http:")
+            } else {
+                failure
             }
         })
     }

@@ -16,13 +16,12 @@ pub(super) fn parse(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let value = text(RETRY_AFTER)?;
     let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-    let wanted = match is_number {
-        true => value.parse().map_or(LONGEST, Duration::from_secs),
+    let wanted = if is_number {
+        value.parse().map_or(LONGEST, Duration::from_secs)
+    } else {
         // Both clocks may be wrong, but the difference of the server's two dates is right.
-        false => {
-            let (until, now) = (parse_http_date(value).ok()?, parse_http_date(text(DATE)?).ok()?);
-            until.duration_since(now).ok()?
-        }
+        let (until, now) = (parse_http_date(value).ok()?, parse_http_date(text(DATE)?).ok()?);
+        until.duration_since(now).ok()?
     };
     (!wanted.is_zero()).then_some(wanted.min(LONGEST))
 }

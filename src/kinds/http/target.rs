@@ -61,12 +61,12 @@ impl Target {
             .ok()
             .filter(|url| origin_form(url).is_some());
         let url = url.ok_or_else(|| spec.error("not a URL that HTTP can ask for"))?;
-        let endpoint = match is_unix {
-            true => Endpoint::Unix(server.host),
-            false if server.host.contains('%') => {
-                Endpoint::Tcp(server.host, url.port_or_known_default().unwrap_or(80))
-            }
-            false => endpoint_of(&url).ok_or_else(|| spec.error("the URL has no host"))?,
+        let endpoint = if is_unix {
+            Endpoint::Unix(server.host)
+        } else if server.host.contains('%') {
+            Endpoint::Tcp(server.host, url.port_or_known_default().unwrap_or(80))
+        } else {
+            endpoint_of(&url).ok_or_else(|| spec.error("the URL has no host"))?
         };
         Ok(Self { url, endpoint, userinfo: parts.userinfo })
     }
@@ -102,9 +102,10 @@ fn component(text: &Text, keep: &[u8]) -> String {
             continue;
         };
         for byte in value.bytes() {
-            match byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || keep.contains(&byte) {
-                true => out.push(char::from(byte)),
-                false => out.push_str(&format!("%{byte:02X}")),
+            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || keep.contains(&byte) {
+                out.push(char::from(byte));
+            } else {
+                out.push_str(&format!("%{byte:02X}"));
             }
         }
     }

@@ -193,11 +193,10 @@ fn namespace(spec: &Spec, pod: Option<&Pod>) -> Result<String, ConfigError> {
             (path, read.trim().to_owned())
         }
     };
-    match is_name(&namespace, 63) && !namespace.contains('.') {
-        true => Ok(namespace),
-        false => {
-            Err(spec.error(format_args!("{place}: must be the name of a namespace, e.g. app")))
-        }
+    if is_name(&namespace, 63) && !namespace.contains('.') {
+        Ok(namespace)
+    } else {
+        Err(spec.error(format_args!("{place}: must be the name of a namespace, e.g. app")))
     }
 }
 

@@ -51,9 +51,10 @@ pub(super) fn failure(answer: &Answer, target: &Target, access: &Access) -> Fail
 }
 
 fn login(access: &Access) -> &'static str {
-    match access.has_token() {
-        true => "the token has expired, or is not one of this cluster",
-        false => "no token was sent: bearer or token-file gives one",
+    if access.has_token() {
+        "the token has expired, or is not one of this cluster"
+    } else {
+        "no token was sent: bearer or token-file gives one"
     }
 }
 

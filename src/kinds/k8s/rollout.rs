@@ -47,9 +47,10 @@ pub(super) fn stateful_set(object: &Object<'_>) -> Result<String, Failure> {
         0 => current || updated >= wanted,
         partition => updated >= wanted - partition,
     };
-    match is_updated {
-        true => Ok(format!("{place}: {ready} of {wanted} replicas are ready")),
-        false => busy(format!("{place}: {updated} of {wanted} replicas are updated")),
+    if is_updated {
+        Ok(format!("{place}: {ready} of {wanted} replicas are ready"))
+    } else {
+        busy(format!("{place}: {updated} of {wanted} replicas are updated"))
     }
 }
 
@@ -86,9 +87,10 @@ fn observed(object: &Object<'_>, place: &str) -> Result<(), Failure> {
     if object.is_being_deleted() {
         return Err(Failure::new(Class::Absent, format!("{place} is being deleted")));
     }
-    match object.is_observed() {
-        true => Ok(()),
-        false => busy(format!("{place}: its controller has not seen the latest change yet")),
+    if object.is_observed() {
+        Ok(())
+    } else {
+        busy(format!("{place}: its controller has not seen the latest change yet"))
     }
 }
 

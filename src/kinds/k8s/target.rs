@@ -77,9 +77,10 @@ impl Target {
             )));
         }
         let name = name.to_owned();
-        let selection = match resource.plural == ENDPOINT_SLICES.plural {
-            true => Selection::SlicesOf(name),
-            false => Selection::Object(name),
+        let selection = if resource.plural == ENDPOINT_SLICES.plural {
+            Selection::SlicesOf(name)
+        } else {
+            Selection::Object(name)
         };
         Ok(Self { resource, selection })
     }

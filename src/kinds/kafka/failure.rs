@@ -4,19 +4,15 @@ use std::fmt;
 
 use crate::probe::{Class, Failure};
 
-/// Returns the failure for the error `code` of the server at `place`. `what` is the subject of the
-/// code.
+/// Returns the failure for the error `code` of the server at `place`. `subject` is what the code is
+/// about, e.g. a topic.
 pub(super) fn code_failure(
     code: i16,
     subject: impl fmt::Display,
     place: impl fmt::Display,
 ) -> Failure {
     let (name, class, hint) = meaning(code);
-    let failure = Failure::new(class, format!("{subject}: {name} ({place})"));
-    match hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
+    Failure::new(class, format!("{subject}: {name} ({place})")).with_hint(hint)
 }
 
 /// Name, class and hint of an error. Source:

@@ -87,16 +87,12 @@ pub(super) async fn receive_bare(wire: &mut Wire) -> Result<BytesMut, Failure> {
 }
 
 fn not_kafka(wire: &Wire) -> Failure {
-    let failure = Failure::new(Class::Protocol, wire.quoting("not Kafka"));
-    match wire.received() {
-        [0x15 | 0x16, 3, ..] => failure.hint("the server speaks TLS: use the scheme kafkas:"),
-        _ => failure,
-    }
+    wire.foreign("not Kafka", Some("use the scheme kafkas:"))
 }
 
 /// Returns the failure of a response that the protocol does not allow.
 pub(super) fn odd(wire: &Wire, message: &str) -> Failure {
-    Failure::new(Class::Protocol, format!("not what Kafka sends: {message} ({})", wire.endpoint()))
+    wire.failure(Class::Protocol, format_args!("not what Kafka sends: {message}"))
 }
 
 /// Reads values from the front of a response. Returns `None` if it ends too early.

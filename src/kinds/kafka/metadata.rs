@@ -81,9 +81,10 @@ impl Metadata {
             // A leader that is not a live broker is about to be replaced.
             let is_led =
                 matches!(error, 0 | REPLICA_NOT_AVAILABLE) && self.brokers.contains_key(&leader);
-            match is_led {
-                true => drop(topic.leaders.insert(leader)),
-                false => drop(topic.broken.get_or_insert((number, error))),
+            if is_led {
+                topic.leaders.insert(leader);
+            } else {
+                topic.broken.get_or_insert((number, error));
             }
         }
         if version >= 8 {

@@ -16,7 +16,10 @@ mod target;
 
 use crate::{
     connect::Endpoint,
-    kinds::listed::{Asked, Question, probe},
+    kinds::{
+        listed::{Asked, Question, probe},
+        options::LOGIN_KEYS,
+    },
     probe::{Attempt, Probe},
     spec::{ConfigError, Grammar, Kind, Spec},
     tls::KEYS as TLS_KEYS,
@@ -30,7 +33,7 @@ pub static KIND: Kind = Kind {
     grammar: Grammar::ServersWithLogins,
     usage: "kafka://[USER:PASSWORD@]HOST[:PORT][,...][/TOPIC]",
     summary: "brokers that this host reaches, a leader for every partition of the topics",
-    keys: &[KEYS, TLS_KEYS],
+    keys: &[LOGIN_KEYS, KEYS, TLS_KEYS],
     build,
     ..Kind::DEFAULT
 };

@@ -17,6 +17,7 @@ use crate::{
     },
     probe::{Attempt, Class, Cost, Failure, seconds},
     text::one_line,
+    tls,
 };
 
 /// The versions of Metadata that [`Metadata::parse`] reads. Before version 4 a question for a topic
@@ -37,10 +38,7 @@ pub(super) async fn ask(
     target: &Target,
     endpoint: &Endpoint,
 ) -> Result<String, Failure> {
-    let mut stream = attempt.connect(endpoint).await?;
-    if let (Some(tls), Endpoint::Tcp(host, _)) = (&target.tls, endpoint) {
-        stream = tls.connect(attempt, host, stream).await?;
-    }
+    let stream = tls::connect_to(attempt, endpoint, target.tls.as_ref()).await?;
     attempt.stage(format!("connected to {endpoint}, but no answer from Kafka"));
     let wire = Wire::new(stream, endpoint.clone());
     let mut session = Session { target, wire, sent: 0, versions: None };
@@ -89,6 +87,7 @@ impl Session<'_> {
         let Some((oldest, newest)) = versions.metadata else {
             let message = "the port serves no metadata";
             return Err(self
+                .wire
                 .failure(Class::Protocol, message)
                 .hint("a controller's port does not: clients need a broker's listener"));
         };
@@ -96,7 +95,7 @@ impl Session<'_> {
         if version < oldest.max(METADATA.0) {
             let message =
                 format!("the broker's metadata has the versions {oldest} to {newest} only");
-            return Err(self.failure(Class::Protocol, message));
+            return Err(self.wire.failure(Class::Protocol, message));
         }
         self.metadata(version).await
     }
@@ -138,7 +137,7 @@ impl Session<'_> {
             33 => {
                 let message =
                     format!("the broker offers no {mechanism} login, it offers: {offered}");
-                return Err(self.failure(Class::Auth, message));
+                return Err(self.wire.failure(Class::Auth, message));
             }
             code => return Err(code_failure(code, "login", self.wire.endpoint())),
         }
@@ -154,11 +153,11 @@ impl Session<'_> {
     async fn scram(&mut self, login: &Login, hash: Hash, framed: bool) -> Result<(), Failure> {
         let begun = Exchange::begin(hash, &login.user, Binding::Unsupported);
         let (mut exchange, first) =
-            begun.map_err(|message| self.failure(Class::Protocol, message))?;
+            begun.map_err(|message| self.wire.failure(Class::Protocol, message))?;
         let reply = self.authenticate(first.as_bytes(), framed).await?;
         let challenge = exchange
             .challenge(&reply)
-            .map_err(|message| self.failure(Class::Protocol, format!("SCRAM: {message}")))?;
+            .map_err(|message| self.wire.failure(Class::Protocol, format!("SCRAM: {message}")))?;
         // Kafka's clients send the password as it is, without SASLprep (`ScramFormatter`).
         let password = login.password.reveal().as_bytes();
         let mut derived = login.derived.lock().await;
@@ -166,12 +165,11 @@ impl Session<'_> {
         drop(derived);
         let last = exchange.answer(&challenge, &keys);
         let reply = self.authenticate(last.as_bytes(), framed).await?;
-        match exchange.is_proved_by(&reply) {
-            true => Ok(()),
-            false => {
-                let message = "the broker cannot prove that it knows the password";
-                Err(self.failure(Class::Auth, message))
-            }
+        if exchange.is_proved_by(&reply) {
+            Ok(())
+        } else {
+            let message = "the broker cannot prove that it knows the password";
+            Err(self.wire.failure(Class::Auth, message))
         }
     }
 
@@ -187,6 +185,7 @@ impl Session<'_> {
                 Err(failure) if failure.class == Class::Connect => {
                     let message = "the broker closed the connection at the login";
                     Err(self
+                        .wire
                         .failure(Class::Auth, message)
                         .hint("wrong password, or no such user yet"))
                 }
@@ -211,11 +210,12 @@ impl Session<'_> {
         let topics = &self.target.wanted.topics;
         // An old broker creates a topic that a request names. The request for all topics names
         // none.
-        let mut arguments = match version < ASKS_ONLY && !topics.is_empty() {
-            true => Arguments::default().i32(-1),
-            false => topics
+        let mut arguments = if version < ASKS_ONLY && !topics.is_empty() {
+            Arguments::default().i32(-1)
+        } else {
+            topics
                 .iter()
-                .fold(Arguments::default().i32(topics.len() as i32), |all, name| all.text(name)),
+                .fold(Arguments::default().i32(topics.len() as i32), |all, name| all.text(name))
         };
         if version >= ASKS_ONLY {
             arguments = arguments.bool(false);
@@ -226,10 +226,6 @@ impl Session<'_> {
         let body = self.request(Api::Metadata, version, arguments).await?;
         let metadata = Metadata::parse(&body, version, topics);
         metadata.ok_or_else(|| odd(&self.wire, "metadata"))
-    }
-
-    fn failure(&self, class: Class, message: impl std::fmt::Display) -> Failure {
-        Failure::new(class, format!("{message} ({})", self.wire.endpoint()))
     }
 
     /// Adds a possible meaning of a closed connection: a broker closes without a message.

@@ -31,8 +31,6 @@ pub(super) static KEYS: &[Key] = &[
         value: "plain|scram-sha-256|scram-sha-512",
         help: "how to log in; needs a user",
     },
-    Key { name: "user", value: "NAME", help: "user to log in as; overrides the URL" },
-    Key { name: "password", value: "PASSWORD", help: "the user's password; overrides the URL" },
     Key {
         name: "advertised",
         value: "true|false",
@@ -155,9 +153,10 @@ fn mechanism(spec: &Spec, name: &str, value: &str) -> Result<Mechanism, ConfigEr
 impl Target {
     pub(super) fn from_spec(spec: &Spec) -> Result<Self, ConfigError> {
         // `kafka:${BROKERS}`, where the variable holds the clients' list of `HOST:PORT`.
-        let parts = match spec.rest.raw().starts_with("//") {
-            true => spec.parts()?,
-            false => spec.parts_of(&spec.rest.part(&format!("//{}", spec.rest.raw())))?,
+        let parts = if spec.rest.raw().starts_with("//") {
+            spec.parts()?
+        } else {
+            spec.parts_of(&spec.rest.part(&format!("//{}", spec.rest.raw())))?
         };
         let mut options = Options::read(spec, pairs(spec, parts.query.as_ref())?)?;
         let (mut servers, mut userinfo) = (Vec::new(), None);
@@ -190,8 +189,7 @@ impl Target {
         let encrypted =
             spec.scheme != "kafka" || options.encrypted.unwrap_or_else(|| Tls::is_asked_for(spec));
         let tls = std::mem::take(&mut options.tls);
-        let path = parts.path.percent_decoded();
-        let path = path.map_err(|message| spec.error(format_args!("the topic {message}")))?;
+        let path = spec.decoded("topic", &parts.path)?;
         Ok(Self {
             servers,
             tls: encrypted.then(|| tls.read(spec, spec.key("key"))).transpose()?,

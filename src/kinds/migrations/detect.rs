@@ -369,9 +369,10 @@ impl Search {
             (true, ..) => "dir holds no files of theirs".to_owned(),
             (false, ..) => "which is not what is asked for".to_owned(),
         };
-        Some(match self.has_dir {
-            true => format!("there is {}, but {why}", names.join(", ")),
-            false => format!("there is {}, {why}", names.join(", ")),
+        Some(if self.has_dir {
+            format!("there is {}, but {why}", names.join(", "))
+        } else {
+            format!("there is {}, {why}", names.join(", "))
         })
     }
 

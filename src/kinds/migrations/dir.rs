@@ -11,7 +11,7 @@ use super::glob;
 use crate::{
     os::{describe, read_bytes},
     sort::sort,
-    text::one_line,
+    text::{one_line, strip_byte_order_mark},
 };
 
 /// The most files that a listing holds.
@@ -102,7 +102,7 @@ impl Listing {
             .ok_or_else(|| "its path is not UTF-8".to_owned())
             .and_then(|path| read_bytes(path, MAX_READ))
             .map_err(|message| format!("{shown}: {message}"))?;
-        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+        let bytes = strip_byte_order_mark(&bytes);
         let text = std::str::from_utf8(bytes)
             .ok()
             .filter(|text| !text.contains('\0'))
@@ -152,11 +152,12 @@ impl Listing {
             let path = format!("{prefix}{name}");
             let kind = entry.file_type().map_err(|e| describe(&e))?;
             // Only a link costs a second look at the file system.
-            let (is_dir, is_file) = match kind.is_symlink() {
+            let (is_dir, is_file) = if kind.is_symlink() {
                 // A link that leads nowhere is a file that the tool would fail to open.
-                true => fs::metadata(entry.path())
-                    .map_or((false, true), |target| (target.is_dir(), target.is_file())),
-                false => (kind.is_dir(), kind.is_file()),
+                fs::metadata(entry.path())
+                    .map_or((false, true), |target| (target.is_dir(), target.is_file()))
+            } else {
+                (kind.is_dir(), kind.is_file())
             };
             if is_dir {
                 let below = deeper.checked_sub(1).map(|deeper| {

@@ -12,8 +12,9 @@ use super::{
     tool::LockKey,
 };
 use crate::{
-    kinds::mysql::{
-        DIALECTS, Error, LOGIN_KEYS, Phase, Question, Session, Target, ask, shown as shown_target,
+    kinds::{
+        mysql::{DIALECTS, Error, Phase, Question, Session, Target, ask, shown as shown_target},
+        options::LOGIN_KEYS,
     },
     probe::{Attempt, AttemptFuture, Cost, Failure, Order, Probe, Start, Verdict},
     spec::{ConfigError, Grammar, Kind, Spec},

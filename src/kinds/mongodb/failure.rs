@@ -18,10 +18,7 @@ pub(super) const UNAUTHORIZED: i32 = 13;
 
 /// Returns the code of an error in a reply, or `None` if the command succeeded.
 pub(super) fn code(reply: Document<'_>) -> Option<i32> {
-    match reply.is_true("ok") {
-        true => None,
-        false => Some(reply.number("code").unwrap_or_default() as i32),
-    }
+    if reply.is_true("ok") { None } else { Some(reply.number("code").unwrap_or_default() as i32) }
 }
 
 /// The failure for the error in a reply of the server at `place`.
@@ -35,11 +32,7 @@ pub(super) fn reply_failure(reply: Document<'_>, place: impl fmt::Display) -> Fa
         None => format!("code {code}"),
     };
     let (class, hint) = meaning(code);
-    let failure = Failure::new(class, format!("{name}: {text} ({place})"));
-    match hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
+    Failure::new(class, format!("{name}: {text} ({place})")).with_hint(hint)
 }
 
 fn meaning(code: i32) -> (Class, Option<&'static str>) {

@@ -40,9 +40,10 @@ pub(super) async fn log_in(
     offered: &[String],
 ) -> Result<(), Failure> {
     // A server that lists no mechanisms knows only the old one.
-    let best = match offered.iter().any(|name| name == Mechanism::ScramSha256.name()) {
-        true => Mechanism::ScramSha256,
-        false => Mechanism::ScramSha1,
+    let best = if offered.iter().any(|name| name == Mechanism::ScramSha256.name()) {
+        Mechanism::ScramSha256
+    } else {
+        Mechanism::ScramSha1
     };
     let mut session = Session { wire, login, database };
     match login.mechanism.unwrap_or(best) {
@@ -87,16 +88,16 @@ impl Session<'_> {
         let mut reply = self.go_on(conversation, last.as_bytes()).await?;
         if !exchange.is_proved_by(reply.document().binary("payload").unwrap_or_default()) {
             let message = "the server cannot prove that it knows the password";
-            let place = self.wire.endpoint();
-            return Err(Failure::new(Class::Auth, format!("{message} ({place})")));
+            return Err(self.wire.failure(Class::Auth, message));
         }
         // Servers before 4.4 want one message more, which is empty.
         if !reply.document().is_true("done") {
             reply = self.go_on(conversation, b"").await?;
         }
-        match reply.document().is_true("done") {
-            true => Ok(()),
-            false => Err(odd(self.wire, "a login without an end")),
+        if reply.document().is_true("done") {
+            Ok(())
+        } else {
+            Err(odd(self.wire, "a login without an end"))
         }
     }
 
@@ -128,8 +129,7 @@ impl Session<'_> {
     }
 
     fn broken(&self, message: &str) -> Failure {
-        let place = self.wire.endpoint();
-        Failure::new(Class::Protocol, format!("SCRAM: {message} ({place})"))
+        self.wire.failure(Class::Protocol, format_args!("SCRAM: {message}"))
     }
 }
 

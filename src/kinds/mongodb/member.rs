@@ -165,12 +165,13 @@ impl Wanted {
     /// Checks that the server is one of those that are wanted.
     pub(super) fn check(&self, hello: &Hello) -> Result<(), Failure> {
         if self.balanced {
-            return match hello.has_service {
-                true => Ok(()),
-                false => Err(Failure::new(
+            return if hello.has_service {
+                Ok(())
+            } else {
+                Err(Failure::new(
                     Class::Absent,
                     "loadBalanced=true, and no load balancer's service answers",
-                )),
+                ))
             };
         }
         let shown = hello.shown();

@@ -73,19 +73,12 @@ fn number(head: &[u8], at: usize) -> i32 {
 }
 
 fn not_mongodb(wire: &Wire) -> Failure {
-    let failure = Failure::new(Class::Protocol, wire.quoting("not MongoDB"));
-    match wire.received() {
-        [0x15 | 0x16, 3, ..] => failure.hint("the server speaks TLS: tls=true is missing"),
-        _ => failure,
-    }
+    wire.foreign("not MongoDB", Some("tls=true is missing"))
 }
 
 /// Returns the failure of a reply that the protocol does not allow.
 pub(super) fn odd(wire: &Wire, message: &str) -> Failure {
-    Failure::new(
-        Class::Protocol,
-        format!("not what MongoDB sends: {message} ({})", wire.endpoint()),
-    )
+    wire.failure(Class::Protocol, format_args!("not what MongoDB sends: {message}"))
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ use tokio::time::Instant;
 
 use crate::{
     connect::Endpoint,
+    kinds::options::LOGIN_KEYS,
     probe::{
         Attempt, AttemptFuture, Class, Cost, Failure, ListedServer, Order, Probe, Start, Turn,
         TurnFuture, Verdict, try_servers,
@@ -45,7 +46,7 @@ pub static KIND: Kind = Kind {
     schemes: &["mongodb", "mongodb+srv"],
     usage: "mongodb://[USER:PASSWORD@]HOST[:PORT][,...][/DATABASE][?OPTIONS]",
     summary: "a primary, or the part that readPreference names; logged in",
-    keys: &[KEYS, TLS_KEYS],
+    keys: &[LOGIN_KEYS, KEYS, TLS_KEYS],
     build,
     ..Kind::DEFAULT
 };

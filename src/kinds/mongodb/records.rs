@@ -54,9 +54,10 @@ fn checked(host: &str, name: &str, records: Vec<Record>) -> Result<Vec<Endpoint>
         servers.push(Endpoint::Tcp(server, port));
     }
     servers.truncate(MAX_SERVERS);
-    match servers.is_empty() {
-        true => Err(failure("there are no SRV records".to_owned())),
-        false => Ok(servers),
+    if servers.is_empty() {
+        Err(failure("there are no SRV records".to_owned()))
+    } else {
+        Ok(servers)
     }
 }
 

@@ -15,6 +15,7 @@ use crate::{
     kinds::wire::Wire,
     probe::{Attempt, Class, Cost, Failure},
     text::one_line,
+    tls,
 };
 
 /// The most members that one attempt asks beside the declared server.
@@ -56,9 +57,10 @@ impl Question<'_> {
             (Err(failure), _) => {
                 wire.close().await;
                 let belongs = self.wanted.set.is_none() || hello.set == self.wanted.set;
-                match is_alone || !belongs {
-                    true => Err(place(failure)),
-                    false => self.follow_members(attempt, &hello, endpoint, place(failure)).await,
+                if is_alone || !belongs {
+                    Err(place(failure))
+                } else {
+                    self.follow_members(attempt, &hello, endpoint, place(failure)).await
                 }
             }
         }
@@ -70,18 +72,16 @@ impl Question<'_> {
         attempt: &Attempt<'_>,
         endpoint: &Endpoint,
     ) -> Result<(Wire, Hello), Failure> {
-        let mut stream = attempt.connect(endpoint).await?;
-        if let (Some(tls), Endpoint::Tcp(host, _)) = (&self.target.tls, endpoint) {
-            stream = tls.connect(attempt, host, stream).await?;
-        }
+        let stream = tls::connect_to(attempt, endpoint, self.target.tls.as_ref()).await?;
         attempt.stage(format!("connected to {endpoint}, but no answer from MongoDB"));
         let mut wire = Wire::new(stream, endpoint.clone());
         match self.hello(&mut wire).await {
             Ok(hello) => Ok((wire, hello)),
             Err(failure) if failure.class == Class::Connect && self.target.tls.is_none() => {
-                match wire.heard() {
-                    true => Err(failure),
-                    false => Err(failure.hint("a port that wants TLS closes so: tls=true then")),
+                if wire.heard() {
+                    Err(failure)
+                } else {
+                    Err(failure.hint("a port that wants TLS closes so: tls=true then"))
                 }
             }
             Err(failure) => Err(failure),

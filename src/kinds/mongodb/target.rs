@@ -25,8 +25,6 @@ pub(super) static KEYS: &[Key] = &[
         value: "NAME",
         help: "replica set that the servers must belong to; overrides replicaSet",
     },
-    Key { name: "user", value: "NAME", help: "user to log in as; overrides the URL" },
-    Key { name: "password", value: "PASSWORD", help: "the user's password; overrides the URL" },
 ];
 
 /// The servers of one declaration, their login, and the wanted part.
@@ -79,9 +77,10 @@ impl Target {
             if of_records && (server.port.is_some() || !servers.is_empty()) {
                 return Err(spec.error("mongodb+srv: must have one name, without a port"));
             }
-            servers.push(match server.host.starts_with('/') {
-                true => Endpoint::Unix(server.host),
-                false => Endpoint::Tcp(server.host, server.port.unwrap_or(PORT)),
+            servers.push(if server.host.starts_with('/') {
+                Endpoint::Unix(server.host)
+            } else {
+                Endpoint::Tcp(server.host, server.port.unwrap_or(PORT))
             });
         }
         let wanted = wanted(spec, &options, servers.len(), of_records)?;
@@ -89,8 +88,7 @@ impl Target {
         let (user, password) = of_url.map_or((None, None), |(user, pw)| (Some(user), pw));
         let user = spec.key("user").map(str::to_owned).or(user).filter(|user| !user.is_empty());
         let password = spec.secret_key("password").or(password);
-        let path = parts.path.percent_decoded();
-        let path = path.map_err(|message| spec.error(format_args!("the database {message}")))?;
+        let path = spec.decoded("database", &parts.path)?;
         let login = login(spec, &options, user, password, path.trim_start_matches('/'))?;
         let source = match servers.first() {
             Some(Endpoint::Tcp(host, _)) if of_records => Source::Records(Records {
@@ -206,10 +204,12 @@ fn tls(spec: &Spec, options: Options, of_records: bool) -> Result<Option<Tls>, C
         return Ok(None);
     }
     let own = |key: &str| spec.key(key).map(str::to_owned);
-    let verify = match spec.flag("insecure")? {
-        true => Verify::Nothing,
-        false if spec.key("ca").is_some() => Verify::Full,
-        false => options.verify.unwrap_or(Verify::Full),
+    let verify = if spec.flag("insecure")? {
+        Verify::Nothing
+    } else if spec.key("ca").is_some() {
+        Verify::Full
+    } else {
+        options.verify.unwrap_or(Verify::Full)
     };
     // One file holds both, as the drivers have it.
     let setup = TlsSetup {

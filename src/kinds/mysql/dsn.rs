@@ -24,11 +24,14 @@ impl Form {
         let is_go = ["tcp(", "tcp6(", "unix("].iter().any(|mark| text.contains(mark));
         let equals = text.find('=').unwrap_or(usize::MAX);
         let other = text.find(['@', '(', '/']).unwrap_or(usize::MAX);
-        match text.starts_with("//") {
-            _ if is_go => Self::Go,
-            true => Self::Url,
-            false if equals < other => Self::Pdo,
-            false => Self::Go,
+        if is_go {
+            Self::Go
+        } else if text.starts_with("//") {
+            Self::Url
+        } else if equals < other {
+            Self::Pdo
+        } else {
+            Self::Go
         }
     }
 }
@@ -75,8 +78,7 @@ fn read_url(spec: &Spec, rest: &Text, params: &mut Params) -> Result<(), ConfigE
         params.password = password;
     }
     params.servers = spec.servers(&parts.servers)?;
-    let path = parts.path.percent_decoded();
-    let path = path.map_err(|message| spec.error(format_args!("the database {message}")))?;
+    let path = spec.decoded("database", &parts.path)?;
     params.database = Some(path.trim_start_matches('/').to_owned());
     for (name, value) in pairs(spec, parts.query.as_ref())? {
         option(spec, params, &name, value)?;
@@ -125,10 +127,7 @@ fn read_go(spec: &Spec, rest: &Text, params: &mut Params) -> Result<(), ConfigEr
         Some((database, options)) => (database, Some(options)),
         None => (path, None),
     };
-    let database = database.percent_decoded();
-    let database =
-        database.map_err(|message| spec.error(format_args!("the database {message}")))?;
-    params.database = Some(database);
+    params.database = Some(spec.decoded("database", &database)?);
     match address {
         Some(address) => {
             let (protocol, inner) = address.split_once('(').ok_or_else(wrong)?;
@@ -190,10 +189,13 @@ fn option(spec: &Spec, params: &mut Params, name: &str, value: String) -> Result
             let accepts_all = value.replace(' ', "").contains("\"rejectUnauthorized\":false");
             params.at_least(if accepts_all { Mode::Required } else { Mode::VerifyIdentity });
         }
-        "usessl" | "ssl" => match flag()? {
-            true => params.at_least(Mode::Required),
-            false => params.mode = Some(Mode::Disabled),
-        },
+        "usessl" | "ssl" => {
+            if flag()? {
+                params.at_least(Mode::Required)
+            } else {
+                params.mode = Some(Mode::Disabled)
+            }
+        }
         "requiressl" if flag()? => params.at_least(Mode::Required),
         "ssldisabled" if flag()? => params.mode = Some(Mode::Disabled),
         "verifyservercertificate" | "sslverifycert" if flag()? => params.at_least(Mode::VerifyCa),

@@ -67,12 +67,8 @@ impl ServerError {
     pub fn failure(&self, phase: Phase, endpoint: &Endpoint) -> Failure {
         let (class, cost, hint) = self.meaning(phase);
         let words = one_line(&self.message, MAX_WORDS);
-        let failure =
-            Failure::new(class, format!("{}: {words} ({endpoint})", self.code)).cost(cost);
-        match hint {
-            Some(hint) => failure.hint(hint),
-            None => failure,
-        }
+        let message = format!("{}: {words} ({endpoint})", self.code);
+        Failure::new(class, message).cost(cost).with_hint(hint)
     }
 
     fn meaning(&self, phase: Phase) -> (Class, Cost, Option<&'static str>) {

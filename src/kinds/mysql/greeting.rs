@@ -68,9 +68,10 @@ impl Greeting {
 /// MariaDB hides behind the version `5.5.5` for the sake of old replicas.
 fn product(version: &str) -> String {
     let short = |version: &str| one_line(version.split('-').next().unwrap_or_default(), 40);
-    match version.contains("MariaDB") {
-        true => format!("MariaDB {}", short(version.strip_prefix("5.5.5-").unwrap_or(version))),
-        false => format!("MySQL {}", short(version)),
+    if version.contains("MariaDB") {
+        format!("MariaDB {}", short(version.strip_prefix("5.5.5-").unwrap_or(version)))
+    } else {
+        format!("MySQL {}", short(version))
     }
 }
 

@@ -10,6 +10,7 @@ use super::{
     packet::{Fields, Packets, put_string},
     params::Mode,
     plugins::{Plugin, with_nul},
+    rsa::seal,
     session::Session,
     target::{Server, Target},
 };
@@ -17,6 +18,8 @@ use crate::{
     connect::Endpoint,
     kinds::wire::Wire,
     probe::{Attempt, Class, Cost, Failure},
+    secret::Secret,
+    text::one_line,
 };
 
 /// utf8mb4_general_ci, which every server has (MySQL manual, "Supported Character Sets").
@@ -154,7 +157,7 @@ struct Login<'a> {
 
 impl Login<'_> {
     fn password(&self) -> &str {
-        self.target.password.as_ref().map(crate::secret::Secret::reveal).unwrap_or_default()
+        self.target.password.as_ref().map(Secret::reveal).unwrap_or_default()
     }
 
     /// The first answer of a plugin. Over a protected channel `sha256_password` takes the password
@@ -223,6 +226,8 @@ impl Login<'_> {
         let is_trusted = self.is_private && self.target.encryption.proves_server(self.endpoint());
         match plugin {
             Plugin::Clear if !is_trusted => Err(self
+                .packets
+                .wire
                 .failure(
                     Class::Auth,
                     "the server asks for the password in clear (mysql_clear_password)",
@@ -252,7 +257,7 @@ impl Login<'_> {
             // Returns the server's public key, which seals the password on an unencrypted
             // connection.
             (Plugin::CachingSha2 | Plugin::Sha256, pem) => {
-                let sealed = super::rsa::seal(self.password(), nonce, pem)
+                let sealed = seal(self.password(), nonce, pem)
                     .ok_or_else(|| self.packets.odd("a public key that cannot be read"))?;
                 Ok(self.packets.send(&sealed).await?)
             }
@@ -265,14 +270,10 @@ impl Login<'_> {
     }
 
     fn unsupported(&self, plugin: &str) -> Failure {
-        let plugin = crate::text::one_line(plugin, 60);
-        self.failure(
+        let plugin = one_line(plugin, 60);
+        self.packets.wire.failure(
             Class::Config,
             format!("the server wants the authentication plugin {plugin}, which this client lacks"),
         )
-    }
-
-    fn failure(&self, class: Class, message: impl std::fmt::Display) -> Failure {
-        Failure::new(class, format!("{message} ({})", self.endpoint()))
     }
 }

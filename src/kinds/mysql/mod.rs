@@ -23,9 +23,10 @@ pub use ask::{Question, ask};
 pub use dsn::shown;
 pub use failure::{Error, Phase};
 pub use session::Session;
-pub use target::{KEYS as LOGIN_KEYS, Target};
+pub use target::Target;
 
 use crate::{
+    kinds::options::LOGIN_KEYS,
     probe::{Attempt, AttemptFuture, Order, Probe, Start},
     spec::{ConfigError, Grammar, Key, Kind, Spec},
     tls::KEYS as TLS_KEYS,

@@ -64,13 +64,12 @@ impl Packets {
 
     /// Returns the failure of a server of another protocol. It quotes the server.
     pub(super) fn garbage(&self, message: &str) -> Failure {
-        Failure::new(Class::Protocol, self.wire.quoting(message))
+        self.wire.foreign(message, None)
     }
 
     /// Returns the failure of a packet that ends too early or is of an unexpected type.
     pub(super) fn odd(&self, message: &str) -> Failure {
-        let at = self.wire.endpoint();
-        Failure::new(Class::Protocol, format!("not what MySQL sends: {message} ({at})"))
+        self.wire.failure(Class::Protocol, format_args!("not what MySQL sends: {message}"))
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     connect::Endpoint,
-    probe::{Attempt, Class, Failure},
+    probe::{Attempt, Class, Cost, Failure},
 };
 
 /// The most memory of one result, in bytes.
@@ -66,8 +66,7 @@ impl Session {
 
     /// A failure that names the server.
     pub fn not_yet(&self, class: Class, message: impl std::fmt::Display) -> Failure {
-        Failure::new(class, format!("{message} ({})", self.endpoint()))
-            .cost(crate::probe::Cost::Login)
+        self.packets.wire.failure(class, message).cost(Cost::Login)
     }
 
     /// Returns the failure that an error means.
@@ -84,9 +83,10 @@ impl Session {
     pub async fn read_only(&mut self, attempt: &Attempt<'_>) -> Result<(), Error> {
         self.run("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY").await?;
         let left = attempt.remaining();
-        let bound = match self.is_mariadb {
-            true => format!("max_statement_time={:.3}", left.as_secs_f64().max(0.001)),
-            false => format!("max_execution_time={}", left.as_millis().max(1)),
+        let bound = if self.is_mariadb {
+            format!("max_statement_time={:.3}", left.as_secs_f64().max(0.001))
+        } else {
+            format!("max_execution_time={}", left.as_millis().max(1))
         };
         let waits = "lock_wait_timeout=1, innodb_lock_wait_timeout=1";
         match self.run(&format!("SET SESSION {waits}, {bound}")).await {

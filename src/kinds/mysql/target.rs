@@ -9,15 +9,9 @@ use crate::{
     connect::Endpoint,
     probe::{Class, Failure},
     secret::Secret,
-    spec::{ConfigError, Key, Spec},
+    spec::{ConfigError, Spec},
     tls::{Tls, Verify},
 };
-
-/// The keys for the login. The URL may contain one too.
-pub static KEYS: &[Key] = &[
-    Key { name: "user", value: "NAME", help: "user to log in as; overrides the URL" },
-    Key { name: "password", value: "PASSWORD", help: "the user's password; overrides the URL" },
-];
 
 const PORT: u16 = 3306;
 

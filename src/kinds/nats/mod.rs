@@ -198,21 +198,22 @@ impl Server {
         let stream = attempt.connect(&self.endpoint).await?;
         let mut wire = Wire::new(stream, &self.endpoint);
         attempt.stage(format!("connected to {}, but no NATS INFO", self.endpoint));
-        let info = match self.shared.must_tls {
-            false => wire.first_info().await.map_err(|failure| {
-                match failure.class == Class::Connect && wire.has_received_nothing() {
-                    true => failure.hint("a server with handshake_first needs the key tls-first"),
-                    false => failure,
-                }
-            })?,
-            true => match timeout(INFO_SHARE.min(attempt.remaining() / 4), wire.first_info()).await
-            {
+        let info = if self.shared.must_tls {
+            match timeout(INFO_SHARE.min(attempt.remaining() / 4), wire.first_info()).await {
                 Ok(info) => info?,
                 Err(_) => {
                     drop(wire);
                     return self.open_tls_first(attempt, tls_first).await;
                 }
-            },
+            }
+        } else {
+            wire.first_info().await.map_err(|failure| {
+                if failure.class == Class::Connect && wire.has_received_nothing() {
+                    failure.hint("a server with handshake_first needs the key tls-first")
+                } else {
+                    failure
+                }
+            })?
         };
         if !self.shared.must_tls && !info.tls_required {
             return Ok(Opened { wire, info, encrypted: false });
@@ -243,9 +244,12 @@ impl Server {
             Ok(_) => true,
             Err(failure) => failure.class == Class::Tls && !is_plaintext,
         };
-        let stream = shaken.map_err(|failure| match is_plaintext && self.shared.tls_first {
-            true => failure.hint("the server sends INFO first: use tls: without tls-first"),
-            false => failure,
+        let stream = shaken.map_err(|failure| {
+            if is_plaintext && self.shared.tls_first {
+                failure.hint("the server sends INFO first: use tls: without tls-first")
+            } else {
+                failure
+            }
         })?;
         attempt.stage(format!("connected to {} by TLS, but no NATS INFO", self.endpoint));
         let mut wire = Wire::new(stream, &self.endpoint);

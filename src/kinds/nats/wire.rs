@@ -81,16 +81,17 @@ impl<'a> Wire<'a> {
 
     /// Returns the stream for a TLS handshake. The server must not have sent anything behind INFO.
     pub(super) async fn into_stream(mut self) -> Result<Box<dyn Stream>, Failure> {
-        match self.buffer.is_empty() {
-            true => Ok(self.stream),
+        if self.buffer.is_empty() {
+            Ok(self.stream)
+        } else {
             // Most likely an -ERR, e.g. of a server that is full.
-            false => Err(match self.next().await {
+            Err(match self.next().await {
                 Err(failure) => failure,
                 Ok(_) => Failure::new(
                     Class::Protocol,
                     format!("the server goes on in clear behind INFO ({})", self.endpoint),
                 ),
-            }),
+            })
         }
     }
 

@@ -122,10 +122,7 @@ impl Candidate<'_> {
         opened.map_err(|error| match error {
             Error::Server(error) => {
                 let failure = error.failure(self.access.login.phase(), &self.server.endpoint);
-                match error.is_starting() {
-                    true => Turn::MakesWay(failure),
-                    false => self.refused(failure),
-                }
+                if error.is_starting() { Turn::MakesWay(failure) } else { self.refused(failure) }
             }
             Error::Failed(failure) if connected => self.refused(failure),
             Error::Failed(failure) => Turn::from(failure.verdict()),

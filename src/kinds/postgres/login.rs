@@ -302,9 +302,10 @@ impl<'a> Conversation<'a> {
 
     fn check_method(&self, method: &str, wire: &Wire) -> Result<(), Failure> {
         self.check_bound(wire)?;
-        match self.login.require_auth.allows(method) {
-            true => Ok(()),
-            false => Err(self.not_allowed(method, wire)),
+        if self.login.require_auth.allows(method) {
+            Ok(())
+        } else {
+            Err(self.not_allowed(method, wire))
         }
     }
 

@@ -15,7 +15,7 @@ use tokio::{
 
 use super::classify::PgError;
 use crate::{
-    connect::{Endpoint, Stream, stream_failure},
+    connect::{Endpoint, Stream, is_closed, stream_failure},
     probe::{Class, Failure},
     text::one_line,
     tls::{ClientCertificate, Secured, tls_stream_failure},
@@ -151,14 +151,7 @@ impl Wire {
             Err(error) => Err(error),
         };
         match sent {
-            Err(error)
-                if !matches!(
-                    error.kind(),
-                    io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
-                ) =>
-            {
-                Err(self.lost(&error))
-            }
+            Err(error) if !is_closed(&error) => Err(self.lost(&error)),
             _ => Ok(()),
         }
     }
@@ -246,9 +239,10 @@ impl Wire {
         let newest = newest.map_or(0, u32::from_be_bytes);
         // Some poolers send only the minor version.
         let newest = if newest < PROTOCOL_3_0 { PROTOCOL_3_0 | newest } else { newest };
-        match newest >= self.least_protocol {
-            true => Ok(()),
-            false => Err(Failure::new(
+        if newest >= self.least_protocol {
+            Ok(())
+        } else {
+            Err(Failure::new(
                 Class::Protocol,
                 format!(
                     "the server's protocol is {}.{}, and min_protocol_version wants a newer one \
@@ -257,7 +251,7 @@ impl Wire {
                     newest & 0xffff,
                     self.endpoint
                 ),
-            )),
+            ))
         }
     }
 
@@ -292,12 +286,13 @@ impl Wire {
     }
 
     fn garbage(&self, message: impl fmt::Display) -> Failure {
-        match self.known {
-            true => Failure::new(
+        if self.known {
+            Failure::new(
                 Class::Protocol,
                 format!("PostgreSQL's protocol is broken: {message} ({})", self.endpoint),
-            ),
-            false => self.not_postgres(),
+            )
+        } else {
+            self.not_postgres()
         }
     }
 

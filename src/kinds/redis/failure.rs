@@ -18,11 +18,7 @@ const MAX_WORDS: usize = 220;
 pub(super) fn error_failure(text: &str, place: impl fmt::Display) -> Failure {
     let text = one_line(text, MAX_WORDS);
     let (class, hint) = meaning(&text);
-    let failure = Failure::new(class, format!("-{text} ({place})"));
-    match hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
+    Failure::new(class, format!("-{text} ({place})")).with_hint(hint)
 }
 
 /// Returns true if the error reply `text` means that the command is unknown, or forbidden to this

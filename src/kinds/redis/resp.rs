@@ -2,10 +2,7 @@
 //!
 //! Source: <https://redis.io/docs/latest/develop/reference/protocol-spec/>.
 
-use crate::{
-    kinds::wire::Wire,
-    probe::{Class, Failure},
-};
+use crate::{kinds::wire::Wire, probe::Failure};
 
 /// The longest line, in bytes. The longest one of a server is the 2 KB of its protected mode.
 const MAX_LINE: usize = 64 * 1024;
@@ -124,18 +121,14 @@ async fn read_head(wire: &mut Wire) -> Result<Head, Failure> {
 }
 
 fn not_redis(wire: &Wire, message: &str) -> Failure {
-    let failure = Failure::new(Class::Protocol, wire.quoting(message));
-    match wire.received() {
-        // A TLS alert, or a handshake message.
-        [0x15 | 0x16, 3, ..] => failure.hint("the server speaks TLS: use the scheme rediss:"),
-        _ => failure,
-    }
+    wire.foreign(message, Some("use the scheme rediss:"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::kinds::wire::testing::wire;
+    use crate::probe::Class;
 
     async fn reply(bytes: &str) -> Result<Reply, (Class, String)> {
         let read = read(&mut wire(bytes.as_bytes())).await;

@@ -41,9 +41,10 @@ async fn find(
     let mut wire = session::connect(attempt, target, at).await?;
     attempt.stage(format!("connected to {at}, but no answer from a Sentinel"));
     let replicas = target.wanted.role == Some(WantedRole::Replica);
-    let question = match replicas {
-        true => ["SENTINEL", "slaves", &sentinel.master],
-        false => ["SENTINEL", "get-master-addr-by-name", &sentinel.master],
+    let question = if replicas {
+        ["SENTINEL", "slaves", &sentinel.master]
+    } else {
+        ["SENTINEL", "get-master-addr-by-name", &sentinel.master]
     };
     let mut reply = exchange(&mut wire, sentinel.login.as_ref(), &question).await?;
     // The Sentinels' password is usually that of the servers, or there is none.
@@ -64,9 +65,10 @@ async fn find(
     };
     wire.close().await;
     found.ok_or_else(|| {
-        let message = match replicas {
-            true => format!("the Sentinel knows no replica of {} that is up", sentinel.master),
-            false => format!("the Sentinel knows no master called {}", sentinel.master),
+        let message = if replicas {
+            format!("the Sentinel knows no replica of {} that is up", sentinel.master)
+        } else {
+            format!("the Sentinel knows no master called {}", sentinel.master)
         };
         Failure::new(Class::Absent, format!("{message} ({at})"))
     })

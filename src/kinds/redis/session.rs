@@ -83,12 +83,15 @@ pub(super) fn authenticate(out: &mut Vec<u8>, login: &Login) {
 
 /// The reply to AUTH, as it must be.
 pub(super) async fn authenticated(wire: &mut Wire, login: &Login) -> Result<(), Failure> {
-    expect_status(wire).await.map_err(|failure| match login.is_user_alone {
-        true if failure.class == Class::Auth => failure.hint(
-            "the URL names a user and no password; a password alone is written \
+    expect_status(wire).await.map_err(|failure| {
+        if login.is_user_alone && failure.class == Class::Auth {
+            failure.hint(
+                "the URL names a user and no password; a password alone is written \
             redis://:PASSWORD@HOST",
-        ),
-        _ => failure,
+            )
+        } else {
+            failure
+        }
     })
 }
 
@@ -103,10 +106,7 @@ async fn expect_status(wire: &mut Wire) -> Result<(), Failure> {
 pub(super) fn unexpected(wire: &Wire, reply: Reply) -> Failure {
     match reply {
         Reply::Error(text) => error_failure(&text, wire.endpoint()),
-        _ => Failure::new(
-            Class::Protocol,
-            format!("not Redis: a reply of another type than asked for ({})", wire.endpoint()),
-        ),
+        _ => wire.failure(Class::Protocol, "not Redis: a reply of another type than was asked for"),
     }
 }
 
@@ -217,17 +217,13 @@ impl Session<'_> {
 
     fn no_role(&self, what: &str) -> Failure {
         let message = format!("{what}, because this user may run neither INFO nor ROLE");
-        self.failure(Class::Auth, message).hint("the right is +role or +info (ACL SETUSER)")
+        self.wire.failure(Class::Auth, message).hint("the right is +role or +info (ACL SETUSER)")
     }
 
     fn nothing_allowed(&self) -> Failure {
         let message = "this user may run neither PING nor INFO nor DBSIZE, so that a server that \
             loads its data looks like any other";
-        self.failure(Class::Auth, message).hint("the right is +ping (ACL SETUSER)")
-    }
-
-    fn failure(&self, class: Class, message: impl std::fmt::Display) -> Failure {
-        Failure::new(class, format!("{message} ({})", self.wire.endpoint()))
+        self.wire.failure(Class::Auth, message).hint("the right is +ping (ACL SETUSER)")
     }
 
     /// Compares the server's report about itself with the wanted state.
@@ -236,30 +232,33 @@ impl Session<'_> {
         if info.mode == Mode::Sentinel {
             let message = format!("{product} is a Sentinel, not a server with data");
             return Err(self
+                .wire
                 .failure(Class::Absent, message)
                 .hint("sentinel=MASTER asks it for the address of a master"));
         }
         if let Some(progress) = &info.loading {
             let message = format!("{product} is loading its data: {progress}");
-            return Err(self.failure(Class::Busy, message.trim_end_matches([':', ' '])));
+            return Err(self.wire.failure(Class::Busy, message.trim_end_matches([':', ' '])));
         }
         if self.target.wanted.cluster && info.mode != Mode::Cluster {
-            return Err(self.failure(Class::Absent, format!("{product} is no cluster's node")));
+            return Err(self
+                .wire
+                .failure(Class::Absent, format!("{product} is no cluster's node")));
         }
         match (&info.role, self.target.wanted.role) {
             (Role::Replica(_), Some(WantedRole::Master)) => {
                 let message = format!("{product} is a replica, and role=master wants a master");
-                Err(self.failure(Class::Absent, message))
+                Err(self.wire.failure(Class::Absent, message))
             }
             (Role::Replica(_), None) if self.target.sentinel.is_some() => {
-                Err(self.failure(Class::Busy, format!("{product} is a replica")))
+                Err(self.wire.failure(Class::Busy, format!("{product} is a replica")))
             }
             (Role::Master, Some(WantedRole::Replica)) => {
                 let message = format!("{product} is a master, and role=replica wants a replica");
-                Err(self.failure(Class::Absent, message))
+                Err(self.wire.failure(Class::Absent, message))
             }
             (Role::Replica(Link::Down(why)), _) => {
-                Err(self.failure(Class::Busy, format!("{product} is a replica that {why}")))
+                Err(self.wire.failure(Class::Busy, format!("{product} is a replica that {why}")))
             }
             _ => Ok(()),
         }
@@ -287,7 +286,7 @@ impl Session<'_> {
             other => return Err(unexpected(self.wire, other)),
         };
         match not_serving(&text) {
-            Some(message) => Err(self.failure(Class::Busy, message)),
+            Some(message) => Err(self.wire.failure(Class::Busy, message)),
             None => Ok(()),
         }
     }
@@ -304,7 +303,7 @@ impl Session<'_> {
             reply => reply,
         };
         match reply {
-            Reply::Integer(0) => Err(self.failure(Class::Absent, format!("no key {key}"))),
+            Reply::Integer(0) => Err(self.wire.failure(Class::Absent, format!("no key {key}"))),
             Reply::Integer(_) => Ok(()),
             other => Err(unexpected(self.wire, other)),
         }

@@ -101,10 +101,7 @@ impl Target {
         let scheme = Scheme::read(&spec.scheme);
         let parts = spec.parts()?;
         let options = Options::read(spec, pairs(spec, parts.query.as_ref())?)?;
-        let path = parts
-            .path
-            .percent_decoded()
-            .map_err(|message| spec.error(format_args!("the path {message}")))?;
+        let path = spec.decoded("path", &parts.path)?;
         let path = if scheme.unix {
             Path { database: None, master: None }
         } else {
@@ -127,9 +124,10 @@ impl Target {
             }
             None => None,
         };
-        let servers = match scheme.unix {
-            true => vec![socket(spec)?],
-            false => servers(spec, &spec.servers(&parts.servers)?, sentinel.is_some())?,
+        let servers = if scheme.unix {
+            vec![socket(spec)?]
+        } else {
+            servers(spec, &spec.servers(&parts.servers)?, sentinel.is_some())?
         };
         let (mut user, mut password) = match &parts.userinfo {
             // Users often write a password in place of the user.
@@ -221,23 +219,26 @@ fn servers(
     are_sentinels: bool,
 ) -> Result<Vec<Endpoint>, ConfigError> {
     let usual = if are_sentinels { SENTINEL_PORT } else { PORT };
-    let endpoint = |server: &Server| match server.host.is_empty() {
-        true => Err(spec.error(format_args!("needs a host, e.g. {}://cache:6379", spec.scheme))),
-        false => Ok(Endpoint::Tcp(server.host.clone(), server.port.unwrap_or(usual))),
+    let endpoint = |server: &Server| {
+        if server.host.is_empty() {
+            Err(spec.error(format_args!("needs a host, e.g. {}://cache:6379", spec.scheme)))
+        } else {
+            Ok(Endpoint::Tcp(server.host.clone(), server.port.unwrap_or(usual)))
+        }
     };
     servers.iter().map(endpoint).collect()
 }
 
 fn socket(spec: &Spec) -> Result<Endpoint, ConfigError> {
     let parts = spec.parts()?;
-    let path = parts.path.percent_decoded();
-    let path = path.map_err(|message| spec.error(format_args!("the path {message}")))?;
-    match parts.servers.is_empty() && path.len() > 1 {
-        true => Ok(Endpoint::Unix(path)),
-        false => Err(spec.error(format_args!(
+    let path = spec.decoded("path", &parts.path)?;
+    if parts.servers.is_empty() && path.len() > 1 {
+        Ok(Endpoint::Unix(path))
+    } else {
+        Err(spec.error(format_args!(
             "needs the path of a socket, e.g. {}:///run/redis/redis.sock",
             spec.scheme
-        ))),
+        )))
     }
 }
 

@@ -106,9 +106,12 @@ fn post_start_ends_with_124_before_bosh_gives_up() {
     let (wait, _) = place.declared(&post_start());
     let timeout = wait.iter().position(|word| word == "--timeout").unwrap() + 1;
     assert_eq!(wait[timeout], "4m", "BOSH itself waits for five minutes");
-    let wait = wait.iter().enumerate().map(|(n, word)| match n == timeout {
-        true => "300ms".to_owned(),
-        false => word.replace("127.0.0.1:25555", "127.0.0.1:1"),
+    let wait = wait.iter().enumerate().map(|(n, word)| {
+        if n == timeout {
+            "300ms".to_owned()
+        } else {
+            word.replace("127.0.0.1:25555", "127.0.0.1:1")
+        }
     });
     Afterall::waiting_for(wait).run().code(124).stderr_has("director: ").took(..secs(20));
 }

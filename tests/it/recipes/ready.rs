@@ -107,13 +107,14 @@ pub fn becomes_its_service_with(
     let [first, last] = MIGRATIONS;
     servers.migrate(first);
     for (running, _, needs_schema) in &waiting {
-        match needs_schema {
-            true => running.wait_for_stderr("[class=absent", secs(30)),
-            false => wait_until(
+        if *needs_schema {
+            running.wait_for_stderr("[class=absent", secs(30));
+        } else {
+            wait_until(
                 &format!("who needs no migration is done: {}", running.proc("cmdline")),
                 secs(30),
                 || !running.is_running(),
-            ),
+            );
         }
     }
     servers.migrate(last);

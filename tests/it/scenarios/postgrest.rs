@@ -48,9 +48,10 @@ impl Stub {
 
     /// A wait for its login precedes it, or an empty wait.
     fn start(&self, postgres: &Postgres, wrapped: bool) -> Running {
-        let afterall = match wrapped {
-            true => Afterall::waiting_for([postgres.url("app", PASSWORD, "postgres")]),
-            false => Afterall::new().arg("--allow-empty"),
+        let afterall = if wrapped {
+            Afterall::waiting_for([postgres.url("app", PASSWORD, "postgres")])
+        } else {
+            Afterall::new().arg("--allow-empty")
         };
         afterall.becoming([self.script.path()]).spawn()
     }

@@ -169,8 +169,9 @@ fn client(words: &[&str]) -> Result<String, String> {
     let mut command = Command::new(program("mariadb", "mariadb-client"));
     command.args(["--no-defaults", "--batch", "--skip-column-names"]).args(words);
     let output = command.env_remove("MYSQL_PWD").output().unwrap();
-    match output.status.success() {
-        true => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
-        false => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
     }
 }

@@ -64,8 +64,5 @@ pub fn package_file(pattern: &str) -> PathBuf {
 pub fn printed(script: &str, args: &[&str]) -> String {
     let output = Command::new(python()).args(["-c", script]).args(args).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    match said.is_empty() {
-        true => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        false => said,
-    }
+    if said.is_empty() { String::from_utf8_lossy(&output.stderr).trim().to_owned() } else { said }
 }

@@ -122,14 +122,15 @@ pub(super) fn read(spec: &Spec) -> Result<Params, ConfigError> {
         let Some(rest) = rest.strip_prefix("postgresql:") else {
             return Err(spec.error("of the jdbc: URLs, only jdbc:postgresql: is understood"));
         };
-        match rest.raw().starts_with("//") {
-            true => read_url(spec, &rest, dialect)?,
+        if rest.raw().starts_with("//") {
+            read_url(spec, &rest, dialect)?
+        } else {
             // jdbc:postgresql:DATABASE?...
-            false => read_url(
+            read_url(
                 spec,
                 &rest.part(&format!("///{}", rest.raw().trim_start_matches('/'))),
                 dialect,
-            )?,
+            )?
         }
     } else if rest.raw().starts_with("//") {
         read_url(spec, &rest, dialect)?
@@ -190,11 +191,8 @@ fn read_url(spec: &Spec, rest: &Text, dialect: Dialect) -> Result<Params, Config
     if dialect == Dialect::Jdbc && params.get("host").is_none() {
         params.set("host", "localhost");
     }
-    let decoded = |part: &str, text: Text| {
-        text.percent_decoded().map_err(|e| spec.error(format_args!("the {part} {e}")))
-    };
     if let Some(database) = parts.path.strip_prefix("/") {
-        params.set("dbname", decoded("database", database)?);
+        params.set("dbname", spec.decoded("database", &database)?);
     }
     let mut pairs = Vec::new();
     for pair in parts.query.iter().flat_map(|query| query.split('&').collect::<Vec<_>>()) {
@@ -204,7 +202,7 @@ fn read_url(spec: &Spec, rest: &Text, dialect: Dialect) -> Result<Params, Config
             Dialect::Jdbc => value.part(&value.raw().replace('+', " ")),
             _ => value,
         };
-        pairs.push((decoded("query", key)?, decoded("query", value)?));
+        pairs.push((spec.decoded("query", &key)?, spec.decoded("query", &value)?));
     }
     read_query(&mut params, pairs, dialect).map_err(|message| spec.error(message))?;
     Ok(params)

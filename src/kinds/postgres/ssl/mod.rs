@@ -222,9 +222,12 @@ fn decide(
 fn mode(spec: &Spec, declared: &Params, effective: &Params) -> Result<(Mode, bool), ConfigError> {
     // pg's (node) word for encryption without verification, which libpq's `require` is too.
     let no_verify = |params: &Params| params.get("sslmode") == Some("no-verify");
-    let read = |params: &Params| match no_verify(params) {
-        true => Ok(Some(Mode::Require)),
-        false => choice(params, "sslmode", &Mode::WORDS).map_err(|message| spec.error(message)),
+    let read = |params: &Params| {
+        if no_verify(params) {
+            Ok(Some(Mode::Require))
+        } else {
+            choice(params, "sslmode", &Mode::WORDS).map_err(|message| spec.error(message))
+        }
     };
     let written = read(declared)?;
     let insecure = spec.flag("insecure")?;

@@ -40,9 +40,10 @@ impl Protocol {
         let min = choice(params, least, &WORDS)?.unwrap_or(PROTOCOL_3_0);
         // As in libpq: 3.0 unless the user asks for more, because some poolers do not negotiate.
         let max = choice(params, most, &WORDS)?.unwrap_or(min);
-        match min > max {
-            true => Err(format!("{}: must not be above {most}", label(least))),
-            false => Ok(Self { asked: max, least: min }),
+        if min > max {
+            Err(format!("{}: must not be above {most}", label(least)))
+        } else {
+            Ok(Self { asked: max, least: min })
         }
     }
 }
@@ -122,9 +123,10 @@ impl Login {
     /// The phase of a refusal of this login. It records if our own options may be the cause.
     pub(in crate::kinds::postgres) fn phase(&self) -> Phase {
         let own = [&self.options, &self.search_path, &self.client_encoding];
-        match own.iter().any(|option| option.is_some()) {
-            true => Phase::LoginWithOptions,
-            false => Phase::Login,
+        if own.iter().any(|option| option.is_some()) {
+            Phase::LoginWithOptions
+        } else {
+            Phase::Login
         }
     }
 }
@@ -147,13 +149,14 @@ impl RequireAuth {
             .map(|method| if negated { &method[1..] } else { method })
             .map(str::to_owned)
             .collect();
-        match methods.iter().all(|method| METHODS.contains(&method.as_str())) {
-            true => Ok(Self { methods, negated }),
-            false => Err(format!(
+        if methods.iter().all(|method| METHODS.contains(&method.as_str())) {
+            Ok(Self { methods, negated })
+        } else {
+            Err(format!(
                 "{}: must list some of {}, either all with a ! or none",
                 label("require_auth"),
                 METHODS.join(", ")
-            )),
+            ))
         }
     }
 

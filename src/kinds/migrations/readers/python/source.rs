@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 
+use crate::text::strip_byte_order_mark;
+
 /// Returns the text. Characters beyond ASCII may be replaced, because keys have none.
 ///
 /// # Errors
 /// Bytes that are not UTF-8 where no encoding is declared: Python refuses them too.
 pub(super) fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, &'static str> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let bytes = strip_byte_order_mark(bytes);
     match std::str::from_utf8(bytes) {
         Ok(text) if !text.contains('\0') => Ok(Cow::Borrowed(text)),
         Ok(_) => Err("must be Python source, and holds a NUL"),
