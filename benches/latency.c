@@ -1,4 +1,4 @@
-// From the moment at which a dependency becomes ready to the first instruction of the command, by how long it was waited for.
+// Measures the time from the moment of readiness to the command's first instruction, for waits of several lengths.
 // latency tcp|http|postgres-cold|postgres-recovery SCALE AFTERALL STAMP [CLUSTER [DIR:PORT]...]
 #include "bench.h"
 #include <stdbool.h>
@@ -33,7 +33,7 @@ static void note(int wait, bool good, double latency) {
     pthread_mutex_unlock(&lock);
 }
 
-// The phase is random: what is waited is the nominal time and up to 100 ms more, which is more than any pause on loopback.
+// The phase is random: a wait is up to 100 ms longer than its nominal time. No pause on loopback is longer than that.
 static double chosen_wait(int wait, unsigned *seed) { return waits[wait] * 1e3 + 100.0 * rand_r(seed) / RAND_MAX; }
 
 struct waiter {

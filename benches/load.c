@@ -1,4 +1,4 @@
-// What waiting in vain costs: attempts and CPU of 10 seconds, beside a C loop with the same pauses.
+// Measures a wait in vain of 10 seconds: its attempts and its CPU, beside a C loop with the same pauses.
 // load ROUNDS LOOP AFTERALL [NAME=URL...]
 #include "bench.h"
 

@@ -1,4 +1,4 @@
-// A C loop that waits for a port with the pauses of afterall: what CPU the pauses and the kernel alone cost.
+// A C loop that waits for a port with the pauses of afterall. It shows the CPU of the pauses and of the kernel alone.
 // loop SECONDS PORT
 #include <arpa/inet.h>
 #include <math.h>

@@ -1,4 +1,4 @@
-// Many ready targets at once: wall and memory, beside a floor that connects to them one after the other.
+// Measures time and memory for many ready targets, beside a floor that connects to them one after the other.
 // many ROUNDS FLOOR AFTERALL
 #include "bench.h"
 

@@ -1,6 +1,6 @@
-// What is added to the start of a command when the dependency is ready already.
+// Measures what a tool adds to the start of a command when the dependency is ready already.
 // overhead ROUNDS FLOOR AFTERALL [NAME=URL...]
-// With AFTERALL_STATIC=PATH another build, and with PEERS=DIR each known program of DIR, runs in the same rounds.
+// In the same rounds, AFTERALL_STATIC=PATH also runs another build, and PEERS=DIR each known program of DIR.
 #include "bench.h"
 
 enum { MOST = 24, WORDS = 12 };
@@ -42,7 +42,7 @@ static void add_peers(const char *dir, char *bare, int rounds) {
     }
 }
 
-// Runs a candidate under a tool, with another command or none, and returns the last number behind `mark` in what is printed.
+// Runs a candidate under a tool, with another command or none. Returns the last number that it prints behind `mark`.
 static long under(const char *tool, const struct candidate *c, const char *command, const char *mark) {
     char line[4096], text[512];
     snprintf(line, sizeof line, "%s", tool);
@@ -61,7 +61,7 @@ static long under(const char *tool, const struct candidate *c, const char *comma
     return found;
 }
 
-// In user space, up to its own end: valgrind does not follow the exec, so there is no command behind it.
+// Counts instructions in user space up to its own end. It has no command: valgrind does not follow the exec.
 static long instructions(const struct candidate *c) {
     return under("valgrind --tool=callgrind --callgrind-out-file=/dev/null", c, NULL, "Collected :");
 }

@@ -1,4 +1,4 @@
-// How exactly a timeout of 2 seconds is kept: what the whole run took beyond it, process start included.
+// Measures how much longer than its timeout of 2 seconds a whole run takes, with the start of the process.
 // timeouts ROUNDS AFTERALL
 #include "bench.h"
 
