@@ -1,9 +1,9 @@
-//! Calls that may block, made on a thread: an attempt that is cut, a deadline and a signal never
-//! wait for them.
+//! Calls that may block, each made on a thread. A deadline, a signal and an attempt that is cut
+//! never wait for them.
 //!
 //! A file system or a resolver that does not answer can hold a thread for minutes. Such a thread is
-//! left alone. It never uses up the threads of other dependencies, because each [`BlockingLane`]
-//! makes one call at a time and has no share in a common limit.
+//! left alone. Other dependencies have threads all the same: each [`BlockingLane`] makes one call
+//! at a time, without a common limit.
 
 use std::{
     io,

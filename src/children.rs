@@ -2,7 +2,7 @@
 //! ends.
 //!
 //! Killing takes microseconds, but a killed process takes a while to end. A group is therefore
-//! killed when it is dropped and reaped later: 200 probes that a signal cuts are all killed first,
+//! killed when it is dropped, and reaped later. When a signal cuts 200 probes, all are killed first
 //! and then reaped together.
 
 use std::{
@@ -69,8 +69,8 @@ impl ProcessGroup {
 impl Drop for ProcessGroup {
     fn drop(&mut self) {
         self.kill();
-        // Only this group: with 200 probes that are cut together, a look at all killed groups would
-        // be a look at 20,000.
+        // Looks only at this group. For 200 probes that are cut together, looks at all killed
+        // groups would be 20,000 looks.
         let is_left = may_hold_processes(self.0);
         with_groups(|groups| {
             groups.running.retain(|leader| *leader != self.0);
@@ -116,7 +116,7 @@ pub fn reap_orphans() {
 
 /// Reaps one group. Not its leader alone: PID 1 inherits every process whose parent ends.
 ///
-/// The kernel makes the children of a process orphans before the process can be reaped, so the last
+/// The kernel makes the children of a process orphans before the process can be reaped. So the last
 /// one is met too.
 fn may_hold_processes(leader: Pid) -> bool {
     loop {

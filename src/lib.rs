@@ -9,7 +9,7 @@
 //! ```
 //!
 //! `spec` is a parsed declaration, `probe` is the contract of one attempt, `verdict` its outcome. A
-//! kind of dependency is one room under [`kinds`] and two adjacent lines in its `mod.rs`; it uses
+//! kind of dependency is one room under [`kinds`] and two adjacent lines in its `mod.rs`. It uses
 //! [`spec`], [`probe`], [`connect`] and [`tls`].
 //!
 //! The interface of `afterall` is its command line. This library serves the binary and the tests,

@@ -15,7 +15,10 @@ use afterall::{
     exec::{Command, ExecError},
     exit::Exit,
     os::describe,
-    plan::{self, Plan},
+    plan::{
+        self, Plan, Planned,
+        print::{self, Ending},
+    },
     report::{Format, Log, Report, ReportOptions, ReportedDependency, Unaskable, Verbosity},
     signals::{Signals, die_of},
     spec::{ConfigErrors, expand::Env},
@@ -49,36 +52,31 @@ fn run(args: Vec<OsString>, log: &mut Log) -> anyhow::Result<Exit> {
     };
     let mut options = Options::read(line, &env);
     log.set_format(options.format);
-    let declared = std::mem::take(&mut options.declared);
-    let mut plan = plan::plan(declared, &options.defaults, &env, &mut options.mistakes);
-    if options.once {
-        plan::once(&mut plan.planned);
-    } else {
-        plan.notes.extend(plan::warnings(&plan.planned, options.deadline));
-    }
-    if options.verbosity > Verbosity::Quiet {
-        plan.notes.iter().for_each(|remark| log.note(remark));
-    }
+    let plan = planned(&mut options, &env, log);
     let mut command = Command::new(std::mem::take(&mut options.command));
     let found = look_up(command.as_mut(), &plan);
     let shown = options.print_plan.then(|| {
         let command = command.as_ref().map(Command::name);
         let problem = found.as_ref().err().map(ToString::to_string);
-        let end = plan::print::Ending { deadline: options.deadline, command, problem };
-        plan::print::plan(&plan, &end, options.format == Format::Json)
+        let ending = Ending { deadline: options.deadline, command, problem };
+        if options.format == Format::Json {
+            print::json(&plan, &ending)
+        } else {
+            print::text(&plan, &ending)
+        }
     });
     let mut subjects = subjects(&plan);
     let (dependencies, remarks) = plan::build(plan.planned, &mut options.mistakes);
-    // At 3 a.m. the state of the others is worth more than an early exit.
     let mistakes = &mut options.mistakes;
+    let mut unaskable = Vec::new();
     if options.once {
         // Every row is shown at the end, and the places of those that are left out do not count.
         subjects.iter_mut().for_each(|subject| subject.after.clear());
-    }
-    let mut unaskable = Vec::new();
-    if options.once && !dependencies.is_empty() && mistakes.concern_dependencies_alone() {
-        subjects.retain(|subject| !mistakes.concern(&subject.name));
-        unaskable = mistakes.take();
+        // At 3 a.m. the state of the others is worth more than an early exit.
+        if !dependencies.is_empty() && mistakes.concern_dependencies_alone() {
+            subjects.retain(|subject| !mistakes.concern(&subject.name));
+            unaskable = mistakes.take();
+        }
     }
     mistakes.check()?;
     if options.verbosity == Verbosity::Verbose {
@@ -102,6 +100,21 @@ fn run(args: Vec<OsString>, log: &mut Log) -> anyhow::Result<Exit> {
         let report = Report::for_wait(std::mem::take(log), subjects, report_options);
         wait_and_become(stage, dependencies, report, command, log)
     }
+}
+
+/// Returns the plan. Its notes go to the log.
+fn planned(options: &mut Options, env: &Env, log: &mut Log) -> Plan {
+    let declared = std::mem::take(&mut options.declared);
+    let mut plan = plan::plan(declared, &options.defaults, env, &mut options.mistakes);
+    if options.once {
+        plan::once(&mut plan.planned);
+    } else {
+        plan.notes.extend(plan::warnings(&plan.planned, options.deadline));
+    }
+    if options.verbosity > Verbosity::Quiet {
+        plan.notes.iter().for_each(|note| log.note(note));
+    }
+    plan
 }
 
 /// One attempt each, and a table.
@@ -143,7 +156,7 @@ fn wait_and_become(
 }
 
 fn subjects(plan: &Plan) -> Vec<ReportedDependency> {
-    let subject = |planned: &plan::Planned| ReportedDependency {
+    let subject = |planned: &Planned| ReportedDependency {
         name: planned.spec.name.clone(),
         timeout: planned.settings.timeout,
         after: planned.after.clone(),
@@ -166,11 +179,11 @@ fn on_stdout(text: &str, log: &mut Log) -> Exit {
 
 /// A missing command is reported at once, not after a minute; unless a dependency waits for that
 /// very file.
-fn look_up(command: Option<&mut Command>, plan: &plan::Plan) -> Result<(), ExecError> {
+fn look_up(command: Option<&mut Command>, plan: &Plan) -> Result<(), ExecError> {
     let Some(command) = command else { return Ok(()) };
-    let path: Option<OsString> = std::env::var_os("PATH");
+    let path = std::env::var_os("PATH");
     let candidates = command.candidates(path.as_deref());
-    let awaited = |planned: &plan::Planned| {
+    let awaited = |planned: &Planned| {
         let file = planned.kind.awaited_file.map(|awaited_file| awaited_file(&planned.spec));
         file.is_some_and(|file| candidates.contains(&file))
     };
@@ -199,8 +212,8 @@ impl Stage {
         Ok(Self { signals, runtime, open_attempts, deadline, is_look })
     }
 
-    /// Waits. The wait is a task, because waking a task costs no system call, and waking the
-    /// runtime's own future costs two.
+    /// Waits. The wait is a task: waking a task costs no system call, and waking the runtime's own
+    /// future costs two.
     fn wait(self, dependencies: Vec<Dependency>, mut report: Report) -> (End, Signals, Report) {
         let Self { signals, runtime, open_attempts, deadline, is_look } = self;
         let world = WaitContext {

@@ -43,7 +43,7 @@ const LONG: usize = 8;
 /// The secrets of one dependency, and those that all dependencies share.
 ///
 /// An `exec:` command inherits the environment, and may repeat a secret that another dependency
-/// declares. A secret that is an ordinary word is not shared: it would blank that word in the
+/// declares. A secret that is an ordinary word is not shared. It would blank that word in the
 /// messages of all the others.
 #[derive(Clone, Default)]
 pub struct Secrets {

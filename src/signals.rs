@@ -2,10 +2,10 @@
 //! never run.
 //!
 //! Before the wait, every signal has its default action: a start that hangs can be ended like any
-//! other program. From the start of the wait to the exec, the signals that end a process are
-//! blocked and read from a signalfd. No signal can fall between a check and what follows it: one
-//! that arrives after the last look stays pending, and the kernel delivers it when the inherited
-//! mask is restored, an instant before exec.
+//! other program. From then on to the exec, the signals that end a process are blocked and read
+//! from a signalfd. So no signal can fall between a check and what follows it. One that arrives
+//! after the last look stays pending. The kernel delivers it when the inherited mask is restored,
+//! an instant before exec.
 //!
 //! Default actions do not end PID 1, so PID 1 has handlers from its first line on; exec resets
 //! them. Signals that were ignored or blocked at the start are left alone.
@@ -30,7 +30,7 @@ use crate::children;
 /// `exec:` probes.
 static INHERITED: OnceLock<libc::sigset_t> = OnceLock::new();
 
-/// Signals that our own writes raise beside the write's error: a closed pipe, or a file that may
+/// Signals that our own writes raise beside the write's error. The pipe is closed, or the file may
 /// not grow (`ulimit -f`). Neither is a reason to end.
 const RAISED_BY_WRITES: [i32; 2] = [libc::SIGPIPE, libc::SIGXFSZ];
 
@@ -91,8 +91,8 @@ enum Pending {
 impl Signals {
     /// Blocks every signal that would end this process. Called when the wait begins.
     ///
-    /// Dispositions are not looked at here: the kernel keeps a blocked signal pending even if it is
-    /// ignored, so [`Signals::take`] looks when one arrives.
+    /// Dispositions are not looked at here. The kernel keeps a blocked signal pending even if it is
+    /// ignored, and [`Signals::take`] looks when one arrives.
     ///
     /// # Errors
     /// Where no descriptor is left for the signalfd.
@@ -204,8 +204,8 @@ pub fn leave_to_main_thread() {
 /// Makes a call that a file system may hold up for ever, before the wait. A signal still ends this
 /// process.
 ///
-/// The kernel lets a default action end a process in such a call, but does not let a handler of
-/// PID 1 run. So PID 1 makes the call on another thread.
+/// In such a call the kernel lets a default action end a process. But it lets no handler of PID 1
+/// run. So PID 1 makes the call on another thread.
 pub fn stoppable<T: Send>(call: impl FnOnce() -> T + Send) -> T {
     if !is_pid_1() {
         return call();
@@ -244,8 +244,8 @@ pub fn die_of(signal: i32) -> ! {
         // SIGQUIT must not leave a core dump, because the memory holds secrets. A limit of 0 would
         // not keep it from a handler (core(5): `|` in core_pattern).
         libc::prctl(libc::PR_SET_DUMPABLE, 0);
-        // A default action does not end PID 1, unless its main thread happens to block the signal,
-        // e.g. while it starts a thread. The end must not depend on that.
+        // A default action ends PID 1 only while its main thread blocks the signal, e.g. when it
+        // starts a thread. The end must not depend on that.
         if libc::getpid() == 1 {
             libc::_exit(128 + signal);
         }
@@ -278,7 +278,7 @@ fn ends_a_process(signal: i32) -> bool {
     exists && signal != libc::SIGKILL && !IGNORED.contains(&signal) && !STOPPING.contains(&signal)
 }
 
-/// Returns true if PID 1 watches a signal that ends no other process: images use SIGWINCH as
+/// Returns true if PID 1 watches a signal that ends no other process. Images use SIGWINCH as
 /// STOPSIGNAL, and SIGCHLD announces an orphan that has ended.
 fn is_for_pid_1(signal: i32) -> bool {
     [libc::SIGWINCH, libc::SIGCHLD].contains(&signal)

@@ -26,8 +26,8 @@ pub fn one_line(text: &str, max: usize) -> String {
 }
 
 /// Returns the first line of an unexpected reply, if the reply is text.
-pub fn quoted(said: &[u8]) -> Option<String> {
-    let line = one_line(&String::from_utf8_lossy(said), 80);
+pub fn quoted(reply: &[u8]) -> Option<String> {
+    let line = one_line(&String::from_utf8_lossy(reply), 80);
     (!line.is_empty() && !line.contains('\u{fffd}')).then_some(line)
 }
 

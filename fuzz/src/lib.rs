@@ -1,7 +1,7 @@
 //! Runs one input of a fuzzer: one function for each target. The tests run them too.
 //!
-//! A target fails when the product panics, or when a message that it makes holds a control
-//! character or a secret.
+//! A target fails when the product panics. It also fails when a message of the product holds a
+//! control character or a secret.
 
 use std::{
     ffi::OsString,

@@ -31,12 +31,12 @@ pub struct Config {
 }
 
 /// The largest accepted file, in bytes.
-const MOST: u64 = 1024 * 1024;
+const MAX_FILE: u64 = 1024 * 1024;
 
 /// Reads the file at `path`. Each error goes into `mistakes` with path and line, and never holds a
 /// value.
 pub fn read(path: &str, env: &Env, mistakes: &mut Mistakes) -> Config {
-    let text = read_text(path, MOST).map_err(|message| ConfigError::at(path, message));
+    let text = read_text(path, MAX_FILE).map_err(|message| ConfigError::at(path, message));
     let mut config = Config::default();
     if let Some(text) = mistakes.keep(text) {
         File { path, text: &text, env }.read(&mut config, mistakes);

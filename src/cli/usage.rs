@@ -14,7 +14,7 @@ use crate::{
         args::{CommandLine, Definition, Opt, OptionValue, Source, definitions},
         help,
     },
-    spec::{ConfigError, expand::Env},
+    spec::{ConfigError, KeyValue, expand::Env},
 };
 
 /// The task that the command line sets.
@@ -37,20 +37,22 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: &Env) -> Parsed {
     // The process ends before the memory is missed.
     let matches = std::mem::ManuallyDrop::new(matches);
     for definition in definitions() {
-        if let Some(value) = on_command_line(&definition, &matches, &mut line) {
-            match definition.opt {
-                Opt::Help => return Parsed::Text(help::long()),
-                Opt::Version => return Parsed::Text(help::version()),
-                Opt::ShortHelp if args.len() == 2 && args[1] == "-h" => {
-                    return Parsed::Text(help::short());
-                }
-                Opt::ShortHelp => return Parsed::Run(no_help(&line)),
-                _ => line.values.push(value),
+        let is_given = matches.value_source(id(&definition)) == Some(ValueSource::CommandLine);
+        match definition.opt {
+            Opt::Help if is_given => return Parsed::Text(help::long()),
+            Opt::Version if is_given => return Parsed::Text(help::version()),
+            Opt::ShortHelp if is_given && args.len() == 2 && args[1] == "-h" => {
+                return Parsed::Text(help::short());
             }
+            Opt::ShortHelp if is_given => return Parsed::Run(no_help(&line)),
+            _ => {}
         }
-        match variable(&definition, env) {
-            Ok(value) => line.values.extend(value),
-            Err(error) => line.mistakes.push(error),
+        let flag = if is_given { flag(&definition, &matches) } else { Ok(None) };
+        for value in [flag, variable(&definition, env)] {
+            match value {
+                Ok(value) => line.values.extend(value),
+                Err(error) => line.mistakes.push(error),
+            }
         }
     }
     let words = |id| matches.get_many::<OsString>(id).into_iter().flatten().cloned().collect();
@@ -65,12 +67,13 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: &Env) -> Parsed {
     Parsed::Run(line)
 }
 
-/// Another tool's `-h HOST`: help with exit 0 would pass for a wait.
+/// Returns the mistake of a `-h` beside other words. It is another tool's `-h HOST`, and help with
+/// exit 0 would pass for a wait.
 fn no_help(line: &CommandLine) -> CommandLine {
     let mut wrong = CommandLine::default();
     let format = line.values.iter().find(|value| matches!(value.opt, Opt::Format));
     wrong.values.extend(format.map(|format| OptionValue {
-        value: crate::spec::KeyValue::literal("format", &format.value.value),
+        value: KeyValue::literal("format", &format.value.value),
         place: format.place.clone(),
         ..*format
     }));
@@ -163,31 +166,23 @@ fn id(definition: &Definition) -> &'static str {
     if definition.name.is_empty() { "short" } else { definition.name }
 }
 
-fn on_command_line(
-    definition: &Definition,
-    matches: &ArgMatches,
-    line: &mut CommandLine,
-) -> Option<OptionValue> {
-    if matches.value_source(id(definition)) != Some(ValueSource::CommandLine) {
-        return None;
-    }
+/// The value of an option on the command line.
+fn flag(definition: &Definition, matches: &ArgMatches) -> Result<Option<OptionValue>, ConfigError> {
     let value = if definition.takes_value() {
-        matches.get_one::<OsString>(id(definition))?.as_os_str()
+        matches.get_one::<OsString>(id(definition)).map(OsString::as_os_str)
     } else {
-        OsStr::new("true")
+        Some(OsStr::new("true"))
     };
+    let Some(value) = value else { return Ok(None) };
     let place = format!("--{}", definition.name);
     match value.to_str() {
-        Some(value) => Some(OptionValue::new(definition, Source::Flag, value, place)),
-        None => {
-            line.mistakes.push(ConfigError::at(place, "must be UTF-8"));
-            None
-        }
+        Some(value) => Ok(Some(OptionValue::new(definition, Source::Flag, value, place))),
+        None => Err(ConfigError::at(place, "must be UTF-8")),
     }
 }
 
-/// The value of an option's variable. A variable that is set to nothing, as compose files do, is a
-/// variable that is not set.
+/// The value of an option's variable. Compose files set variables to nothing, which counts as not
+/// set.
 fn variable(definition: &Definition, env: &Env) -> Result<Option<OptionValue>, ConfigError> {
     let Some(name) = definition.variable() else { return Ok(None) };
     let value = env.var(&name).map_err(ConfigError::new)?.filter(|value| !value.is_empty());

@@ -2,7 +2,7 @@
 //!
 //! A lookup blocks, for 10 seconds or more if a name server is silent. Each lookup runs on a
 //! thread. At most [`YOUNG_LOOKUPS`] run at once. A lookup that has run for [`YOUNG`] no longer
-//! counts, so a silent name server delays other names by about a second.
+//! counts. So a silent name server delays other names by about a second.
 
 use std::{
     collections::BTreeMap,
@@ -240,17 +240,15 @@ fn failure(host: &str, family: Family, error: LookupError) -> Failure {
     };
     let unresolved =
         |words: &str| Failure::new(Class::Dns, format!("{host} does not resolve{to}: {words}"));
-    match error {
-        LookupError::NoName(words) => unresolved(&words).means_down(),
-        LookupError::NoAddress => no_address(host, family),
+    let words = match error {
+        LookupError::NoName(words) => return unresolved(&words).means_down(),
+        LookupError::NoAddress => return no_address(host, family),
         LookupError::System(error) if is_local_limit(&error) => {
-            Failure::local(&error, format_args!("looking up {host}"))
+            return Failure::local(&error, format_args!("looking up {host}"));
         }
-        // If the resolver may not open a socket, it reports that its servers did not reply.
-        error => sandbox::forbids_ip().unwrap_or_else(|| match error {
-            LookupError::System(error) => unresolved(&describe(&error)),
-            LookupError::Resolver(words) | LookupError::NoName(words) => unresolved(&words),
-            LookupError::NoAddress => no_address(host, family),
-        }),
-    }
+        LookupError::System(error) => describe(&error),
+        LookupError::Resolver(words) => words,
+    };
+    // If the resolver may not open a socket, it reports that its servers did not reply.
+    sandbox::forbids_ip().unwrap_or_else(|| unresolved(&words))
 }

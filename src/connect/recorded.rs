@@ -1,7 +1,7 @@
 //! A stream that records the first bytes received and ignores EPIPE on write.
 //!
-//! A server that speaks another protocol can then be quoted, and what a server sent before it
-//! closed can be read.
+//! A server that speaks another protocol can then be quoted. What a server sent before it closed
+//! can still be read.
 
 use std::{
     io,

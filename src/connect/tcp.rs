@@ -54,7 +54,7 @@ pub(super) async fn finish(
 
 fn connected(stream: net::TcpStream, address: SocketAddr) -> io::Result<net::TcpStream> {
     if is_itself(&stream, address)? {
-        // A normal close would leave TIME_WAIT on the port that the server is about to bind, so the
+        // A normal close would leave TIME_WAIT on the port that the server is about to bind. So the
         // connection is reset.
         sockopt::set_socket_linger(&stream, Some(std::time::Duration::ZERO))?;
         return Err(io::ErrorKind::ConnectionRefused.into());

@@ -35,8 +35,8 @@ pub(super) fn resolve(planned: &mut [Planned], broken: &[String], mistakes: &mut
         let nested = choice.after.iter().find(|&&place| planned[place].is_choice());
         if let Some(&nested) = nested {
             let name = &planned[nested].spec.name;
-            let message = "must name dependencies that ask something themselves, which";
-            mistakes.push(choice.order_error(format_args!("{message} {name} does not")));
+            let message = format_args!("must not name {name}, which is a choice itself");
+            mistakes.push(choice.order_error(message));
         }
     }
     if let Err(n) = sorted(planned) {

@@ -20,13 +20,8 @@ pub struct Ending {
     pub problem: Option<String>,
 }
 
-/// Returns the plan as text for people, with settings in the form of a declaration, or as one JSON
-/// object.
-pub fn plan(plan: &Plan, ending: &Ending, is_json: bool) -> String {
-    if is_json { object(plan, ending) } else { text(plan, ending) }
-}
-
-fn text(plan: &Plan, ending: &Ending) -> String {
+/// Returns the plan as text for people. Settings have the form of a declaration.
+pub fn text(plan: &Plan, ending: &Ending) -> String {
     let mut out = String::new();
     for planned in &plan.planned {
         let _ = writeln!(out, "{}", planned.spec.name);
@@ -47,7 +42,8 @@ fn text(plan: &Plan, ending: &Ending) -> String {
     out
 }
 
-fn object(plan: &Plan, ending: &Ending) -> String {
+/// Returns the plan as one JSON object.
+pub fn json(plan: &Plan, ending: &Ending) -> String {
     let dependencies: Vec<Value> = plan
         .planned
         .iter()

@@ -237,10 +237,10 @@ fn a_choice_names_dependencies_that_ask_something() {
         (&["one=any:a", "a=file:x"], "one: must be the names of at least two dependencies"),
         (&["one=any:", "a=file:x"], "one: must be the names of at least two dependencies"),
         (&["one=any:a+a", "a=file:x"], "one: must be the names of at least two dependencies"),
-        (&["one=any:one+a", "a=file:x"], "one: must name dependencies that ask something"),
+        (&["one=any:one+a", "a=file:x"], "one: must not name one, which is a choice itself"),
         (
             &["a=file:x", "b=file:y", "one=any:a+b", "two=any:one+a"],
-            "two: must name dependencies that ask something themselves, which one does not",
+            "two: must not name one, which is a choice itself",
         ),
         (&["a=file:x", "b=file:y#after=one", "one=any:a+b"], "one: must not lead back to itself"),
         (

@@ -1,4 +1,4 @@
-//! A list of servers within one attempt: each has its share of the time, so that a silent server
+//! A list of servers within one attempt. Each has its share of the time, so that a silent server
 //! cannot hide a good one.
 
 use std::{future::Future, pin::Pin};
@@ -99,9 +99,9 @@ impl Order {
 /// Asks the servers in turn until one decides.
 ///
 /// Each server is bounded, through its whole protocol, by its share of what is left of the attempt.
-/// A server that was silent last time has no more than an equal part of the whole attempt, even
-/// where it is the last one. Where no server decides, the failure of the latest stage is returned,
-/// with the messages of all.
+/// A server that was silent last time has at most an equal part of the attempt, even as the last
+/// one. Where no server decides, the failure of the latest stage is returned, with the messages of
+/// all.
 pub async fn try_servers<S: ListedServer>(
     attempt: &Attempt<'_>,
     servers: &mut [S],

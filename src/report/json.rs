@@ -135,8 +135,9 @@ fn done(wait: &WaitState, now: Instant) -> Fields {
         fields.extend(last.outcome.iter().map(|event| ("waited", rounded(event.elapsed))));
         fields.extend(last.ready().and_then(awaited));
     }
-    if let [_, ..] = wait.proceeded().as_slice() {
-        fields.push(("without", names_value(&wait.proceeded())));
+    let proceeded = wait.proceeded();
+    if !proceeded.is_empty() {
+        fields.push(("without", names_value(&proceeded)));
     }
     fields
 }

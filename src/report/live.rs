@@ -2,9 +2,8 @@
 //! line above them.
 //!
 //! Only text is written and no state of the terminal changes, so that nothing has to be restored.
-//! At the end the moving lines are erased, and the cursor is where the command expects it. Each
-//! write must be one that cannot block: a terminal stopped by Ctrl-S must delay neither the wait
-//! nor a signal.
+//! At the end the moving lines are erased, and the cursor is where the command expects it. No write
+//! may block: a terminal that is stopped by Ctrl-S must delay neither the wait nor a signal.
 
 mod frame;
 
@@ -17,6 +16,7 @@ use self::frame::{Frame, Size};
 use super::{
     Context, Verbosity, View,
     layout::{Style, is_color_allowed},
+    schedule::Due,
     state::{Line, WaitState},
     stderr::{Patience, prefixed},
     words::{self, Hint, end_lines, event_line, least_verbosity},
@@ -124,7 +124,7 @@ impl Live {
         let now = Instant::now();
         let Line::Failure(due) = context.wait.due(place, now)? else { return None };
         context.wait.printed(place, now);
-        if due != super::schedule::Due::Change {
+        if due != Due::Change {
             return None;
         }
         let event = context.wait.dependencies[place].failure_before.as_ref()?;

@@ -91,8 +91,8 @@ impl Stderr {
     }
 }
 
-/// Writes one line to standard error, past every [`Stderr`]: for a panic, which may come from any
-/// thread and in the middle of another write. The line is lost where writing could block.
+/// Writes one line to standard error, past every [`Stderr`]. It is for a panic, which may come from
+/// any thread and in the middle of another write. The line is lost where writing could block.
 pub fn raw_line(text: &str) {
     let (stderr, line) = (io::stderr(), prefixed(text));
     let at_once = if stderr.is_terminal() { MAX_TO_TERMINAL } else { MAX_LINE };
@@ -105,8 +105,8 @@ pub fn raw_line(text: &str) {
     }
 }
 
-/// Returns a line of the log with prefix and line feed, cut to the length that a pipe takes at
-/// once.
+/// Returns a line of the log with prefix and line feed. It is cut to the length that a pipe takes
+/// at once.
 pub(super) fn prefixed(text: &str) -> String {
     let fits = (0..=text.len().min(MAX_LINE)).rev().find(|&end| text.is_char_boundary(end));
     let end = fits.unwrap_or_default();

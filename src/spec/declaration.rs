@@ -96,7 +96,6 @@ impl Declaration {
             Some(value) => (Some(url.clone()), Text::literal(tidy_value(&value))),
             None => (None, url.clone()),
         };
-        let shown = variable.as_ref().map(Text::display_redacted);
         // A connection string of key=value pairs may have several lines; a URL may not.
         let is_odd =
             |c: char| c.is_control() && (url.raw().contains("//") || !c.is_ascii_whitespace());
@@ -123,20 +122,11 @@ impl Declaration {
                 return Err(slips::describe(&url, origin, env));
             }
         };
-        // `postgres:${DSN}`: the variable holds a key=value connection string, or a URL of the same
-        // scheme.
+        let shown = variable.as_ref().map(Text::display_redacted);
         let (shown, scheme, rest) = match rest.as_value() {
             Some(value) => {
-                let shown = shown.or_else(|| Some(url.display_redacted()));
-                let value = value.trim_end_matches(['\r', '\n']);
-                let inner = value.split_once("://").filter(|(inner, _)| is_scheme(inner));
-                match inner {
-                    Some((inner, _)) => {
-                        let rest = Text::literal(&value[inner.len() + 1..]);
-                        (shown, with_inner(&scheme, inner), rest)
-                    }
-                    None => (shown, scheme, Text::literal(value)),
-                }
+                let (scheme, rest) = from_value(scheme, value);
+                (shown.or_else(|| Some(url.display_redacted())), scheme, rest)
             }
             None => (shown, scheme, rest),
         };
@@ -324,7 +314,17 @@ fn whole_value(url: &Text) -> Option<String> {
     value.filter(|_| is_prefix)
 }
 
-/// Returns the URL of `postgres:${DSN}` if DSN is `postgresql://...`. `PREFIX+` stays in front.
+/// Reads the value of `postgres:${DSN}`: a URL of the same scheme, or a connection string of
+/// key=value pairs. Returns the scheme and the rest.
+fn from_value(scheme: String, value: &str) -> (String, Text) {
+    let value = value.trim_end_matches(['\r', '\n']);
+    match value.split_once("://").filter(|(inner, _)| is_scheme(inner)) {
+        Some((inner, _)) => (with_inner(&scheme, inner), Text::literal(&value[inner.len() + 1..])),
+        None => (scheme, Text::literal(value)),
+    }
+}
+
+/// Returns the scheme `inner` of a variable's URL. A `PREFIX+` of `scheme` stays in front of it.
 fn with_inner(scheme: &str, inner: &str) -> String {
     let inner = inner.to_ascii_lowercase();
     match scheme.split_once('+') {

@@ -66,7 +66,7 @@ impl Expansion {
         }
     }
 
-    /// Returns true if the value is always a secret: it comes from a file, or its variable's name
+    /// Returns true if the value is always a secret. It comes from a file, or its variable's name
     /// means a secret.
     pub fn is_declared_secret(&self) -> bool {
         const WORDS: [&str; 9] =
@@ -75,7 +75,7 @@ impl Expansion {
         name.starts_with("${FILE:") || WORDS.iter().any(|word| name.contains(word))
     }
 
-    /// Returns true if messages may show the value: it reads as a name, and its variable's name
+    /// Returns true if messages may show the value. It reads as a name, and its variable's name
     /// does not mean a secret.
     pub fn is_plain(&self) -> bool {
         !self.is_declared_secret() && is_plain(&self.text)
@@ -83,8 +83,8 @@ impl Expansion {
 }
 
 /// First character that represents an expansion. Each expansion is one character of a private plane
-/// of Unicode, so that every split and search sees one opaque letter. If the input holds such a
-/// character, it becomes an expansion of itself.
+/// of Unicode: every split and search sees one opaque letter. If the input holds such a character,
+/// it becomes an expansion of itself.
 const FIRST: u32 = 0x10_0000;
 const LAST: u32 = 0x10_fffd;
 

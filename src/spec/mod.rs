@@ -158,7 +158,7 @@ impl Spec {
         Ok(Parts { authority, userinfo, servers, path, query })
     }
 
-    /// Returns a part of the URL, percent-decoded. The error names `part` and does not show the text.
+    /// Returns a part of the URL, percent-decoded. The error names `part` and shows no text.
     pub fn decoded(&self, part: &str, text: &Text) -> Result<String, ConfigError> {
         text.percent_decoded().map_err(|message| self.error(format_args!("the {part} {message}")))
     }

@@ -5,7 +5,7 @@
 //! PostgreSQL's manual.
 
 use rustls::{
-    CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme,
+    CertificateError, DigitallySignedStruct, Error, OtherError,
     pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime},
 };
 
@@ -69,7 +69,7 @@ fn check_dates(certificate: &Certificate<'_>, now: UnixTime) -> Result<(), Error
     Ok(())
 }
 
-/// Returns true if an intermediate certificate belongs to an authority, and has no critical
+/// Returns true if an intermediate certificate belongs to an authority. It must have no critical
 /// extension that this code does not know. `below` is the number of intermediate certificates
 /// between it and the server's.
 fn may_issue(certificate: &Certificate<'_>, below: usize) -> bool {
@@ -109,12 +109,11 @@ fn check_signature(certificate: &Certificate<'_>, issuer: &Certificate<'_>) -> R
         Some(algorithm) => algorithm
             .verify_signature(issuer.key, certificate.signed, certificate.signature)
             .map_err(|_| CertificateError::BadSignature.into()),
-        None => Err(unsupported_signature(certificate, issuer)),
+        None => {
+            Err(Unsupported::signature(certificate.signature_algorithm, issuer.key_algorithm)
+                .into())
+        }
     }
-}
-
-fn unsupported_signature(certificate: &Certificate<'_>, issuer: &Certificate<'_>) -> Error {
-    Unsupported::signature(certificate.signature_algorithm, issuer.key_algorithm).into()
 }
 
 /// Verifies the server's signature in the handshake with the key of `leaf`, for any version of the
@@ -134,12 +133,8 @@ pub(super) fn verify_handshake(
         Some(algorithm) => algorithm
             .verify_signature(leaf.key, message, signature.signature())
             .map_err(|_| CertificateError::BadSignature.into()),
-        None => Err(unsupported_handshake(signature.scheme, &leaf)),
+        None => Err(Unsupported::key(leaf.key_algorithm).into()),
     }
-}
-
-fn unsupported_handshake(_: SignatureScheme, leaf: &Certificate<'_>) -> Error {
-    Unsupported::key(leaf.key_algorithm).into()
 }
 
 impl From<Unsupported> for Error {

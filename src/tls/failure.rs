@@ -77,7 +77,7 @@ pub(super) fn handshake(
     context: &HandshakeContext<'_>,
 ) -> Failure {
     let host = context.host;
-    // A TLS record is a handshake message or an alert, of a version whose first byte is 3 (RFC
+    // A TLS record is a handshake message or an alert. The first byte of its version is 3 (RFC
     // 8446, section 5.1).
     let is_tls = matches!(first, [] | [0x15 | 0x16] | [0x15 | 0x16, 3, ..]);
     if !is_tls {

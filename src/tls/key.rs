@@ -1,6 +1,7 @@
 //! Private keys in every form that OpenSSL reads: PEM or DER, in clear or encrypted.
 
 use aes::{Aes128, Aes192, Aes256};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use cbc::{
     Decryptor,
     cipher::{
@@ -101,7 +102,6 @@ struct Section<'a> {
 
 impl Section<'_> {
     fn bytes(&self) -> Result<Vec<u8>, String> {
-        use base64::{Engine, engine::general_purpose::STANDARD};
         let body: String = self.body.split_whitespace().collect();
         STANDARD.decode(body).map_err(|_| "broken PEM".to_owned())
     }

@@ -127,8 +127,8 @@ impl Failure {
         self
     }
 
-    /// The verdict of an attempt that ended with this failure: errors on our side are hopeless, all
-    /// else is not yet.
+    /// The verdict of an attempt that ended with this failure: hopeless for an error on our side,
+    /// else not yet.
     pub fn verdict(self) -> Verdict {
         match self.class {
             Class::Config => Verdict::Hopeless(self),

@@ -38,8 +38,8 @@ struct Choice {
 pub(super) struct Loss {
     /// An open choice may do without the dependency.
     pub(super) is_alternative: bool,
-    /// The choices that have no alternative left. A choice is proceeded past if the user allowed
-    /// it for one alternative; and it is hopeless only if every alternative is.
+    /// The choices that have no alternative left. A choice is proceeded past if the user allowed it
+    /// for one alternative. It is hopeless only if every alternative is.
     pub(super) exhausted: Vec<(usize, GivenUp)>,
 }
 

@@ -17,9 +17,9 @@ const REMOTE_INTERVAL: Duration = Duration::from_millis(50);
 /// A wait of unknown length has two costs: a late notice, on average half a pause, and each
 /// attempt. Let `c` be the cost of an attempt in seconds of delay. The wait is as likely to end
 /// between 1 and 2 seconds as between 100 and 200. After `t` seconds the chance to end in the next
-/// second is then 1/t, and a pause `p` costs p/2 x 1/t for lateness and c/p for attempts. The sum
-/// is least at p = sqrt(2 c t). An attempt on this machine costs 50 us of CPU, so p = 10 ms x
-/// sqrt(t). A fixed share of `t` asks too often early and too rarely late.
+/// second is then 1/t. A pause `p` costs p/2 x 1/t for lateness and c/p for attempts. The sum is
+/// least at p = sqrt(2 c t). An attempt on this machine costs 50 us of CPU, so p = 10 ms x sqrt(t).
+/// A fixed share of `t` asks too often early and too rarely late.
 const LOCAL_PAUSE_AT_1S: Duration = Duration::from_millis(10);
 /// The pause of a wait that is one second old, where the target is elsewhere. An attempt there
 /// costs both sides and the network about 200 us.
@@ -194,8 +194,8 @@ impl Pace {
 
     /// When the next attempt begins, given the pause after one that took `took`. `None`: too late.
     ///
-    /// A pause that would end too near the deadline for one more attempt ends earlier, so that a
-    /// wait does not end on a sleep.
+    /// A pause that would end too near the deadline for one more attempt ends earlier. So a wait
+    /// does not end on a sleep.
     pub fn next_attempt(&self, pause: Duration, took: Duration, clock: Clock) -> Option<Duration> {
         let next = clock.now.saturating_add(pause);
         let Some(deadline) = clock.deadline else { return Some(next) };
@@ -212,8 +212,8 @@ impl Pace {
 
 /// How long the last three attempts took that a live server answered.
 ///
-/// The smallest counts. One slow answer, of a server that is just coming up, must not buy a long
-/// pause at the very moment at which the server becomes ready.
+/// The smallest counts. A server that is just coming up may answer slowly once. That must not buy a
+/// long pause at the very moment at which it becomes ready.
 #[derive(Debug, Default)]
 struct RecentAnswers {
     took: [Option<Duration>; 3],

@@ -8,7 +8,7 @@ mod packet;
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
 
@@ -72,7 +72,7 @@ async fn ask_all(
         let mut failed = None;
         for server in servers {
             stage.set(format!("no answer from the name server {server} for {name} ({kind})"));
-            match timeout(TURN, ask(*server, &query)).await {
+            match timeout(TURN, ask(*server, &query, kind)).await {
                 Err(_) => {}
                 Ok(Ok(Outcome::Records(records))) => return Ok(records),
                 Ok(Ok(Outcome::NoName)) => {
@@ -100,10 +100,10 @@ async fn ask_all(
 }
 
 /// Asks one name server, by UDP, and by TCP where the answer is cut.
-async fn ask(server: SocketAddr, query: &[u8]) -> io::Result<Outcome> {
+async fn ask(server: SocketAddr, query: &[u8], wanted: RecordType) -> io::Result<Outcome> {
     let any = match server {
         SocketAddr::V4(_) => SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0),
-        SocketAddr::V6(_) => SocketAddr::new(IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED), 0),
+        SocketAddr::V6(_) => SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0),
     };
     let socket = UdpSocket::bind(any).await?;
     // Only this server's datagrams are received.
@@ -112,7 +112,7 @@ async fn ask(server: SocketAddr, query: &[u8]) -> io::Result<Outcome> {
     let mut answer = [0; MAX_DATAGRAM];
     loop {
         let length = socket.recv(&mut answer).await?;
-        match packet::read(query, &answer[..length]) {
+        match packet::read(query, wanted, &answer[..length]) {
             Response::Whole(outcome) => return Ok(outcome),
             Response::Cut => break,
             // A late answer to another question, or a forged one.
@@ -124,7 +124,7 @@ async fn ask(server: SocketAddr, query: &[u8]) -> io::Result<Outcome> {
     let length = usize::from(stream.read_u16().await?);
     let mut answer = vec![0; length];
     stream.read_exact(&mut answer).await?;
-    match packet::read(query, &answer) {
+    match packet::read(query, wanted, &answer) {
         Response::Whole(outcome) => Ok(outcome),
         Response::Cut | Response::Other => Err(io::ErrorKind::InvalidData.into()),
     }

@@ -86,8 +86,8 @@ pub(super) fn query(number: u16, name: &str, kind: RecordType) -> Option<Vec<u8>
     Some(out)
 }
 
-/// Reads the response to `query`.
-pub(super) fn read(query: &[u8], packet: &[u8]) -> Response {
+/// Reads the response to `query`, which asks for records of type `wanted`.
+pub(super) fn read(query: &[u8], wanted: RecordType, packet: &[u8]) -> Response {
     let question = &query[HEAD..];
     let is_answer = packet.len() >= query.len()
         && packet[..2] == query[..2]
@@ -100,7 +100,7 @@ pub(super) fn read(query: &[u8], packet: &[u8]) -> Response {
         return Response::Cut;
     }
     let outcome = match packet[3] & 0x0f {
-        0 => records(query, packet).map(Outcome::Records),
+        0 => records(query.len(), wanted, packet).map(Outcome::Records),
         3 => Some(Outcome::NoName),
         code => Some(Outcome::Refused(error_name(code))),
     };
@@ -117,21 +117,20 @@ fn error_name(code: u8) -> String {
     }
 }
 
-/// The answers of the type that was asked for. A resolver puts aliases in front of them.
-fn records(query: &[u8], packet: &[u8]) -> Option<Vec<Record>> {
-    let wanted = u16_at(query, query.len() - 4)?;
+/// The answers of the type that was asked for. They begin at `at`, and a resolver puts aliases in
+/// front of them.
+fn records(mut at: usize, wanted: RecordType, packet: &[u8]) -> Option<Vec<Record>> {
     let count = usize::from(u16_at(packet, 6)?);
-    let mut at = query.len();
     let mut records = Vec::new();
     for _ in 0..count.min(MAX_RECORDS) {
         at = name_at(packet, at)?.1;
         let (kind, class) = (u16_at(packet, at)?, u16_at(packet, at + 2)?);
         let length = usize::from(u16_at(packet, at + 8)?);
         let data = packet.get(at + 10..at + 10 + length)?;
-        if (kind, class) == (wanted, INTERNET) {
-            records.push(match kind {
-                33 => Record::Srv(name_at(packet, at + 16)?.0, u16_at(data, 4)?),
-                _ => Record::Txt(text(data)?),
+        if (kind, class) == (wanted.code(), INTERNET) {
+            records.push(match wanted {
+                RecordType::Txt => Record::Txt(text(data)?),
+                RecordType::Srv => Record::Srv(name_at(packet, at + 16)?.0, u16_at(data, 4)?),
             });
         }
         at += 10 + length;
@@ -203,13 +202,13 @@ mod tests {
         // The pointer leads to `c.test`, behind `_mongodb` and `_tcp`.
         let packet = answer(&srv, 2, &[&alias[..], one].concat());
         let want = Outcome::Records(vec![Record::Srv("a.c.test".to_owned(), 27017)]);
-        assert_eq!(read(&srv, &packet), Response::Whole(want));
+        assert_eq!(read(&srv, RecordType::Srv, &packet), Response::Whole(want));
         let txt = query(7, "c.test.", RecordType::Txt).unwrap();
         let record = b"\xc0\x0c\0\x10\0\x01\0\0\0\x05\0\x06\x02a=\x02bc";
         let want = Outcome::Records(vec![Record::Txt("a=bc".to_owned())]);
-        assert_eq!(read(&txt, &answer(&txt, 1, record)), Response::Whole(want));
+        assert_eq!(read(&txt, RecordType::Txt, &answer(&txt, 1, record)), Response::Whole(want));
         assert_eq!(
-            read(&txt, &answer(&txt, 0, b"")),
+            read(&txt, RecordType::Txt, &answer(&txt, 0, b"")),
             Response::Whole(Outcome::Records(Vec::new()))
         );
     }
@@ -225,16 +224,16 @@ mod tests {
             b"\xc0\x0c\0\x10\0\x01\0\0\0\x05\0\x02\x09a",
             b"\xc0\x0c\0\x10",
         ] {
-            assert_eq!(read(&txt, &answer(&txt, 1, records)), garbage);
+            assert_eq!(read(&txt, RecordType::Txt, &answer(&txt, 1, records)), garbage);
         }
         let whole = answer(&txt, 0, b"");
         let other = query(8, "c.test", RecordType::Txt).unwrap();
-        assert_eq!(read(&other, &whole), Response::Other);
-        assert_eq!(read(&txt, &txt), Response::Other, "a query is no answer");
-        assert_eq!(read(&txt, &whole[..20]), Response::Other);
+        assert_eq!(read(&other, RecordType::Txt, &whole), Response::Other);
+        assert_eq!(read(&txt, RecordType::Txt, &txt), Response::Other, "a query is no answer");
+        assert_eq!(read(&txt, RecordType::Txt, &whole[..20]), Response::Other);
         let mut cut = whole;
         cut[2] |= 2;
-        assert_eq!(read(&txt, &cut), Response::Cut);
+        assert_eq!(read(&txt, RecordType::Txt, &cut), Response::Cut);
         for name in ["", "a..b", &"a".repeat(64), &"a.".repeat(140)] {
             assert_eq!(query(1, name, RecordType::Srv), None, "{name}");
         }

@@ -150,8 +150,8 @@ impl Simulated {
         begins
     }
 
-    /// How late readiness after about this many seconds is noticed, in ms (median and 95th
-    /// percentile), and the mean number of attempts.
+    /// How late readiness after about this many seconds is noticed, in ms: the median and the 95th
+    /// percentile. Then the mean number of attempts.
     fn latency(&self, about: u64) -> (u64, u64, usize) {
         let mut random = fastrand::Rng::with_seed(about);
         let (mut late, mut attempts) = (Vec::new(), 0);
