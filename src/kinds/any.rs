@@ -25,7 +25,7 @@ struct Any(String);
 /// Returns the names of the alternatives.
 ///
 /// # Errors
-/// Fewer than two names, or one that is none.
+/// There are fewer than two names, or one is not valid or occurs twice.
 fn names(rest: &Text) -> Result<Vec<String>, String> {
     let names: Vec<String> = rest.expanded().split('+').map(str::to_owned).collect();
     let different: BTreeSet<&String> = names.iter().collect();

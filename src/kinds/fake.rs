@@ -1,5 +1,5 @@
-//! A kind for the tests of the registry: this file and two lines in `mod.rs` are all that a kind
-//! needs.
+//! A kind for the tests of the registry. A kind needs no more than this file and two lines in
+//! `mod.rs`.
 //!
 //! It uses every field of [`Kind`], so that nothing outside of `kinds` can depend on the real ones.
 

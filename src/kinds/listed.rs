@@ -1,8 +1,10 @@
-//! A probe that asks each server of a list in the same way, for kinds whose servers share
+//! A probe that asks each server of a list in the same way. It is for kinds whose servers share
 //! everything but their address.
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
+#[cfg(any(feature = "redis", feature = "amqp", feature = "memcached"))]
+use crate::spec::{ConfigError, Server as DeclaredServer, Spec, expand::Text};
 use crate::{
     connect::Endpoint,
     probe::{
@@ -34,6 +36,22 @@ pub(super) fn probe(question: impl Question, endpoints: &[Endpoint]) -> Box<dyn 
     };
     let servers = endpoints.iter().map(server).collect();
     Box::new(List { servers, order: Order::new(Start::Next) })
+}
+
+#[cfg(any(feature = "redis", feature = "amqp", feature = "memcached"))]
+/// Returns the servers of a list. Each must have a host, as in `example`.
+pub(super) fn endpoints(
+    spec: &Spec,
+    servers: &Text,
+    port: u16,
+    example: &str,
+) -> Result<Vec<Endpoint>, ConfigError> {
+    let servers = spec.servers(servers)?;
+    if servers.iter().any(|server| server.host.is_empty()) {
+        return Err(spec.error(format_args!("needs a host, e.g. {example}")));
+    }
+    let endpoint = |server: DeclaredServer| Endpoint::Tcp(server.host, server.port.unwrap_or(port));
+    Ok(servers.into_iter().map(endpoint).collect())
 }
 
 struct List {

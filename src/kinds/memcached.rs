@@ -3,7 +3,7 @@
 use crate::{
     connect::Endpoint,
     kinds::{
-        listed::{Asked, Question, probe},
+        listed::{Asked, Question, endpoints, probe},
         wire::Wire,
     },
     probe::{Attempt, Class, Failure, Probe},
@@ -58,13 +58,7 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
         return Err(spec.error("user and password must hold no line break"));
     }
     let tls = Tls::is_asked_for(spec).then(|| Tls::from_spec(spec)).transpose()?;
-    let mut servers = Vec::new();
-    for server in spec.servers(&parts.servers)? {
-        if server.host.is_empty() {
-            return Err(spec.error("needs a host, e.g. memcached://cache"));
-        }
-        servers.push(Endpoint::Tcp(server.host, server.port.unwrap_or(PORT)));
-    }
+    let servers = endpoints(spec, &parts.servers, PORT, "memcached://cache")?;
     Ok(probe(Version { login, tls }, &servers))
 }
 

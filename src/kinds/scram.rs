@@ -1,7 +1,7 @@
 //! The client's side of SCRAM (RFC 5802), for every kind whose servers ask for it.
 //!
-//! postgres-protocol has SCRAM too, but refuses more than 100,000 rounds, computes them on the
-//! runtime's thread and accepts no keys in place of a password.
+//! postgres-protocol has SCRAM too. But it refuses more than 100,000 rounds, and computes them on
+//! the runtime's thread. And it accepts no keys in place of a password.
 
 use std::{
     io,

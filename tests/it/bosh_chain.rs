@@ -1,8 +1,8 @@
 //! BOSH's director and what depends on it, under a real monit that starts everything in the wrong
 //! order.
 //!
-//! PostgreSQL, nats-server and nginx are real; director, scheduler, nats-sync and health monitor
-//! are scripts that fail, with a stack trace, if they are started a moment too early. They wait for
+//! PostgreSQL, nats-server and nginx are real. Director, scheduler, nats-sync and health monitor
+//! are scripts. They fail with a stack trace if they are started a moment too early. They wait for
 //! the dependencies of the recipes in `examples/bosh`.
 
 mod jobs;

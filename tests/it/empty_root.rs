@@ -42,7 +42,7 @@ impl Root {
     fn put(&self, file: &Path) {
         let inside = self.0.join(file.strip_prefix("/").unwrap());
         fs::create_dir_all(inside.parent().unwrap()).unwrap();
-        // Copied by a process of its own: the kernel does not execute a file that any process has
+        // Copied by a process of its own. The kernel does not execute a file that any process has
         // open for writing, e.g. a child that another test just forked.
         assert!(Command::new("cp").args([file, &inside]).status().unwrap().success());
     }

@@ -117,7 +117,10 @@ fn notes_are_objects_too() {
             .starts_with("tcp://postgres:1: waits for the port alone"),
         "{objects:?}"
     );
-    assert_eq!(objects[1]["message"], "db: passed over, as no matter of the connection: pool");
+    assert_eq!(
+        objects[1]["message"],
+        "db: ignored, because they do not concern the connection: pool"
+    );
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The recipes of `examples/` and the command lines of `docs/`: the real binary reads each, and
+//! The recipes of `examples/` and the command lines of `docs/`. The real binary reads each, and
 //! runs those that can run.
 
 pub mod bosh;

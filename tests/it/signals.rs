@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Far more than it takes, and far less than a supervisor waits. 100 ms is the aim, which a loaded
+/// Far more than it takes, and far less than a supervisor waits. The aim is 100 ms, which a loaded
 /// machine can miss.
 const AT_ONCE: Duration = Duration::from_secs(5);
 

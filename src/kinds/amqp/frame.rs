@@ -114,7 +114,8 @@ impl<'a> Fields<'a> {
         let mut fields = Fields(table);
         loop {
             let name = fields.short_text()?;
-            let value = match fields.u8()? {
+            // Values of other names are skipped.
+            match fields.u8()? {
                 b't' | b'b' | b'B' => fields.bytes(1)?,
                 b's' | b'u' | b'U' => fields.bytes(2)?,
                 b'i' | b'I' | b'f' => fields.bytes(4)?,
@@ -127,7 +128,6 @@ impl<'a> Fields<'a> {
                 b'V' => &[],
                 _ => return None,
             };
-            let _ = value;
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use crate::{
     connect::Endpoint,
-    kinds::options::{TlsOptions, pairs},
+    kinds::{
+        listed::endpoints,
+        options::{TlsOptions, pairs},
+    },
     secret::Secret,
     spec::{ConfigError, Key, Spec},
     tls::{Tls, Verify},
@@ -71,13 +74,7 @@ impl Target {
         let encrypted = matches!(spec.scheme.as_str(), "amqps" | "rabbitmqs" | "amqp+ssl")
             || Tls::is_asked_for(spec);
         let port = if encrypted { TLS_PORT } else { PORT };
-        let mut servers = Vec::new();
-        for server in spec.servers(&parts.servers)? {
-            if server.host.is_empty() {
-                return Err(spec.error("needs a host, e.g. amqp://app@mq/vhost"));
-            }
-            servers.push(Endpoint::Tcp(server.host, server.port.unwrap_or(port)));
-        }
+        let servers = endpoints(spec, &parts.servers, port, "amqp://app@mq/vhost")?;
         let path = spec.decoded("vhost", &parts.path)?;
         let vhost = spec.key("vhost").map_or_else(|| vhost(&path), str::to_owned);
         let name = |key| spec.key(key).map(str::to_owned);

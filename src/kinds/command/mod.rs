@@ -140,8 +140,8 @@ impl Exec {
         let mut child = command.spawn()?;
         let leader = Pid::from_child(&child);
         let group = ProcessGroup::led_by(leader);
-        let mut stderr = child.stderr.take().map(OwnedFd::from);
-        let mut stderr = stderr.take().map(pipe::Receiver::from_owned_fd).transpose()?;
+        let stderr = child.stderr.take().map(OwnedFd::from);
+        let mut stderr = stderr.map(pipe::Receiver::from_owned_fd).transpose()?;
         let mut tail = Vec::new();
         let status = {
             let mut ended = std::pin::pin!(status_of(&group, leader));

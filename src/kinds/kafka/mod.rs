@@ -33,7 +33,7 @@ pub static KIND: Kind = Kind {
     grammar: Grammar::ServersWithLogins,
     usage: "kafka://[USER:PASSWORD@]HOST[:PORT][,...][/TOPIC]",
     summary: "brokers that this host reaches, a leader for every partition of the topics",
-    keys: &[LOGIN_KEYS, KEYS, TLS_KEYS],
+    keys: &[KEYS, LOGIN_KEYS, TLS_KEYS],
     build,
     ..Kind::DEFAULT
 };

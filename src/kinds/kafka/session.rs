@@ -125,9 +125,9 @@ impl Session<'_> {
         Ok(versions)
     }
 
-    async fn log_in(&mut self, login: &Login, framed: bool) -> Result<(), Failure> {
+    async fn log_in(&mut self, login: &Login, is_framed: bool) -> Result<(), Failure> {
         let mechanism = login.mechanism.name();
-        let version = i16::from(framed);
+        let version = i16::from(is_framed);
         let arguments = Arguments::default().text(mechanism);
         let body = self.request(Api::SaslHandshake, version, arguments).await?;
         let (error, offered) =
@@ -144,17 +144,17 @@ impl Session<'_> {
         match login.mechanism {
             Mechanism::Plain => {
                 let token = format!("\0{}\0{}", login.user, login.password.reveal());
-                self.authenticate(token.as_bytes(), framed).await.map(drop)
+                self.authenticate(token.as_bytes(), is_framed).await.map(drop)
             }
-            Mechanism::Scram(hash) => self.scram(login, hash, framed).await,
+            Mechanism::Scram(hash) => self.scram(login, hash, is_framed).await,
         }
     }
 
-    async fn scram(&mut self, login: &Login, hash: Hash, framed: bool) -> Result<(), Failure> {
+    async fn scram(&mut self, login: &Login, hash: Hash, is_framed: bool) -> Result<(), Failure> {
         let begun = Exchange::begin(hash, &login.user, Binding::Unsupported);
         let (mut exchange, first) =
             begun.map_err(|message| self.wire.failure(Class::Protocol, message))?;
-        let reply = self.authenticate(first.as_bytes(), framed).await?;
+        let reply = self.authenticate(first.as_bytes(), is_framed).await?;
         let challenge = exchange
             .challenge(&reply)
             .map_err(|message| self.wire.failure(Class::Protocol, format!("SCRAM: {message}")))?;
@@ -164,7 +164,7 @@ impl Session<'_> {
         let keys = scram::derive(hash, &mut derived, &challenge, password).await?;
         drop(derived);
         let last = exchange.answer(&challenge, &keys);
-        let reply = self.authenticate(last.as_bytes(), framed).await?;
+        let reply = self.authenticate(last.as_bytes(), is_framed).await?;
         if exchange.is_proved_by(&reply) {
             Ok(())
         } else {
@@ -174,9 +174,9 @@ impl Session<'_> {
     }
 
     /// Sends one message of the login and returns the broker's. Brokers before 1.0 frame neither.
-    async fn authenticate(&mut self, token: &[u8], framed: bool) -> Result<Vec<u8>, Failure> {
+    async fn authenticate(&mut self, token: &[u8], is_framed: bool) -> Result<Vec<u8>, Failure> {
         let arguments = Arguments::default().bytes(token);
-        if !framed {
+        if !is_framed {
             let mut out = (token.len() as u32).to_be_bytes().to_vec();
             out.extend(token);
             self.wire.send(&out).await?;
@@ -270,8 +270,8 @@ fn read_handshake(body: &[u8]) -> Option<(i16, String)> {
     Some((error, one_line(&names.join(", "), MAX_WORDS)))
 }
 
-/// Connects to the addresses that clients of the topics need: those of all leaders, or of any
-/// broker where no topic is wanted.
+/// Connects to the addresses that clients of the topics need: those of all leaders. Without a
+/// topic, any one broker is enough.
 async fn reach(
     attempt: &Attempt<'_>,
     metadata: &Metadata,

@@ -92,9 +92,6 @@ pub(super) fn read(
         None => None,
     };
     let goal = match (version, dir) {
-        (Some(version), _) if version.trim().is_empty() || version.contains('\0') => {
-            return Err(spec.key_error("version", "must be a migration's key in the table"));
-        }
         (Some(version), _) => {
             check_version(spec, version, &tools)?;
             Goal::Version(version.to_owned())
@@ -145,6 +142,9 @@ fn order(spec: &Spec) -> Result<Option<Order>, ConfigError> {
 
 /// The version must be a number if one row includes all versions before it.
 fn check_version(spec: &Spec, version: &str, tools: &[Tool]) -> Result<(), ConfigError> {
+    if version.trim().is_empty() || version.contains('\0') {
+        return Err(spec.key_error("version", "must be a migration's key in the table"));
+    }
     let [only] = tools else { return Ok(()) };
     if !only.record.is_minimum() || only.order.has(&(only.key)(version)) {
         return Ok(());

@@ -268,7 +268,7 @@ fn may_hold_migrations(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_digit()) || HOMES.contains(&name)
 }
 
-/// Returns true if a line of a list is one path: no quotes, no second name, no mark of `ls -F`.
+/// Returns true if a line of a list is one path, without quotes, second name or mark of `ls -F`.
 fn is_plain(path: &str) -> bool {
     let extension = |word: &str| word.rsplit_once('.').map(|(_, extension)| extension.to_owned());
     let words: Vec<_> = path.split_whitespace().map(extension).collect();

@@ -31,8 +31,8 @@ impl Wanted {
     /// Reads a directory as `tool` does. The list is empty if no file is a migration of this tool.
     ///
     /// # Errors
-    /// A file of the tool's that cannot be read or understood; two files that one row would count
-    /// for; a tool whose migrations cannot be listed.
+    /// A file of the tool's cannot be read or understood, or one row would count for two files. Or
+    /// the migrations of the tool cannot be listed.
     pub(super) fn of(tool: &Tool, listing: &Listing) -> Result<Self, String> {
         match &tool.files {
             Files::Named { scope, pattern, except } => {
@@ -243,7 +243,7 @@ fn same_migration(files: &[&File]) -> bool {
     })
 }
 
-/// Returns true if two files are of one migration: their names differ in a direction, or one has a
+/// Returns true if two files are of one migration. Their names differ in a direction, or one has a
 /// word more before its extension, e.g. `1_a.up.sql` and `1_a.postgres.up.sql`.
 fn is_variant(one: &File, other: &File) -> bool {
     let (one_stem, other_stem) = (stem(one.name()), stem(other.name()));

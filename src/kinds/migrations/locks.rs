@@ -1,4 +1,4 @@
-//! The signs of a migrator at work: its advisory lock, a lock on the table, a row in a lock table.
+//! The signs of a migrator at work: its advisory lock, a table lock, a row in a lock table.
 
 use std::fmt;
 

@@ -18,8 +18,8 @@ pub(super) struct Tool {
     /// A table of the same schema that only this tool has, where another tool uses the same history
     /// table.
     pub sibling: Option<&'static str>,
-    /// A condition on `t` that every row of this tool fulfils, and no row of another tool with the
-    /// same columns. Empty if rows cannot decide.
+    /// A condition on `t`. Every row of this tool fulfils it, and no row of another tool with the
+    /// same columns does. Empty if rows cannot decide.
     pub mark: &'static str,
     /// Tables of the same schema that `rows` reads too.
     pub reads: &'static [&'static str],

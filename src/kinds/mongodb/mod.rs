@@ -1,8 +1,7 @@
 //! `mongodb:`, `mongodb+srv:` — a server with the wanted part in its replica set, logged in.
 //!
-//! `hello` names that part without a login. Drivers use the addresses that the replica set names,
-//! so a member that this host cannot reach there is not ready, whatever the declared server
-//! replies.
+//! `hello` names that part without a login. Drivers use the addresses that the replica set names. A
+//! member that this host cannot reach there is not ready, whatever the declared server replies.
 //!
 //! A server logs every connection. So it is asked seldom, and not again to confirm.
 //!
@@ -46,7 +45,7 @@ pub static KIND: Kind = Kind {
     schemes: &["mongodb", "mongodb+srv"],
     usage: "mongodb://[USER:PASSWORD@]HOST[:PORT][,...][/DATABASE][?OPTIONS]",
     summary: "a primary, or the part that readPreference names; logged in",
-    keys: &[LOGIN_KEYS, KEYS, TLS_KEYS],
+    keys: &[KEYS, LOGIN_KEYS, TLS_KEYS],
     build,
     ..Kind::DEFAULT
 };

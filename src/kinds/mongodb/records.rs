@@ -36,7 +36,7 @@ pub(super) async fn look_up(attempt: &Attempt<'_>, records: &Records) -> Result<
     Ok(found)
 }
 
-/// The servers of the records, which must be in the domain that the URL names: a forged record must
+/// The servers of the records. They must be in the domain that the URL names: a forged record must
 /// not lead the login elsewhere.
 fn checked(host: &str, name: &str, records: Vec<Record>) -> Result<Vec<Endpoint>, Failure> {
     let failure = |message: String| Failure::new(Class::Dns, format!("{name}: {message}"));

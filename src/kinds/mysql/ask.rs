@@ -23,8 +23,8 @@ pub trait Question: Send {
         session: &'a mut Session,
     ) -> AttemptFuture<'a>;
 
-    /// Returns true if a server that takes no writes will do.
-    fn is_content_with_read_only(&self) -> bool {
+    /// Returns true if a server that takes no writes is enough.
+    fn accepts_read_only(&self) -> bool {
         true
     }
 }
@@ -33,7 +33,7 @@ pub trait Question: Send {
 struct Candidate<'a> {
     target: &'a Target,
     server: &'a Server,
-    read_only_will_do: bool,
+    accepts_read_only: bool,
     session: Option<Session>,
 }
 
@@ -44,8 +44,8 @@ pub async fn ask(
     attempt: &Attempt<'_>,
     question: &mut dyn Question,
 ) -> Verdict {
-    let read_only_will_do = question.is_content_with_read_only();
-    let candidate = |server| Candidate { target, server, read_only_will_do, session: None };
+    let accepts_read_only = question.accepts_read_only();
+    let candidate = |server| Candidate { target, server, accepts_read_only, session: None };
     let mut candidates: Vec<_> = target.servers.iter().map(candidate).collect();
     let turn = try_servers(attempt, &mut candidates, order).await;
     let session = candidates.into_iter().find_map(|candidate| candidate.session);
@@ -97,7 +97,7 @@ impl Candidate<'_> {
                 .not_yet(Class::Busy, "the server has no network yet (skip_networking)")
                 .hint("the image's temporary server, which runs the scripts of the first start"));
         }
-        if is_on("read_only") && !self.read_only_will_do {
+        if is_on("read_only") && !self.accepts_read_only {
             return Err(session.not_yet(Class::Absent, "the server takes no writes (read_only)"));
         }
         // MariaDB has the row wsrep_ready on every server.

@@ -29,7 +29,7 @@ impl Question for Check {
         })
     }
 
-    fn is_content_with_read_only(&self) -> bool {
+    fn accepts_read_only(&self) -> bool {
         !self.writable
     }
 }

@@ -216,9 +216,9 @@ fn part_of(payload: &[u8], pointer: &str) -> Option<Value> {
 /// Returns the reason why a stream accepts no messages, from the `cluster` object of its
 /// information.
 ///
-/// A stream replies to STREAM.INFO while its replicas elect a leader, and some versions of
-/// nats-server go on to name a leader that is dead. Messages are stored only with a leader and a
-/// majority of current replicas. A server without a cluster sends no such object.
+/// A stream replies to STREAM.INFO while its replicas elect a leader. Some versions of nats-server
+/// still name a leader that is dead. Messages are stored only with a leader and a majority of
+/// current replicas. A server without a cluster sends no such object.
 fn missing_quorum(cluster: &Value) -> Option<String> {
     if !cluster.is_object() {
         return None;

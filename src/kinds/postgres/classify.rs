@@ -70,8 +70,8 @@ impl PgError {
             "" => format!("{words} ({place})"),
             code => format!("{}: {words} ({place})", one_line(code, 5)),
         };
-        // By default a server logs every refusal. A start ends soon, and a closed standby may be
-        // promoted at any moment, so such a server is asked often all the same.
+        // By default a server logs every refusal. But a start ends soon, and a closed standby may
+        // be promoted at any moment. So such a server is asked often.
         let cost = if self.is_starting() { Cost::Answer } else { Cost::Logged };
         let failure = Failure::new(class, message).cost(cost);
         match hint {

@@ -18,8 +18,8 @@ pub(super) struct Place {
     pub(super) named: String,
 }
 
-/// Returns the servers, paired as in libpq: as many addresses as names, and as many ports, or one
-/// port for all.
+/// Returns the servers, paired as in libpq. There are as many addresses as names, and as many
+/// ports, or one port for all.
 pub(super) fn read(all: &Params) -> Result<Vec<Place>, String> {
     let list = |keyword: &str| {
         all.get(keyword).map(|text| text.split(',').map(str::trim).collect::<Vec<_>>())

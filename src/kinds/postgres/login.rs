@@ -42,8 +42,8 @@ impl From<Failure> for Refused {
 }
 
 impl Refused {
-    /// Returns true if the server rejects this way of connecting, so that the other way, with or
-    /// without TLS, may succeed.
+    /// Returns true if the server rejects this way of connecting. The other way, with or without
+    /// TLS, may then succeed.
     pub(super) fn is_rejected_by_hba(&self) -> bool {
         match &self.error {
             Error::Server(error) if !self.authenticated => {
@@ -66,7 +66,7 @@ impl Refused {
 
 /// Writes the startup packet into the wire's output.
 ///
-/// Returns only the necessary parameters, because a pooler rejects unknown ones. With
+/// Only the necessary parameters are written, because a pooler rejects unknown ones. With
 /// client_encoding, names and messages are readable in any database.
 pub(super) fn startup(login: &Login, wire: &mut Wire) -> Result<(), Failure> {
     let parameters = [
@@ -208,46 +208,10 @@ impl<'a> Conversation<'a> {
             Message::AuthenticationSasl(body) => {
                 let mechanisms: Vec<_> =
                     body.mechanisms().map(|name| Ok(name.to_owned())).collect().unwrap_or_default();
-                let offers = |mechanism: &str| mechanisms.iter().any(|name| name == mechanism);
-                let end_point = wire.end_point.clone().filter(|_| self.login.bind != Bind::Disable);
-                let (mechanism, binding) = match end_point {
-                    Some(hash) if offers(SCRAM_SHA_256_PLUS) => {
-                        (SCRAM_SHA_256_PLUS, Binding::EndPoint(hash))
-                    }
-                    Some(_) => (SCRAM_SHA_256, Binding::NotOffered),
-                    None => (SCRAM_SHA_256, Binding::Unsupported),
-                };
-                if !offers(mechanism) {
-                    return Err(unsupported(&format!("SASL with {}", mechanisms.join(", ")), wire));
-                }
-                self.bound = mechanism == SCRAM_SHA_256_PLUS;
-                self.check_method("scram-sha-256", wire)?;
-                self.credentials(wire)?;
-                let (exchange, first) = Exchange::begin(Hash::Sha256, "", binding)
-                    .map_err(|message| broken(&message, wire))?;
-                self.cost = Cost::Login;
-                self.scram = Some(exchange);
-                frontend::sasl_initial_response(mechanism, first.as_bytes(), &mut wire.output)
-                    .map_err(unsendable)
+                self.begin_scram(&mechanisms, wire)
             }
             Message::AuthenticationSaslContinue(body) => {
-                let credentials = self.credentials(wire)?;
-                let exchange = self
-                    .scram
-                    .as_mut()
-                    .ok_or_else(|| broken("SCRAM goes on that did not begin", wire))?;
-                let challenge = exchange
-                    .challenge(body.data())
-                    .map_err(|message| broken(&format!("SCRAM: {message}"), wire))?;
-                let keys = match credentials {
-                    Credentials::ScramKeys(keys) => keys.clone(),
-                    Credentials::Password(password) => {
-                        let password = prepared(password.reveal());
-                        derive(Hash::Sha256, self.derived, &challenge, &password).await?
-                    }
-                };
-                let last = exchange.answer(&challenge, &keys);
-                frontend::sasl_response(last.as_bytes(), &mut wire.output).map_err(unsendable)
+                self.continue_scram(body.data(), wire).await
             }
             Message::AuthenticationSaslFinal(body) => {
                 let exchange = self
@@ -268,6 +232,50 @@ impl<'a> Conversation<'a> {
             Message::AuthenticationScmCredential => Err(unsupported("SCM credentials", wire)),
             _ => Err(broken("a message out of turn", wire)),
         }
+    }
+
+    /// Chooses one of the mechanisms and writes the first message of SCRAM.
+    fn begin_scram(&mut self, mechanisms: &[String], wire: &mut Wire) -> Result<(), Failure> {
+        let offers = |mechanism: &str| mechanisms.iter().any(|name| name == mechanism);
+        let end_point = wire.end_point.clone().filter(|_| self.login.bind != Bind::Disable);
+        let (mechanism, binding) = match end_point {
+            Some(hash) if offers(SCRAM_SHA_256_PLUS) => {
+                (SCRAM_SHA_256_PLUS, Binding::EndPoint(hash))
+            }
+            Some(_) => (SCRAM_SHA_256, Binding::NotOffered),
+            None => (SCRAM_SHA_256, Binding::Unsupported),
+        };
+        if !offers(mechanism) {
+            return Err(unsupported(&format!("SASL with {}", mechanisms.join(", ")), wire));
+        }
+        self.bound = mechanism == SCRAM_SHA_256_PLUS;
+        self.check_method("scram-sha-256", wire)?;
+        self.credentials(wire)?;
+        let (exchange, first) =
+            Exchange::begin(Hash::Sha256, "", binding).map_err(|message| broken(&message, wire))?;
+        self.cost = Cost::Login;
+        self.scram = Some(exchange);
+        frontend::sasl_initial_response(mechanism, first.as_bytes(), &mut wire.output)
+            .map_err(unsendable)
+    }
+
+    /// Writes the proof of the password for the server's challenge.
+    async fn continue_scram(&mut self, challenge: &[u8], wire: &mut Wire) -> Result<(), Failure> {
+        let credentials = self.credentials(wire)?;
+        let exchange =
+            self.scram.as_mut().ok_or_else(|| broken("SCRAM goes on that did not begin", wire))?;
+        let challenge = exchange
+            .challenge(challenge)
+            .map_err(|message| broken(&format!("SCRAM: {message}"), wire))?;
+        let keys = match credentials {
+            Credentials::ScramKeys(keys) => keys.clone(),
+            Credentials::Password(password) => {
+                let password = prepared(password.reveal());
+                derive(Hash::Sha256, self.derived, &challenge, &password).await?
+            }
+        };
+        let last = exchange.answer(&challenge, &keys);
+        frontend::sasl_response(last.as_bytes(), &mut wire.output).map_err(unsendable)
     }
 
     /// Under `channel_binding=require`, rejects everything but an exchange with channel binding.
@@ -327,14 +335,14 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Returns the password. A missing password is retried, because pg_hba.conf may still change.
+    /// Returns the password or the SCRAM keys. Their lack is retried, because pg_hba.conf may still
+    /// change.
     fn credentials(&self, wire: &Wire) -> Result<&'a Credentials, Failure> {
         if let Some(credentials) = self.credentials {
             return Ok(credentials);
         }
         const HINT: &str = "give one in the URL (${file:/run/secrets/x} keeps it out of the text), \
-            by the key password or passfile, \
-                            by PGPASSWORD or in ~/.pgpass";
+            by the key password or passfile, by PGPASSWORD or in ~/.pgpass";
         let note =
             self.login.passfile_note.as_ref().map(|note| format!("; {note}")).unwrap_or_default();
         let message = format!(

@@ -223,8 +223,8 @@ impl<'a> Opening<'a> {
         Ok(Wire::secured(secured, self.server.endpoint.clone()))
     }
 
-    /// Checks the server as `pg_isready` does: sends a startup packet and reads the first reply, on
-    /// a connection of its own, without a login.
+    /// Checks the server as `pg_isready` does: sends a startup packet and reads the first reply.
+    /// This has a connection of its own and no login.
     async fn ping(&mut self) -> Result<(), Error> {
         let mut wire = self.connect().await?;
         self.attempt.stage(format!(

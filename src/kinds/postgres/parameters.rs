@@ -1,7 +1,7 @@
 //! libpq's connection parameters (version 18), each with its effect here.
 //!
 //! The list is libpq's own (`PQconndefaults`). URLs, connection strings, service files and
-//! variables name the same parameters, so one list serves all of them, and the manual prints it.
+//! variables name the same parameters. So one list serves all of them and the manual.
 
 /// One of libpq's connection parameters.
 pub struct Parameter {

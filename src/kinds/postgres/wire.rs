@@ -194,7 +194,7 @@ impl Wire {
         }
     }
 
-    /// Reads one byte, which must be the only one: bytes in clear before a handshake may come from
+    /// Reads one byte, which must be the only one. Bytes in clear before a handshake may come from
     /// an attacker (CVE-2021-23222).
     pub(super) async fn receive_byte(&mut self) -> Result<u8, Failure> {
         self.fill().await?;

@@ -2,9 +2,12 @@
 
 use crate::{
     connect::Endpoint,
-    kinds::options::{TlsOptions, pairs, truth},
+    kinds::{
+        listed::endpoints,
+        options::{TlsOptions, pairs, truth},
+    },
     secret::Secret,
-    spec::{ConfigError, Key, Server, Spec},
+    spec::{ConfigError, Key, Spec},
     text::{nearest, path_shown},
     tls::{Tls, Verify},
 };
@@ -27,7 +30,7 @@ pub(super) static KEYS: &[Key] = &[
         help: "the servers are Sentinels: ask them for the master of this name",
     },
     Key { name: "user", value: "NAME", help: "ACL user to log in as; overrides the URL" },
-    Key { name: "password", value: "PASSWORD", help: "its password; overrides the URL" },
+    Key { name: "password", value: "PASSWORD", help: "the user's password; overrides the URL" },
     Key { name: "sentinel-user", value: "NAME", help: "ACL user of the Sentinels" },
     Key {
         name: "sentinel-password",
@@ -108,26 +111,12 @@ impl Target {
             Path::read(spec, &path, scheme.sentinel)?
         };
         let master = spec.key("sentinel").map(str::to_owned).or(path.master).or(options.master);
-        let sentinel = match master {
-            Some(master) if master.is_empty() => {
-                return Err(spec.key_error("sentinel", "must be a master's name, e.g. mymaster"));
-            }
-            Some(_) if scheme.cluster || scheme.unix => {
-                return Err(spec.key_error("sentinel", "must go with the scheme redis: or rediss:"));
-            }
-            Some(master) => Some(Sentinel { master, login: sentinel_login(spec) }),
-            None if scheme.sentinel => {
-                return Err(spec.error(format_args!(
-                    "needs the master's name, e.g. {}://sentinel/mymaster or #sentinel=mymaster",
-                    spec.scheme
-                )));
-            }
-            None => None,
-        };
+        let sentinel = sentinel(spec, &scheme, master)?;
         let servers = if scheme.unix {
             vec![socket(spec)?]
         } else {
-            servers(spec, &spec.servers(&parts.servers)?, sentinel.is_some())?
+            let port = if sentinel.is_some() { SENTINEL_PORT } else { PORT };
+            endpoints(spec, &parts.servers, port, &format!("{}://cache:6379", spec.scheme))?
         };
         let (mut user, mut password) = match &parts.userinfo {
             // Users often write a password in place of the user.
@@ -208,25 +197,30 @@ fn wants_tls(spec: &Spec) -> bool {
         || spec.key("insecure").is_some_and(|value| value != "false")
 }
 
+fn sentinel(
+    spec: &Spec,
+    scheme: &Scheme,
+    master: Option<String>,
+) -> Result<Option<Sentinel>, ConfigError> {
+    match master {
+        Some(master) if master.is_empty() => {
+            Err(spec.key_error("sentinel", "must be a master's name, e.g. mymaster"))
+        }
+        Some(_) if scheme.cluster || scheme.unix => {
+            Err(spec.key_error("sentinel", "must go with the scheme redis: or rediss:"))
+        }
+        Some(master) => Ok(Some(Sentinel { master, login: sentinel_login(spec) })),
+        None if scheme.sentinel => Err(spec.error(format_args!(
+            "needs the master's name, e.g. {}://sentinel/mymaster or #sentinel=mymaster",
+            spec.scheme
+        ))),
+        None => Ok(None),
+    }
+}
+
 fn sentinel_login(spec: &Spec) -> Option<Login> {
     let password = spec.secret_key("sentinel-password")?;
     Some(Login { user: spec.secret_key("sentinel-user"), password, is_user_alone: false })
-}
-
-fn servers(
-    spec: &Spec,
-    servers: &[Server],
-    are_sentinels: bool,
-) -> Result<Vec<Endpoint>, ConfigError> {
-    let usual = if are_sentinels { SENTINEL_PORT } else { PORT };
-    let endpoint = |server: &Server| {
-        if server.host.is_empty() {
-            Err(spec.error(format_args!("needs a host, e.g. {}://cache:6379", spec.scheme)))
-        } else {
-            Ok(Endpoint::Tcp(server.host.clone(), server.port.unwrap_or(usual)))
-        }
-    };
-    servers.iter().map(endpoint).collect()
 }
 
 fn socket(spec: &Spec) -> Result<Endpoint, ConfigError> {
@@ -249,10 +243,10 @@ struct Path {
 }
 
 impl Path {
-    fn read(spec: &Spec, path: &str, sentinel: bool) -> Result<Self, ConfigError> {
+    fn read(spec: &Spec, path: &str, is_sentinel: bool) -> Result<Self, ConfigError> {
         let mut parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         let is_number = |part: &&str| part.bytes().all(|byte| byte.is_ascii_digit());
-        let named = sentinel && parts.first().is_some_and(|first| !is_number(first));
+        let named = is_sentinel && parts.first().is_some_and(|first| !is_number(first));
         let master = named.then(|| parts.remove(0).to_owned());
         match parts[..] {
             [] => Ok(Self { master, database: None }),

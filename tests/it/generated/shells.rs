@@ -48,8 +48,8 @@ fn is_completed_in(shell: &[&str], setup: &[String]) {
     terminal.wait_for("the prompt", |screen| screen.trim_end().ends_with("ready>"));
     for (typed, wanted) in CASES {
         let here = |text: &str| text.replace("DIR", dir.path().to_str().unwrap());
-        // Not C-c: zsh takes it for the end of the completion that may still be under way, and
-        // keeps the line.
+        // Not C-c: zsh takes it for the end of a completion that is still under way, and keeps the
+        // line.
         terminal.press(&["C-u", "C-l"]);
         terminal.wait_for("an empty line", |screen| screen.trim_end() == "ready>");
         terminal.types(&here(typed));

@@ -1,5 +1,5 @@
-//! Recipes for CI: the action's shell is run as GitHub runs it, against a server that publishes an
-//! archive; the command lines of the workflows are read.
+//! Recipes for CI. The action's shell is run as GitHub runs it, against a server that publishes an
+//! archive. The command lines of the workflows are read.
 
 use super::place::Place;
 use super::texts::{in_script, read, yaml};

@@ -19,8 +19,8 @@ pub struct Place {
     awaited: RefCell<Vec<String>>,
 }
 
-/// The text before a path (a key of the command line, of a config file, or an expansion), and the
-/// required content.
+/// The text before a path, and the required content. That text is a key of the command line, of a
+/// config file, or an expansion.
 const ROLES: &[(&str, Role)] = &[
     ("ca=", Role::Ca),
     ("ca = \"", Role::Ca),

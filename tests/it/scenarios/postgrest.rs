@@ -1,6 +1,6 @@
-//! PostgREST's start: it looks at its database once before it listens. Without it, it listens all
-//! the same and answers 503 until one of its own, ever rarer, attempts succeeds; a password that is
-//! refused ends it.
+//! PostgREST's start: it looks at its database once before it listens. Without its database it
+//! listens all the same. It answers 503 until one of its own, ever rarer, attempts succeeds. A
+//! password that is refused ends it.
 
 use crate::support::process::program;
 use crate::support::{Afterall, Counted, Nginx, Postgres, Running, Shutdown, ms, secs, wait_until};

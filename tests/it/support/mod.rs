@@ -1,4 +1,4 @@
-//! Support for the tests: a builder around the binary, real servers, and scripted servers for
+//! Support for the tests: a builder around the binary, and real servers. Scripted servers are for
 //! faults that real ones cannot show.
 
 // A helper may be unused for a while.

@@ -21,7 +21,7 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// Prepares a server. `http` is the content of `http {}`, where `@LISTEN@` is the address and
+    /// Prepares a server. `http` is the content of `http {}`. There `@LISTEN@` is the address and
     /// port, `@IP@` the address, and `@DIR@` the server's directory.
     pub fn new(http: &str) -> Self {
         let address = Address::claim();

@@ -106,8 +106,8 @@ impl Scripted {
         self.at.ip().to_string()
     }
 
-    /// The connections so far. A client may have come and gone before its connection is accepted,
-    /// so this first waits until the server has accepted all that were made before.
+    /// The connections so far. A client may have come and gone before its connection is accepted.
+    /// So this first waits until the server has accepted all that were made before.
     pub fn connections(&self) -> usize {
         let mut mark = {
             let mut marks = self.shared.marks.lock().unwrap();

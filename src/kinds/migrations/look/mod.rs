@@ -24,7 +24,7 @@ use crate::{
     text::{MAX_FOREIGN, one_line},
 };
 
-/// A finding that only an operator can mend is checked once more after this time: a migrator may be
+/// A finding that only an operator can mend is checked once more after this time. A migrator may be
 /// changing it.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
 
@@ -204,10 +204,9 @@ impl Look {
 
     /// Reads locks, then rows. If they may be changing, reads both again.
     ///
-    /// Locks come first: a SELECT on a table that a migrator has locked whole would block, and
-    /// leave a line in the server's log. A clean state in the middle of a run is short, and a
-    /// failed row may just have been repaired. In both cases the rows before and after the locks
-    /// must agree.
+    /// Locks come first. A SELECT on a table that a migrator has locked would block, and leave a
+    /// line in the server's log. A clean state in the middle of a run is short, and a failed row
+    /// may just have been repaired. In both cases the rows before and after the locks must agree.
     async fn read(
         &self,
         database: &mut dyn Database,

@@ -23,9 +23,9 @@ fn is_candidate(file: &File) -> bool {
 
 /// Reads a versions directory, or the one above it.
 ///
-/// A revision in a directory below is wanted if it is connected to one of the directory itself, or
-/// if the directory itself holds none: with `recursive_version_locations` Alembic reads them too.
-/// Others, such as an archive, are known but not wanted.
+/// With `recursive_version_locations` Alembic also reads the directories below. A revision there is
+/// wanted if it is connected to one of the directory itself. So is each if the directory itself
+/// holds none. Others, such as an archive, are known but not wanted.
 pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
     let mut revisions: Vec<(&File, Revision)> = Vec::new();
     for file in listing.files.iter().filter(|file| is_candidate(file)) {

@@ -1,5 +1,5 @@
-//! Drizzle: a journal that gives each migration its time (0.x), or a directory for each whose name
-//! begins with it (1.0).
+//! Drizzle: a journal gives each migration its time (0.x), or the name of its directory begins with
+//! it (1.0).
 
 use std::collections::HashMap;
 

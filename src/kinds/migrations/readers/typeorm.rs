@@ -198,50 +198,7 @@ fn property(body: &[Token]) -> Option<Property<'_>> {
             Token::Other('}' | ')' | ']') => depth = depth.saturating_sub(1),
             _ => {}
         }
-        let before = |back: usize| place.checked_sub(back).and_then(|place| body.get(place));
-        let after = &body[place + 1..];
-        let is_dotted = before(1) == Some(&Token::Other('.'));
-        let of_this = is_dotted && before(2).is_some_and(|token| token.is_word("this"));
-        let value = match (token, after) {
-            // `name = '...'` in the class, `this.name = '...'` in its constructor.
-            (Token::Word(name), [Token::Other('='), value @ ..])
-                if name == "name" && (of_this || depth == 0 && !is_dotted) =>
-            {
-                value
-            }
-            (
-                Token::Word(name),
-                [Token::Other(':'), Token::Word(_), Token::Other('='), value @ ..],
-            ) if name == "name" && depth == 0 => value,
-            // `'name' = '...'` in the class.
-            (Token::Text(name), [Token::Other('='), value @ ..])
-                if name == "name" && depth == 0 =>
-            {
-                value
-            }
-            // `['name'] = '...'` in the class, `this['name'] = '...'` in its constructor.
-            (Token::Text(name), [Token::Other(']'), Token::Other('='), value @ ..])
-                if name == "name"
-                    && before(1) == Some(&Token::Other('['))
-                    && (depth == 1 || before(2).is_some_and(|token| token.is_word("this"))) =>
-            {
-                value
-            }
-            // `get name() { return '...' }`
-            (Token::Word(name), [Token::Other('('), Token::Other(')'), rest @ ..])
-                if name == "name" && before(1).is_some_and(|token| token.is_word("get")) =>
-            {
-                let place = rest.iter().position(|token| token.is_word("return"));
-                place.map_or(&[][..], |place| &rest[place + 1..])
-            }
-            // `_defineProperty(this, "name", '...')`
-            (Token::Text(name), [Token::Other(','), value @ ..])
-                if name == "name" && before(2).is_some_and(|token| token.is_word("this")) =>
-            {
-                value
-            }
-            _ => continue,
-        };
+        let Some(value) = value_of_name(body, place, depth) else { continue };
         return Some(match value {
             [Token::Text(_) | Token::Word(_), Token::Other('+' | '.' | '[' | '('), ..] => {
                 Property::Computed
@@ -254,6 +211,50 @@ fn property(body: &[Token]) -> Option<Property<'_>> {
         });
     }
     None
+}
+
+/// Returns the tokens of the value, if the token at `place` is the property `name`.
+fn value_of_name(body: &[Token], place: usize, depth: usize) -> Option<&[Token]> {
+    let before = |back: usize| place.checked_sub(back).and_then(|place| body.get(place));
+    let is_this = |back: usize| before(back).is_some_and(|token| token.is_word("this"));
+    let is_dotted = before(1) == Some(&Token::Other('.'));
+    match &body[place..] {
+        // `name = '...'` in the class, `this.name = '...'` in its constructor.
+        [Token::Word(name), Token::Other('='), value @ ..]
+            if name == "name" && (is_dotted && is_this(2) || depth == 0 && !is_dotted) =>
+        {
+            Some(value)
+        }
+        [Token::Word(name), Token::Other(':'), Token::Word(_), Token::Other('='), value @ ..]
+            if name == "name" && depth == 0 =>
+        {
+            Some(value)
+        }
+        // `'name' = '...'` in the class.
+        [Token::Text(name), Token::Other('='), value @ ..] if name == "name" && depth == 0 => {
+            Some(value)
+        }
+        // `['name'] = '...'` in the class, `this['name'] = '...'` in its constructor.
+        [Token::Text(name), Token::Other(']'), Token::Other('='), value @ ..]
+            if name == "name"
+                && before(1) == Some(&Token::Other('['))
+                && (depth == 1 || is_this(2)) =>
+        {
+            Some(value)
+        }
+        // `get name() { return '...' }`
+        [Token::Word(name), Token::Other('('), Token::Other(')'), rest @ ..]
+            if name == "name" && before(1).is_some_and(|token| token.is_word("get")) =>
+        {
+            let place = rest.iter().position(|token| token.is_word("return"));
+            Some(place.map_or(&[][..], |place| &rest[place + 1..]))
+        }
+        // `_defineProperty(this, "name", '...')`
+        [Token::Text(name), Token::Other(','), value @ ..] if name == "name" && is_this(2) => {
+            Some(value)
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]

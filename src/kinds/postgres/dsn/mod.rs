@@ -145,7 +145,7 @@ pub(super) fn read(spec: &Spec) -> Result<Params, ConfigError> {
     }
     if !params.passed_over.is_empty() {
         spec.note(format_args!(
-            "passed over, as no matter of the connection: {}",
+            "ignored, because they do not concern the connection: {}",
             params.passed_over.join(", ")
         ));
     }
@@ -228,7 +228,6 @@ fn read_query(
     pairs: Vec<(String, String)>,
     dialect: Dialect,
 ) -> Result<(), String> {
-    let jdbc = dialect == Dialect::Jdbc;
     // Prisma's `sslcert` is the authority's certificate, and its `sslaccept` decides if the server
     // is verified.
     let prisma = pairs.iter().any(|(key, _)| key == "sslaccept" || key == "sslidentity");
@@ -281,19 +280,28 @@ fn read_query(
         Some("accept_invalid_certs") => params.set("no-verify", "true"),
         _ => {}
     }
-    match (ssl.as_deref(), params.get("sslmode")) {
-        (None, _) | (_, Some(_)) => {}
-        // NonValidatingFactory: encrypted, and nothing is verified.
-        (Some("" | "true" | "1" | "on"), _) if jdbc && params.get("no-verify").is_none() => {
-            params.set("sslmode", "verify-full")
-        }
-        (Some("" | "true" | "1" | "on"), _) => params.set("sslmode", "require"),
-        (Some("false" | "0" | "off"), _) if jdbc => {}
-        (Some("false" | "0" | "off"), _) => params.set("sslmode", "disable"),
-        // asyncpg: `ssl=verify-full`. An unknown word is refused where sslmode is read.
-        (Some(mode), _) => params.set("sslmode", mode),
+    if let Some(ssl) = ssl
+        && params.get("sslmode").is_none()
+    {
+        read_ssl(params, &ssl, dialect);
     }
     Ok(())
+}
+
+/// Reads a driver's `ssl` as libpq's `sslmode`.
+fn read_ssl(params: &mut Params, ssl: &str, dialect: Dialect) {
+    let jdbc = dialect == Dialect::Jdbc;
+    match ssl {
+        // NonValidatingFactory: encrypted, and nothing is verified.
+        "" | "true" | "1" | "on" if jdbc && params.get("no-verify").is_none() => {
+            params.set("sslmode", "verify-full")
+        }
+        "" | "true" | "1" | "on" => params.set("sslmode", "require"),
+        "false" | "0" | "off" if jdbc => {}
+        "false" | "0" | "off" => params.set("sslmode", "disable"),
+        // asyncpg: `ssl=verify-full`. An unknown word is refused where sslmode is read.
+        mode => params.set("sslmode", mode),
+    }
 }
 
 /// JDBC's and Npgsql's boolean in libpq's words.

@@ -37,8 +37,8 @@ const NAMES: &[(&str, &str)] = &[
     ("clientencoding", "client_encoding"),
 ];
 
-/// Reads `text` if it is one of Npgsql's strings. libpq separates pairs by spaces, so a semicolon
-/// there is part of a value.
+/// Reads `text` if it is one of Npgsql's strings. libpq separates pairs by spaces: there a
+/// semicolon is part of a value.
 pub(super) fn read(text: &Text) -> Option<Params> {
     let parts = parts(text.raw())?;
     let keyword =

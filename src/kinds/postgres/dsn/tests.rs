@@ -194,8 +194,9 @@ fn notes(text: &str) -> Vec<String> {
 
 #[test]
 fn parameters_unrelated_to_the_connection_get_a_remark_without_a_value() {
-    let says =
-        |names: &str| vec![format!("db: passed over, as no matter of the connection: {names}")];
+    let says = |names: &str| {
+        vec![format!("db: ignored, because they do not concern the connection: {names}")]
+    };
     for (text, names) in [
         (
             "postgres://u:p@db/app?pool_max_conns=4&sslmode=disable&default_query_exec_mode=v4lue",

@@ -28,12 +28,12 @@ use crate::{
 
 /// The keys for the login. The URL may contain one too.
 pub static KEYS: &[Key] = &[
-    Key { name: "user", value: "NAME", help: "role to log in as; beats the URL" },
-    Key { name: "password", value: "PASSWORD", help: "its password; beats the URL" },
+    Key { name: "user", value: "NAME", help: "role to log in as; overrides the URL" },
+    Key { name: "password", value: "PASSWORD", help: "the role's password; overrides the URL" },
     Key {
         name: "passfile",
         value: "PATH",
-        help: "password file as ~/.pgpass; beats the URL and PGPASSFILE",
+        help: "password file as ~/.pgpass; overrides the URL and PGPASSFILE",
     },
 ];
 

@@ -1,5 +1,5 @@
-//! Ten real tools at work on MariaDB: not ready before, in the middle or after a failure; ready at
-//! the end. No look changes anything.
+//! Ten real tools at work on MariaDB. They are not ready before, in the middle or after a failure,
+//! and ready at the end. No look changes anything.
 
 use super::tools::{TOOLS, Tool};
 use crate::support::process::program;

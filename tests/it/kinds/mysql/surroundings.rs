@@ -48,7 +48,7 @@ fn a_node_that_loses_its_cluster_is_busy() {
     joining.wait().unwrap();
 }
 
-/// Runs in a network and a file system of its own: the host must have a name, and loopback's
+/// Runs in a network and a file system of its own. The host must have a name, and loopback's
 /// addresses are exempt from the count. The words are printed for the test.
 const BLOCK: &str = r#"
 dir=$1 afterall=$2

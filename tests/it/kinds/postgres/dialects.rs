@@ -69,10 +69,10 @@ fn verbose_reports_skipped_parts_of_a_connection_string() {
         "db=postgres://postgres@{}/postgres?pool_max_conns=4&statement_cache_mode=v4lue",
         server.address()
     );
-    let line = "afterall: db: passed over, as no matter of the connection: pool_max_conns, \
+    let line = "afterall: db: ignored, because they do not concern the connection: pool_max_conns, \
         statement_cache_mode\n";
     Afterall::waiting_for([&url]).arg("-v").run().code(0).stderr_has(line).says_nowhere("v4lue");
-    Afterall::waiting_for([&url]).run().code(0).stderr_has_times(0, "passed over");
+    Afterall::waiting_for([&url]).run().code(0).stderr_has_times(0, "ignored");
     Afterall::waiting_for([&url])
         .args(["--print-plan", "-v"])
         .run()

@@ -135,7 +135,7 @@ fn node_modules() -> PathBuf {
     })
 }
 
-/// Made once for all threads, processes and runs; a virtual environment cannot be moved, so a mark
+/// Made once for all threads, processes and runs. A virtual environment cannot be moved, so a mark
 /// shows that it is complete.
 fn cached(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
     let root = Path::new(env!("CARGO_TARGET_TMPDIR"));
