@@ -58,19 +58,19 @@ pub(super) async fn exchange(
     attempt.stage(format!("connected to {endpoint}, but no response"));
     let (stream, first) = RecordingStream::new(stream);
     let with_tls = call.with_tls;
-    let told = |error: h2::Error| failure(&error, &first, endpoint, with_tls);
+    let failed = |error: h2::Error| failure(&error, &first, endpoint, with_tls);
     let mut builder = client::Builder::new();
     builder.max_header_list_size(MAX_HEADERS).enable_push(false);
-    let (sender, connection) = builder.handshake(stream).await.map_err(told)?;
+    let (sender, connection) = builder.handshake(stream).await.map_err(failed)?;
     let response = respond(sender, call, part);
     tokio::pin!(response);
     tokio::select! {
         biased;
-        response = &mut response => response.map_err(told),
+        response = &mut response => response.map_err(failed),
         // The connection ended first. Its error is more informative than that of the call.
         ended = connection => match ended {
-            Err(error) => Err(told(error)),
-            Ok(()) => response.await.map_err(told),
+            Err(error) => Err(failed(error)),
+            Ok(()) => response.await.map_err(failed),
         },
     }
 }
@@ -125,9 +125,10 @@ fn failure(error: &h2::Error, first: &FirstBytes, endpoint: &Endpoint, with_tls:
         let line = if is_tls { None } else { quoted(&first) };
         let said = line.map(|line| format!(", it says: {line}")).unwrap_or_default();
         let failure = Failure::new(Class::Protocol, format!("not HTTP/2{said} ({endpoint})"));
-        return match is_tls {
-            true => failure.hint(format!("the server speaks TLS: use {with_tls}")),
-            false => failure,
+        return if is_tls {
+            failure.hint(format!("the server speaks TLS: use {with_tls}"))
+        } else {
+            failure
         };
     }
     if let Some(error) = error.get_io() {
@@ -139,8 +140,9 @@ fn failure(error: &h2::Error, first: &FirstBytes, endpoint: &Endpoint, with_tls:
             format!("the server ends the connection: {} ({endpoint})", reason.description());
         return Failure::new(Class::Busy, message);
     }
-    match first.is_empty() {
-        true => stream_failure(&std::io::ErrorKind::UnexpectedEof.into(), endpoint),
-        false => Failure::new(Class::Protocol, format!("HTTP/2: {error} ({endpoint})")),
+    if first.is_empty() {
+        stream_failure(&std::io::ErrorKind::UnexpectedEof.into(), endpoint)
+    } else {
+        Failure::new(Class::Protocol, format!("HTTP/2: {error} ({endpoint})"))
     }
 }

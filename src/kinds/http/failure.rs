@@ -123,9 +123,10 @@ pub(super) fn exchange_failure(error: &hyper::Error, first: &[u8], endpoint: &En
         [0, 0, _, 4, 0, ..] => {
             let message = format!("the server speaks HTTP/2 only ({endpoint})");
             let failure = Failure::new(Class::Protocol, message);
-            return match cfg!(feature = "grpc") {
-                true => failure.hint("http-version=2 speaks it"),
-                false => failure,
+            return if cfg!(feature = "grpc") {
+                failure.hint("http-version=2 speaks it")
+            } else {
+                failure
             };
         }
         _ if begins(b"HTTP/") => {}
