@@ -31,6 +31,11 @@ pub fn quoted(reply: &[u8]) -> Option<String> {
     (!line.is_empty() && !line.contains('\u{fffd}')).then_some(line)
 }
 
+/// Returns `, it says: LINE` for an unexpected reply, or nothing if the reply is not text.
+pub fn it_says(reply: &[u8]) -> String {
+    quoted(reply).map(|line| format!(", it says: {line}")).unwrap_or_default()
+}
+
 /// A duration as messages show it: `0.2s`, `42.3s`, `9m 17s`, `1h 2m 3s`.
 pub fn seconds(duration: Duration) -> String {
     let whole = duration.as_secs();
@@ -42,6 +47,15 @@ pub fn seconds(duration: Duration) -> String {
     let (hours, minutes, seconds) = (whole / 3600, whole / 60 % 60, whole % 60);
     let hours = if hours > 0 { format!("{hours}h ") } else { String::new() };
     format!("{hours}{minutes}m {seconds}s")
+}
+
+/// A duration that may be short, as messages show it: `20ms`, else as [`seconds`].
+pub fn short_time(duration: Duration) -> String {
+    if duration < Duration::from_millis(100) {
+        format!("{}ms", duration.as_millis())
+    } else {
+        seconds(duration)
+    }
 }
 
 /// Returns the bytes without U+FEFF at their start, which editors on Windows write.

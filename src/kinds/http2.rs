@@ -10,8 +10,8 @@ use tokio::time::timeout;
 use crate::{
     connect::{Endpoint, FirstBytes, RecordingStream, Stream, stream_failure},
     probe::{Attempt, Class, Failure},
-    text::quoted,
-    tls::tls_stream_failure,
+    text::it_says,
+    tls::{is_tls_record, tls_stream_failure},
 };
 
 /// The name of HTTP/2 in a TLS handshake.
@@ -121,15 +121,12 @@ fn failure(error: &h2::Error, first: &FirstBytes, endpoint: &Endpoint, with_tls:
     let first = first.bytes();
     // The type of the first frame is SETTINGS (RFC 9113, section 3.4).
     if first.len() > 3 && first[3] != 4 {
-        let is_tls = matches!(first[..], [0x15 | 0x16, 3, ..]);
-        let line = if is_tls { None } else { quoted(&first) };
-        let said = line.map(|line| format!(", it says: {line}")).unwrap_or_default();
-        let failure = Failure::new(Class::Protocol, format!("not HTTP/2{said} ({endpoint})"));
-        return if is_tls {
-            failure.hint(format!("the server speaks TLS: use {with_tls}"))
-        } else {
-            failure
-        };
+        if is_tls_record(&first) {
+            let failure = Failure::new(Class::Protocol, format!("not HTTP/2 ({endpoint})"));
+            return failure.hint(format!("the server speaks TLS: use {with_tls}"));
+        }
+        let message = format!("not HTTP/2{} ({endpoint})", it_says(&first));
+        return Failure::new(Class::Protocol, message);
     }
     if let Some(error) = error.get_io() {
         return tls_stream_failure(error, endpoint);

@@ -6,8 +6,9 @@ use tokio::{io::AsyncReadExt, time::timeout};
 
 use crate::{
     connect::Endpoint,
-    probe::{Attempt, AttemptFuture, Class, Failure, Probe, Verdict, seconds},
+    probe::{Attempt, AttemptFuture, Class, Failure, Probe, Verdict},
     spec::{ConfigError, Key, Kind, Spec},
+    text::short_time,
     wait::settings::duration,
 };
 
@@ -64,14 +65,18 @@ impl Tcp {
             return Ok("accepts connections".to_owned());
         };
         let mut stream = attempt.connect(&self.endpoint).await?;
-        attempt.stage(format!("connected to {}, but not yet for {}", self.endpoint, seconds(hold)));
+        attempt.stage(format!(
+            "connected to {}, but not yet for {}",
+            self.endpoint,
+            short_time(hold)
+        ));
         match timeout(hold, read_to_end(&mut stream)).await {
-            Err(_) => Ok(format!("accepts connections, still open after {}", seconds(hold))),
+            Err(_) => Ok(format!("accepts connections, still open after {}", short_time(hold))),
             Ok(()) => Err(Failure::new(
                 Class::Connect,
                 format!(
                     "connection accepted, and closed within {} ({})",
-                    seconds(hold),
+                    short_time(hold),
                     self.endpoint
                 ),
             )),

@@ -8,8 +8,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::{
     connect::{Endpoint, Stream, is_closed},
     probe::{Class, Failure},
-    text::quoted,
-    tls::tls_stream_failure,
+    text::it_says,
+    tls::{is_tls_record, tls_stream_failure},
 };
 
 /// The most bytes that one read adds to the buffer.
@@ -128,12 +128,10 @@ impl Wire {
     /// Returns the failure of a server that speaks another protocol. It quotes the server's bytes.
     /// `remedy` is how the user asks for TLS, for a server that speaks TLS.
     pub(super) fn foreign(&self, message: &str, remedy: Option<&str>) -> Failure {
-        let quote = quoted(&self.input).map(|line| format!(", it says: {line}"));
-        let message = format!("{message}{}", quote.unwrap_or_default());
+        let message = format!("{message}{}", it_says(&self.input));
         let failure = self.failure(Class::Protocol, message);
-        match (self.received(), remedy) {
-            // An alert or a handshake message: RFC 8446, section 5.1.
-            ([0x15 | 0x16, 3, ..], Some(remedy)) => {
+        match remedy {
+            Some(remedy) if is_tls_record(self.received()) => {
                 failure.hint(format!("the server speaks TLS: {remedy}"))
             }
             _ => failure,

@@ -20,7 +20,7 @@ pub use crate::{
 use crate::connect::{Record, RecordType};
 use crate::{
     connect::{Endpoint, Family, Net, Stream},
-    text,
+    text::short_time,
 };
 
 /// The means of one attempt: network, deadline and stage.
@@ -85,16 +85,7 @@ impl<'a> Attempt<'a> {
     pub fn timed_out(&self, bound: Duration) -> Failure {
         let stage = self.stage.take();
         let reached = if stage.is_empty() { "no answer" } else { &stage };
-        Failure::new(Class::Timeout, format!("{reached} within {}", seconds(bound)))
-    }
-}
-
-/// A bound as messages show it, e.g. `20ms`, `0.2s`, `5.0s`.
-pub fn seconds(duration: Duration) -> String {
-    if duration < Duration::from_millis(100) {
-        format!("{}ms", duration.as_millis())
-    } else {
-        text::seconds(duration)
+        Failure::new(Class::Timeout, format!("{reached} within {}", short_time(bound)))
     }
 }
 

@@ -7,12 +7,12 @@ use rustls::{
     pki_types::UnixTime,
 };
 
-use super::der::algorithm_name;
+use super::{der::algorithm_name, is_tls_record};
 use crate::{
     connect::{Endpoint, is_local_limit, stream_failure},
     os::describe,
     probe::{Class, Cost, Failure},
-    text::quoted,
+    text::{it_says, quoted},
 };
 
 /// An algorithm that this build's TLS library does not support.
@@ -77,14 +77,10 @@ pub(super) fn handshake(
     context: &HandshakeContext<'_>,
 ) -> Failure {
     let host = context.host;
-    // A TLS record is a handshake message or an alert. The first byte of its version is 3 (RFC
-    // 8446, section 5.1).
-    let is_tls = matches!(first, [] | [0x15 | 0x16] | [0x15 | 0x16, 3, ..]);
-    if !is_tls {
-        let reply = quoted(first);
-        let said = reply.as_ref().map(|line| format!(", it says: {line}")).unwrap_or_default();
-        let failure = Failure::new(Class::Tls, format!("{NO_TLS}{said} ({host})"));
-        return Failure { plaintext_reply: reply, ..failure };
+    let may_be_tls = matches!(first, [] | [0x15 | 0x16]) || is_tls_record(first);
+    if !may_be_tls {
+        let failure = Failure::new(Class::Tls, format!("{NO_TLS}{} ({host})", it_says(first)));
+        return Failure { plaintext_reply: quoted(first), ..failure };
     }
     match inner(error) {
         Some(error) => with_cause(error, context),

@@ -398,6 +398,12 @@ pub fn holds_encrypted_der(path: &str) -> bool {
     files::read_file(path).is_ok_and(|bytes| key::is_encrypted(&bytes))
 }
 
+/// Returns true if a server's first bytes are a TLS record: an alert or a handshake message of any
+/// version (RFC 8446, section 5.1).
+pub fn is_tls_record(first: &[u8]) -> bool {
+    matches!(first, [0x15 | 0x16, 3, ..])
+}
+
 /// Returns the failure of reading or writing on an open TLS stream.
 ///
 /// Under TLS 1.3 our handshake ends before the server checks our certificate. If it refuses the

@@ -362,7 +362,7 @@ impl Run {
     /// Ends the wait: starts nothing more, and cuts what could go on.
     ///
     /// An only attempt (`timeout=0`) comes to its own end. A dependency whose time is up in this
-    /// very instant reports its own timeout, like the one that was first by chance.
+    /// very instant reports its own timeout, as the first one does.
     fn stop(&mut self, end: End) {
         self.end = Some(self.worse(end));
         self.blocked.clear();

@@ -7,9 +7,9 @@ use hyper::StatusCode;
 use super::{answer::Answer, retry_after};
 use crate::{
     connect::Endpoint,
-    probe::{Class, Failure, seconds},
-    text::{one_line, quoted},
-    tls::tls_stream_failure,
+    probe::{Class, Failure},
+    text::{it_says, one_line, quoted, short_time},
+    tls::{is_tls_record, tls_stream_failure},
 };
 
 /// The longest part of a body's first line in messages, in characters.
@@ -31,12 +31,13 @@ pub(in crate::kinds) fn status_failure(
     {
         return failure;
     }
-    let said = line.map(|line| format!(": {line}")).unwrap_or_default();
+    let detail = line.map(|line| format!(": {line}")).unwrap_or_default();
     let class = class_of(status);
     let retry_after = (class == Class::Busy).then(|| retry_after::parse(&answer.headers)).flatten();
-    let asked =
-        retry_after.map(|after| format!(", asked to wait {}", seconds(after))).unwrap_or_default();
-    let message = format!("status {}, wanted {wanted}{asked}{said}", shown(status));
+    let asked = retry_after
+        .map(|after| format!(", asked to wait {}", short_time(after)))
+        .unwrap_or_default();
+    let message = format!("status {}, wanted {wanted}{asked}{detail}", shown(status));
     let failure = Failure { retry_after, ..Failure::new(class, message) };
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !credentials => {
@@ -83,8 +84,8 @@ fn bad_request(body: &str) -> Option<Failure> {
     Some(failure.hint("cert=PATH and key=PATH give one"))
 }
 
-fn speaks_tls(said: &str) -> Failure {
-    Failure::new(Class::Protocol, format!("the port speaks TLS{said}")).hint("use https:")
+fn speaks_tls(detail: &str) -> Failure {
+    Failure::new(Class::Protocol, format!("the port speaks TLS{detail}")).hint("use https:")
 }
 
 /// `502 Bad Gateway`.
@@ -117,8 +118,7 @@ pub(super) fn exchange_failure(error: &hyper::Error, first: &[u8], endpoint: &En
     let begins = |word: &[u8]| first.iter().zip(word).all(|(a, b)| a == b);
     match first {
         [] => {}
-        // An alert or a handshake message: RFC 8446, section 5.1.
-        [0x15 | 0x16, 3, ..] => return speaks_tls(""),
+        _ if is_tls_record(first) => return speaks_tls(""),
         // A SETTINGS frame: RFC 9113, section 3.4.
         [0, 0, _, 4, 0, ..] => {
             let message = format!("the server speaks HTTP/2 only ({endpoint})");
@@ -131,8 +131,8 @@ pub(super) fn exchange_failure(error: &hyper::Error, first: &[u8], endpoint: &En
         }
         _ if begins(b"HTTP/") => {}
         _ => {
-            let said = quoted(first).map(|line| format!(", it says: {line}")).unwrap_or_default();
-            return Failure::new(Class::Protocol, format!("not HTTP{said} ({endpoint})"));
+            let message = format!("not HTTP{} ({endpoint})", it_says(first));
+            return Failure::new(Class::Protocol, message);
         }
     }
     let io = std::iter::successors(error.source(), |error| (*error).source())

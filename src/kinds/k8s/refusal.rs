@@ -18,16 +18,16 @@ pub(super) fn failure(answer: &Answer, target: &Target, access: &Access) -> Fail
     let code = answer.status.as_u16();
     let status = Object::read(&answer.body).ok().filter(|object| object.text("/kind") == "Status");
     let reason = status.as_ref().map(|status| status.text("/reason")).unwrap_or_default();
-    let said = status.map(|status| status.text("/message")).filter(|said| !said.is_empty());
-    let is_answer_of_api = said.is_some();
+    let words = status.map(|status| status.text("/message")).unwrap_or_default();
     let mut failure = status_failure(answer, "200", access.has_token());
-    if let Some(said) = said {
-        failure.message = one_line(&format!("{code}: {said}"), MAX_FOREIGN);
+    let is_answer_of_api = !words.is_empty();
+    if is_answer_of_api {
+        failure.message = one_line(&format!("{code}: {words}"), MAX_FOREIGN);
     }
     match code {
-        // A malformed selector never becomes right. An expired page does, on the next attempt; its
+        // A malformed selector never becomes right. An expired page does, on the next attempt. Its
         // message names the `continue` token.
-        400 if reason == "BadRequest" && !failure.message.contains("continue") => {
+        400 if reason == "BadRequest" && !words.contains("continue") => {
             failure.class = Class::Config
         }
         401 => return failure.hint(login(access)),

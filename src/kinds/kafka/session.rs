@@ -15,8 +15,8 @@ use crate::{
         scram::{self, Binding, Exchange, Hash},
         wire::Wire,
     },
-    probe::{Attempt, Class, Cost, Failure, seconds},
-    text::one_line,
+    probe::{Attempt, Class, Cost, Failure},
+    text::{one_line, short_time},
     tls,
 };
 
@@ -295,7 +295,7 @@ async fn reach(
             Ok(Ok(_)) => continue,
             Ok(Err(failure)) => failure,
             Err(_) => {
-                let message = format!("no connection within {}", seconds(share));
+                let message = format!("no connection within {}", short_time(share));
                 Failure::new(Class::Timeout, message)
             }
         };

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{
     probe::{Class, Cost, Failure},
-    text::{one_line, quoted},
+    text::{it_says, one_line},
 };
 
 /// The longest part of the server's text in a message, in characters. The place follows it.
@@ -58,11 +58,8 @@ fn class_of(text: &str) -> Class {
 }
 
 /// The failure of a port whose server sends something else than NATS first.
-pub(super) fn not_nats(said: &[u8], place: &str) -> Failure {
-    match quoted(said) {
-        Some(line) => Failure::new(Class::Protocol, format!("not NATS, it says: {line} ({place})")),
-        None => Failure::new(Class::Protocol, format!("not NATS ({place})")),
-    }
+pub(super) fn not_nats(first: &[u8], place: &str) -> Failure {
+    Failure::new(Class::Protocol, format!("not NATS{} ({place})", it_says(first)))
 }
 
 /// The failure that an error of the JetStream API means. `label` names the request.

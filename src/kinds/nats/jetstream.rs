@@ -12,8 +12,9 @@ use super::{
     wire::{Op, Wire},
 };
 use crate::{
-    probe::{Attempt, Class, Cost, Failure, json::Pointer, seconds},
+    probe::{Attempt, Class, Cost, Failure, json::Pointer},
     spec::{ConfigError, Spec},
+    text::short_time,
 };
 
 /// The bound on one request. An API without a leader does not reply, and the next attempt should
@@ -94,7 +95,7 @@ impl JetStream {
                 Ok(reply) => reply?,
                 Err(_) => {
                     let message =
-                        format!("{label}: no reply from JetStream within {}", seconds(bound));
+                        format!("{label}: no reply from JetStream within {}", short_time(bound));
                     let failure = Failure::new(Class::Timeout, message).cost(Cost::Answer);
                     return Err(failure.hint("JetStream has no leader yet, or its server is down"));
                 }

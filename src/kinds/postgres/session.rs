@@ -20,7 +20,8 @@ use super::{
 };
 use crate::{
     connect::Endpoint,
-    probe::{Attempt, Class, Cost, Failure, seconds},
+    probe::{Attempt, Class, Cost, Failure},
+    text::short_time,
 };
 
 /// The OID of `boolean` in every server's `pg_type.dat`.
@@ -288,7 +289,7 @@ impl Session {
         attempt.stage(format!(
             "logged in to {}, but not out again within {}",
             self.wire.endpoint,
-            seconds(bound)
+            short_time(bound)
         ));
         let _ = timeout(bound, async {
             if self.in_transaction {

@@ -17,8 +17,8 @@ use super::classify::PgError;
 use crate::{
     connect::{Endpoint, Stream, is_closed, stream_failure},
     probe::{Class, Failure},
-    text::one_line,
-    tls::{ClientCertificate, Secured, tls_stream_failure},
+    text::{it_says, one_line},
+    tls::{ClientCertificate, Secured, is_tls_record, tls_stream_failure},
 };
 
 /// The longest message before the login is done, in bytes. libpq takes 2,000 for a request and
@@ -297,14 +297,11 @@ impl Wire {
     }
 
     fn not_postgres(&self) -> Failure {
-        let said = one_line(&String::from_utf8_lossy(&self.input), 60);
-        let said = match said {
-            _ if self.input.starts_with(&[0x15, 3]) => {
-                ", it speaks TLS from the first byte".to_owned()
-            }
-            said if said.is_empty() || said.contains('\u{fffd}') => String::new(),
-            said => format!(", it says: {said}"),
+        let detail = if is_tls_record(&self.input) {
+            ", it speaks TLS from the first byte".to_owned()
+        } else {
+            it_says(&self.input)
         };
-        Failure::new(Class::Protocol, format!("not PostgreSQL{said} ({})", self.endpoint))
+        Failure::new(Class::Protocol, format!("not PostgreSQL{detail} ({})", self.endpoint))
     }
 }

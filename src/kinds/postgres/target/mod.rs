@@ -168,22 +168,22 @@ impl Target {
         let places = hosts::read(all).map_err(|message| spec.error(message))?;
         let networked = places.iter().any(|place| matches!(place.endpoint, Endpoint::Tcp(..)));
         let encryption = ssl::read(spec, declared, all, home, networked)?;
-        let (passfile, passfile_note) = sources::passwords(spec, all, home)?;
-        // The key `passfile` beats a password in the URL; elsewhere a password beats the file, as
-        // in libpq.
+        let passfile = sources::password_file(spec, all, home)?;
+        // The key `passfile` overrides a password in the URL. Elsewhere a password overrides the
+        // file, as in libpq.
         let file_first = spec.key("passfile").is_some() && spec.key("password").is_none();
         let keys = sources::scram_keys(all).map_err(wrong)?;
         let server = |place: hosts::Place| {
             let of_file = || {
                 let fields = [place.named.as_str(), &place.port, &database, &user];
-                passfile.as_deref().and_then(|text| passfile::lookup(text, fields))
+                passfile.text.as_deref().and_then(|text| passfile::lookup(text, fields))
             };
             let given = || own("password");
             let password =
                 if file_first { of_file().or_else(given) } else { given().or_else(of_file) };
             let password = password.map(|password| Credentials::Password(spec.secret(password)));
             Server {
-                // A password beats the keys in libpq too, but only where a method asks for it.
+                // In libpq too, a password overrides the keys, but only where a method asks for it.
                 credentials: keys.clone().map(Credentials::ScramKeys).or(password),
                 derived: None,
                 endpoint: place.endpoint,
@@ -197,7 +197,7 @@ impl Target {
         let start = choice(all, "load_balance_hosts", &starts).map_err(wrong)?;
         let login = Login::read(all, user, database).map_err(wrong)?;
         let access = Access {
-            login: Login { passfile_note, ..login },
+            login: Login { passfile_note: passfile.note, ..login },
             encryption,
             wanted: wanted.unwrap_or(Wanted::Any),
             connect_timeout: connect_timeout(all).map_err(|message| spec.error(message))?,

@@ -54,28 +54,37 @@ pub(super) fn service_files(
     Ok(own.into_iter().chain([format!("{system}/pg_service.conf")]).collect())
 }
 
-/// Returns the password file's text, or the reason why it is ignored.
-pub(super) fn passwords(
+/// The password file.
+#[derive(Default)]
+pub(super) struct PasswordFile {
+    /// Its content, if it can be used.
+    pub(super) text: Option<String>,
+    /// The reason why a server has no password from it.
+    pub(super) note: Option<String>,
+}
+
+/// Reads the password file.
+pub(super) fn password_file(
     spec: &Spec,
     all: &Params,
     home: Option<&str>,
-) -> Result<(Option<String>, Option<String>), ConfigError> {
+) -> Result<PasswordFile, ConfigError> {
     let path = all
         .get("passfile")
         .map(str::to_owned)
         .or_else(|| home.map(|home| format!("{home}/.pgpass")));
-    let Some(path) = path else { return Ok((None, None)) };
+    let Some(path) = path else { return Ok(PasswordFile::default()) };
     match passfile::read(&path) {
-        Ok(text) => Ok((
-            Some(text),
-            Some(format!("{path} has no line for this host, port, database and user")),
-        )),
+        Ok(text) => Ok(PasswordFile {
+            text: Some(text),
+            note: Some(format!("{path} has no line for this host, port, database and user")),
+        }),
         Err(why) if spec.key("passfile").is_some() => Err(spec.key_error("passfile", why)),
         // A missing default ~/.pgpass is not an error.
         Err(_) if all.get("passfile").is_none() && std::fs::metadata(&path).is_err() => {
-            Ok((None, None))
+            Ok(PasswordFile::default())
         }
-        Err(why) => Ok((None, Some(why))),
+        Err(why) => Ok(PasswordFile { text: None, note: Some(why) }),
     }
 }
 
