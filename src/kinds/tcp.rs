@@ -56,6 +56,10 @@ impl Probe for Tcp {
     fn is_local(&self) -> bool {
         self.endpoint.is_local()
     }
+
+    fn least_time(&self) -> Option<(&'static str, Duration)> {
+        self.hold.map(|hold| ("hold", hold))
+    }
 }
 
 impl Tcp {

@@ -7,10 +7,13 @@ use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
     kinds,
+    probe::Probe,
     spec::{ConfigError, Declaration, Declared, KeyValue, Kind, Mistakes, Spec, expand::Env},
     wait::{
         Dependency, Needs,
-        settings::{OnTimeout, PAUSES, Settings, Timeout, common, format_duration, unknown_key},
+        settings::{
+            OnTimeout, PAUSES, Settings, Timeout, Until, common, format_duration, unknown_key,
+        },
     },
 };
 
@@ -121,7 +124,11 @@ pub fn build(planned: Vec<Planned>, mistakes: &mut Mistakes) -> (Vec<Dependency>
     let (mut dependencies, mut notes) = (Vec::<Dependency>::new(), Vec::new());
     let mut kept = Vec::new();
     for Planned { kind, spec, settings, after, .. } in planned {
-        let probe = (kind.build)(&spec).map_err(|error| error.without(spec.secrets()));
+        let probe = (kind.build)(&spec).and_then(|probe| {
+            check_bound(probe.as_ref(), &spec, &settings)?;
+            Ok(probe)
+        });
+        let probe = probe.map_err(|error| error.without(spec.secrets()));
         let probe = mistakes.keep(probe.map_err(|error| error.with_dependency(&spec.name)));
         notes.extend(spec.notes());
         let probe = probe.filter(|_| !mistakes.concern(&spec.name));
@@ -143,6 +150,22 @@ pub fn build(planned: Vec<Planned>, mistakes: &mut Mistakes) -> (Vec<Dependency>
         }
     }
     (dependencies, notes)
+}
+
+/// Checks that an attempt has the time that a success takes.
+fn check_bound(probe: &dyn Probe, spec: &Spec, settings: &Settings) -> Result<(), ConfigError> {
+    let Some((key, least)) = probe.least_time().filter(|_| settings.until == Until::Ready) else {
+        return Ok(());
+    };
+    let (name, bound) = match settings.timeout {
+        Timeout::After(timeout) if timeout < settings.attempt_timeout => ("timeout", timeout),
+        _ => ("attempt-timeout", settings.attempt_timeout),
+    };
+    if least < bound {
+        return Ok(());
+    }
+    let bound = format_duration(bound);
+    Err(spec.key_error(key, format_args!("must be shorter than {name}, which is {bound}")))
 }
 
 /// Returns whether a dependency of this kind needs all of those that come first, or one.

@@ -104,6 +104,11 @@ pub trait Probe: Send {
         false
     }
 
+    /// Returns the shortest time of a successful attempt, and the key that demands it.
+    fn least_time(&self) -> Option<(&'static str, Duration)> {
+        None
+    }
+
     /// Returns true if every attempt, a successful one too, leaves a line in the server's log.
     ///
     /// Such a success is not asked again to confirm it.

@@ -1,7 +1,7 @@
 //! The values of libpq's parameters: rejects invalid ones, and translates words.
 
 use super::{
-    dsn::Params,
+    dsn::{Dialect, Params},
     parameters::{
         PARAMETERS,
         Treatment::{Honoured, NoEffect, Only},
@@ -9,6 +9,40 @@ use super::{
     },
 };
 use crate::text::nearest;
+
+/// The parameters of words and numbers, for which libpq refuses an empty value. Elsewhere an empty
+/// value counts as unset.
+const NEVER_EMPTY: &[&str] = &[
+    "channel_binding",
+    "connect_timeout",
+    "gssencmode",
+    "keepalives",
+    "keepalives_count",
+    "keepalives_idle",
+    "keepalives_interval",
+    "load_balance_hosts",
+    "max_protocol_version",
+    "min_protocol_version",
+    "sslcertmode",
+    "sslmode",
+    "sslnegotiation",
+    "target_session_attrs",
+    "tcp_user_timeout",
+];
+
+/// Rejects empty values that libpq would reject. A declared parameter hides its variable in `env`.
+///
+/// # Errors
+/// The parameter's name.
+pub(super) fn check_empty(declared: &Params, env: &Params) -> Result<(), String> {
+    let is_empty = |name: &&&str| declared.written(name).or(env.written(name)) == Some("");
+    match NEVER_EMPTY.iter().find(is_empty) {
+        // Npgsql reads it as its default.
+        Some(_) if declared.dialect() == Dialect::Npgsql => Ok(()),
+        Some(name) => Err(format!("{}: must not be empty: set it, or leave it out", label(name))),
+        None => Ok(()),
+    }
+}
 
 /// Rejects values that libpq would reject, and values that ask for unsupported features.
 ///
@@ -64,6 +98,25 @@ pub(super) fn switch(params: &Params, name: &str) -> Result<Option<bool>, String
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_words_and_numbers_must_not_be_empty() {
+        let params = |name: &str, value: &str| {
+            let mut params = Params::default();
+            params.set(name, value);
+            params
+        };
+        let none = Params::default();
+        // Each as libpq 18 answers it.
+        for name in NEVER_EMPTY {
+            assert!(check_empty(&params(name, ""), &none).is_err(), "{name}");
+            assert!(check_empty(&none, &params(name, "")).is_err(), "{name}");
+            assert_eq!(check_empty(&params(name, "x"), &params(name, "")), Ok(()), "{name}");
+        }
+        for name in ["port", "require_auth", "ssl_min_protocol_version", "sslrootcert", "user"] {
+            assert_eq!(check_empty(&params(name, ""), &none), Ok(()), "{name}");
+        }
+    }
 
     #[test]
     fn values_that_libpq_refuses_are_refused_by_name() {

@@ -308,6 +308,25 @@ fn a_held_connection_must_stay_open() {
 }
 
 #[test]
+fn a_connection_is_held_for_less_than_an_attempt() {
+    for (keys, says) in [
+        ("hold=5s", "attempt-timeout, which is 5s"),
+        ("hold=2s,attempt-timeout=2s", "attempt-timeout, which is 2s"),
+        ("hold=2s,timeout=1s", "timeout, which is 1s"),
+    ] {
+        let says = format!("x: hold: must be shorter than {says}");
+        let url = format!("x=tcp://127.0.0.1:1#{keys}");
+        Afterall::waiting_for([url]).run().code(64).stderr_has(&says);
+    }
+    // A server that is gone needs no time.
+    let server = crate::support::Scripted::closing();
+    let address = server.address();
+    drop(server);
+    let gone = format!("x=tcp://{address}#hold=9s,until=down");
+    Afterall::waiting_for([gone]).run().code(0);
+}
+
+#[test]
 fn a_silent_file_system_delays_no_deadline_and_no_signal() {
     let dir = Dir::new();
     let state = dir.write("state", "ready");

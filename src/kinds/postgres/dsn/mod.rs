@@ -70,6 +70,11 @@ impl Params {
         self.values.get(keyword).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// Returns the value of a keyword as it is written, which may be empty.
+    pub(super) fn written(&self, keyword: &str) -> Option<&str> {
+        self.values.get(keyword).map(String::as_str)
+    }
+
     /// Whose rules the string follows.
     pub(super) fn dialect(&self) -> Dialect {
         self.dialect

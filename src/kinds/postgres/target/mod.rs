@@ -141,6 +141,7 @@ impl Target {
             let service = service::read(service, &files).map_err(|message| spec.error(message))?;
             declared = declared.or(service);
         }
+        values::check_empty(&declared, &env).map_err(|message| spec.error(message))?;
         let effective = declared.clone().or(env);
         let sources = Sources { declared, effective };
         Self::build(spec, &sources, home.as_deref(), os_user.map(|user| user.name))
