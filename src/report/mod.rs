@@ -160,6 +160,9 @@ impl Report {
         if self.wait.dependencies.is_empty() && end == End::Ready {
             return;
         }
+        if let Some(systemd) = &self.systemd {
+            systemd.ended(end, &self.wait);
+        }
         self.show(|view, context| view.end(end, context));
         let unaskable = self.unaskable.iter().map(Unaskable::line);
         let lines: Vec<String> = match end {

@@ -17,7 +17,11 @@ use std::{
 };
 
 use super::{state::WaitState, words};
-use crate::{probe::Class, text::one_line, wait::settings::Timeout};
+use crate::{
+    probe::Class,
+    text::one_line,
+    wait::{event::End, settings::Timeout},
+};
 
 /// How far each message extends a unit's timeout. The command has the last extension to start up.
 const EXTENSION: Duration = Duration::from_secs(30);
@@ -69,6 +73,20 @@ impl Systemd {
         self.send(&message);
     }
 
+    /// Sends the status of a wait that is over.
+    pub(super) fn ended(&self, end: End, wait: &WaitState) {
+        let status = match end {
+            End::Ready => "all dependencies are ready".to_owned(),
+            End::TimedOut | End::Hopeless => {
+                let places = 0..wait.dependencies.len();
+                let lost = places.filter(|&place| !wait.dependencies[place].is_passed());
+                listed("not ready:", wait, &lost.collect::<Vec<_>>())
+            }
+            End::Signal(_) => return,
+        };
+        self.send(&format!("STATUS={status}\n"));
+    }
+
     /// Sends the status that the command starts.
     pub(super) fn starting(&self, command: &str) {
         self.send(&format!("STATUS={}\n", one_line(&format!("starting {command}"), MAX_STATUS)));
@@ -85,7 +103,11 @@ impl Systemd {
         {
             return None;
         }
-        let status = status(wait, waiting);
+        // No status before the end is known: the last ones may be lost, or be confirmed.
+        if waiting.is_empty() {
+            return None;
+        }
+        let status = listed("waiting for", wait, waiting);
         if self.sent.as_ref().is_some_and(|(sent, ..)| *sent == status) {
             return None;
         }
@@ -108,12 +130,9 @@ fn address(path: &OsStr) -> Option<SocketAddr> {
     }
 }
 
-/// Returns e.g. `waiting for db: connection refused (10.0.0.5:5432)`, with all dependencies that
-/// wait.
-fn status(wait: &WaitState, waiting: &[usize]) -> String {
-    if waiting.is_empty() {
-        return "all dependencies are ready".to_owned();
-    }
+/// Returns e.g. `waiting for db: connection refused (10.0.0.5:5432)`, with all of these
+/// dependencies.
+fn listed(state: &str, wait: &WaitState, places: &[usize]) -> String {
     let mut is_reason_known = false;
     let mut item = |&place: &usize| {
         let name = &wait.dependencies[place].name;
@@ -122,7 +141,7 @@ fn status(wait: &WaitState, waiting: &[usize]) -> String {
         format!("{name}: {reason}")
     };
     // Text beyond the cut is not built.
-    let items: Vec<String> = waiting.iter().take(MAX_STATUS / 2).map(&mut item).collect();
+    let items: Vec<String> = places.iter().take(MAX_STATUS / 2).map(&mut item).collect();
     let separator = if is_reason_known { "; " } else { ", " };
-    one_line(&format!("waiting for {}", items.join(separator)), MAX_STATUS)
+    one_line(&format!("{state} {}", items.join(separator)), MAX_STATUS)
 }

@@ -90,6 +90,26 @@ fn the_status_follows_the_wait_and_the_variable_stays_for_the_command() {
     );
 }
 
+/// A chain's end is not ready because its beginning is not, and a timeout is no readiness.
+#[test]
+fn the_last_status_names_everything_that_is_not_ready() {
+    let port = Reserved::new();
+    let refused = format!("connection refused ({})", port.address());
+    let first = format!("db=tcp://{}", port.address());
+    for (dependencies, want) in [
+        (vec![&*first], format!("not ready: db: {refused}")),
+        (
+            vec![&first, "seed=file:/#after=db", "app=file:/#after=seed"],
+            format!("not ready: db: {refused}; seed: waits for db; app: waits for seed"),
+        ),
+    ] {
+        let manager = Manager::new();
+        let run = Afterall::waiting_for(dependencies).args(["-q", "-t", "200ms"]);
+        run.env("NOTIFY_SOCKET", manager.path()).run().code(124).any_stderr();
+        assert_eq!(manager.lines().last(), Some(&format!("STATUS={want}")));
+    }
+}
+
 #[test]
 fn an_abstract_socket_works_too() {
     let name = format!("afterall-{}-{:?}", std::process::id(), std::thread::current().id());

@@ -323,7 +323,7 @@ fn a_connection_is_held_for_less_than_an_attempt() {
     let address = server.address();
     drop(server);
     let gone = format!("x=tcp://{address}#hold=9s,until=down");
-    Afterall::waiting_for([gone]).run().code(0);
+    Afterall::waiting_for([gone]).run().code(0).any_stderr();
 }
 
 #[test]
