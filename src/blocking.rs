@@ -12,7 +12,7 @@ use std::{
     thread,
 };
 
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::{signals, verdict::Failure};
 
@@ -41,20 +41,52 @@ impl BlockingLane {
         &self,
         call: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Failure> {
-        let turn = Arc::clone(&self.0).lock_owned().await;
-        let (sender, result) = oneshot::channel();
-        on_thread(move || {
-            let result = catch_unwind(AssertUnwindSafe(call));
-            drop(turn);
-            let _ = sender.send(result);
-        })
-        .map_err(|error| Failure::local(&error, "starting a thread"))?;
-        match result.await {
-            Ok(Ok(result)) => Ok(result),
-            // The engine reports a panic of an attempt, and this call is part of one.
-            Ok(Err(panic)) => resume_unwind(panic),
-            Err(_) => Err(Failure::local(&io::ErrorKind::BrokenPipe.into(), "a thread was lost")),
-        }
+        run_in_turn(Arc::clone(&self.0).lock_owned().await, call).await
+    }
+}
+
+/// The largest input that is worked on at once, in bytes: it takes a tenth of a millisecond.
+const AT_ONCE: usize = 16 * 1024;
+
+/// The computations that run at once. They never block, so that each has its turn, and more of them
+/// would only take the processor from the runtime's thread.
+static COMPUTING: Semaphore = Semaphore::const_new(2);
+
+/// Returns what `work` returns, which takes time in proportion to `size`, the bytes of its input. A
+/// large input is worked on by a thread. May be dropped at any time.
+///
+/// # Errors
+/// [`Class::Local`](crate::verdict::Class::Local) where no thread can be started.
+pub async fn compute<T: Send + 'static>(
+    size: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    if size <= AT_ONCE {
+        return Ok(work());
+    }
+    match COMPUTING.acquire().await {
+        Ok(turn) => run_in_turn(turn, work).await,
+        Err(_) => unreachable!("nothing closes the semaphore"),
+    }
+}
+
+/// Makes a call on a thread. The turn is over when the call has ended, even if nobody waits for it.
+async fn run_in_turn<T: Send + 'static>(
+    turn: impl Send + 'static,
+    call: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    let (sender, result) = oneshot::channel();
+    on_thread(move || {
+        let result = catch_unwind(AssertUnwindSafe(call));
+        drop(turn);
+        let _ = sender.send(result);
+    })
+    .map_err(|error| Failure::local(&error, "starting a thread"))?;
+    match result.await {
+        Ok(Ok(result)) => Ok(result),
+        // The engine reports a panic of an attempt, and this call is part of one.
+        Ok(Err(panic)) => resume_unwind(panic),
+        Err(_) => Err(Failure::local(&io::ErrorKind::BrokenPipe.into(), "a thread was lost")),
     }
 }
 
@@ -126,6 +158,18 @@ mod tests {
         drop(release);
         stuck[0].run(|| CALLED.store(true, Relaxed)).await.unwrap();
         assert!(CALLED.load(Relaxed));
+    }
+
+    #[tokio::test]
+    async fn a_large_input_is_worked_on_by_a_thread() {
+        let thread = || thread::current().id();
+        let own = thread();
+        assert_eq!(compute(AT_ONCE, thread).await.unwrap(), own);
+        assert_ne!(compute(AT_ONCE + 1, thread).await.unwrap(), own);
+        let many: Vec<_> = (0..20).map(|n| tokio::spawn(compute(usize::MAX, move || n))).collect();
+        for (n, one) in many.into_iter().enumerate() {
+            assert_eq!(one.await.unwrap().unwrap(), n);
+        }
     }
 
     #[tokio::test]

@@ -25,6 +25,18 @@ pub fn one_line(text: &str, max: usize) -> String {
     out
 }
 
+/// The longest text that may be invalid UTF-8, in bytes.
+const MAX_INVALID: usize = 16 * 1024;
+
+/// Returns a server's bytes as text. Invalid bytes are replaced, which costs time and takes three
+/// times the memory, so a long text that has some is cut.
+pub fn lossy(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_INVALID)]).into_owned(),
+    }
+}
+
 /// Returns the first line of an unexpected reply, if the reply is text.
 pub fn quoted(reply: &[u8]) -> Option<String> {
     let line = one_line(&String::from_utf8_lossy(reply), 80);
@@ -161,6 +173,14 @@ mod tests {
         assert_eq!(quoted(b"\r\n"), None);
         assert_eq!(quoted(b"\x16\x03"), None);
         assert_eq!(quoted(b"a\xffb"), None);
+    }
+
+    #[test]
+    fn a_long_text_is_cut_only_if_it_is_invalid() {
+        let long = "x".repeat(1 << 20);
+        assert_eq!(lossy(long.as_bytes()), long);
+        assert_eq!(lossy(b"a\xffb"), "a\u{fffd}b");
+        assert_eq!(lossy(&[0xff; 1 << 20]), "\u{fffd}".repeat(MAX_INVALID));
     }
 
     #[test]

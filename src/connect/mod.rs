@@ -3,6 +3,7 @@
 
 #[cfg(feature = "mongodb")]
 mod dns;
+mod fair;
 mod getaddrinfo;
 mod lookup;
 mod recorded;
@@ -26,6 +27,7 @@ use tokio::{
 
 #[cfg(feature = "mongodb")]
 pub use dns::{Record, RecordType};
+pub use fair::FairStream;
 pub use getaddrinfo::Family;
 pub use lookup::Resolve;
 pub use recorded::{FirstBytes, RecordingStream};
@@ -141,14 +143,15 @@ impl Net {
         stage: &Stage,
     ) -> Result<Box<dyn Stream>, Failure> {
         if let Some(dial) = &self.dial {
-            return dial(endpoint);
+            return Ok(Box::new(FairStream::new(dial(endpoint)?)));
         }
         match endpoint {
-            Endpoint::Unix(path) => Ok(Box::new(self.connect_unix(path, stage)?)),
+            Endpoint::Unix(path) => Ok(Box::new(FairStream::new(self.connect_unix(path, stage)?))),
             Endpoint::Tcp(host, port) => {
                 let stream = self.connect_tcp(endpoint, host, *port, stage).await?;
                 let stream = tcp::registered(stream);
-                Ok(Box::new(stream.map_err(|error| stream_failure(&error, endpoint))?))
+                let stream = stream.map_err(|error| stream_failure(&error, endpoint))?;
+                Ok(Box::new(FairStream::new(stream)))
             }
         }
     }

@@ -12,7 +12,7 @@ pub use pattern::Pattern;
 pub use servers::{ListedServer, Order, Start, Turn, TurnFuture, try_servers};
 
 pub use crate::{
-    blocking::BlockingLane,
+    blocking::{BlockingLane, compute},
     verdict::{Class, Cost, Failure, Ready, Stage, Verdict},
 };
 
@@ -102,6 +102,12 @@ pub trait Probe: Send {
     /// nothing.
     fn is_local(&self) -> bool {
         false
+    }
+
+    /// Returns the servers that are asked, where the URL may not name them: parameters, variables
+    /// and files can.
+    fn servers(&self) -> Vec<&Endpoint> {
+        Vec::new()
     }
 
     /// Returns the shortest time of a successful attempt, and the key that demands it.

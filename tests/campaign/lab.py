@@ -178,8 +178,11 @@ def on_cpu(pid):
         return int(stat.read().split()[0]) / 1e9
 
 
-def ended_by(args, after, number=signal.SIGTERM, env=None, cap=10):
-    """Sends a signal after so many seconds. Returns what was wrong with the end."""
+def ended_by(args, after, number=signal.SIGTERM, env=None, cap=10, cpu=SIGNAL_CPU):
+    """Sends a signal after so many seconds. Returns what was wrong with the end.
+
+    `cpu` is the most processor time of the main thread until then.
+    """
     process, _ = spawn(args, env)
     time.sleep(after)
     faults = []
@@ -196,7 +199,7 @@ def ended_by(args, after, number=signal.SIGTERM, env=None, cap=10):
     took = time.monotonic() - began
     if not faults:
         used = on_cpu(process.pid) - before
-        if used > SIGNAL_CPU:
+        if used > cpu:
             faults.append(f"{used * 1000:.0f} ms of processor time after the signal")
         if took > SIGNAL + ROOM:
             faults.append(f"{took * 1000:.0f} ms until the signal was obeyed")

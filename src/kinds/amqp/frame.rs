@@ -10,9 +10,11 @@ use crate::{
     probe::{Class, Failure},
 };
 
-/// The longest frame that is read, in bytes. Before Tune nothing longer than 4,096 is allowed;
-/// RabbitMQ's usual maximum is 128 KiB.
+/// The longest frame that is skipped, in bytes: RabbitMQ's usual maximum.
 const MAX_FRAME: usize = 128 * 1024;
+/// The longest frame of a method, in bytes. Before Tune nothing longer than 4,096 is allowed, and
+/// later methods are shorter.
+const MAX_METHOD: usize = 16 * 1024;
 /// The most frames that are skipped while an answer is awaited.
 const MAX_SKIPPED: usize = 1000;
 
@@ -52,7 +54,8 @@ pub(super) async fn receive(wire: &mut Wire) -> Result<Received, Failure> {
         // Bytes 1 and 2 are the channel. Only one is open besides the connection's own.
         let kind = head[0];
         let size = u32::from_be_bytes([head[3], head[4], head[5], head[6]]) as usize;
-        if !matches!(kind, 1..=3 | 8) || size > MAX_FRAME {
+        let longest = if kind == METHOD { MAX_METHOD } else { MAX_FRAME };
+        if !matches!(kind, 1..=3 | 8) || size > longest {
             return Err(not_amqp(wire));
         }
         let mut frame = wire.take(7 + size + 1).await?;

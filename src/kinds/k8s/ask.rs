@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     kinds::http::{Answer, exchange},
-    probe::{Attempt, BlockingLane, Class, Failure, json},
+    probe::{Attempt, BlockingLane, Class, Failure, compute, json},
     secret::Secrets,
     spec::Spec,
 };
@@ -36,7 +36,7 @@ pub(super) struct Question {
     secrets: Secrets,
     /// The name of our own pod, which may be one of the awaited pods.
     own_pod: Option<String>,
-    /// Reads the token and the bodies, which may take long.
+    /// Reads the token, which may take long.
     lane: BlockingLane,
 }
 
@@ -73,7 +73,7 @@ impl Question {
                 }
                 attempt.stage("200 OK, but the object was not read to its end");
                 let (rule, name) = (self.target.resource.judge, name.clone());
-                self.lane.run(move || judge(rule, &name, &answer.body)).await?
+                compute(answer.body.len(), move || judge(rule, &name, &answer.body)).await?
             }
             Selection::Pods(selector) => {
                 let census = Census::Pods(pods::Census::default());
@@ -113,7 +113,8 @@ impl Question {
                 continue;
             }
             attempt.stage("200 OK, but the list was not read to its end");
-            let read = self.lane.run(move || census.read(&answer.body));
+            let size = answer.body.len();
+            let read = compute(size, move || census.read(&answer.body));
             (census, next) = read.await??;
             if next.is_empty() || census.is_decided() {
                 return Ok(census);

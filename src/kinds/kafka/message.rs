@@ -9,8 +9,7 @@ use crate::{
     probe::{Class, Failure},
 };
 
-/// The longest response that is read, in bytes. It holds the metadata of some 50,000 partitions,
-/// which are read within the 10 ms that an input may take.
+/// The longest response that is read, in bytes. It holds the metadata of some 50,000 partitions.
 const MAX_RESPONSE: usize = 2 << 20;
 
 /// The kind of a request, as the protocol numbers it.

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The most brokers of a cluster that are read.
-const MAX_BROKERS: usize = 10_000;
+const MAX_BROKERS: usize = 2_000;
 /// The code of a partition that has a leader, but not every replica.
 const REPLICA_NOT_AVAILABLE: i16 = 9;
 
@@ -40,6 +40,8 @@ impl Metadata {
     pub(super) fn parse(body: &[u8], version: i16, wanted: &[String]) -> Option<Self> {
         let mut fields = Fields(body);
         let mut metadata = Self::default();
+        let wanted: BTreeMap<&[u8], &String> =
+            wanted.iter().map(|name| (name.as_bytes(), name)).collect();
         if version >= 3 {
             fields.i32()?; // The time for which the request was throttled.
         }
@@ -59,8 +61,8 @@ impl Metadata {
             let (error, name) = (fields.i16()?, fields.text()?);
             fields.bool()?; // True for a topic of Kafka's own.
             let topic = metadata.topic(&mut fields, version, error)?;
-            if let Some(name) = wanted.iter().find(|wanted| wanted.as_bytes() == name) {
-                metadata.topics.insert(name.clone(), topic);
+            if let Some(name) = wanted.get(name) {
+                metadata.topics.insert((*name).clone(), topic);
             }
         }
         Some(metadata)

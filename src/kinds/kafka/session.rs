@@ -15,7 +15,7 @@ use crate::{
         scram::{self, Binding, Exchange, Hash},
         wire::Wire,
     },
-    probe::{Attempt, Class, Cost, Failure},
+    probe::{Attempt, Class, Cost, Failure, compute},
     text::{one_line, short_time},
     tls,
 };
@@ -224,8 +224,10 @@ impl Session<'_> {
             arguments = arguments.bool(false).bool(false);
         }
         let body = self.request(Api::Metadata, version, arguments).await?;
-        let metadata = Metadata::parse(&body, version, topics);
-        metadata.ok_or_else(|| odd(&self.wire, "metadata"))
+        let (size, topics) = (body.len(), topics.clone());
+        compute(size, move || Metadata::parse(&body, version, &topics))
+            .await?
+            .ok_or_else(|| odd(&self.wire, "metadata"))
     }
 
     /// Adds a possible meaning of a closed connection: a broker closes without a message.

@@ -12,6 +12,7 @@ use super::{
     tool::LockKey,
 };
 use crate::{
+    connect::Endpoint,
     kinds::{
         mysql::{DIALECTS, Error, Phase, Question, Session, Target, ask, shown as shown_target},
         options::LOGIN_KEYS,
@@ -66,6 +67,10 @@ impl Probe for Migrations {
 
     fn is_local(&self) -> bool {
         self.target.is_local()
+    }
+
+    fn servers(&self) -> Vec<&Endpoint> {
+        self.target.endpoints()
     }
 }
 

@@ -10,6 +10,7 @@ use super::{
     tool::LockKey,
 };
 use crate::{
+    connect::Endpoint,
     kinds::postgres::{DIALECTS, Error, LOGIN_KEYS, Phase, Question, Session, Target, sqlstate},
     probe::{Attempt, AttemptFuture, Cost, Failure, Probe, Verdict},
     sort::sort_by_key,
@@ -58,6 +59,10 @@ impl Probe for Migrations {
 
     fn is_local(&self) -> bool {
         self.target.is_local()
+    }
+
+    fn servers(&self) -> Vec<&Endpoint> {
+        self.target.endpoints()
     }
 }
 

@@ -2,9 +2,13 @@
 //!
 //! Source: <https://bsonspec.org/spec.html>.
 
-/// The most elements that are read of one document. A reply is searched for several names, which
-/// must take no longer than 10 ms in all.
-const MAX_ELEMENTS: usize = 4096;
+/// The most elements that are read of one document; a reply to `hello` has some thirty. A reply is
+/// searched for a dozen names, which together must take less than a millisecond.
+const MAX_ELEMENTS: usize = 512;
+/// The longest name of an element, in bytes. A document ends before a longer one.
+const MAX_NAME: usize = 128;
+/// The longest text that is read, in bytes.
+const MAX_TEXT: usize = 16 * 1024;
 
 /// A document that is to be sent.
 #[derive(Default)]
@@ -142,7 +146,7 @@ fn number(bytes: &[u8]) -> Option<i32> {
 
 fn element(bytes: &[u8]) -> Option<(&str, Value<'_>, &[u8])> {
     let (&kind, rest) = bytes.split_first()?;
-    let end = rest.iter().position(|byte| *byte == 0)?;
+    let end = rest.iter().take(MAX_NAME + 1).position(|byte| *byte == 0)?;
     let name = std::str::from_utf8(&rest[..end]).ok()?;
     let rest = &rest[end + 1..];
     let length = || usize::try_from(number(rest)?).ok();
@@ -169,6 +173,7 @@ fn element(bytes: &[u8]) -> Option<(&str, Value<'_>, &[u8])> {
         0x12 => Value::Number(i64::from_le_bytes(value.try_into().ok()?) as f64),
         0x10 => Value::Number(f64::from(number(value)?)),
         // The length counts the NUL at the end.
+        0x02 if size > MAX_TEXT => Value::Other,
         0x02 => Value::Text(std::str::from_utf8(value.get(4..size.checked_sub(1)?)?).ok()?),
         0x03 | 0x04 => Value::Document(Document::read(value)?),
         0x05 => Value::Binary(&value[5..]),
@@ -219,6 +224,19 @@ mod tests {
         assert!(document.is_true("b") && !document.is_true("c") && document.has("p"));
         assert_eq!(document.binary("p"), Some(&b"ab"[..]));
         assert_eq!(document.inner("d").text("t"), Some("u"));
+    }
+
+    #[test]
+    fn elements_names_and_texts_are_bounded() {
+        let long = "x".repeat(MAX_TEXT);
+        let builder = Builder::default().text("long", &long).i32("ok", 1);
+        let many = (0..2 * MAX_ELEMENTS).fold(builder, |builder, _| builder.bool("", true));
+        let bytes = many.i32(&"n".repeat(MAX_NAME + 1), 1).finish();
+        let document = Document::read(&bytes).unwrap();
+        assert!(document.is_true("ok") && document.has("long") && document.text("long").is_none());
+        assert_eq!(document.elements().count(), MAX_ELEMENTS);
+        let bytes = Builder::default().i32(&"n".repeat(MAX_NAME + 1), 1).i32("ok", 1).finish();
+        assert_eq!(Document::read(&bytes).unwrap().elements().count(), 0);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     connect::Endpoint,
     kinds::wire::Wire,
-    probe::{Attempt, Class, Cost, Failure},
+    probe::{Attempt, Class, Cost, Failure, compute},
     secret::Secret,
     text::one_line,
 };
@@ -59,7 +59,7 @@ pub(super) async fn log_in(
     };
     attempt.stage(format!("connected to {endpoint}, but no answer to the login"));
     match login.run(encrypted).await {
-        Ok(()) => Ok(Session::new(login.packets, &greeting)),
+        Ok(()) => Ok(Session::new(login.packets.logged_in(), &greeting)),
         Err(Error::Failed(failure)) => Err(failure),
         Err(Error::Server(error)) => {
             let failure = error.failure(Phase::Login, endpoint);
@@ -144,7 +144,7 @@ async fn encrypt(
         // The server logs a connection that ends here.
         failure.cost(Cost::Logged)
     })?;
-    Ok(Packets { wire: Wire::new(stream, endpoint), sequence })
+    Ok(Packets::over(Wire::new(stream, endpoint), sequence))
 }
 
 struct Login<'a> {
@@ -257,8 +257,12 @@ impl Login<'_> {
             // Returns the server's public key, which seals the password on an unencrypted
             // connection.
             (Plugin::CachingSha2 | Plugin::Sha256, pem) => {
-                let sealed = seal(self.password(), nonce, pem)
-                    .ok_or_else(|| self.packets.odd("a public key that cannot be read"))?;
+                let (password, nonce, pem) =
+                    (self.password().to_owned(), nonce.to_vec(), pem.to_vec());
+                // The arithmetic of a long key takes milliseconds.
+                let sealed = compute(usize::MAX, move || seal(&password, &nonce, &pem)).await?;
+                let sealed =
+                    sealed.ok_or_else(|| self.packets.odd("a public key that cannot be read"))?;
                 Ok(self.packets.send(&sealed).await?)
             }
             _ => Err(self.packets.odd("more than its plugin has to say").into()),

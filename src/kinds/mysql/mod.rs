@@ -26,6 +26,7 @@ pub use session::Session;
 pub use target::Target;
 
 use crate::{
+    connect::Endpoint,
     kinds::options::LOGIN_KEYS,
     probe::{Attempt, AttemptFuture, Order, Probe, Start},
     spec::{ConfigError, Grammar, Key, Kind, Spec},
@@ -89,6 +90,10 @@ impl Probe for Mysql {
 
     fn is_local(&self) -> bool {
         self.target.is_local()
+    }
+
+    fn servers(&self) -> Vec<&Endpoint> {
+        self.target.endpoints()
     }
 }
 

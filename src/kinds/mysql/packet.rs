@@ -10,7 +10,9 @@ use crate::{
     probe::{Class, Failure},
 };
 
-/// The longest packet that is read, in bytes.
+/// The longest packet of a login, in bytes. The longest is a public key.
+const MAX_LOGIN: usize = 16 * 1024;
+/// The longest packet of a session, in bytes: a row.
 const MAX_PACKET: usize = 1 << 20;
 
 /// A connection on which packets are numbered.
@@ -18,11 +20,24 @@ pub(super) struct Packets {
     pub(super) wire: Wire,
     /// The number of the next packet, in either direction.
     pub(super) sequence: u8,
+    /// The longest packet that is read, in bytes.
+    longest: usize,
 }
 
 impl Packets {
     pub(super) fn new(wire: Wire) -> Self {
-        Self { wire, sequence: 0 }
+        Self { wire, sequence: 0, longest: MAX_LOGIN }
+    }
+
+    /// Goes on with another stream, e.g. after a TLS handshake.
+    pub(super) fn over(wire: Wire, sequence: u8) -> Self {
+        Self { sequence, ..Self::new(wire) }
+    }
+
+    /// Accepts rows, after a login.
+    pub(super) fn logged_in(mut self) -> Self {
+        self.longest = MAX_PACKET;
+        self
     }
 
     /// The payload of the next packet; never empty.
@@ -37,7 +52,7 @@ impl Packets {
             }
             _ => (0, 0),
         };
-        if sequence != self.sequence || length == 0 || length > MAX_PACKET {
+        if sequence != self.sequence || length == 0 || length > self.longest {
             return Err(self.garbage("not MySQL"));
         }
         let packet = self.wire.take(4 + length).await?;

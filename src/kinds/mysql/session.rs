@@ -10,6 +10,7 @@ use super::{
 use crate::{
     connect::Endpoint,
     probe::{Attempt, Class, Cost, Failure},
+    text::lossy,
 };
 
 /// The most memory of one result, in bytes.
@@ -172,12 +173,14 @@ impl Session {
             if packet[0] == 0xfe && packet.len() < 0xff_ffff {
                 return Ok(rows);
             }
-            size += packet.len() + OVERHEAD * (1 + columns as usize);
+            let row = row(&packet, columns).ok_or_else(|| self.packets.odd("a row"))?;
+            let texts: usize = row.iter().flatten().map(String::len).sum();
+            size += texts + OVERHEAD * (1 + columns as usize);
             if size > MAX_RESULT {
                 let message = format!("a result of more than {} MiB", MAX_RESULT >> 20);
                 return Err(self.not_yet(Class::Protocol, message).into());
             }
-            rows.push(row(&packet, columns).ok_or_else(|| self.packets.odd("a row"))?);
+            rows.push(row);
             if rows.len() % 256 == 0 {
                 tokio::task::yield_now().await;
             }
@@ -187,8 +190,7 @@ impl Session {
 
 fn row(packet: &[u8], columns: u64) -> Option<Row> {
     let mut fields = Fields(packet);
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (0..columns).map(|_| Some(fields.value()?.map(text))).collect()
+    (0..columns).map(|_| Some(fields.value()?.map(lossy))).collect()
 }
 
 /// Catalog, schema, table, its own name, column, its own name; then character set, length, type.

@@ -102,6 +102,11 @@ impl Target {
         })
     }
 
+    /// Returns the addresses of all servers.
+    pub fn endpoints(&self) -> Vec<&Endpoint> {
+        self.servers.iter().map(|server| &server.endpoint).collect()
+    }
+
     /// Returns true if every server is on this machine.
     pub fn is_local(&self) -> bool {
         self.servers.iter().all(|server| server.endpoint.is_local())

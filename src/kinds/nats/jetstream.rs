@@ -12,7 +12,7 @@ use super::{
     wire::{Op, Wire},
 };
 use crate::{
-    probe::{Attempt, Class, Cost, Failure, json::Pointer},
+    probe::{Attempt, Class, Cost, Failure, compute, json::Pointer},
     spec::{ConfigError, Spec},
     text::short_time,
 };
@@ -25,7 +25,7 @@ const REQUEST_BOUND: Duration = Duration::from_secs(1);
 const MAX_OBJECT: usize = 64 * 1024;
 
 /// The requests to JetStream that a declaration asks for.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct JetStream {
     requests: Vec<Request>,
     /// The prefix of subjects: `$JS.API`, or that of a domain.
@@ -34,6 +34,7 @@ pub(super) struct JetStream {
 }
 
 /// One request to the JetStream API.
+#[derive(Clone)]
 enum Request {
     /// JetStream must serve the account.
     Service,
@@ -100,7 +101,10 @@ impl JetStream {
                     return Err(failure.hint("JetStream has no leader yet, or its server is down"));
                 }
             };
-            self.judge(request, status, &payload, info)?;
+            let size = payload.len();
+            let (asked, request, info) = (self.clone(), request.clone(), info.clone());
+            let judge = move || asked.judge(&request, status, &payload, &info);
+            compute(size, judge).await??;
             shown.push(label);
         }
         Ok(shown)

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::{failure, info::Info};
 use crate::{
     connect::{Endpoint, Stream},
-    probe::{Class, Failure},
+    probe::{Class, Failure, compute},
     tls::tls_stream_failure,
 };
 
@@ -124,10 +124,13 @@ impl<'a> Wire<'a> {
         let line = self.line().await?;
         let (word, rest) = line.split_once([' ', '\t']).unwrap_or((&line, ""));
         match word.to_ascii_uppercase().as_str() {
-            "INFO" => match Info::parse(rest) {
-                Some(info) => Ok(Op::Info(info)),
-                None => Err(failure::not_nats(line.as_bytes(), &self.endpoint.to_string())),
-            },
+            "INFO" => {
+                let (text, start) = (line.clone(), line.len() - rest.len());
+                match compute(text.len(), move || Info::parse(&text[start..])).await? {
+                    Some(info) => Ok(Op::Info(info)),
+                    None => Err(failure::not_nats(line.as_bytes(), &self.endpoint.to_string())),
+                }
+            }
             "PING" => Ok(Op::Ping),
             "PONG" => Ok(Op::Pong),
             "+OK" => Ok(Op::Ok),

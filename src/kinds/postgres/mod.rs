@@ -31,6 +31,7 @@ pub use session::{Error, Session};
 pub use target::{KEYS as LOGIN_KEYS, Target};
 
 use crate::{
+    connect::Endpoint,
     probe::{Attempt, AttemptFuture, Probe},
     spec::{ConfigError, Key, Kind, Spec},
     tls,
@@ -84,5 +85,9 @@ impl Probe for Postgres {
 
     fn is_local(&self) -> bool {
         self.target.is_local()
+    }
+
+    fn servers(&self) -> Vec<&Endpoint> {
+        self.target.endpoints()
     }
 }

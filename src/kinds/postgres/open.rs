@@ -14,7 +14,7 @@ use super::{
     wire::{Drain, Error, Wire},
 };
 use crate::{
-    connect::Endpoint,
+    connect::{Endpoint, FairStream},
     probe::{Attempt, Class, Cost, Failure},
     tls::Tls,
 };
@@ -165,7 +165,7 @@ impl<'a> Opening<'a> {
                 let stream = self.attempt.connect_unix(path)?;
                 self.connected = true;
                 check_peer(&stream, path, user)?;
-                Box::new(stream)
+                Box::new(FairStream::new(stream))
             }
             (endpoint, _) => self.attempt.connect(endpoint).await?,
         };

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     connect::Endpoint,
     probe::{Attempt, Class, Cost, Failure},
-    text::short_time,
+    text::{lossy, short_time},
 };
 
 /// The OID of `boolean` in every server's `pg_type.dat`.
@@ -216,7 +216,8 @@ impl Session {
         self.until_ready(|message| {
             if let Message::DataRow(body) = message {
                 let row = read_row(&body)?;
-                size += body.buffer().len() + size_of::<Row>() + row.len() * VALUE_OVERHEAD;
+                let texts: usize = row.iter().flatten().map(String::len).sum();
+                size += texts + size_of::<Row>() + row.len() * VALUE_OVERHEAD;
                 if size > MAX_ROWS {
                     return Err(Failure::new(
                         Class::Protocol,
@@ -304,9 +305,7 @@ impl Session {
 }
 
 fn read_row(body: &DataRowBody) -> Result<Row, Failure> {
-    let text = |range: std::ops::Range<usize>| {
-        String::from_utf8_lossy(body.buffer().get(range).unwrap_or_default()).into_owned()
-    };
+    let text = |range: std::ops::Range<usize>| lossy(body.buffer().get(range).unwrap_or_default());
     body.ranges().map(|range| Ok(range.map(text))).collect().map_err(unreadable)
 }
 

@@ -2,6 +2,9 @@
 
 use super::resp::Reply;
 
+/// The most pairs of HELLO that are read; a server sends seven.
+const MAX_PAIRS: usize = 64;
+
 /// A server's report about itself.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Info {
@@ -81,7 +84,7 @@ impl Info {
             _ => String::new(),
         };
         let value = |name: &str| {
-            let mut pairs = hello.unwrap_or_default().chunks_exact(2);
+            let mut pairs = hello.unwrap_or_default().chunks_exact(2).take(MAX_PAIRS);
             let found = pairs.find(|pair| text(pair.first()) == name);
             found.map(|pair| text(pair.get(1))).unwrap_or_default()
         };

@@ -2,7 +2,7 @@
 //!
 //! Source: <https://redis.io/docs/latest/develop/reference/protocol-spec/>.
 
-use crate::{kinds::wire::Wire, probe::Failure};
+use crate::{kinds::wire::Wire, probe::Failure, text::lossy};
 
 /// The longest line, in bytes. The longest one of a server is the 2 KB of its protected mode.
 const MAX_LINE: usize = 64 * 1024;
@@ -71,7 +71,7 @@ pub(super) async fn read(wire: &mut Wire) -> Result<Reply, Failure> {
                     return Err(not_redis(wire, "sends a reply that is too long for Redis"));
                 }
                 let text = wire.take(length + 2).await?;
-                Reply::Text(Some(String::from_utf8_lossy(&text[..length]).into_owned()))
+                Reply::Text(Some(lossy(&text[..length])))
             }
             Head::Array(0) => Reply::Array(Some(Vec::new())),
             Head::Array(length) => {
@@ -104,7 +104,7 @@ async fn read_head(wire: &mut Wire) -> Result<Head, Failure> {
     let Some(line) = wire.line(MAX_LINE).await? else {
         return Err(not_redis(wire, "sends a line that is too long for Redis"));
     };
-    let text = String::from_utf8_lossy(&line[1..]).into_owned();
+    let text = lossy(&line[1..]);
     let length = || match text.parse::<i64>() {
         Ok(-1) => Some(None),
         Ok(length) => usize::try_from(length).ok().map(Some),

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     connect::{Endpoint, Stream},
     kinds::wire::Wire,
-    probe::{Attempt, Class, Failure},
+    probe::{Attempt, Class, Failure, compute},
     tls::Tls,
 };
 
@@ -163,7 +163,9 @@ impl Session<'_> {
     /// Returns INFO's reply, or `None` if this user may not run it or a proxy does not know it.
     async fn info(&mut self) -> Result<Option<Info>, Failure> {
         match read(self.wire).await? {
-            Reply::Text(Some(text)) => Ok(Some(Info::parse(&text))),
+            Reply::Text(Some(text)) => {
+                Ok(Some(compute(text.len(), move || Info::parse(&text)).await?))
+            }
             Reply::Error(text) if is_denied(&text) => Ok(None),
             other => Err(unexpected(self.wire, other)),
         }
@@ -285,7 +287,7 @@ impl Session<'_> {
             Reply::Error(text) if is_denied(&text) && !self.target.wanted.cluster => return Ok(()),
             other => return Err(unexpected(self.wire, other)),
         };
-        match not_serving(&text) {
+        match compute(text.len(), move || not_serving(&text)).await? {
             Some(message) => Err(self.wire.failure(Class::Busy, message)),
             None => Ok(()),
         }
