@@ -55,16 +55,7 @@ fn run(args: Vec<OsString>, log: &mut Log) -> anyhow::Result<Exit> {
     let plan = planned(&mut options, &env, log);
     let mut command = Command::new(std::mem::take(&mut options.command));
     let found = look_up(command.as_mut(), &plan);
-    let shown = options.print_plan.then(|| {
-        let command = command.as_ref().map(Command::name);
-        let problem = found.as_ref().err().map(ToString::to_string);
-        let ending = Ending { deadline: options.deadline, command, problem };
-        if options.format == Format::Json {
-            print::json(&plan, &ending)
-        } else {
-            print::text(&plan, &ending)
-        }
-    });
+    let entries = options.print_plan.then(|| print::entries(&plan.planned));
     let mut subjects = subjects(&plan);
     let (dependencies, remarks) = plan::build(plan.planned, &mut options.mistakes);
     let mistakes = &mut options.mistakes;
@@ -82,8 +73,13 @@ fn run(args: Vec<OsString>, log: &mut Log) -> anyhow::Result<Exit> {
     if options.verbosity == Verbosity::Verbose {
         remarks.iter().for_each(|remark| log.note(remark));
     }
-    if let Some(shown) = shown {
-        return Ok(on_stdout(&shown, log));
+    if let Some(mut entries) = entries {
+        print::add_servers(&mut entries, &dependencies);
+        let command = command.as_ref().map(Command::name);
+        let problem = found.as_ref().err().map(ToString::to_string);
+        let ending = Ending { deadline: options.deadline, command, problem };
+        let is_json = options.format == Format::Json;
+        return Ok(on_stdout(&print::plan(entries, &ending, is_json), log));
     }
     found?;
     let report_options = ReportOptions {

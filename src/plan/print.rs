@@ -6,8 +6,12 @@ use std::{fmt::Write, time::Duration};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    plan::{Plan, Planned},
-    wait::settings::{COMMON, format_duration},
+    plan::Planned,
+    text::harmless,
+    wait::{
+        Dependency,
+        settings::{COMMON, format_duration},
+    },
 };
 
 /// The part of the plan after the dependencies.
@@ -20,12 +24,49 @@ pub struct Ending {
     pub problem: Option<String>,
 }
 
-/// Returns the plan as text for people. Settings have the form of a declaration.
-pub fn text(plan: &Plan, ending: &Ending) -> String {
+/// A dependency as it is printed.
+pub struct Entry {
+    name: String,
+    /// The settings, in the form of a declaration.
+    lines: Vec<(String, String)>,
+}
+
+/// The place behind the line `target`.
+const AFTER_TARGET: usize = 2;
+
+/// Returns the entries of a plan, before its probes are built.
+pub fn entries(planned: &[Planned]) -> Vec<Entry> {
+    let entry =
+        |planned: &Planned| Entry { name: planned.spec.name.clone(), lines: lines(planned) };
+    planned.iter().map(entry).collect()
+}
+
+/// Adds the servers that each dependency asks, where its target may not name them.
+pub fn add_servers(entries: &mut [Entry], built: &[Dependency]) {
+    // A look leaves out what has a mistake.
+    if built.len() != entries.len() {
+        return;
+    }
+    for (entry, dependency) in entries.iter_mut().zip(built) {
+        let servers = dependency.probe.servers();
+        if !servers.is_empty() {
+            let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
+            let servers = dependency.secrets.hide(&harmless(&servers.join(", ")));
+            entry.lines.insert(AFTER_TARGET, ("servers".to_owned(), servers));
+        }
+    }
+}
+
+/// Returns the plan as text for people, or as one JSON object.
+pub fn plan(entries: Vec<Entry>, ending: &Ending, is_json: bool) -> String {
+    if is_json { json(entries, ending) } else { text(&entries, ending) }
+}
+
+fn text(entries: &[Entry], ending: &Ending) -> String {
     let mut out = String::new();
-    for planned in &plan.planned {
-        let _ = writeln!(out, "{}", planned.spec.name);
-        for (name, value) in lines(planned) {
+    for entry in entries {
+        let _ = writeln!(out, "{}", entry.name);
+        for (name, value) in &entry.lines {
             let _ = writeln!(out, "  {name:16} {value}");
         }
     }
@@ -42,18 +83,13 @@ pub fn text(plan: &Plan, ending: &Ending) -> String {
     out
 }
 
-/// Returns the plan as one JSON object.
-pub fn json(plan: &Plan, ending: &Ending) -> String {
-    let dependencies: Vec<Value> = plan
-        .planned
-        .iter()
-        .map(|planned| {
-            let fields =
-                lines(planned).into_iter().map(|(name, value)| (field(name), value.into()));
-            let name = ("name".to_owned(), planned.spec.name.as_str().into());
-            Value::Object([name].into_iter().chain(fields).collect::<Map<_, _>>())
-        })
-        .collect();
+fn json(entries: Vec<Entry>, ending: &Ending) -> String {
+    let entry = |entry: Entry| {
+        let fields = entry.lines.into_iter().map(|(name, value)| (field(&name), value.into()));
+        let name = ("name".to_owned(), entry.name.into());
+        Value::Object([name].into_iter().chain(fields).collect::<Map<_, _>>())
+    };
+    let dependencies: Vec<Value> = entries.into_iter().map(entry).collect();
     let plan = json!({
         "dependencies": dependencies,
         "deadline": ending.deadline.map(format_duration),
@@ -68,7 +104,7 @@ fn field(name: &str) -> String {
     name.replace(['-', ' '], "_")
 }
 
-fn lines(planned: &Planned) -> Vec<(&str, String)> {
+fn lines(planned: &Planned) -> Vec<(String, String)> {
     let Planned { kind, settings, spec, target, .. } = planned;
     let is_choice = planned.is_choice();
     let mut lines = vec![
@@ -81,5 +117,5 @@ fn lines(planned: &Planned) -> Vec<(&str, String)> {
     lines.extend(common.filter(|(_, value)| !value.is_empty() && !is_choice));
     // A kind's own keys may hold secrets, so only their names are printed.
     lines.extend(spec.key_names().map(|name| (name, "(set)".to_owned())));
-    lines
+    lines.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

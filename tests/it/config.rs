@@ -125,6 +125,24 @@ no command: exit 0 when all is ready
     );
 }
 
+/// Parameters, variables and files can name the servers, and the target does not.
+#[test]
+#[cfg(feature = "postgres")]
+fn the_plan_names_the_servers_of_a_database() {
+    for (url, want) in [
+        ("db=postgres:///app?host=/run/pg", "/run/pg/.s.PGSQL.5432"),
+        ("db=postgres://app@/app?host=/a,b&port=1,2", "/a/.s.PGSQL.1, b:2"),
+        ("db=migrations+postgres:host=/run/pg dbname=app", "/run/pg/.s.PGSQL.5432"),
+        ("db=postgres://db/app", "db:5432"),
+    ] {
+        let run = Afterall::waiting_for([url]).arg("--print-plan").run();
+        run.code(0).stdout_has(&format!("\n  servers          {want}\n"));
+    }
+    let run = Afterall::waiting_for(["postgres:///app"]).arg("--print-plan");
+    let run = run.env("PGHOST", "/run/pg").args(["--format", "json"]).run();
+    run.code(0).stdout_has(r#""servers":"/run/pg/.s.PGSQL.5432""#);
+}
+
 #[test]
 fn a_dependency_overrides_flag_variable_and_file_in_this_order() {
     let file = "timeout = '1s'\n[dependency.a]\nurl = 'file:/'\n";
