@@ -9,7 +9,7 @@ const MAX_LINE: usize = 64 * 1024;
 /// The longest string, in bytes. INFO is the longest reply that is asked for.
 const MAX_STRING: usize = 1 << 20;
 /// The most elements of one reply, those of inner arrays included.
-const MAX_ELEMENTS: usize = 16 * 1024;
+const MAX_ELEMENTS: usize = 8 * 1024;
 /// The most bytes of the strings of one reply.
 const MAX_REPLY: usize = 4 << 20;
 /// The deepest array in an array.
