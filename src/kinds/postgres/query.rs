@@ -51,14 +51,13 @@ fn failure(session: &Session, error: Error) -> Failure {
 
 fn check_columns(prepared: &Prepared) -> Result<(), String> {
     match prepared.columns.first() {
-        _ if prepared.params > 0 => {
-            Err("query: takes parameters ($1), and there are none to give".to_owned())
-        }
-        None => Err("query: is no SELECT, it answers with no column".to_owned()),
+        _ if prepared.params > 0 => Err("query: must have no parameters ($1)".to_owned()),
+        None => Err("query: must be a SELECT; this statement answers with no column".to_owned()),
         Some(first) if first.type_oid == BOOL => Ok(()),
-        Some(first) => {
-            Err(format!("query: its first column is {}, not boolean", type_name(first.type_oid)))
-        }
+        Some(first) => Err(format!(
+            "query: its first column must be boolean, and is {}",
+            type_name(first.type_oid)
+        )),
     }
 }
 

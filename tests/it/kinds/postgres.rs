@@ -223,7 +223,7 @@ fn a_query_is_true_or_waited_for_or_wrong() {
         ("select true from generate_series(1, 3)", 69, "query: several rows"),
         ("select true from missing", 69, "42P01: relation \"missing\" does not exist"),
         ("select missing()", 69, "class=absent"),
-        ("select 1", 69, "its first column is integer, not boolean (127.0.0.1"),
+        ("select 1", 69, "its first column must be boolean, and is integer (127.0.0.1"),
         ("selec true", 69, "42601: syntax error"),
         ("select nope from t", 69, "42703: column \"nope\" does not exist"),
         ("select true; select true", 69, "42601"),
@@ -232,9 +232,9 @@ fn a_query_is_true_or_waited_for_or_wrong() {
             69,
             "25006: cannot execute INSERT in a read-only transaction",
         ),
-        ("truncate t", 69, "is no SELECT"),
-        ("commit", 69, "is no SELECT"),
-        ("select done from t where n = $1", 69, "takes parameters"),
+        ("truncate t", 69, "must be a SELECT"),
+        ("commit", 69, "must be a SELECT"),
+        ("select done from t where n = $1", 69, "must have no parameters"),
     ] {
         let want = want.replace("127.0.0.1", &server.host());
         once(&with_query(&server, sql)).code(code).stdout_has(&want);
