@@ -48,8 +48,8 @@ impl BlockingLane {
 /// The largest input that is worked on at once, in bytes: it takes a tenth of a millisecond.
 const AT_ONCE: usize = 16 * 1024;
 
-/// The computations that run at once. They never block, so that each has its turn, and more of them
-/// would only take the processor from the runtime's thread.
+/// The computations that run at once. They never block, so each has its turn. More of them would
+/// only take the processor from the runtime's thread.
 static COMPUTING: Semaphore = Semaphore::const_new(2);
 
 /// Returns what `work` returns, which takes time in proportion to `size`, the bytes of its input. A

@@ -29,7 +29,7 @@ pub fn one_line(text: &str, max: usize) -> String {
 const MAX_INVALID: usize = 16 * 1024;
 
 /// Returns a server's bytes as text. Invalid bytes are replaced, which costs time and takes three
-/// times the memory, so a long text that has some is cut.
+/// times the memory. So a long text that has some is cut.
 pub fn lossy(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),

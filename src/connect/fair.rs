@@ -45,9 +45,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for FairStream<S> {
         let polled = Pin::new(&mut self.inner).poll_read(context, &mut part);
         let read = part.filled().len();
         buffer.advance(read);
-        match polled.is_pending() {
-            true => self.taken = 0,
-            false => self.taken += read,
+        if polled.is_pending() {
+            self.taken = 0
+        } else {
+            self.taken += read
         }
         polled
     }

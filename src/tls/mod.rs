@@ -398,8 +398,8 @@ pub fn holds_encrypted_der(path: &str) -> bool {
     files::read_file(path).is_ok_and(|bytes| key::is_encrypted(&bytes))
 }
 
-/// Returns true if a server's first bytes are a TLS record: an alert or a handshake message of any
-/// version (RFC 8446, section 5.1).
+/// Returns true if a server's first bytes are a TLS record: an alert or a handshake message (RFC
+/// 8446, section 5.1).
 pub fn is_tls_record(first: &[u8]) -> bool {
     matches!(first, [0x15 | 0x16, 3, ..])
 }
