@@ -24,6 +24,9 @@ const LOCAL_PAUSE_AT_1S: Duration = Duration::from_millis(10);
 /// The pause of a wait that is one second old, where the target is elsewhere. An attempt there
 /// costs both sides and the network about 200 us.
 const REMOTE_PAUSE_AT_1S: Duration = Duration::from_millis(20);
+/// How late the runtime's timer ends a pause, on average: it rounds the end up to a whole
+/// millisecond, and epoll_wait(2) the sleep until then.
+const TIMER_DELAY: Duration = Duration::from_millis(1);
 /// The pause is at least this many times as long as a server took to answer.
 const TIMES_AN_ANSWER: u32 = 10;
 /// The pause is at least this many times as long as a server took for a login.
@@ -172,7 +175,7 @@ impl Pace {
     /// The longest of what the wait's age, the server's speed and the server's log call for.
     /// `age` is the time since the last reset.
     fn adaptive(&self, cost: Cost, age: Duration) -> Duration {
-        let by_age = self.pause_at_1s.mul_f64(age.as_secs_f64().sqrt());
+        let by_age = self.pause_at_1s.mul_f64(age.as_secs_f64().sqrt()).saturating_sub(TIMER_DELAY);
         let by_speed = match cost {
             Cost::Nothing => Duration::ZERO,
             // The first attempt after a change may have queued in a server that was just coming

@@ -55,8 +55,9 @@ fn adaptive(is_local: bool) -> Pace {
 #[test]
 fn adaptive_grows_with_the_square_root_of_the_wait() {
     for (is_local, pauses) in
-        [(true, [10, 10, 20, 40, 100, 200, 1000]), (false, [50, 50, 50, 80, 200, 400, 1000])]
+        [(true, [10, 10, 19, 39, 99, 199, 999]), (false, [50, 50, 50, 79, 199, 399, 1000])]
     {
+        // The timer adds a millisecond.
         let mut pace = adaptive(is_local);
         for (now, want) in [0, 1, 4, 16, 100, 400, 10_000].into_iter().zip(pauses) {
             let pause = pace.after_failure(&refused(), ms(0), ms(1000 * now), 0.0);
@@ -71,10 +72,10 @@ fn a_new_class_resets_the_pace_and_an_old_one_does_not() {
     let starting = Failure::new(Class::Busy, "starting").cost(Cost::Nothing);
     for (failure, now, want) in [
         (refused(), 0, 10),
-        (refused(), 400_000, 200),
+        (refused(), 400_000, 199),
         (starting.clone(), 400_000, 10),
-        (starting, 404_000, 20),
-        (refused(), 409_000, 30),
+        (starting, 404_000, 19),
+        (refused(), 409_000, 29),
     ] {
         assert_eq!(pace.after_failure(&failure, ms(0), ms(now), 0.0), ms(want), "{now}");
     }
@@ -138,14 +139,16 @@ struct Simulated {
 
 impl Simulated {
     /// When the attempts of one wait begin, up to the first one after `end`. The clock is
-    /// simulated; a pause is rounded up to whole milliseconds, as by the timer.
+    /// simulated. The timer rounds the end of a pause up to a whole millisecond, and then the sleep
+    /// until that end.
     fn schedule(&self, end: Duration, random: &mut fastrand::Rng) -> Vec<Duration> {
         let mut pace = Pace::new(&Settings::default(), self.is_local);
         let mut begins = vec![Duration::ZERO];
         while let Some(last) = begins.last().filter(|last| **last < end) {
             let now = *last + self.took;
             let pause = pace.after_failure(&self.failure, self.took, now, random.f64());
-            begins.push(now + ms(pause.as_micros().div_ceil(1000) as u64));
+            let whole = |time: Duration| ms(time.as_micros().div_ceil(1000) as u64);
+            begins.push(now + whole(whole(now + pause) - now));
         }
         begins
     }
