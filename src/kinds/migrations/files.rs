@@ -18,13 +18,28 @@ use super::{
 /// Returns true if some file looks like a migration of `tool`, by its name alone.
 pub(super) fn recognises(tool: &Tool, listing: &Listing) -> bool {
     match &tool.files {
-        Files::Named { scope, pattern, except } => Pattern::new(*scope, pattern, except)
-            .is_ok_and(|pattern| listing.files.iter().any(|file| pattern.key(file).is_some())),
+        Files::Named { .. } => Pattern::of(tool)
+            .is_some_and(|pattern| listing.files.iter().any(|file| pattern.key(file).is_some())),
         Files::Read(reader) => {
             (reader.recognises)(listing) && !(reader.opens_files && listing.is_names_only())
         }
         Files::Undefined(_) => false,
     }
+}
+
+/// Returns true if some file looks like a migration of any of `tools`, by its name alone.
+///
+/// The first file usually decides. Tool by tool, each one without a migration would be compared
+/// with every file.
+pub(super) fn recognises_any<'a>(
+    tools: impl Iterator<Item = &'a Tool> + Clone,
+    listing: &Listing,
+) -> bool {
+    let patterns: Vec<Pattern> = tools.clone().filter_map(Pattern::of).collect();
+    let is_migration = |file: &File| patterns.iter().any(|pattern| pattern.key(file).is_some());
+    let is_read = |tool: &&Tool| matches!(tool.files, Files::Read(_));
+    listing.files.iter().any(is_migration)
+        || tools.filter(is_read).any(|tool| recognises(tool, listing))
 }
 
 impl Wanted {
@@ -147,6 +162,14 @@ struct Pattern {
 }
 
 impl Pattern {
+    /// The pattern of a tool whose files are identified by their names.
+    fn of(tool: &Tool) -> Option<Self> {
+        match tool.files {
+            Files::Named { scope, pattern, except } => Self::new(scope, pattern, except).ok(),
+            Files::Read(_) | Files::Undefined(_) => None,
+        }
+    }
+
     fn new(scope: Scope, pattern: &str, except: &str) -> Result<Self, String> {
         let compile = |text: &str| Regex::new(text).map_err(|e| e.to_string());
         let except = if except.is_empty() { None } else { Some(compile(except)?) };

@@ -17,7 +17,7 @@ use regex_lite::Regex;
 
 use super::{
     dir::Listing,
-    files::recognises,
+    files::{recognises, recognises_any},
     job::Job,
     readers::liquibase,
     tool::{Files, Tool},
@@ -64,7 +64,20 @@ impl Request {
     }
 
     fn recognises(&self, tool: &Tool, listing: &Listing) -> bool {
-        self.pattern.is_some() || tool.name.is_empty() || recognises(tool, listing)
+        self.takes_every_file(tool) || recognises(tool, listing)
+    }
+
+    fn recognises_any<'a>(
+        &self,
+        tools: impl Iterator<Item = &'a Tool> + Clone,
+        listing: &Listing,
+    ) -> bool {
+        tools.clone().any(|tool| self.takes_every_file(tool)) || recognises_any(tools, listing)
+    }
+
+    /// Returns true if names of files cannot exclude this tool.
+    fn takes_every_file(&self, tool: &Tool) -> bool {
+        self.pattern.is_some() || tool.name.is_empty()
     }
 
     fn read(&self, tool: &Tool, listing: &Listing) -> Reading {
@@ -132,18 +145,15 @@ impl Folder {
                 _ => false,
             };
             let (opened, named): (Vec<_>, Vec<_>) = places.into_iter().partition(opens);
-            let recognised = |places: &[usize]| {
-                let job = self.start_recognising(places.to_vec(), &listing).ok()?;
-                patiently(&job)
-            };
-            let Some(by_name) = recognised(&named) else { return Ok(()) };
-            if by_name.contains(&true) {
+            let Ok(job) = self.start_looking_for_any(named, &listing) else { return Ok(()) };
+            if patiently(&job) != Some(false) {
                 return Ok(());
             }
-            let Some(by_name) = recognised(&opened) else { return Ok(()) };
+            let Ok(job) = self.start_recognising(opened.clone(), &listing) else { return Ok(()) };
+            let Some(recognised) = patiently(&job) else { return Ok(()) };
             places = opened
                 .into_iter()
-                .zip(by_name)
+                .zip(recognised)
                 .filter(|(_, is)| *is)
                 .map(|(place, _)| place)
                 .collect();
@@ -183,6 +193,19 @@ impl Folder {
     pub(super) async fn listing(&self) -> Result<Arc<Listing>, Failure> {
         let job = self.start_listing().map_err(no_thread)?;
         job.result().await.map_err(|message| wrong(&message))
+    }
+
+    /// Looks for one file that is a migration of any of these tools.
+    fn start_looking_for_any(
+        &self,
+        places: Vec<usize>,
+        listing: &Arc<Listing>,
+    ) -> std::io::Result<Job<bool>> {
+        let (request, tools) = (Arc::clone(&self.request), Arc::clone(&self.tools));
+        let listing = Arc::clone(listing);
+        Job::start(move || {
+            request.recognises_any(places.iter().map(|place| &tools[*place]), &listing)
+        })
     }
 
     fn start_recognising(
