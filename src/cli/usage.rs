@@ -158,7 +158,8 @@ fn arg(definition: &Definition) -> Arg {
             .allow_negative_numbers(true)
             .value_parser(value_parser!(OsString))
     } else {
-        arg.action(ArgAction::SetTrue)
+        // Not SetTrue: clap would parse the default of each flag that is not there.
+        arg.action(ArgAction::Set).num_args(0)
     }
 }
 
