@@ -99,14 +99,15 @@ pub async fn wait(
 /// The state of the whole wait: which dependencies are settled, and which are being asked.
 struct Run {
     shared: Arc<Shared>,
-    tasks: JoinSet<(Waiter, Outcome)>,
+    tasks: JoinSet<(Box<Waiter>, Outcome)>,
     /// The tasks, by the place of their dependency in the plan.
     running: Vec<Option<Running>>,
     /// Not started yet, because another dependency comes first.
-    blocked: Vec<Waiter>,
+    #[allow(clippy::vec_box, reason = "a waiter moves from here into its task in one box")]
+    blocked: Vec<Box<Waiter>>,
     /// Settled, with the time of the last success; `None` if it was proceeded past or is not to be
     /// confirmed.
-    settled: Vec<(Waiter, Option<Instant>)>,
+    settled: Vec<(Box<Waiter>, Option<Instant>)>,
     /// The dependencies of which one is enough.
     choices: Choices,
     /// No longer waited for, because an alternative is ready.
@@ -180,7 +181,7 @@ impl Run {
     fn confirm(&mut self) {
         self.confirming = true;
         let now = Instant::now();
-        let is_stale = |(waiter, asked): &mut (Waiter, Option<Instant>)| {
+        let is_stale = |(waiter, asked): &mut (Box<Waiter>, Option<Instant>)| {
             asked.is_some_and(|asked| now - asked > FRESH)
                 && !waiter.dependency.probe.leaves_a_trace()
         };
@@ -197,7 +198,7 @@ impl Run {
         let settled: BTreeSet<usize> =
             self.settled.iter().map(|(waiter, _)| waiter.place).collect();
         let is_passed = |first: &usize| settled.contains(first) || self.unneeded.contains(first);
-        let is_free = |waiter: &mut Waiter| {
+        let is_free = |waiter: &mut Box<Waiter>| {
             !self.choices.is_open(waiter.place) && waiter.dependency.after.iter().all(is_passed)
         };
         // One reading of the clock: equal timeouts then end in the same instant.
@@ -210,7 +211,7 @@ impl Run {
 
     /// Starts the wait for one dependency, first asked after `pause`. Its timeout counts from
     /// `since`.
-    fn wait(&mut self, waiter: Waiter, since: Instant, pause: Duration) {
+    fn wait(&mut self, waiter: Box<Waiter>, since: Instant, pause: Duration) {
         let own = match waiter.dependency.settings.timeout {
             Timeout::After(timeout) => Some(since + timeout),
             Timeout::Once | Timeout::Never => None,
@@ -222,11 +223,11 @@ impl Run {
     /// Starts a task that ends at `until` at the latest.
     fn spawn<F>(
         &mut self,
-        waiter: Waiter,
+        waiter: Box<Waiter>,
         until: Option<Instant>,
-        task: impl FnOnce(Waiter, Arc<Shared>) -> F,
+        task: impl FnOnce(Box<Waiter>, Arc<Shared>) -> F,
     ) where
-        F: Future<Output = (Waiter, Outcome)> + Send + 'static,
+        F: Future<Output = (Box<Waiter>, Outcome)> + Send + 'static,
     {
         let (place, began, is_once) = (waiter.place, waiter.began, waiter.is_once());
         let task = self.tasks.spawn(task(waiter, Arc::clone(&self.shared)));
@@ -234,7 +235,7 @@ impl Run {
     }
 
     /// Records how a task ended.
-    fn joined(&mut self, joined: Result<(Waiter, Outcome), JoinError>) {
+    fn joined(&mut self, joined: Result<(Box<Waiter>, Outcome), JoinError>) {
         match joined {
             Ok((waiter, outcome)) => {
                 self.running[waiter.place] = None;
@@ -263,7 +264,7 @@ impl Run {
     }
 
     /// Records what became of one dependency, and starts what follows from it.
-    fn settle(&mut self, waiter: Waiter, outcome: Outcome) {
+    fn settle(&mut self, waiter: Box<Waiter>, outcome: Outcome) {
         match outcome {
             // The task ended in the instant in which it was no longer needed.
             _ if self.unneeded.contains(&waiter.place) => {}
@@ -294,7 +295,7 @@ impl Run {
     /// Cuts the alternatives of a dependency that is ready.
     fn withdraw_others(&mut self, ready: usize) {
         for place in self.choices.ready(ready) {
-            let is_ready = |(waiter, asked): &(Waiter, Option<Instant>)| {
+            let is_ready = |(waiter, asked): &(Box<Waiter>, Option<Instant>)| {
                 waiter.place == place && asked.is_some()
             };
             if self.settled.iter().any(is_ready) || !self.unneeded.insert(place) {
@@ -346,7 +347,7 @@ impl Run {
         let _ = self.shared.events.send(Event { dependency, kind, attempts: 0, elapsed });
     }
 
-    fn failed(&mut self, waiter: Waiter, end: End) {
+    fn failed(&mut self, waiter: Box<Waiter>, end: End) {
         let why = if end == End::Hopeless { GivenUp::Hopeless } else { GivenUp::TimedOut };
         if self.give_up(waiter.place, why) {
             return;

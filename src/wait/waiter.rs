@@ -61,6 +61,9 @@ pub(super) enum Outcome {
 }
 
 /// One dependency and the progress of its wait.
+///
+/// It lives in a box, because it is moved into a task and back. The task would hold it twice: as an
+/// argument and as a variable.
 pub(super) struct Waiter {
     pub(super) place: usize,
     pub(super) dependency: Dependency,
@@ -74,9 +77,9 @@ pub(super) struct Waiter {
 }
 
 impl Waiter {
-    pub(super) fn new(place: usize, dependency: Dependency) -> Self {
+    pub(super) fn new(place: usize, dependency: Dependency) -> Box<Self> {
         let pace = Pace::new(&dependency.settings, dependency.probe.is_local());
-        Self {
+        Box::new(Self {
             place,
             dependency,
             pace,
@@ -84,7 +87,7 @@ impl Waiter {
             began: Instant::now(),
             took: Duration::ZERO,
             last: None,
-        }
+        })
     }
 
     pub(super) fn is_once(&self) -> bool {
@@ -94,11 +97,11 @@ impl Waiter {
     /// Asks until the dependency is ready, its time is up, or no retry can succeed. The first
     /// attempt is made after `pause`.
     pub(super) async fn wait(
-        mut self,
+        mut self: Box<Self>,
         shared: Arc<Shared>,
         until: Option<Instant>,
         pause: Duration,
-    ) -> (Self, Outcome) {
+    ) -> (Box<Self>, Outcome) {
         let mut successes = 0;
         if !pause.is_zero() && !self.sleep(pause, until).await {
             return self.timed_out(&shared);
@@ -133,7 +136,7 @@ impl Waiter {
     }
 
     /// Asks once more, just before the command is started.
-    pub(super) async fn confirm(mut self, shared: Arc<Shared>) -> (Self, Outcome) {
+    pub(super) async fn confirm(mut self: Box<Self>, shared: Arc<Shared>) -> (Box<Self>, Outcome) {
         // An attempt that only the deadline cut has not failed: the earlier success remains valid.
         let Some(verdict) = self.ask(&shared, shared.deadline).await else {
             return (self, Outcome::Ready);
@@ -185,12 +188,12 @@ impl Waiter {
         next.is_some()
     }
 
-    fn hopeless(self, shared: &Shared, failure: Failure) -> (Self, Outcome) {
+    fn hopeless(self: Box<Self>, shared: &Shared, failure: Failure) -> (Box<Self>, Outcome) {
         self.emit(shared, EventKind::Hopeless(failure));
         (self, Outcome::Hopeless)
     }
 
-    fn timed_out(self, shared: &Shared) -> (Self, Outcome) {
+    fn timed_out(self: Box<Self>, shared: &Shared) -> (Box<Self>, Outcome) {
         let last = self.last.clone();
         let kind = match self.dependency.settings.on_timeout {
             OnTimeout::Fail => EventKind::TimedOut(last),
