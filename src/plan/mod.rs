@@ -258,11 +258,11 @@ fn suggest_protocol_check(name: &str, kind: &Kind, declaration: &Declaration) ->
     if kind.name != "tcp" {
         return None;
     }
-    let address = declaration.rest.display_redacted();
-    let end = address.rsplit(':').next().unwrap_or_default();
+    let end = declaration.rest.raw().rsplit(':').next();
+    let port: Option<u16> = end.and_then(|end| end.parse().ok());
     let harmed = kinds::KINDS.iter().find_map(|other| {
-        let (port, harm) = other.harmed_by_connects?;
-        end.parse().is_ok_and(|end: u16| end == port).then_some((other.schemes[0], harm))
+        let (harmed, harm) = other.harmed_by_connects?;
+        (port == Some(harmed)).then_some((other.schemes[0], harm))
     });
     if let Some((other, harm)) = harmed {
         return Some(format!("{name}: {harm}; {other}://USER@HOST asks without that"));
@@ -270,7 +270,7 @@ fn suggest_protocol_check(name: &str, kind: &Kind, declaration: &Declaration) ->
     let host = declaration.bare_host.as_deref()?;
     let better = kinds::known(host, "")?;
     (better.name != kind.name && better.grammar.has_servers()).then(|| {
-        let summary = better.summary;
+        let (address, summary) = (declaration.rest.display_redacted(), better.summary);
         format!("{name}: waits for the port alone; {host}:{address} checks more ({summary})")
     })
 }
