@@ -1,5 +1,5 @@
 // Measures what a tool adds to the start of a command when the dependency is ready already.
-// overhead ROUNDS FLOOR AFTERALL [NAME=URL...]
+// overhead ROUNDS FLOOR NOP AFTERALL [NAME=URL...]
 // In the same rounds, AFTERALL_STATIC=PATH also runs another build, and PEERS=DIR each known program of DIR.
 #include "bench.h"
 
@@ -87,7 +87,7 @@ static long page_faults(const struct candidate *c, char *nothing, int listener) 
 
 int main(int argc, char **argv) {
     int rounds = atoi(argv[1]);
-    char *floor = argv[2], *afterall = argv[3], tcp[64], http[64], bare[32];
+    char *floor = argv[2], *nothing = argv[3], *afterall = argv[4], tcp[64], http[64], bare[32];
     struct sockaddr_in at;
     int listener = listening(&at);
     fcntl(listener, F_SETFL, O_NONBLOCK);
@@ -102,7 +102,7 @@ int main(int argc, char **argv) {
     add("tcp", "dynamic", rounds, (char *[]){afterall, "-q", tcp, "--", "true", NULL});
     if (fixed) add("tcp, static", "static", rounds, (char *[]){fixed, "-q", tcp, "--", "true", NULL});
     add("http", NULL, rounds, (char *[]){afterall, http, "--", "true", NULL});
-    for (int i = 4; i < argc && count < MOST; i++) {
+    for (int i = 5; i < argc && count < MOST; i++) {
         char *url = strchr(argv[i], '=');
         *url++ = 0;
         add(argv[i], NULL, rounds, (char *[]){afterall, url, "--", "true", NULL});
@@ -131,8 +131,8 @@ int main(int argc, char **argv) {
         int is_ours = strcmp(c->argv[0], afterall) == 0 || (fixed && strcmp(c->argv[0], fixed) == 0) || c == least;
         long executed = valgrind && is_ours ? instructions(c) : -1;
         drain(listener);
-        long faults = is_ours ? page_faults(c, floor, listener) : -1;
-        long called = strace && is_ours ? system_calls(c, floor) : -1;
+        long faults = is_ours ? page_faults(c, nothing, listener) : -1;
+        long called = strace && is_ours ? system_calls(c, nothing) : -1;
         drain(listener);
         if (executed >= 0) sprintf(counted, "%.2f M", executed / 1e6);
         if (called >= 0) sprintf(calls, "%ld", called);
