@@ -3,7 +3,8 @@
 mod program;
 
 use crate::support::odd::{inspect, odd};
-use crate::support::{Afterall, Counted, Dir, Reserved, Scripted, ms, secs, sh, wait_until};
+use crate::support::template::copy;
+use crate::support::{Afterall, Counted, Dir, Reserved, Scripted, ms, secs, sh};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::symlink;
@@ -261,8 +262,8 @@ fn without_a_command_readiness_is_exit_0() {
     Afterall::waiting_for(["file:/"])
         .run()
         .code(0)
-        .stderr_has("afterall: file:/: ready: exists [attempts=1 elapsed=0.0s]\n")
-        .stderr_has("afterall: ready after 0.0s\n");
+        .stderr_has("afterall: file:/: ready: exists [attempts=1 elapsed=")
+        .stderr_has("afterall: ready after ");
     Afterall::waiting_for(["file:/", "-q"]).run().code(0);
 }
 
@@ -380,7 +381,7 @@ fn it_works_as_an_unknown_user_in_a_read_only_directory() {
     let dir = Dir::new();
     let port = Reserved::new();
     // The binary may be in a directory that only its builder can enter.
-    std::fs::copy(Afterall::program(), dir.join("afterall")).unwrap();
+    copy(Afterall::program(), &dir.join("afterall"));
     let script =
         "shift; exec setpriv --reuid=12345 --regid=12345 --clear-groups -- ./afterall \"$@\"";
     let running = Afterall::waiting_for([format!("tcp://{}", port.address())])
@@ -408,8 +409,8 @@ fn a_hundred_dependencies_get_by_with_32_descriptors() {
         .stdout("done\n")
         .stderr_lacks("local")
         .any_stderr();
-    // The kernel has accepted them all; the server may be behind.
-    wait_until("the server has met them all", secs(20), || server.connections() == 100);
+    // On a loaded machine the first successes grow old, and are confirmed.
+    assert!(server.connections() >= 100);
     let refusing = (0..100).map(|_| format!("tcp://{}#timeout=500ms", hole.address()));
     let done = Afterall::waiting_for(refusing)
         .under(limited)

@@ -4,6 +4,7 @@ use std::fs::{self, OpenOptions, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
 
@@ -55,8 +56,12 @@ impl Dir {
         // The temporary file is not in the watched directory.
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let unfinished = self.join(format!(".unfinished-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
-        fs::write(&unfinished, content).unwrap();
-        fs::set_permissions(&unfinished, Permissions::from_mode(mode)).unwrap();
+        if mode & 0o111 == 0 {
+            fs::write(&unfinished, content).unwrap();
+            fs::set_permissions(&unfinished, Permissions::from_mode(mode)).unwrap();
+        } else {
+            install(&unfinished, mode, content.as_ref());
+        }
         fs::rename(&unfinished, &path).unwrap();
         path
     }
@@ -75,6 +80,16 @@ impl Dir {
         fs::create_dir_all(&path).unwrap();
         path
     }
+}
+
+/// Writes a program. The kernel does not execute a file that any process has open for writing, and
+/// a child that another test is starting has all our files open. So a process of its own writes.
+pub fn install(path: &Path, mode: u32, content: &[u8]) {
+    let mut command = Command::new("install");
+    command.args(["-m", &format!("{mode:o}"), "/dev/stdin"]).arg(path).stdin(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(content).unwrap();
+    assert!(child.wait().unwrap().success(), "install {}", path.display());
 }
 
 /// The file's text; empty where the file does not exist, e.g. before its server starts.
