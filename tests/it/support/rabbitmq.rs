@@ -1,7 +1,7 @@
 //! A real RabbitMQ, with an Erlang port mapper of its own.
 
 use super::dir::Dir;
-use super::ports::Address;
+use super::ports::{Address, LocalPort};
 use super::process::{Scope, Server, program};
 use rustix::process::Signal;
 use std::ffi::OsStr;
@@ -19,7 +19,8 @@ pub struct RabbitMq {
     _mapper: Server,
     dir: Dir,
     at: SocketAddr,
-    mapper_port: u16,
+    mapper_port: LocalPort,
+    _distribution: LocalPort,
     _address: Address,
 }
 
@@ -27,20 +28,22 @@ impl RabbitMq {
     /// Boots for some seconds. `up` is false if the test observes the boot.
     pub fn started(config: &str, up: bool) -> Self {
         let (dir, address) = (Dir::new(), Address::claim());
-        let (at, mapper_port) = (address.free(), address.free_port());
+        let at = address.free();
+        // Erlang's own ports are bound on 127.0.0.1.
+        let (mapper_port, distribution) = (LocalPort::claim(), LocalPort::claim());
         let base = dir.path().display();
         dir.write_with_mode(".erlang.cookie", 0o400, COOKIE);
         dir.write("rabbit.conf", config.replace("@DIR@", dir.path().to_str().unwrap()));
         dir.write("plugins", "[].\n");
         let ip = at.ip().to_string();
         // Without its own port mapper, Erlang starts one that outlives all tests.
-        let (epmd, port) = (program("epmd", PACKAGE), mapper_port.to_string());
+        let (epmd, port) = (program("epmd", PACKAGE), mapper_port.number().to_string());
         let words = [epmd.as_os_str(), "-port".as_ref(), OsStr::new(&port)];
         let words = [&words[..], &["-address".as_ref(), OsStr::new("127.0.0.1")]].concat();
         let log = dir.join("epmd.log");
         let mapper = Server::start("epmd", &words, &log, Signal::TERM, Scope::Process);
         let script = format!(
-            "export HOME={base} ERL_EPMD_PORT={mapper_port} ERL_EPMD_ADDRESS=127.0.0.1
+            "export HOME={base} ERL_EPMD_PORT={port} ERL_EPMD_ADDRESS=127.0.0.1
              export RABBITMQ_NODENAME=afterall@localhost RABBITMQ_MNESIA_BASE={base}/data
              export RABBITMQ_LOG_BASE={base} RABBITMQ_NODE_IP_ADDRESS={ip}
              export RABBITMQ_NODE_PORT={} RABBITMQ_DIST_PORT={}
@@ -50,13 +53,21 @@ impl RabbitMq {
              inet_dist_use_interface {{127,0,0,1}}'
              exec {}",
             at.port(),
-            address.free_port(),
+            distribution.number(),
             broker().display()
         );
         let words = ["/bin/sh", "-c", &script].map(OsStr::new);
         let log = dir.join("out");
         let server = Server::start("rabbitmq-server", &words, &log, Signal::TERM, Scope::Group);
-        let mut broker = Self { server, _mapper: mapper, dir, at, mapper_port, _address: address };
+        let mut broker = Self {
+            server,
+            _mapper: mapper,
+            dir,
+            at,
+            mapper_port,
+            _distribution: distribution,
+            _address: address,
+        };
         if up {
             broker.wait_until_up();
         }
@@ -74,7 +85,9 @@ impl RabbitMq {
     pub fn eval(&self, expression: &str) {
         let mut command = Command::new(program("erl_call", "erlang-base"));
         command.args(["-sname", "afterall@localhost", "-c", COOKIE, "-e"]);
-        command.env("HOME", self.dir.path()).env("ERL_EPMD_PORT", self.mapper_port.to_string());
+        command
+            .env("HOME", self.dir.path())
+            .env("ERL_EPMD_PORT", self.mapper_port.number().to_string());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         child.stdin.take().unwrap().write_all(format!("{expression}.\n").as_bytes()).unwrap();
