@@ -268,7 +268,7 @@ fn ask(dependency: Dependency, conversation: Conversation) {
         return;
     }
     let secrets = dependency.secrets.clone();
-    match attempt(dependency, conversation.into_net()) {
+    match attempt(dependency, conversation.into_net(), BOUND) {
         Verdict::Ready(ready) => harmless(&ready.detail, &secrets),
         Verdict::NotYet(failure) | Verdict::Hopeless(failure) => {
             let Failure { message, hint, .. } = failure;
@@ -278,18 +278,18 @@ fn ask(dependency: Dependency, conversation: Conversation) {
     }
 }
 
-/// Returns the verdict of one attempt on this network.
+/// Returns the verdict of one attempt on this network, which is cut after `bound`.
 ///
 /// Random choices, such as the subject of a NATS request, are the same in every run.
-pub fn attempt(mut dependency: Dependency, net: Net) -> Verdict {
+pub fn attempt(mut dependency: Dependency, net: Net, bound: Duration) -> Verdict {
     fastrand::seed(1);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let stage = Stage::default();
-        let attempt = Attempt::new(&net, Instant::now() + BOUND, &stage);
-        match tokio::time::timeout(BOUND, dependency.probe.attempt(&attempt)).await {
+        let attempt = Attempt::new(&net, Instant::now() + bound, &stage);
+        match tokio::time::timeout(bound, dependency.probe.attempt(&attempt)).await {
             Ok(verdict) => verdict,
-            Err(_) => attempt.timed_out(BOUND).verdict(),
+            Err(_) => attempt.timed_out(bound).verdict(),
         }
     })
 }

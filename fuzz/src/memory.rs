@@ -21,7 +21,8 @@ use tokio::{
 /// Ends one connection's bytes in a conversation. No UTF-8 text holds these bytes.
 pub const SEPARATOR: [u8; 3] = [0xfe; 3];
 
-/// Ends one turn of the server, after which the client writes. No read crosses it.
+/// Ends one turn of the server, after which the client writes. No read crosses it. A turn is empty
+/// where the client writes once more.
 const TURN: [u8; 3] = [0xfd; 3];
 
 /// The server's bytes for each connection, in the order in which connections are opened.
@@ -151,7 +152,7 @@ impl Recording {
             let stream = std::net::TcpStream::connect(server).map_err(lost)?;
             stream.set_nonblocking(true).map_err(lost)?;
             let inner = TcpStream::from_std(stream).map_err(lost)?;
-            let recorder = Recorder { inner, received, heard: true };
+            let recorder = Recorder { inner, received };
             Ok(Box::new(recorder) as Box<dyn Stream>)
         })
     }
@@ -168,8 +169,6 @@ impl Recording {
 struct Recorder {
     inner: TcpStream,
     received: Received,
-    /// The client has not written since it connected or since it last read something.
-    heard: bool,
 }
 
 impl AsyncRead for Recorder {
@@ -180,9 +179,7 @@ impl AsyncRead for Recorder {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.inner).poll_read(context, buffer);
-        let new = &buffer.filled()[before..];
-        self.heard |= !new.is_empty();
-        self.received.lock().unwrap().extend_from_slice(new);
+        self.received.lock().unwrap().extend_from_slice(&buffer.filled()[before..]);
         polled
     }
 }
@@ -193,10 +190,12 @@ impl AsyncWrite for Recorder {
         context: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if std::mem::take(&mut self.heard) {
+        let polled = Pin::new(&mut self.inner).poll_write(context, data);
+        // A slow server reads several writes before its turn, which must not come earlier.
+        if polled.is_ready() {
             self.received.lock().unwrap().extend_from_slice(&TURN);
         }
-        Pin::new(&mut self.inner).poll_write(context, data)
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
