@@ -1,19 +1,9 @@
 //! `amqp:` against a real RabbitMQ, compared with pika; scripted servers only for what it cannot
 //! show.
 
-use crate::support::{Afterall, Done, LONG, RabbitMq, Scripted, python, sh};
+use crate::support::look::{not_ready, once};
+use crate::support::{Afterall, LONG, RabbitMq, Scripted, python, sh};
 use std::process::Command;
-
-fn once(url: &str) -> Done {
-    Afterall::new().arg("--once").arg(format!("x={url}")).run()
-}
-
-#[track_caller]
-fn not_ready(url: &str, class: &str, says: &str) {
-    let done = once(url).code(69).any_stdout();
-    let said = done.stdout_text();
-    assert!(said.contains(&format!("[class={class}]")) && said.contains(says), "{url}: {said}");
-}
 
 /// The outcome of pika, a real client, for the URL: `ready`, or the code of the refusal.
 fn pika(url: &str, queue: &str) -> String {

@@ -5,7 +5,7 @@ use crate::support::{Afterall, Authority, Identity, Nats, Nginx, Postgres, Reser
 /// `config` may be found before the first attempt, where there is no class to show, or in one.
 #[track_caller]
 fn fails(url: &str, class: &str, says: &str) {
-    let done = Afterall::new().arg("--once").arg(format!("x={url}")).run();
+    let done = Afterall::once().arg(format!("x={url}")).run();
     let code = done.status().code();
     let said = format!("{}{}", done.stdout_text(), done.stderr_text());
     let as_expected = match code {

@@ -1,5 +1,6 @@
 //! `unix:`, `dns:`, `file:` and sandboxes, also with `until=down` and `after`.
 
+use crate::support::look::{not_ready, once, ready};
 use crate::support::{Afterall, Dir, Done, Nats, Reserved, Running, SilentFiles, ms, secs, sh};
 use std::fs;
 use std::net::UdpSocket;
@@ -7,19 +8,6 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::thread;
-
-/// Makes one attempt, and returns its line in the table.
-fn once(url: &str) -> Done {
-    Afterall::new().arg("--once").arg(url).run()
-}
-
-pub(super) fn ready(url: &str, says: &str) {
-    once(url).code(0).stdout_has(says);
-}
-
-pub(super) fn not_ready(url: &str, class: &str, says: &str) {
-    once(url).code(69).stdout_has(&format!("[class={class}]")).stdout_has(says);
-}
 
 pub(super) fn down(url: &str) -> Running {
     Afterall::waiting_for([format!("x={url}#until=down")]).spawn()
@@ -133,7 +121,7 @@ impl Names {
     }
 
     fn once(&self, url: &str) -> Done {
-        self.under(Afterall::new().arg("--once").arg(url)).run()
+        self.under(Afterall::once().arg(url)).run()
     }
 }
 
@@ -172,22 +160,20 @@ fn a_name_is_checked_by_type_and_expected_addresses() {
 
 #[test]
 fn a_missing_name_is_down_and_a_failed_resolver_is_not() {
-    let gone = |rcode| {
+    let gone = |rcode, timeout| {
         let names = Names::new("127.0.0.1 localhost\n", rcode)?;
-        let run = Afterall::waiting_for([
-            "x=dns:none.test#until=down,timeout=600ms",
-            "y=tcp://none.test:1#until=down,timeout=600ms",
-        ]);
+        let run = Afterall::waiting_for(["x=dns:none.test", "y=tcp://none.test:1"]);
+        let run = run.args(["--until", "down", "--timeout", timeout]);
         Some(names.under(run).run())
     };
-    let Some(done) = gone(NAME_ERROR) else { return };
+    let Some(done) = gone(NAME_ERROR, "60s") else { return };
     done.code(0)
         .stderr_has_times(2, "ready: gone: none.test does not resolve: name or service not known");
-    gone(NO_ERROR)
+    gone(NO_ERROR, "60s")
         .unwrap()
         .code(0)
         .stderr_has_times(2, "ready: gone: none.test does not resolve: ");
-    let done = gone(SERVER_FAILURE).unwrap().code(124);
+    let done = gone(SERVER_FAILURE, "2s").unwrap().code(124);
     done.stderr_has(
         "x: timed out: none.test does not resolve: temporary failure in name resolution [class=dns",
     );
@@ -301,9 +287,10 @@ fn a_sandbox_without_sockets_is_named_and_ends_the_wait() {
 #[test]
 fn a_held_connection_must_stay_open() {
     let (server, closing) = (Nats::started(""), crate::support::Scripted::closing());
-    let hold = |address| format!("tcp://{address}#hold=50ms");
-    ready(&hold(server.address()), "accepts connections, still open after 50ms");
-    not_ready(&hold(closing.address()), "connect", "connection accepted, and closed within 50ms");
+    let hold = |address, time| format!("tcp://{address}#hold={time},attempt-timeout=50s");
+    ready(&hold(server.address(), "50ms"), "accepts connections, still open after 50ms");
+    let closed = "connection accepted, and closed within 20.0s";
+    not_ready(&hold(closing.address(), "20s"), "connect", closed);
     Afterall::waiting_for(["x=tcp://a:1#hold=soon"]).run().code(64).stderr_has("x: hold: ");
 }
 

@@ -1,23 +1,13 @@
 //! `grpc:` against grpcio's own health service; scripted servers only for what it cannot show.
 
+use crate::support::look::{not_ready, once};
 use crate::support::{
-    Afterall, Authority, Dir, Done, Identity, Reserved, Scripted, ports::Address,
+    Afterall, Authority, Dir, Identity, LONG, Reserved, Scripted, ports::Address,
     process::spawn_from_lasting_thread, python, secs, sh, wait_until,
 };
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
-
-fn once(url: &str) -> Done {
-    Afterall::new().arg("--once").arg(format!("x={url}")).run()
-}
-
-#[track_caller]
-fn not_ready(url: &str, class: &str, says: &str) {
-    let done = once(url).code(69).any_stdout();
-    let said = done.stdout_text();
-    assert!(said.contains(&format!("[class={class}]")) && said.contains(says), "{url}: {said}");
-}
 
 /// A server with a health service, or without one.
 pub(crate) struct Health {
@@ -70,7 +60,7 @@ impl Health {
     }
 
     fn wait_for(&self, needle: &str) {
-        wait_until(&format!("the health server says {needle}"), secs(60), || {
+        wait_until(&format!("the health server says {needle}"), LONG, || {
             self.dir.read("log").contains(needle)
         });
     }
@@ -87,7 +77,7 @@ import sys, grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 stub = health_pb2_grpc.HealthStub(grpc.insecure_channel(sys.argv[1]))
 try:
-    answer = stub.Check(health_pb2.HealthCheckRequest(service=sys.argv[2]), timeout=10)
+    answer = stub.Check(health_pb2.HealthCheckRequest(service=sys.argv[2]), timeout=60)
     print(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
 except grpc.RpcError as e: print(e.code().name)
 ";

@@ -4,22 +4,14 @@
 mod client;
 mod proxy;
 
+use crate::support::look::{not_ready, once};
 use crate::support::{
-    Afterall, Authority, Done, Http, Identity, Nginx, Reserved, Scripted, ms, response_with, secs,
-    sh,
+    Afterall, Authority, Http, Identity, Nginx, Reserved, Scripted, ms, response_with, secs, sh,
 };
 
-/// One attempt, and its line in the table.
-fn once(url: &str) -> Done {
-    Afterall::new().arg("--once").arg(url).run()
-}
-
+#[track_caller]
 fn ready(url: &str) {
     once(url).code(0).stdout_has("200 OK");
-}
-
-fn not_ready(url: &str, class: &str, says: &str) {
-    once(url).code(69).stdout_has(&format!("[class={class}]")).stdout_has(says);
 }
 
 #[test]

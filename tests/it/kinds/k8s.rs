@@ -10,7 +10,7 @@ use std::process::Command;
 
 fn once(api: &Kubernetes, what: &str) -> Done {
     let declared = format!("{what}#{}", api.keys());
-    Afterall::new().args(["--once", "--attempt-timeout", "10s", &declared]).run()
+    Afterall::new().args(["--once", "--attempt-timeout", "60s", &declared]).run()
 }
 
 fn ready(api: &Kubernetes, what: &str, says: &str) {
@@ -188,14 +188,16 @@ fn a_server_in_trouble_is_busy() {
 #[test]
 fn an_object_that_is_gone_is_down_but_a_dead_server_is_not() {
     let api = Kubernetes::new();
-    let down = |keys: &str| {
-        let declared = format!("k8s:pod/old#until=down,timeout=1s,{keys}");
+    let down = |timeout: &str, keys: &str| {
+        let declared = format!("k8s:pod/old#until=down,timeout={timeout},{keys}");
         Afterall::waiting_for([declared]).run()
     };
-    down(&api.keys()).code(0).stderr_has("gone: not there yet (404: pods \"old\" not found)");
+    down("60s", &api.keys())
+        .code(0)
+        .stderr_has("gone: not there yet (404: pods \"old\" not found)");
     let keys = api.keys();
     let _authority = api.stop();
-    down(&keys).code(124).stderr_has("class=connect");
+    down("1s", &keys).code(124).stderr_has("class=connect");
 }
 
 /// A pod's files, but for the CA.
@@ -284,9 +286,9 @@ fn the_recipe_for_a_job_needs_no_more_than_its_role() {
         .stderr_lacks("class=auth");
     // One rule less is a refusal.
     api.allow_only(Vec::new());
-    in_pod(&dir, &api, ["--timeout=1s", "k8s:job/migrate-1.4.2"])
+    in_pod(&dir, &api, ["--fail-fast=auth", "k8s:job/migrate-1.4.2"])
         .run()
-        .code(124)
+        .code(69)
         .stderr_has("resourceNames: [\"migrate-1.4.2\"]");
 }
 

@@ -1,7 +1,8 @@
 //! `memcached:` against a real memcached.
 
+use crate::support::look::{not_ready, once};
 use crate::support::{
-    Afterall, Dir, Done, Scripted,
+    Dir, Scripted,
     ports::Address,
     process::{Scope, Server, program},
     secs, wait_until,
@@ -9,17 +10,6 @@ use crate::support::{
 use rustix::process::Signal;
 use std::ffi::OsStr;
 use std::net::{SocketAddr, TcpStream};
-
-fn once(url: &str) -> Done {
-    Afterall::new().arg("--once").arg(format!("x={url}")).run()
-}
-
-#[track_caller]
-fn not_ready(url: &str, class: &str, says: &str) {
-    let done = once(url).code(69).any_stdout();
-    let said = done.stdout_text();
-    assert!(said.contains(&format!("[class={class}]")) && said.contains(says), "{url}: {said}");
-}
 
 pub(crate) struct Memcached {
     server: Server,

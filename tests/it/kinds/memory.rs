@@ -1,6 +1,6 @@
 //! A server's bytes take a bounded amount of memory.
 
-use crate::support::{Afterall, Http, Running, Scripted, response, secs};
+use crate::support::{Afterall, Http, LONG, Running, Scripted, response};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
@@ -16,8 +16,9 @@ fn peak(running: &Running) -> u64 {
 
 /// The peak of a wait, once it has reported `words`.
 fn peak_at(url: &str, words: &str) -> u64 {
-    let running = Afterall::waiting_for(["-t", "60s", url]).spawn();
-    running.wait_for_stderr(words, secs(50));
+    let bounds = ["--timeout", "never", "--attempt-timeout", "2m"];
+    let running = Afterall::waiting_for([url]).args(bounds).spawn();
+    running.wait_for_stderr(words, LONG);
     peak(&running)
 }
 

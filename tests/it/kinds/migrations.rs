@@ -68,7 +68,7 @@ fn url(server: &Postgres, database: &str, keys: &str) -> String {
 
 /// One attempt: its line of the table.
 fn once(server: &Postgres, database: &str, keys: &str) -> Done {
-    Afterall::new().arg("--once").arg(url(server, database, keys)).run()
+    Afterall::once().arg(url(server, database, keys)).run()
 }
 
 #[track_caller]

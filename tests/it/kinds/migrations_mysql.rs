@@ -59,7 +59,7 @@ fn the_tables_of_the_real_tools_are_read_and_not_changed() {
         format!("schema=migrations+mysql://{user}:s3cr3t@{at}/{name}#{key}")
     };
     for (fixture, key, class, says) in CASES {
-        let done = Afterall::new().args(["--once", &url("app", fixture, key)]).run();
+        let done = Afterall::once().arg(url("app", fixture, key)).run();
         let code = done.status().code();
         let said = done.any_stderr();
         let said = said.stdout_text();
@@ -80,11 +80,11 @@ fn the_tables_of_the_real_tools_are_read_and_not_changed() {
         ("tool=rails,table=none.schema_migrations,dir=@/dirs/rails", 69, "none.schema_migrations"),
         ("tool=rails,dir=@/dirs/rails", 69, "class=absent"),
     ] {
-        let done = Afterall::new().args(["--once", &url("app", "knex", key)]).run();
+        let done = Afterall::once().arg(url("app", "knex", key)).run();
         done.code(code).stdout_has(says);
     }
     // A user without a right sees no table.
-    let done = Afterall::new().args(["--once", &url("stranger", "rails-6.1", "tool=rails")]).run();
+    let done = Afterall::once().arg(url("stranger", "rails-6.1", "tool=rails")).run();
     done.code(69).stdout_has("[class=");
     assert_eq!(server.dump(&names), before, "nothing was written");
 }

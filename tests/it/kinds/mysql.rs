@@ -3,33 +3,18 @@
 
 mod surroundings;
 
+use crate::support::look::{not_ready, once};
 use crate::support::{
-    Afterall, Authority, Dir, Done, MariaDb, Reserved, Scripted, ms, process::program, scripted,
-    secs, sh, wait_until,
+    Afterall, Authority, Dir, MariaDb, Reserved, Scripted, ms, process::program, scripted, secs,
+    sh, wait_until,
 };
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
-fn once(url: &str) -> Done {
-    Afterall::new().arg("--once").arg(format!("x={url}")).run()
-}
-
 #[track_caller]
 fn ready(url: &str) {
     once(url).code(0).any_stdout();
-}
-
-#[track_caller]
-fn not_ready(url: &str, class: &str, says: &str) {
-    let done = once(url).any_stdout().any_stderr();
-    let code = done.status().code();
-    let said = format!("{}{}", done.stdout_text(), done.stderr_text());
-    let as_expected = match class {
-        "config" => matches!(code, Some(64 | 69)),
-        class => code == Some(69) && said.contains(&format!("[class={class}]")),
-    };
-    assert!(as_expected && said.contains(says), "{url}: expected {class}: {says}\n{said}");
 }
 
 #[test]
@@ -130,8 +115,8 @@ fn connection_strings(server: &MariaDb) {
         format!("mysql://app@localhost/app?socket={socket}#password=${{PASSWORD}}"),
         format!("mysql://app@{}/app", Reserved::new().address()).replace("@", &format!("@{at},")),
     ] {
-        Afterall::new()
-            .args(["--once", &url])
+        Afterall::once()
+            .arg(&url)
             .env("PASSWORD", "s3cr3t/#")
             .env("HASH", "#")
             .env("MYSQL_PWD", "s3cr3t/#")

@@ -7,23 +7,14 @@ mod handshake_first;
 mod operator;
 mod tls_first;
 
-use crate::support::{
-    Afterall, Authority, Dir, Done, Identity, Nats, Reserved, Scripted, ms, secs, sh,
-};
+use crate::support::look::{not_ready, once};
+use crate::support::{Afterall, Authority, Dir, Identity, Nats, Reserved, Scripted, ms, secs, sh};
 use operator::Operator;
 use std::net::TcpStream;
 
-/// One attempt, and its line in the table.
-fn once(url: &str) -> Done {
-    Afterall::new().arg("--once").arg(url).run()
-}
-
+#[track_caller]
 fn ready(url: &str) {
     once(url).code(0).stdout_has("NATS 2.");
-}
-
-fn not_ready(url: &str, class: &str, says: &str) {
-    once(url).code(69).stdout_has(&format!("[class={class}]")).stdout_has(says);
 }
 
 #[test]
@@ -172,7 +163,7 @@ fn lists_are_read_as_nats_go_reads_them() {
         format!(" nats://{live} "),
         format!(",nats://{dead},{live}"),
     ] {
-        let run = Afterall::new().args(["--once", "env:NATS_URL"]).env("NATS_URL", &list);
+        let run = Afterall::once().arg("env:NATS_URL").env("NATS_URL", &list);
         run.run().code(0).stdout_has("NATS 2.");
     }
 }

@@ -1,28 +1,8 @@
 //! `redis:` against a real redis-server; scripted servers only for what a real one cannot show.
 
-use crate::support::{Afterall, Authority, Done, Redis, Reserved, Scripted, ms, secs, sh};
+use crate::support::look::{not_ready, ready};
+use crate::support::{Afterall, Authority, Redis, Reserved, Scripted, ms, secs, sh};
 use std::net::TcpStream;
-
-fn once(url: &str) -> Done {
-    Afterall::new().arg("--once").arg(format!("x={url}")).run()
-}
-
-#[track_caller]
-fn ready(url: &str, says: &str) {
-    once(url).code(0).stdout_has(says);
-}
-
-#[track_caller]
-fn not_ready(url: &str, class: &str, says: &str) {
-    let done = once(url).any_stdout().any_stderr();
-    let (code, said) =
-        (done.status().code(), format!("{}{}", done.stdout_text(), done.stderr_text()));
-    let as_expected = match class {
-        "config" => matches!(code, Some(64 | 69)),
-        class => code == Some(69) && said.contains(&format!("[class={class}]")),
-    };
-    assert!(as_expected && said.contains(says), "{url}: expected {class}: {says}\n{said}");
-}
 
 #[test]
 fn every_login_has_the_outcome_of_redis_cli() {
@@ -127,7 +107,7 @@ fn a_server_that_loads_its_data_is_busy() {
     server.stop();
     // Far more than a minute, until the delay is taken away.
     server.configure("key-load-delay 100000\nloading-process-events-interval-bytes 1024");
-    server.start();
+    server.start_loading();
     let waiting = Afterall::waiting_for([format!("cache={}", server.url())]).spawn();
     waiting.wait_for_stderr("cache: waiting: Redis 7.", secs(20));
     waiting.wait_for_stderr("is loading its data: ", secs(20));
@@ -220,7 +200,7 @@ fn a_cluster_is_ready_once_it_serves_every_slot() {
     let first = Redis::new("");
     // Without this setting, the nodes announce 127.0.0.1.
     let lines = format!(
-        "cluster-enabled yes\ncluster-node-timeout 2000\ncluster-announce-ip {}",
+        "cluster-enabled yes\ncluster-node-timeout 5000\ncluster-announce-ip {}",
         first.host()
     );
     first.configure(&lines);

@@ -5,7 +5,7 @@ mod brokers;
 mod databases;
 
 use crate::support::scripted::finish;
-use crate::support::{Afterall, Authority, Dir, Http, Reserved, Scripted, response_with};
+use crate::support::{Afterall, Authority, Dir, Http, Reserved, Scripted, response_with, secs};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread;
@@ -45,8 +45,8 @@ fn hear_nothing(places: &[Place]) {
     let modes: [&[&str]; 5] = [
         &["-v", "--fail-fast", ANY],
         &["-v", "--fail-fast", ANY, "--format", "json"],
-        &["--once", "--attempt-timeout", "10s"],
-        &["--once", "--attempt-timeout", "10s", "--format", "json"],
+        &["--once", "--attempt-timeout", "30s"],
+        &["--once", "--attempt-timeout", "30s", "--format", "json"],
         &["--print-plan", "-v"],
     ];
     // Nearly all of the time is waiting.
@@ -90,9 +90,9 @@ fn around(text: &str) -> Option<String> {
     Some(text[from..end].to_owned())
 }
 
-/// Reads until the canary comes, or the client is silent.
+/// Reads until the canary comes, or the client is silent for a while.
 fn heard(stream: &mut TcpStream) -> String {
-    let _ = stream.set_read_timeout(Some(std::time::Duration::from_millis(500)));
+    let _ = stream.set_read_timeout(Some(secs(5)));
     let mut bytes = Vec::new();
     let mut chunk = [0; 4096];
     while around(&String::from_utf8_lossy(&bytes)).is_none() {

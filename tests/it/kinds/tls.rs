@@ -1,11 +1,11 @@
 //! Both versions of TLS, against servers that speak one of them alone: client certificates are
 //! refused at different moments.
 
-use crate::support::{Afterall, Authority, Identity, Nginx, Postgres};
+use crate::support::{Afterall, Authority, Identity, Nginx, Postgres, look};
 
 #[track_caller]
 fn once(url: &str, ready: bool, says: &str) {
-    let done = Afterall::new().arg("--once").arg(url).run().code(if ready { 0 } else { 69 });
+    let done = look::once(url).code(if ready { 0 } else { 69 });
     done.stdout_has(if ready { "ready" } else { "[class=tls]" }).stdout_has(says);
 }
 

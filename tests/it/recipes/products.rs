@@ -189,7 +189,7 @@ fn each_product_is_ready_when_its_documentation_says_so() {
         for (status, body, class) in *replies {
             let server = Http::always(*status, body);
             let url = moved(url, &server.address().to_string(), &dir);
-            let done = Afterall::new().arg("--once").arg(&url).run().any_stdout();
+            let done = Afterall::once().arg(&url).run().any_stdout();
             let said = done.stdout_text();
             let as_expected = match *class {
                 "ready" => done.status().success(),
@@ -207,7 +207,7 @@ fn each_product_is_ready_when_its_documentation_says_so() {
 #[test]
 fn a_text_that_says_true_is_told_from_the_boolean() {
     let server = Http::answering(|_, _| response(200, r#"{"health":"true"}"#));
-    let once = |key: &str| Afterall::new().arg("--once").arg(server.url(key)).run();
+    let once = |key: &str| Afterall::once().arg(server.url(key)).run();
     once(r#"/#json=/health=="true""#).code(0).stdout_has("200 OK");
     once("/#json=/health==true").code(69).stdout_has(r#"/health is "true", wanted true"#);
 }

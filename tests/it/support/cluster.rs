@@ -5,6 +5,7 @@ use super::ports::Address;
 use super::wait::{LONG, secs, wait_for};
 use async_nats::ConnectOptions;
 use async_nats::jetstream::{self, Context, stream};
+use std::time::Duration;
 
 pub struct Cluster {
     pub servers: Vec<Nats>,
@@ -52,7 +53,7 @@ impl Cluster {
         };
         wait_for(&format!("the cluster takes the stream {name}"), LONG, || {
             let config = config.clone();
-            self.ask(async |context| {
+            self.ask(secs(5), async |context| {
                 context.create_stream(config).await.map(drop).map_err(|error| error.to_string())
             })
             .ok()
@@ -61,8 +62,8 @@ impl Cluster {
 
     /// Returns a real client's result for a message: an acknowledgement from a majority, or an
     /// error.
-    pub fn publish(&self, stream: &str) -> Result<(), String> {
-        self.ask(async |context| {
+    pub fn publish(&self, stream: &str, patience: Duration) -> Result<(), String> {
+        self.ask(patience, async |context| {
             let sent = context.publish(format!("{stream}.x"), "message".into()).await;
             let acknowledged = sent.map_err(|error| error.to_string())?.await;
             acknowledged.map(drop).map_err(|error| error.to_string())
@@ -72,7 +73,7 @@ impl Cluster {
     /// The server that leads the stream.
     pub fn leader(&self, stream: &str) -> &Nats {
         let name = wait_for("the stream has a leader", LONG, || {
-            self.ask(async |context| {
+            self.ask(secs(5), async |context| {
                 let stream = context.get_stream(stream).await.map_err(|error| error.to_string())?;
                 let cluster = stream.cached_info().cluster.as_ref();
                 cluster.and_then(|cluster| cluster.leader.clone()).ok_or_else(String::new)
@@ -83,18 +84,22 @@ impl Cluster {
     }
 
     /// Runs one request on a new connection to whichever server is up.
-    fn ask<T>(&self, request: impl AsyncFnOnce(Context) -> Result<T, String>) -> Result<T, String> {
+    fn ask<T>(
+        &self,
+        patience: Duration,
+        request: impl AsyncFnOnce(Context) -> Result<T, String>,
+    ) -> Result<T, String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let servers: Vec<String> = self.servers.iter().map(Nats::url).collect();
             let client = ConnectOptions::new()
-                .connection_timeout(secs(2))
-                .request_timeout(Some(secs(2)))
+                .connection_timeout(patience)
+                .request_timeout(Some(patience))
                 .connect(servers)
                 .await
                 .map_err(|error| error.to_string())?;
             let mut context = jetstream::new(client);
-            context.set_timeout(secs(2));
+            context.set_timeout(patience);
             request(context).await
         })
     }

@@ -3,7 +3,7 @@
 use super::dir::Dir;
 use super::ports::Address;
 use super::process::{Scope, Server, program};
-use super::wait::{secs, wait_until};
+use super::wait::{LONG, wait_until};
 use rustix::process::Signal;
 use std::net::{IpAddr, SocketAddr};
 use std::process::Command;
@@ -58,30 +58,31 @@ impl Redis {
         self.dir.write_with_mode("redis.conf", 0o666, own + &lines + "\n");
     }
 
-    /// Returns when it listens; it may still load its data.
+    /// Returns when it has loaded its data, and has written the last line about its start.
     pub fn start(&self) {
-        self.run(&[]);
+        self.run(&[], "Ready to accept connections");
+    }
+
+    /// Returns when it listens; it may still load its data.
+    pub fn start_loading(&self) {
+        self.run(&[], "Server initialized");
     }
 
     pub fn start_sentinel(&self) {
-        self.run(&["--sentinel"]);
+        self.run(&["--sentinel"], "Sentinel ID is");
     }
 
-    fn run(&self, options: &[&str]) {
+    fn run(&self, options: &[&str], last_line: &str) {
         let mut slot = self.server.lock().unwrap();
         assert!(slot.is_none(), "redis-server was already started");
         let (config, program) = (self.dir.join("redis.conf"), program("redis-server", PACKAGE));
         let mut words = vec![program.as_os_str(), config.as_os_str()];
         words.extend(options.iter().map(|option| std::ffi::OsStr::new(*option)));
-        let listens = |log: &str| {
-            log.matches("Ready to accept connections").count()
-                + log.matches("Sentinel ID is").count()
-                + log.matches("Server initialized").count()
-        };
-        let before = listens(&self.log());
+        let starts = || self.log().matches(last_line).count();
+        let before = starts();
         let log = self.dir.join("log");
         let mut server = Server::start("redis-server", &words, &log, Signal::TERM, Scope::Process);
-        server.wait_until_up(|| listens(&self.log()) > before);
+        server.wait_until_up(|| starts() > before);
         *slot = Some(server);
     }
 
@@ -113,9 +114,7 @@ impl Redis {
     /// Waits until redis-cli prints a text that holds `needle`.
     #[track_caller]
     pub fn wait_for(&self, words: &[&str], needle: &str) {
-        wait_until(&format!("{words:?} says {needle}"), secs(30), || {
-            self.cli(words).contains(needle)
-        });
+        wait_until(&format!("{words:?} says {needle}"), LONG, || self.cli(words).contains(needle));
     }
 
     pub fn log(&self) -> String {

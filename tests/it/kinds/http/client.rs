@@ -20,7 +20,7 @@ struct Way<'a> {
 
 impl Way<'_> {
     fn keys(&self) -> String {
-        let mut keys: Vec<String> = vec!["attempt-timeout=4s".to_owned()];
+        let mut keys: Vec<String> = vec!["attempt-timeout=30s".to_owned()];
         keys.extend(Some(self.keys.clone()).filter(|keys| !keys.is_empty()));
         keys.extend(self.ca.map(|ca| format!("ca={}", ca.cert_text())));
         keys.extend(
@@ -58,7 +58,7 @@ impl Way<'_> {
             .tls_backend_preconfigured(tls)
             .redirect(redirects)
             .no_proxy()
-            .timeout(secs(4))
+            .timeout(secs(30))
             .build()
             .unwrap()
     }
@@ -67,7 +67,7 @@ impl Way<'_> {
 /// Returns true if both got a success. Panics where they disagree.
 #[track_caller]
 fn both(url: &str, way: &Way) -> bool {
-    let done = Afterall::new().arg("--once").arg(format!("api={url}#{}", way.keys())).run();
+    let done = Afterall::once().arg(format!("api={url}#{}", way.keys())).run();
     let ours = done.status().code();
     let text = format!("{}{}", done.stdout_text(), done.stderr_text());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

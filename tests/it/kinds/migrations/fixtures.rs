@@ -264,7 +264,7 @@ fn a_database_is_never_changed() {
             "#tool=sequel,version=1",
         ] {
             let url = format!("migrations+{}{keys}", server.url("owner", "", &database));
-            let _ = Afterall::new().arg("--once").arg(url).run().any_stdout().any_stderr().status();
+            let _ = Afterall::once().arg(url).run().any_stdout().any_stderr().status();
         }
         assert_eq!(dump(&server, &database), before, "{database}");
         assert_eq!(writes(&server), written, "{database}");

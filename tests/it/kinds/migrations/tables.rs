@@ -278,6 +278,6 @@ fn the_schema_in_a_url_replaces_the_search_path() {
         "migrations+{}?schema=app#version=20240102120000_add",
         server.url(WATCHER, "", &prisma)
     );
-    let done = Afterall::new().arg("--once").arg(url).run();
+    let done = Afterall::once().arg(url).run();
     done.code(0).stdout_has("20240102120000_add is applied (prisma, app._prisma_migrations)");
 }

@@ -3,7 +3,7 @@
 
 use super::tools::{TOOLS, Tool};
 use crate::support::process::program;
-use crate::support::{Afterall, Dir, MariaDb, secs, wait_until};
+use crate::support::{Afterall, Dir, LONG, MariaDb, wait_until};
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -19,7 +19,7 @@ impl Gate {
         client.stdin(Stdio::piped()).stdout(Stdio::null());
         let mut client = client.spawn().unwrap();
         writeln!(client.stdin.as_mut().unwrap(), "select get_lock('{name}', 0);").unwrap();
-        wait_until("the gate is closed", secs(30), || {
+        wait_until("the gate is closed", LONG, || {
             server.sql(&format!("select is_used_lock('{name}') is not null")).contains('1')
         });
         Self(client)
@@ -68,7 +68,7 @@ impl Case<'_> {
         );
         let names = [name.to_owned()];
         let before = self.server.dump(&names);
-        let done = Afterall::new().args(["--once", &url]).run().any_stdout().any_stderr();
+        let done = Afterall::once().arg(&url).run().any_stdout().any_stderr();
         let said = done.stdout_text().to_owned();
         assert_eq!(done.status().code(), Some(if is_ready { 0 } else { 69 }), "{name}: {said}");
         assert_eq!(self.server.dump(&names), before, "{name}: the look has changed something");
@@ -86,7 +86,7 @@ impl Case<'_> {
     fn walk(&self) {
         let name = self.tool.name;
         self.write(1, &[]);
-        let gate = format!("select get_lock('gate_{name}', 60)");
+        let gate = format!("select get_lock('gate_{name}', 600)");
         let open = format!("select release_lock('gate_{name}')");
         self.write(2, &[&gate, &open]);
         let said = self.look(false);
@@ -98,7 +98,7 @@ impl Case<'_> {
             "select count(*) from information_schema.processlist
              where db = '{name}' and state = 'User lock'"
         );
-        wait_until(&format!("{name} is in the middle"), secs(50), || {
+        wait_until(&format!("{name} is in the middle"), LONG, || {
             self.server.sql(&waits).contains('1')
         });
         self.look(false);

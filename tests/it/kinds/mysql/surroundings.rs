@@ -1,8 +1,9 @@
 //! States of MariaDB that need a cluster, or a network of its own.
 
-use super::{not_ready, ready};
+use super::ready;
+use crate::support::look::not_ready;
 use crate::support::process::program;
-use crate::support::{Address, Afterall, MariaDb, secs, wait_until};
+use crate::support::{Address, Afterall, LONG, MariaDb, wait_until};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -35,7 +36,7 @@ fn a_node_that_loses_its_cluster_is_busy() {
     joining.arg(format!("set global wsrep_cluster_address = 'gcomm://{dead}'"));
     joining.arg(format!("--socket={}", server.socket()));
     let mut joining = joining.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    wait_until("the node is not ready", secs(30), || {
+    wait_until("the node is not ready", LONG, || {
         server.sql("show status like 'wsrep_ready'").contains("OFF")
     });
     not_ready(&url, "busy", "the node is not ready (wsrep_ready is OFF)");

@@ -8,13 +8,13 @@ use crate::support::{Afterall, Cluster, LONG, Nats, secs, wait_until};
 fn ready_means_publishable(cluster: &Cluster) {
     let url = format!("bus={}#stream=S,timeout=3m", cluster.url());
     Afterall::waiting_for([url]).run().code(0).stderr_has("bus: ready: NATS 2.");
-    assert_eq!(cluster.publish("S"), Ok(()));
+    assert_eq!(cluster.publish("S", secs(30)), Ok(()));
 }
 
 /// The exit code of one attempt.
 fn once(cluster: &Cluster, keys: &str) -> Option<i32> {
     let url = format!("bus={}#{keys}", cluster.url());
-    Afterall::new().args(["--once", &url]).run().any_stdout().any_stderr().status().code()
+    Afterall::once().arg(&url).run().any_stdout().any_stderr().status().code()
 }
 
 #[test]
@@ -24,7 +24,7 @@ fn a_replicated_stream_is_ready_where_a_message_is_acknowledged() {
     let waiting = Afterall::waiting_for([url]).spawn();
     cluster.create_stream("S");
     waiting.done().code(0).stderr_has("bus: ready: NATS 2.");
-    assert_eq!(cluster.publish("S"), Ok(()));
+    assert_eq!(cluster.publish("S", secs(30)), Ok(()));
 
     let leader = cluster.leader("S");
     leader.kill();
@@ -34,7 +34,7 @@ fn a_replicated_stream_is_ready_where_a_message_is_acknowledged() {
     let second = cluster.servers.iter().find(|server| server.is_running()).unwrap();
     second.kill();
     wait_until("one server of three is not ready", LONG, || once(&cluster, "stream=S") == Some(69));
-    assert!(cluster.publish("S").is_err());
+    assert!(cluster.publish("S", secs(2)).is_err());
     for keys in ["stream=S", "jetstream", "jetstream,stream=S", "stream=S"] {
         wait_until(&format!("{keys} is not ready"), LONG, || once(&cluster, keys) == Some(69));
     }
@@ -50,6 +50,6 @@ fn a_replicated_stream_is_ready_where_a_message_is_acknowledged() {
     let waiting = Afterall::waiting_for([url]).spawn();
     waiting.wait_for_stderr("[class=connect", secs(20));
     cluster.start();
-    waiting.wait(secs(185)).code(0).any_stderr();
-    assert_eq!(cluster.publish("S"), Ok(()));
+    waiting.wait(secs(300)).code(0).any_stderr();
+    assert_eq!(cluster.publish("S", secs(30)), Ok(()));
 }

@@ -1,7 +1,8 @@
 //! A real server that is silent before the TLS handshake (`handshake_first`, since nats-server
 //! 2.10).
 
-use crate::support::{Afterall, Authority, Nats, secs};
+use crate::support::look::once;
+use crate::support::{Authority, Nats, secs};
 use async_nats::ConnectOptions;
 
 #[test]
@@ -21,10 +22,7 @@ fn a_handshake_first_server_is_ready_where_async_nats_logs_in() {
             [(&ca, "p4ss", true), (&ca, "wr0ng", false), (&other, "p4ss", false)]
         {
             let url = format!("tls://u:{password}@{}", server.address());
-            let done = Afterall::new()
-                .args(["--once", &format!("bus={url}#ca={}", ca.cert_text())])
-                .run()
-                .any_stdout();
+            let done = once(&format!("bus={url}#ca={}", ca.cert_text())).any_stdout();
             let theirs = async_nats(&server, password, ca);
             assert_eq!(
                 (done.status().code() == Some(0), theirs.is_ok()),
@@ -49,14 +47,14 @@ fn tls_first_leaves_a_handshake_first_servers_log_clean() {
     ));
     server.start();
     let url = format!("tls://{}#tls-first,ca={}", server.address(), ca.cert_text());
-    Afterall::new().args(["--once", &url]).run().code(0).stdout_has("NATS 2.");
+    once(&url).code(0).stdout_has("NATS 2.");
     assert!(!server.log().contains("[ERR]"), "{}", server.log());
 }
 
 fn async_nats(server: &Nats, password: &str, ca: &Authority) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let options = ConnectOptions::with_user_and_password("u".to_owned(), password.to_owned())
-        .connection_timeout(secs(5))
+        .connection_timeout(secs(30))
         .add_root_certificates(ca.cert.clone())
         .require_tls(true)
         .tls_first();

@@ -72,12 +72,12 @@ fn a_handshake_first_server_is_served_as_by_async_nats() {
         [(&ca, "p4ss", true), (&ca, "wr0ng", false), (&other, "p4ss", false)]
     {
         let url = format!("bus=tls://u:{password}@{}#ca={}", relay.at, ca.cert_text());
-        let done = Afterall::new().arg("--once").arg(&url).run();
+        let done = Afterall::once().arg(&url).run();
         let code = done.status().code();
         let said = done.stdout_text().to_owned();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let options = ConnectOptions::with_user_and_password("u".to_owned(), password.to_owned())
-            .connection_timeout(secs(5));
+            .connection_timeout(secs(30));
         let options = options.add_root_certificates(ca.cert.clone()).require_tls(true).tls_first();
         let theirs = runtime.block_on(options.connect(format!("tls://{}", relay.at)));
         assert_eq!(
@@ -89,9 +89,9 @@ fn a_handshake_first_server_is_served_as_by_async_nats() {
     }
     // With the key no INFO is waited for, and a server that sends INFO first is not one of these.
     let first = format!("nats://u:p4ss@{}#tls-first,ca={}", relay.at, ca.cert_text());
-    Afterall::new().arg("--once").arg(first).run().code(0).stdout_has("NATS 2.");
+    Afterall::once().arg(first).run().code(0).stdout_has("NATS 2.");
     let plain = format!("nats://u:p4ss@{}#tls-first,insecure", server.address());
-    let done = Afterall::new().arg("--once").arg(plain).run().code(69);
+    let done = Afterall::once().arg(plain).run().code(69);
     done.stdout_has("[class=tls]").stdout_has("the server sends INFO first");
     // Detected once, and not again in every attempt.
     let url = format!(
@@ -106,6 +106,6 @@ fn a_handshake_first_server_is_served_as_by_async_nats() {
 fn a_silent_server_is_tried_both_ways_and_never_gets_the_password() {
     let silent = Scripted::silent();
     let url = format!("bus=tls://u:p4ss@{}#insecure,attempt-timeout=1s", silent.address());
-    let done = Afterall::new().arg("--once").arg(url).run().code(69).took(ms(1000)..secs(10));
+    let done = Afterall::once().arg(url).run().code(69).took(ms(1000)..secs(10));
     done.stdout_has("[class=timeout]").stdout_has("within 1.0s");
 }

@@ -1,16 +1,15 @@
 //! Our verdict beside tokio-postgres's and psql's, on the same server in the same state.
 
 use crate::support::postgres::libpq;
-use crate::support::{Afterall, Postgres, Scripted, Shutdown};
+use crate::support::{Afterall, LONG, Postgres, Scripted, Shutdown};
 use std::str::FromStr;
-use std::time::Duration;
 
 /// The outcome of tokio-postgres: a session that answers, or its error.
 fn tokio_postgres(pairs: &str) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut config = tokio_postgres::Config::from_str(pairs).map_err(|e| e.to_string())?;
-        config.connect_timeout(Duration::from_secs(5));
+        config.connect_timeout(LONG);
         let talk = async {
             let (client, connection) =
                 config.connect(tokio_postgres::NoTls).await.map_err(|error| error.to_string())?;
@@ -20,7 +19,7 @@ fn tokio_postgres(pairs: &str) -> Result<(), String> {
             let _ = connection.await;
             rows.map(drop)
         };
-        let bounded = tokio::time::timeout(Duration::from_secs(5), talk).await;
+        let bounded = tokio::time::timeout(LONG, talk).await;
         bounded.unwrap_or_else(|_| Err("no answer".to_owned()))
     })
 }
@@ -62,7 +61,7 @@ fn every_server_state_matches_psql_and_tokio_postgres() {
     ];
     for (pairs, want) in states {
         let pairs = format!("{pairs} sslmode=disable");
-        let done = Afterall::new().arg("--once").arg(format!("db=postgres:{pairs}")).run();
+        let done = Afterall::once().arg(format!("db=postgres:{pairs}")).run();
         let code = if want == "ready" { 0 } else { 69 };
         let done = done.code(code);
         let done = match want {

@@ -15,7 +15,7 @@ pub(super) struct Compared {
 impl Compared {
     pub(super) fn compare(&mut self, pairs: &str, env: &[(&str, &str)]) {
         let theirs = libpq(pairs, env);
-        let run = Afterall::new().arg("--once").arg(format!("db=postgres:{pairs}"));
+        let run = Afterall::once().arg(format!("db=postgres:{pairs}"));
         let done = env.iter().fold(run, |run, (name, value)| run.env(name, value)).run();
         let code = done.status().code();
         let said = format!("{}{}", done.stdout_text(), done.stderr_text());
@@ -119,7 +119,7 @@ fn without_a_root_the_systems_are_trusted_with_a_remark() {
     let complaint = libpq(&pairs, &[("HOME", "/none")]).unwrap_err();
     assert!(complaint.contains("root certificate file"), "{complaint}");
     let run = |ca: &str| {
-        let run = Afterall::new().args(["--once", "-v"]).arg(format!("db=postgres:{pairs}"));
+        let run = Afterall::once().arg("-v").arg(format!("db=postgres:{pairs}"));
         run.env("HOME", "/none").env("SSL_CERT_FILE", ca).env("SSL_CERT_DIR", "/none").run()
     };
     let remark = "afterall: db: sslmode=verify-full names no sslrootcert: the system's \
@@ -458,8 +458,8 @@ fn a_refusal_ends_the_list_as_it_does_for_psql() {
     // pgjdbc goes on, and a refusal is reported as the end of the list.
     let (first, second) = (refuses.address(), admits.address());
     let jdbc = format!("jdbc:postgresql://{first},{second}/postgres?user=app&password=s3cr3t");
-    Afterall::new().arg("--once").arg(jdbc).run().code(0).stdout_has("ready");
+    Afterall::once().arg(jdbc).run().code(0).stdout_has("ready");
     let url = format!("postgres://app:s3cr3t@{first},{second}/postgres");
-    let done = Afterall::new().arg("--once").arg(url).run().code(69);
+    let done = Afterall::once().arg(url).run().code(69);
     done.stdout_has("28P01").stdout_has("a refusal ends the list of servers");
 }

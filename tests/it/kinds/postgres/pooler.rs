@@ -1,14 +1,11 @@
 //! PgBouncer in front of a server. It answers in its own words, even if it has not reached the
 //! server.
 
+use crate::support::look::once;
 use crate::support::postgres::libpq;
-use crate::support::{Afterall, Done, PgBouncer, Postgres, Shutdown, secs, sh};
+use crate::support::{Afterall, LONG, PgBouncer, Postgres, Shutdown, secs, sh, wait_until};
 use std::io::{Read, Write};
 use std::net::TcpStream;
-
-fn once(url: &str) -> Done {
-    Afterall::new().arg("--once").arg(url).run()
-}
 
 fn with_users() -> Postgres {
     let server = Postgres::started();
@@ -49,10 +46,8 @@ fn a_session_through_it_asks_what_it_wants_in_every_pool_mode() {
                 .code(0)
                 .stdout_has("ready");
         }
-        assert_eq!(
-            server.psql("select count(*) from pg_stat_activity where state like 'idle in%'"),
-            "0"
-        );
+        let open = "select count(*) from pg_stat_activity where state like 'idle in%'";
+        wait_until("no transaction is left open", LONG, || server.psql(open) == "0");
         assert!(!bouncer.log().contains("unclean server"), "{}", bouncer.log());
     }
 }
@@ -131,7 +126,7 @@ fn a_server_behind_it_that_comes_late_is_waited_for() {
         );
         let bouncer = PgBouncer::before(&server, &settings);
         let url =
-            format!("db=postgres://app:s3cr3t@{}/postgres#attempt-timeout=3s", bouncer.address());
+            format!("db=postgres://app:s3cr3t@{}/postgres#attempt-timeout=5s", bouncer.address());
         let waiting = Afterall::waiting_for([url]).becoming(sh("echo started")).spawn();
         waiting.wait_for_stderr("db: waiting: ", secs(20));
         server.start();

@@ -1,7 +1,7 @@
 //! Forms of certificates and keys: our verdict beside psql's, on certificates that openssl makes.
 
 use super::libpq::Compared;
-use crate::support::process::{Scope, Server};
+use crate::support::process::{Scope, Server, program};
 use crate::support::{Address, Afterall, Dir, Postgres};
 use rustix::process::Signal;
 use std::process::Command;
@@ -30,9 +30,9 @@ impl Openssl {
 
     #[track_caller]
     fn run(&self, args: &str) {
-        let mut command = Command::new("openssl");
+        let mut command = Command::new(program("openssl", "openssl"));
         command.args(args.split_whitespace()).current_dir(self.0.path());
-        let output = command.output().expect("openssl (apt-get install openssl)");
+        let output = command.output().unwrap();
         assert!(output.status.success(), "{args}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
@@ -246,7 +246,7 @@ fn client_keys_are_read_in_every_form_that_psql_reads() {
         openssl.path("v1.crt"),
         openssl.path("pbes1.key")
     );
-    let done = Afterall::new().arg(old).arg("--once").run().code(64);
+    let done = Afterall::once().arg(old).run().code(64);
     done.stderr_has(
         "pbes1.key: the private key is encrypted by an algorithm that is not supported",
     )
@@ -259,7 +259,7 @@ fn client_keys_are_read_in_every_form_that_psql_reads() {
         openssl.path("v1.crt"),
         openssl.path("der-aes.key")
     );
-    Afterall::new().arg("--once").arg(jdbc).run().code(0).stdout_has("ready");
+    Afterall::once().arg(jdbc).run().code(0).stdout_has("ready");
 }
 
 #[test]
@@ -296,8 +296,8 @@ fn what_this_build_cannot_verify_is_named() {
                 }
             )
         };
-        Afterall::new().arg("--once").arg(url("require")).run().code(0).stdout_has("ready");
-        let look = Afterall::new().arg("--once").arg(url("verify-full"));
+        Afterall::once().arg(url("require")).run().code(0).stdout_has("ready");
+        let look = Afterall::once().arg(url("verify-full"));
         if words.is_empty() {
             look.run().code(0).stdout_has("ready");
         } else {
@@ -332,8 +332,8 @@ fn a_short_rsa_key_is_named() {
     server.wait_until_up(|| std::fs::read_to_string(&log).unwrap_or_default().contains("ACCEPT"));
     let url = |keys: String| format!("https://{at}/#server-name=localhost,{keys}");
     let trusting = url(format!("ca={}", openssl.path("ca.crt")));
-    let done = Afterall::new().args(["--once", &trusting]).run().code(69);
+    let done = Afterall::once().arg(&trusting).run().code(69);
     done.stdout_has("its RSA key has 1024 bits, and must have at least 2048")
         .stdout_has("[class=tls]");
-    Afterall::new().args(["--once", &url("insecure".to_owned())]).run().code(0).stdout_has("ready");
+    Afterall::once().arg(url("insecure".to_owned())).run().code(0).stdout_has("ready");
 }
