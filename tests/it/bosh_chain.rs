@@ -18,7 +18,7 @@ fn the_whole_chain_starts_once_in_any_order() {
     let vm = Vm::boot(&order);
     vm.wait_until_started(&order);
     // Checked from outside, as a client of each job.
-    Afterall::waiting_for(vm.everything()).arg("--timeout=20s").run().code(0).any_stderr();
+    Afterall::waiting_for(vm.everything()).run().code(0).any_stderr();
     vm.wait_for_cycles(3);
     for job in order {
         assert_eq!(vm.starts(job), 1, "monit started {job} once:\n{}", vm.monit_log());

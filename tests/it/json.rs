@@ -84,8 +84,10 @@ fn a_wait_is_reported_from_start_to_exec() {
 #[test]
 fn verbose_reports_every_attempt() {
     let port = Reserved::new();
-    let done =
-        json([format!("db=tcp://{}", port.address())]).args(["-v", "-t", "400ms"]).run().code(124);
+    let running = json([format!("db=tcp://{}", port.address())]).arg("-v").spawn();
+    running.wait_for_stderr("\"attempts\":3", secs(20));
+    running.signal(15);
+    let done = running.done().signal(15);
     let objects = objects(&done);
     let attempts: Vec<_> = objects
         .iter()
@@ -96,7 +98,7 @@ fn verbose_reports_every_attempt() {
         attempts.len() > 2 && attempts.iter().copied().eq(1..=attempts.len() as u64),
         "{attempts:?}"
     );
-    assert_eq!(objects.last().unwrap()["event"], "timeout");
+    assert_eq!(objects.last().unwrap()["event"], "signal");
 }
 
 #[test]
@@ -193,7 +195,7 @@ fn every_end_has_its_event() {
     let port = Reserved::new();
     let at = port.address();
     let run = |dependencies: &[String]| json(dependencies).run();
-    let done = run(&[format!("a=tcp://{at}#timeout=200ms"), format!("b=tcp://{at}")]).code(124);
+    let done = run(&[format!("a=tcp://{at}#timeout=1s"), format!("b=tcp://{at}")]).code(124);
     let ends = objects(&done);
     assert_eq!(events(&ends)[ends.len() - 2..], [("timeout", "a"), ("waiting", "b")]);
     assert_eq!(ends.last().unwrap()["class"], "connect");
@@ -316,7 +318,7 @@ fn an_unread_pipe_delays_neither_the_end_nor_a_signal() {
             let running = run("never").spawn();
             running.wait_until_waiting();
             running.signal(15);
-            running.wait(secs(5)).signal(15);
+            running.done().signal(15);
         }
     }
 }

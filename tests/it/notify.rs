@@ -1,6 +1,6 @@
 //! Under systemd: the messages at the notification socket.
 
-use crate::support::{Afterall, Dir, Reserved, Scripted, ms, secs, sh, wait_until};
+use crate::support::{Afterall, Dir, LONG, Reserved, Scripted, ms, secs, sh, wait_until};
 use std::io::Write;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -149,13 +149,13 @@ fn a_long_wait_is_extended_again_before_the_last_extension_ends() {
         .env("NOTIFY_SOCKET", manager.path());
     let running = afterall.arg("-q").spawn();
     let mut arrivals: Vec<(Instant, Duration)> = Vec::new();
-    wait_until("a second extension", secs(30), || {
+    wait_until("a second extension", LONG, || {
         for line in manager.lines() {
             if let Some(usec) = line.strip_prefix("EXTEND_TIMEOUT_USEC=") {
                 arrivals.push((Instant::now(), Duration::from_micros(usec.parse().unwrap())));
             }
         }
-        arrivals.len() == 2
+        arrivals.len() >= 2
     });
     assert!(arrivals[1].0 < arrivals[0].0 + arrivals[0].1, "{arrivals:?}");
     running.signal(15);

@@ -2,7 +2,7 @@
 
 use super::jobs::{Addresses, Jobs};
 use crate::recipes::place::Place;
-use crate::support::{Monit, Postgres, secs, wait_until};
+use crate::support::{LONG, Monit, Postgres, wait_until};
 use std::fs;
 use std::time::Instant;
 
@@ -69,14 +69,14 @@ impl Vm {
     #[track_caller]
     pub fn wait_until_started(&self, jobs: &[&str]) {
         let begun = Instant::now();
-        wait_until("everything has started", secs(60), || {
+        wait_until("everything has started", LONG * 2, || {
             self.fail_on_stack_traces();
             let missing: Vec<_> = jobs.iter().filter(|job| self.pids(job).is_empty()).collect();
             let logs = || {
                 jobs.iter().map(|job| format!("--- {job}\n{}", self.log(job))).collect::<String>()
             };
             assert!(
-                missing.is_empty() || begun.elapsed() < secs(50),
+                missing.is_empty() || begun.elapsed() < LONG,
                 "{missing:?}\n{}{}",
                 logs(),
                 self.monit_log()
@@ -89,7 +89,7 @@ impl Vm {
     pub fn wait_for_cycles(&self, cycles: usize) {
         let seen = || self.place.dir.read("ticks").len();
         let before = seen();
-        wait_until("monit goes round", secs(20), || seen() >= before + cycles);
+        wait_until("monit goes round", LONG, || seen() >= before + cycles);
     }
 
     #[track_caller]

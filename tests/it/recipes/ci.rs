@@ -95,7 +95,10 @@ fn the_action_installs_the_release_and_waits() {
     let inputs = [("inputs.dependencies", declared.as_str()), ("inputs.timeout", "30s")];
     let waited = job.run("Wait", &inputs);
     assert!(waited.status.success(), "{}", text(&waited.stderr));
-    assert_eq!(api.count(), 2);
+    let requests = api.requests();
+    for path in ["/ready", "/live"] {
+        assert!(requests.iter().any(|request| request.text.contains(path)), "{path}");
+    }
 }
 
 #[test]

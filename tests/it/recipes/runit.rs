@@ -3,7 +3,7 @@
 use super::place::Place;
 use super::texts::{in_script, read};
 use crate::support::process::{Scope, Server, program};
-use crate::support::{Afterall, Counted, Dir, Postgres, secs, wait_until};
+use crate::support::{Afterall, Counted, Dir, LONG, Postgres, secs, wait_for, wait_until};
 use rustix::process::Signal;
 use std::path::Path;
 use std::process::Command;
@@ -57,7 +57,11 @@ impl Service {
     }
 
     fn pid(&self) -> String {
-        self.dir.read("scheduler/supervise/pid").trim().to_owned()
+        // runsv writes it after the start.
+        wait_for("a pid", LONG, || {
+            let pid = self.dir.read("scheduler/supervise/pid").trim().to_owned();
+            (!pid.is_empty()).then_some(pid)
+        })
     }
 }
 

@@ -144,7 +144,7 @@ impl Done {
     /// for a busy machine.
     #[track_caller]
     pub fn took(self, range: impl RangeBounds<Duration> + std::fmt::Debug) -> Self {
-        const GRACE: Duration = Duration::from_secs(5);
+        const GRACE: Duration = Duration::from_secs(20);
         let graced = self.elapsed.saturating_sub(GRACE);
         let is_early = match range.start_bound() {
             Bound::Included(start) | Bound::Excluded(start) => self.elapsed < *start,

@@ -3,7 +3,7 @@
 use super::dir::Dir;
 use super::ports::Address;
 use super::process::{Scope, Server, program};
-use super::wait::{secs, wait_until};
+use super::wait::{LONG, wait_until};
 use rustix::process::Signal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -141,7 +141,7 @@ impl Nats {
         let target = format!("reload={}", self.dir.text("pid"));
         let status = Command::new(&self.program).args(["--signal", &target]).status().unwrap();
         assert!(status.success(), "nats-server --signal {target}: {status}");
-        wait_until("nats-server has reloaded its configuration", secs(20), || {
+        wait_until("nats-server has reloaded its configuration", LONG, || {
             assert!(self.count("Failed to reload") == failed, "{}", self.log());
             self.count("Reloaded server configuration") > before
         });

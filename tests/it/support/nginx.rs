@@ -4,7 +4,7 @@ use super::certs::Identity;
 use super::dir::Dir;
 use super::ports::Address;
 use super::process::{Scope, Server, program};
-use super::wait::{secs, wait_until};
+use super::wait::{LONG, wait_until};
 use rustix::process::{Signal, getuid};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -122,7 +122,7 @@ impl Nginx {
         let emergencies = self.count("[emerg]");
         let before = self.count("gracefully shutting down");
         self.with(|server| server.signal(Signal::HUP));
-        wait_until("nginx has reloaded its configuration", secs(20), || {
+        wait_until("nginx has reloaded its configuration", LONG, || {
             assert!(self.count("[emerg]") == emergencies, "{}", self.log());
             self.count("gracefully shutting down") > before
         });

@@ -3,7 +3,7 @@
 use super::certs::Identity;
 use super::dir::Dir;
 use super::ports::Address;
-use super::process::{Scope, Server, missing};
+use super::process::{self, Scope, Server, missing};
 use super::psql::{self, Session};
 use super::template::{copy, run, template};
 use super::wait::{LONG, wait_until};
@@ -442,7 +442,7 @@ fn chown(path: &Path) {
 }
 
 fn unprivileged(program: &Path) -> Command {
-    let mut command = Command::new("setpriv");
+    let mut command = Command::new(process::program("setpriv", "util-linux"));
     if getuid().is_root() {
         command.args(UNPRIVILEGED);
     }

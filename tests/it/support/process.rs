@@ -1,7 +1,7 @@
 //! The process of a real server. Drop ends it.
 
 use super::dir::read_lossy;
-use super::wait::{secs, wait_for, wait_until};
+use super::wait::{LONG, wait_for, wait_until};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
@@ -103,7 +103,7 @@ impl Server {
     /// Panics with the server's log when the process ends instead.
     #[track_caller]
     pub fn wait_until_up(&mut self, mut up: impl FnMut() -> bool) {
-        wait_until(&format!("{} is up", self.name), secs(60), || {
+        wait_until(&format!("{} is up", self.name), LONG * 2, || {
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("{} ended with {status}; its log:\n{}", self.name, read_lossy(&self.log));
             }
@@ -113,7 +113,7 @@ impl Server {
 
     #[track_caller]
     pub fn wait_until_down(&mut self) -> ExitStatus {
-        wait_for(&format!("{} ends", self.name), secs(60), || self.child.try_wait().unwrap())
+        wait_for(&format!("{} ends", self.name), LONG, || self.child.try_wait().unwrap())
     }
 
     pub fn is_up(&mut self) -> bool {

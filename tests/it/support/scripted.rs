@@ -1,6 +1,7 @@
 //! Scripted TCP servers, for the faults that a real one cannot show.
 
 use super::ports::Address;
+use super::wait::LONG;
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -111,7 +112,7 @@ impl Scripted {
     pub fn connections(&self) -> usize {
         let mut mark = {
             let mut marks = self.shared.marks.lock().unwrap();
-            let mark = TcpStream::connect_timeout(&self.at, Duration::from_secs(5)).unwrap();
+            let mark = TcpStream::connect_timeout(&self.at, LONG).unwrap();
             marks.insert(mark.local_addr().unwrap());
             mark
         };

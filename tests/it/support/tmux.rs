@@ -5,7 +5,7 @@ use super::process::{Scope, Server, program};
 use super::wait::{LONG, wait_until};
 use rustix::process::Signal;
 use std::ffi::OsStr;
-use std::path::Path;
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::Instant;
 
@@ -38,7 +38,8 @@ impl Terminal {
         let words: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
         let mut server =
             Server::start("tmux", &words, &dir.join("log"), Signal::TERM, Scope::Process);
-        server.wait_until_up(|| Path::new(&socket).exists());
+        // The file is there a moment before the server listens.
+        server.wait_until_up(|| UnixStream::connect(&socket).is_ok());
         let terminal = Self { dir, _server: server };
         let (columns, rows) = (columns.to_string(), rows.to_string());
         let mut words = vec!["new-session", "-d", "-x", &columns, "-y", &rows, "-c", "/", "--"];
@@ -115,8 +116,9 @@ impl Terminal {
         (numbers[0], numbers[1], numbers[2] == 1)
     }
 
+    /// Returns the screen that was waited for. The next look may find half of another one.
     #[track_caller]
-    pub fn wait_for(&self, awaited: &str, mut shown: impl FnMut(&str) -> bool) {
+    pub fn wait_for(&self, awaited: &str, mut shown: impl FnMut(&str) -> bool) -> String {
         let mut screen = String::new();
         // A failed wait reports the screen.
         let begun = Instant::now();
@@ -127,5 +129,6 @@ impl Terminal {
             assert!(is_shown || !late, "waited in vain for {awaited}; the screen:\n{screen}");
             is_shown
         });
+        screen
     }
 }
