@@ -10,7 +10,7 @@ use std::process::Command;
 
 fn once(api: &Kubernetes, what: &str) -> Done {
     let declared = format!("{what}#{}", api.keys());
-    Afterall::new().args(["--once", "--attempt-timeout", "60s", &declared]).run()
+    Afterall::new().args(["--once", "--attempt-timeout", "4m", &declared]).run()
 }
 
 fn ready(api: &Kubernetes, what: &str, says: &str) {

@@ -16,7 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// The longest time that a run in a test may take.
-const HARD_LIMIT: Duration = Duration::from_secs(120);
+const HARD_LIMIT: Duration = Duration::from_secs(300);
 
 /// A run of the binary. By default only PATH is set, stdin is empty, and the directory is `/`.
 #[must_use]

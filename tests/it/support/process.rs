@@ -103,7 +103,7 @@ impl Server {
     /// Panics with the server's log when the process ends instead.
     #[track_caller]
     pub fn wait_until_up(&mut self, mut up: impl FnMut() -> bool) {
-        wait_until(&format!("{} is up", self.name), LONG * 2, || {
+        wait_until(&format!("{} is up", self.name), LONG * 5, || {
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("{} ended with {status}; its log:\n{}", self.name, read_lossy(&self.log));
             }
