@@ -302,7 +302,8 @@ fn the_command_gets_the_terminal_as_it_was() {
 fn a_failed_wait_reports_what_is_missing() {
     let terminal = terminal(120, 24);
     let (_db, _cache, words) = two();
-    terminal.enters(&format!("afterall -t 500ms {words}; echo code $?"));
+    let words = words.replace("=9m", "=500ms").replace("#timeout=never", "");
+    terminal.enters(&format!("afterall {words}; echo code $?"));
     let is_over = |screen: &str| screen.trim_end().ends_with("\ncode 124\n$");
     let screen = terminal.wait_for("the end", is_over);
     assert!(screen.contains("\nafterall: db: timed out: connection refused "), "{screen}");

@@ -38,7 +38,7 @@ fn a_broker_is_waited_for_from_its_boot_to_its_queue() {
     let mut broker = RabbitMq::started("log.file.level = info", false);
     let at = broker.address();
     let url = format!("amqp://app:s3cr3t@{at}/%2Fapp");
-    let declared = format!("mq={url}#queue=orders,max-interval=500ms,timeout=5m");
+    let declared = format!("mq={url}#queue=orders,max-interval=500ms,timeout=30m");
     let waiting = Afterall::waiting_for([declared]).becoming(sh("echo started")).spawn();
     waiting.wait_for_stderr("mq: waiting: connection refused", LONG);
     broker.wait_until_up();

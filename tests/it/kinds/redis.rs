@@ -200,7 +200,7 @@ fn a_cluster_is_ready_once_it_serves_every_slot() {
     let first = Redis::new("");
     // Without this setting, the nodes announce 127.0.0.1.
     let lines = format!(
-        "cluster-enabled yes\ncluster-node-timeout 5000\ncluster-announce-ip {}",
+        "cluster-enabled yes\ncluster-node-timeout 10000\ncluster-announce-ip {}",
         first.host()
     );
     first.configure(&lines);
@@ -222,7 +222,9 @@ fn a_cluster_is_ready_once_it_serves_every_slot() {
     let created = first.cli(&words);
     assert!(created.contains("All 16384 slots covered"), "{created}");
     waiting.done().code(0).stderr_has("cache: ready: Redis 7.").stderr_has(", cluster");
-    nodes.iter().for_each(|node| node.wait_for(&["CLUSTER", "INFO"], "cluster_state:ok"));
+    for node in nodes.iter().chain([&first]) {
+        node.wait_for(&["CLUSTER", "INFO"], "cluster_state:ok");
+    }
     // One of these is on each node.
     for key in ["a", "b", "c", "d"] {
         let url = format!("redis://{}#exists={key}", first.address());

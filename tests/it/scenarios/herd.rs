@@ -91,6 +91,7 @@ fn a_long_retry_after_ends_at_the_timeout_with_a_last_attempt() {
         .code(124)
         .any_stderr()
         .took(ms(900)..secs(5));
-    // Neither asked before the hour nor left without a last attempt, if there was time for one.
-    assert!((1..=2).contains(&always_busy.count()), "{}", always_busy.count());
+    // Not asked before the hour, but for a last attempt. An attempt that took long on a loaded
+    // machine makes the last one early, and leaves time for another.
+    assert!((1..=4).contains(&always_busy.count()), "{}", always_busy.count());
 }

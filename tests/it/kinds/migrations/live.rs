@@ -5,7 +5,7 @@ mod tools;
 
 use super::{WATCHER, database, server, url};
 use crate::support::process::program;
-use crate::support::{Afterall, Dir, Postgres, secs, wait_until};
+use crate::support::{Afterall, Dir, LONG, Postgres, secs, wait_until};
 use std::process::{Command, Stdio};
 
 /// Steps that each tool takes; each sleeps in the database, then writes its number down.
@@ -32,7 +32,7 @@ fn what_is_there(server: &Postgres) -> Vec<String> {
 /// Starts the wait, then the tool. `place` is the end of the ready line.
 #[track_caller]
 fn is_waited_for(server: &Postgres, migrations: &str, mut migrator: Command, place: &str) {
-    let keys = format!("dir={migrations},max-interval=100ms");
+    let keys = format!("dir={migrations},max-interval=100ms,timeout=9m");
     let waiting =
         Afterall::waiting_for([url(server, "app", &keys)]).becoming(what_is_there(server)).spawn();
     waiting.wait_for_stderr("no migration table yet", secs(20));
@@ -48,7 +48,7 @@ fn is_waited_for(server: &Postgres, migrations: &str, mut migrator: Command, pla
 /// Without `dir`: the end of a tool that shows signs of work is waited for all the same.
 #[track_caller]
 fn is_at_work_to_its_end(server: &Postgres, mut migrator: Command) {
-    let keys = "max-interval=100ms";
+    let keys = "max-interval=100ms,timeout=9m";
     let waiting = Afterall::waiting_for([url(server, "app", keys)])
         .arg("-v")
         .becoming(what_is_there(server))
@@ -56,8 +56,8 @@ fn is_at_work_to_its_end(server: &Postgres, mut migrator: Command) {
     waiting.wait_for_stderr("no migration table yet", secs(20));
     migrator.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let migrator = migrator.spawn().unwrap();
-    waiting.wait_for_stderr("in progress: its advisory lock is held", secs(40));
-    let done = waiting.wait(secs(50));
+    waiting.wait_for_stderr("in progress: its advisory lock is held", LONG);
+    let done = waiting.done();
     assert!(migrator.wait_with_output().unwrap().status.success());
     done.code(0).stdout(&format!("{STEPS}\n")).any_stderr();
 }
@@ -163,7 +163,7 @@ fn a_newer_migration_does_not_hold_up_a_restart() {
     let mut migrator = tools::rails(&server, &path(&newer, "migrations"));
     let mut migrator =
         migrator.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    wait_until("the newer release migrates", secs(50), || {
+    wait_until("the newer release migrates", LONG, || {
         server.psql("select count(*) from pg_stat_activity where wait_event = 'PgSleep'") == "1"
     });
     let restarted = Afterall::waiting_for([url(&server, "app", &format!("dir={older}"))])

@@ -59,8 +59,8 @@ fn the_last_line_counts_the_migrations_that_were_missing() {
     let part = format!("{table}; {two}");
     let whole = format!("{table}; {two}; {third}");
     for (format, before, message, after, want) in [
-        ("plain", "", "no migration table", &whole, "; schema was last (waited for 3 migrations)"),
-        ("plain", &part, "1 of 3", &third, "; schema was last (waited for 1 migration)"),
+        ("plain", "", "no migration table", &whole, " for 3 migrations)"),
+        ("plain", &part, "1 of 3", &third, " for 1 migration)"),
         ("json", &part, "1 of 3", &third, "\"migrations\":1}"),
     ] {
         let name = format!("{format}{}", before.len());
@@ -74,7 +74,7 @@ fn the_last_line_counts_the_migrations_that_were_missing() {
         server.psql_in(&name, &format!("begin; {after}; commit"));
         let done = waiting.done().code(0);
         let last = done.stderr_text().lines().last().unwrap_or_default();
-        assert!(last.ends_with(want), "{last}");
+        assert!(last.contains("schema") && last.ends_with(want), "{last}");
     }
 }
 
