@@ -113,12 +113,10 @@ mod tests {
             check_columns(&Prepared { params, columns })
         };
         assert_eq!(check(0, &[BOOL, 25]), Ok(()));
-        assert_eq!(check(0, &[23]).unwrap_err(), "query: its first column is integer, not boolean");
-        assert_eq!(
-            check(0, &[17]).unwrap_err(),
-            "query: its first column is of type 17, not boolean"
-        );
+        let column = |oid| check(0, &[oid]).unwrap_err();
+        assert_eq!(column(23), "query: its first column must be boolean, and is integer");
+        assert_eq!(column(17), "query: its first column must be boolean, and is of type 17");
         assert!(check(0, &[]).is_err());
-        assert!(check(1, &[BOOL]).unwrap_err().contains("takes parameters"));
+        assert!(check(1, &[BOOL]).unwrap_err().contains("must have no parameters"));
     }
 }
