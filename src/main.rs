@@ -3,7 +3,13 @@
 
 mod start;
 
-use std::{ffi::OsString, io::Write, panic::resume_unwind, time::Duration};
+use std::{
+    ffi::OsString,
+    io::Write,
+    ops::ControlFlow::{self, Break, Continue},
+    panic::resume_unwind,
+    time::Duration,
+};
 
 use afterall::{
     children,
@@ -20,8 +26,8 @@ use afterall::{
         print::{self, Ending},
     },
     report::{Format, Log, Report, ReportOptions, ReportedDependency, Unaskable, Verbosity},
-    signals::{Signals, die_of},
-    spec::{ConfigErrors, expand::Env},
+    signals::{Signals, die_of, stoppable},
+    spec::{ConfigError, ConfigErrors, expand::Env},
     wait::{Dependency, WaitContext, event::End, wait},
 };
 use anyhow::{anyhow, bail};
@@ -45,10 +51,39 @@ fn stopped(error: &anyhow::Error, log: &mut Log) -> Exit {
 }
 
 fn run(args: Vec<OsString>, log: &mut Log) -> anyhow::Result<Exit> {
+    let prepared = match stoppable(|| prepare(args, log))? {
+        Continue(prepared) => prepared,
+        Break(exit) => return Ok(exit),
+    };
+    let Prepared { is_look, options, command, subjects, dependencies, unaskable } = prepared;
+    let stage = Stage::prepared(options.deadline, is_look)?;
+    if is_look {
+        let unaskable = Unaskable::all(&unaskable);
+        let report = Report::for_look(std::mem::take(log), subjects, unaskable, options);
+        Ok(look_once(stage, dependencies, report))
+    } else {
+        let report = Report::for_wait(std::mem::take(log), subjects, options);
+        wait_and_become(stage, dependencies, report, command, log)
+    }
+}
+
+/// Everything that a wait needs.
+struct Prepared {
+    is_look: bool,
+    options: ReportOptions,
+    command: Option<Command>,
+    subjects: Vec<ReportedDependency>,
+    dependencies: Vec<Dependency>,
+    /// The dependencies of a look that have a mistake.
+    unaskable: Vec<ConfigError>,
+}
+
+/// Reads and checks everything that was declared, or ends at once. Reads files.
+fn prepare(args: Vec<OsString>, log: &mut Log) -> anyhow::Result<ControlFlow<Exit, Prepared>> {
     let env = Env::process();
     let line = match usage::parse(args, &env) {
         Parsed::Run(line) => line,
-        Parsed::Text(text) => return Ok(on_stdout(&text, log)),
+        Parsed::Text(text) => return Ok(Break(on_stdout(&text, log))),
     };
     let mut options = Options::read(line, &env);
     log.set_format(options.format);
@@ -79,23 +114,12 @@ fn run(args: Vec<OsString>, log: &mut Log) -> anyhow::Result<Exit> {
         let problem = found.as_ref().err().map(ToString::to_string);
         let ending = Ending { deadline: options.deadline, command, problem };
         let is_json = options.format == Format::Json;
-        return Ok(on_stdout(&print::plan(entries, &ending, is_json), log));
+        return Ok(Break(on_stdout(&print::plan(entries, &ending, is_json), log)));
     }
     found?;
-    let report_options = ReportOptions {
-        format: options.format,
-        verbosity: options.verbosity,
-        deadline: options.deadline,
-    };
-    let stage = Stage::prepared(&options)?;
-    if options.once {
-        let unaskable = Unaskable::all(&unaskable);
-        let report = Report::for_look(std::mem::take(log), subjects, unaskable, report_options);
-        Ok(look_once(stage, dependencies, report))
-    } else {
-        let report = Report::for_wait(std::mem::take(log), subjects, report_options);
-        wait_and_become(stage, dependencies, report, command, log)
-    }
+    let Options { once: is_look, format, verbosity, deadline, .. } = options;
+    let options = ReportOptions { format, verbosity, deadline };
+    Ok(Continue(Prepared { is_look, options, command, subjects, dependencies, unaskable }))
 }
 
 /// Returns the plan. Its notes go to the log.
@@ -196,7 +220,7 @@ struct Stage {
 }
 
 impl Stage {
-    fn prepared(options: &Options) -> anyhow::Result<Self> {
+    fn prepared(deadline: Option<Duration>, is_look: bool) -> anyhow::Result<Self> {
         let open_attempts = open_attempts()?;
         let signals = Signals::hold().map_err(|e| cannot_start(&e))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -204,7 +228,6 @@ impl Stage {
             .max_blocking_threads(8)
             .build()
             .map_err(|e| cannot_start(&e))?;
-        let (deadline, is_look) = (options.deadline, options.once);
         Ok(Self { signals, runtime, open_attempts, deadline, is_look })
     }
 

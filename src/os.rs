@@ -2,7 +2,7 @@
 
 use std::{fs::OpenOptions, io::Read, os::unix::fs::OpenOptionsExt};
 
-use crate::{signals, text::strip_byte_order_mark};
+use crate::text::strip_byte_order_mark;
 
 /// The largest file that `${file:PATH}` reads, in bytes.
 pub const MAX_FILE: u64 = 64 * 1024;
@@ -37,10 +37,6 @@ pub fn read_text(path: &str, max: u64) -> Result<String, String> {
 ///
 /// Opened without blocking, so that a FIFO cannot hold us up before it is refused.
 pub fn read_bytes(path: &str, max: u64) -> Result<Vec<u8>, String> {
-    signals::stoppable(|| read_regular(path, max))
-}
-
-fn read_regular(path: &str, max: u64) -> Result<Vec<u8>, String> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK)

@@ -201,8 +201,8 @@ pub fn leave_to_main_thread() {
     }
 }
 
-/// Makes a call that a file system may hold up for ever, before the wait. A signal still ends this
-/// process.
+/// Makes a call that a file system may hold up for ever: all that comes before the wait. A signal
+/// still ends this process.
 ///
 /// In such a call the kernel lets a default action end a process. But it lets no handler of PID 1
 /// run. So PID 1 makes the call on another thread.

@@ -11,9 +11,11 @@ mod sandbox;
 mod tcp;
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     io,
     net::{IpAddr, SocketAddr, TcpStream},
+    os::fd::OwnedFd,
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -33,6 +35,7 @@ pub use lookup::Resolve;
 pub use recorded::{FirstBytes, RecordingStream};
 
 use crate::{
+    blocking::BlockingLane,
     os::describe,
     text::{MAX_FOREIGN, one_line},
     verdict::{Class, Failure, Stage},
@@ -48,6 +51,8 @@ pub const MAX_CONNECTS: usize = 4;
 pub struct Net {
     names: lookup::Resolver,
     dial: Option<Dial>,
+    /// A thread for each path of a Unix socket.
+    lanes: Mutex<BTreeMap<String, BlockingLane>>,
 }
 
 /// Opens a stream in place of the operating system.
@@ -92,7 +97,8 @@ impl std::fmt::Display for Endpoint {
 impl Net {
     /// Makes a network that looks names up by `resolve`, which may block.
     pub fn new(resolve: Resolve) -> Self {
-        Self { names: lookup::Resolver::new(resolve, lookup_descriptors), dial: None }
+        let names = lookup::Resolver::new(resolve, lookup_descriptors);
+        Self { names, dial: None, lanes: Mutex::default() }
     }
 
     /// Makes a network whose streams `dial` opens, for tests with servers in memory.
@@ -130,10 +136,25 @@ impl Net {
         dns::lookup(name, kind, stage).await
     }
 
-    /// Connects to a Unix socket at once, or fails.
-    pub fn connect_unix(&self, path: &str, stage: &Stage) -> Result<UnixStream, Failure> {
+    /// Connects to a Unix socket, or fails.
+    ///
+    /// A file system that does not answer would hold up connect(2) for ever, so a thread calls it.
+    pub async fn connect_unix(&self, path: &str, stage: &Stage) -> Result<UnixStream, Failure> {
         stage.set(format!("no connection to {path}"));
-        connect_unix(path).map_err(|error| unix_failure(error, path))
+        let socket = if path.starts_with('@') {
+            connect_unix(path)
+        } else {
+            let own = path.to_owned();
+            self.lane(path).run(move || connect_unix(&own)).await?
+        };
+        let stream = socket.and_then(|socket| Ok(UnixStream::from_std(socket.into())?));
+        stream.map_err(|error| unix_failure(error, path))
+    }
+
+    /// Returns the lane of a socket's path: whoever connects to it shares one thread.
+    fn lane(&self, path: &str) -> BlockingLane {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.entry(path.to_owned()).or_default().clone()
     }
 
     /// Connects to `endpoint`. Tries all of its addresses, until one accepts or all have refused.
@@ -146,7 +167,9 @@ impl Net {
             return Ok(Box::new(FairStream::new(dial(endpoint)?)));
         }
         match endpoint {
-            Endpoint::Unix(path) => Ok(Box::new(FairStream::new(self.connect_unix(path, stage)?))),
+            Endpoint::Unix(path) => {
+                Ok(Box::new(FairStream::new(self.connect_unix(path, stage).await?)))
+            }
             Endpoint::Tcp(host, port) => {
                 let stream = self.connect_tcp(endpoint, host, *port, stage).await?;
                 let stream = tcp::registered(stream);
@@ -234,7 +257,7 @@ impl ConnectError {
 ///
 /// A non-blocking socket connects at once or fails. A blocking socket would wait for room in the
 /// server's queue.
-fn connect_unix(path: &str) -> Result<UnixStream, ConnectError> {
+fn connect_unix(path: &str) -> Result<OwnedFd, ConnectError> {
     let address = match path.strip_prefix('@') {
         Some(name) => SocketAddrUnix::new_abstract_name(name.as_bytes()),
         None => SocketAddrUnix::new(path),
@@ -242,7 +265,7 @@ fn connect_unix(path: &str) -> Result<UnixStream, ConnectError> {
     let address = address.map_err(io::Error::from)?;
     let socket = sandbox::open_socket(AddressFamily::UNIX).map_err(ConnectError::Socket)?;
     rustix::net::connect(&socket, &address).map_err(io::Error::from)?;
-    Ok(UnixStream::from_std(socket.into())?)
+    Ok(socket)
 }
 
 fn unix_failure(error: ConnectError, path: &str) -> Failure {

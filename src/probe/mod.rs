@@ -72,8 +72,8 @@ impl<'a> Attempt<'a> {
 
     /// Connects to a Unix socket, for kinds that check the user of the server: see
     /// [`Net::connect_unix`].
-    pub fn connect_unix(&self, path: &str) -> Result<UnixStream, Failure> {
-        self.net.connect_unix(path, self.stage)
+    pub async fn connect_unix(&self, path: &str) -> Result<UnixStream, Failure> {
+        self.net.connect_unix(path, self.stage).await
     }
 
     /// Returns the time that is left for the attempt.

@@ -162,7 +162,7 @@ impl<'a> Opening<'a> {
     async fn connect(&mut self) -> Result<Wire, Failure> {
         let stream = match (&self.server.endpoint, &self.access.require_peer) {
             (Endpoint::Unix(path), Some(user)) => {
-                let stream = self.attempt.connect_unix(path)?;
+                let stream = self.attempt.connect_unix(path).await?;
                 self.connected = true;
                 check_peer(&stream, path, user)?;
                 Box::new(FairStream::new(stream))
