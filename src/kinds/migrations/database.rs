@@ -36,7 +36,9 @@ pub(super) trait Database: Send {
 
     /// Returns every table with one of these names, in any schema. The request must need no right
     /// on the table: an unreadable table would look like a missing one.
-    fn relations<'a>(&'a mut self, names: &'a [String]) -> Answer<'a, Vec<Relation>>;
+    ///
+    /// Where the database ignores the case of a name, the answer has the spelling of `names`.
+    fn relations<'a>(&'a mut self, names: &'a Names) -> Answer<'a, Vec<Relation>>;
 
     /// The rows of one SELECT on `table`, every column as text. Messages name the table.
     fn rows<'a>(&'a mut self, sql: &'a str, table: &'a Relation) -> Answer<'a, Vec<TextRow>>;
@@ -61,6 +63,15 @@ pub(super) trait Database: Send {
     fn quoted_table(&self, table: &Relation) -> String {
         format!("{}.{}", self.quoted(&table.schema), self.quoted(&table.name))
     }
+}
+
+/// The names that a look searches the catalog for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Names {
+    /// The tables.
+    pub tables: Vec<String>,
+    /// The columns that tools or the operator name.
+    pub columns: Vec<String>,
 }
 
 /// The meaning of a refusal while a table is being read.

@@ -9,12 +9,13 @@
 //! never guesses.
 
 use super::{
-    database::Relation,
+    database::{Names, Relation},
     name::{TableName, shown},
     tool::{Fit, Home, Lock, Tool},
     tools::TOOLS,
 };
 use crate::sort::{sort, sort_by_key};
+use std::collections::HashSet;
 
 /// The tools and the table to look for.
 pub(super) struct Search {
@@ -60,7 +61,7 @@ pub(super) enum Found<'a> {
 impl Search {
     /// The names to look for: of every table that may be meant, of those beside it, and of those
     /// that may be mistaken for it.
-    pub(super) fn names(&self) -> Vec<String> {
+    pub(super) fn names(&self) -> Names {
         let mut names: Vec<String> = Vec::new();
         if let Some(table) = &self.table {
             names.push(table.table.clone());
@@ -73,10 +74,12 @@ impl Search {
             );
             names.extend(tool.locks.iter().filter_map(|lock| lock_table(lock, table)));
         }
-        names.retain(|name| !name.is_empty());
-        sort(&mut names);
-        names.dedup();
-        names
+        let mut seen = HashSet::new();
+        names.retain(|name| !name.is_empty() && seen.insert(name.clone()));
+        let known = TOOLS.iter().flat_map(|tool| tool.shape.columns());
+        // The operator's spelling comes first, because it is compared with the table's.
+        let columns = self.column.iter().cloned().chain(known.map(str::to_owned)).collect();
+        Names { tables: names, columns }
     }
 
     /// Every table that has the place and the shape of some tool that may be meant.

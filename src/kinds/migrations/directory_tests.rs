@@ -54,8 +54,9 @@ fn a_directory_is_read_as_its_tool_reads_it() {
     for (tool, files, want) in [
         (
             "rails",
-            &["001_a.rb", "sub/20240101_b.rb", "x.rb"][..],
-            &["001_a = 1", "20240101_b = 20240101"][..],
+            // Rails refuses the last name, and never records it.
+            &["001_a.rb", "sub/20240101_b.rb", "x.rb", "20240102_AddC.rb"][..],
+            &["001_a = 1", "20240101_b = 20240101", "20240102_AddC = 20240102"][..],
         ),
         ("dbmate", &["001_a.sql", "README.md"], &["001_a = 001"]),
         (
@@ -97,10 +98,14 @@ fn a_directory_is_read_as_its_tool_reads_it() {
         ("laravel", &["2024_01_01_000000_a.php"], &["2024_01_01_000000_a = 2024_01_01_000000_a"]),
         (
             "mikro-orm",
-            &["Migration2024.js", "Migration2024.d.ts", ".snapshot.json"],
-            &["Migration2024 = Migration2024"],
+            &["1_a.ts", "Migration2024.js", "Migration2024.d.ts", ".snapshot.json", "index.js"],
+            &["1_a = 1_a", "Migration2024 = Migration2024"],
         ),
-        ("node-pg-migrate", &["1_a.up.sql", "1_a.down.sql", "2_b.js"], &["1_a = 1_a", "2_b = 2_b"]),
+        (
+            "node-pg-migrate",
+            &["1_a.up.sql", "1_a.down.sql", "2_b.js", "3_c.up.ts", "4_d.sql"],
+            &["1_a = 1_a", "2_b = 2_b", "3_c = 3_c.up", "4_d = 4_d"],
+        ),
         (
             "postgrator",
             &["001.do.a.sql", "001.undo.a.sql", "2.do.sql"],
@@ -121,8 +126,8 @@ fn a_directory_is_read_as_its_tool_reads_it() {
         ("sql-migrate", &["1_a.sql"], &["1_a = 1_a.sql"]),
         (
             "yoyo",
-            &["0001.a.sql", "0001.a.rollback.sql", "post-apply.py", "0002.b.py"],
-            &["0001.a = 0001.a", "0002.b = 0002.b"],
+            &["0001.a.sql", "0001.a.rollback.sql", "post-apply.py", "0002.b.py", "_c.py"],
+            &["0001.a = 0001.a", "0002.b = 0002.b", "_c = _c"],
         ),
         ("pgroll", &["01_a.json", "02_b.yaml"], &["01_a = 01_a", "02_b = 02_b"]),
         (

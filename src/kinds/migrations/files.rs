@@ -201,9 +201,14 @@ impl Pattern {
 /// the pattern shows none.
 fn extensions(pattern: &str) -> Vec<String> {
     const SCRIPTS: [&str; 6] = ["js", "ts", "cjs", "cts", "mjs", "mts"];
-    let Some((_, end)) = pattern.strip_suffix('$').and_then(|all| all.rsplit_once("\\.")) else {
+    let Some((start, end)) = pattern.strip_suffix('$').and_then(|all| all.rsplit_once("\\."))
+    else {
         return Vec::new();
     };
+    // Behind a `|` within brackets it is one of several.
+    if start.contains('|') && start.matches('(').count() != start.matches(')').count() {
+        return Vec::new();
+    }
     let end = end.strip_suffix(')').filter(|end| !end.contains('(')).unwrap_or(end);
     let end = end.strip_prefix("(?:").and_then(|end| end.strip_suffix(')')).unwrap_or(end);
     let mut found = Vec::new();
@@ -311,6 +316,7 @@ mod tests {
             (r"^V(\d+(?:\.\d+)?)$", &[]),
             (r"^(.+)\.(?:ya?ml|json)$", &[]),
             (r"^([0-9]+)_.*\.sql", &[]),
+            (r"^(.+?)(?:\.ts|(?:\.up)?\.sql)$", &[]),
         ] {
             assert_eq!(extensions(pattern), want, "{pattern}");
         }

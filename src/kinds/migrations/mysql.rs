@@ -3,7 +3,7 @@
 
 use super::{
     KEYS,
-    database::{Answer, Database, Refusal, Relation, Surroundings, TextRow},
+    database::{Answer, Database, Names, Refusal, Relation, Surroundings, TextRow},
     declaration::{self, Named},
     locks::Held,
     look::Look,
@@ -96,9 +96,10 @@ const RELATIONS: &str = "SELECT table_schema, table_name, column_name, column_ty
     FROM information_schema.columns WHERE table_schema NOT IN \
     ('mysql', 'information_schema', 'performance_schema', 'sys') AND lower(table_name) IN ";
 
-/// Database, user, and 1 if the server accepts no writes, as a replica.
-const SURROUNDINGS: &str =
-    "SELECT database(), substring_index(current_user(), '@', 1), @@global.read_only";
+/// Database, user, 1 if the server accepts no writes, as a replica, and 0 if the case of a table's
+/// name counts.
+const SURROUNDINGS: &str = "SELECT database(), substring_index(current_user(), '@', 1), \
+    @@global.read_only, @@global.lower_case_table_names";
 
 /// The error numbers of a lock timeout, of a table or column that is gone, and of a missing right.
 const LOCKED: [u16; 2] = [1205, 3572];
@@ -111,6 +112,8 @@ const WRONG_CONDITION: [u16; 4] = [1054, 1064, 1305, 1630];
 pub(super) struct Mysql<'a> {
     session: &'a mut Session,
     user: String,
+    /// The server ignores the case of a table's name.
+    ignores_case: bool,
     /// The SELECT contains a column or condition of the operator, so its errors are the
     /// declaration's.
     declared_sql: bool,
@@ -131,7 +134,7 @@ impl<'a> Mysql<'a> {
             Err(error) => Err(error),
         };
         begun.map_err(|error| session.failure(error, Phase::Command))?;
-        Ok(Self { session, user: String::new(), declared_sql })
+        Ok(Self { session, user: String::new(), ignores_case: false, declared_sql })
     }
 
     async fn query(&mut self, sql: &str, table: &str) -> Result<Vec<TextRow>, Failure> {
@@ -175,16 +178,27 @@ impl Database for Mysql<'_> {
             let mut next = || values.next().unwrap_or_default();
             let (database, user, standby) = (next(), next(), next() == "1");
             self.user.clone_from(&user);
+            self.ignores_case = next() != "0";
             Ok(Surroundings { path: vec![database.clone()], user, database, standby })
         })
     }
 
-    fn relations<'a>(&'a mut self, names: &'a [String]) -> Answer<'a, Vec<Relation>> {
+    fn relations<'a>(&'a mut self, names: &'a Names) -> Answer<'a, Vec<Relation>> {
         Box::pin(async move {
-            let list: Vec<_> = names.iter().map(|name| literal(&name.to_lowercase())).collect();
+            let tables = names.tables.iter();
+            let list: Vec<_> = tables.map(|name| literal(&name.to_lowercase())).collect();
             let order = "ORDER BY table_schema, table_name, ordinal_position";
             let sql = format!("{RELATIONS} ({}) {order}", list.join(", "));
-            Ok(relations(&self.query(&sql, "").await?))
+            let mut found = relations(&self.query(&sql, "").await?);
+            for relation in &mut found {
+                if self.ignores_case {
+                    spell(&mut relation.name, &names.tables);
+                }
+                for (column, _) in &mut relation.columns {
+                    spell(column, &names.columns);
+                }
+            }
+            Ok(found)
         })
     }
 
@@ -224,6 +238,14 @@ impl Database for Mysql<'_> {
 /// Returns a text as a quoted literal, with backslashes escaped.
 fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+/// Gives a name the spelling of the known one, if they differ in case alone. MySQL ignores the case
+/// of a column, and Liquibase writes its columns in capitals.
+fn spell(name: &mut String, known: &[String]) {
+    if let Some(known) = known.iter().find(|known| known.eq_ignore_ascii_case(name)) {
+        name.clone_from(known);
+    }
 }
 
 /// Reads the rows of [`RELATIONS`], one for each column.

@@ -6,7 +6,7 @@
 use super::{
     locks::crc32,
     tool::{Home, Lock, Tool},
-    tools::UNKNOWN,
+    tools::{LIQUIBASE_HOLDERS, LIQUIBASE_RELEASE, UNKNOWN},
 };
 
 /// A tool's peculiarities on MySQL.
@@ -39,7 +39,7 @@ static DIFFERENCES: &[Difference] = &[
         rows: "SELECT coalesce(t.version, 'R:' || t.script), \
             CASE WHEN NOT t.success THEN 'failed' WHEN t.type LIKE 'UNDO%' OR t.type = 'DELETE' THEN 'reverted' \
             WHEN t.type = 'SCHEMA' THEN 'marker' WHEN t.type LIKE '%BASELINE' THEN 'baseline' ELSE 'applied' END, t.script, \
-            'R:' || regexp_replace(t.script, '^.*/', '') \
+            'R:' || substring_index(t.script, '/', -1) \
             FROM {t} t WHERE NOT EXISTS (SELECT 1 FROM {t} u WHERE u.installed_rank > t.installed_rank \
             AND coalesce(u.version, 'R:' || u.script) = coalesce(t.version, 'R:' || t.script))",
         locks: &[Lock::Named(flyway)],
@@ -54,7 +54,21 @@ static DIFFERENCES: &[Difference] = &[
     Difference {
         tool: "sequel",
         table: "schema_migrations",
-        rows: "SELECT t.filename, 'applied', regexp_substr(t.filename, '^[0-9]+'), regexp_replace(t.filename, '[.]rb$', '') FROM {t} t",
+        rows: "SELECT t.filename, 'applied', substring_index(t.filename, '_', 1), trim(TRAILING '.rb' FROM t.filename) FROM {t} t",
+        ..SAME
+    },
+    Difference {
+        tool: "liquibase",
+        locks: &[Lock::Row {
+            table: "DATABASECHANGELOGLOCK",
+            holders: LIQUIBASE_HOLDERS,
+            release: LIQUIBASE_RELEASE,
+        }],
+        ..SAME
+    },
+    Difference {
+        tool: "aerich",
+        rows: "SELECT t.app || '.' || t.version, 'applied', t.app || '.' || trim(TRAILING '.py' FROM t.version) FROM {t} t ORDER BY t.id",
         ..SAME
     },
     Difference { tool: "db-migrate", rows: "SELECT trim(LEADING '/' FROM t.name), 'applied' FROM {t} t", ..SAME },
@@ -136,7 +150,9 @@ mod tests {
         for tool in TOOLS.iter().filter_map(on_mysql) {
             // Liquibase joins its names with `::`; elsewhere it is PostgreSQL's cast.
             let rows = tool.rows.replace("'::'", "");
-            for foreign in ["DISTINCT ON", "::", " ~ ", "from '^", "EXISTS (SELECT FROM"] {
+            // MySQL 5.7 has no regular expressions that replace.
+            for foreign in ["regexp_", "DISTINCT ON", "::", " ~ ", "from '^", "EXISTS (SELECT FROM"]
+            {
                 assert!(!rows.contains(foreign), "{}: {foreign}", tool.name);
             }
         }

@@ -2,7 +2,7 @@
 
 use super::{
     KEYS,
-    database::{Answer, Database, Refusal, Relation, Surroundings, TextRow},
+    database::{Answer, Database, Names, Refusal, Relation, Surroundings, TextRow},
     declaration::{self, Named},
     locks::Held,
     look::Look,
@@ -209,9 +209,9 @@ impl Database for Postgres<'_> {
         })
     }
 
-    fn relations<'a>(&'a mut self, names: &'a [String]) -> Answer<'a, Vec<Relation>> {
+    fn relations<'a>(&'a mut self, names: &'a Names) -> Answer<'a, Vec<Relation>> {
         Box::pin(async move {
-            let rows = self.query(RELATIONS, &[Some(&array(names))], "").await?;
+            let rows = self.query(RELATIONS, &[Some(&array(&names.tables))], "").await?;
             Ok(rows.iter().filter_map(|row| relation(row)).collect())
         })
     }

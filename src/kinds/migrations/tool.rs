@@ -144,6 +144,15 @@ impl Family {
 pub(super) type Fit = (usize, bool);
 
 impl Shape {
+    /// The names of its columns.
+    pub(super) fn columns(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let (wanted, optional): (&[Column], &[Column]) = match *self {
+            Shape::Exactly(wanted) | Shape::AtLeast(wanted) => (wanted, &[]),
+            Shape::Little(wanted, optional) => (wanted, optional),
+        };
+        wanted.iter().chain(optional).map(|(name, _)| *name)
+    }
+
     /// Returns the fit of a table with these columns, each a name and a type, or `None`. `own_name`
     /// is true if the table has the tool's default name.
     pub(super) fn fit(&self, columns: &[(String, String)], own_name: bool) -> Option<Fit> {

@@ -32,6 +32,10 @@ const FLYWAY: &str = "SELECT DISTINCT ON (coalesce(t.version, 'R:' || t.script))
     'R:' || regexp_replace(t.script, '^.*/', '') \
     FROM {t} t ORDER BY coalesce(t.version, 'R:' || t.script), t.installed_rank DESC";
 
+pub(super) const LIQUIBASE_HOLDERS: &str = "SELECT concat_ws(' since ', coalesce(nullif(l.lockedby, ''), 'somebody'), l.lockgranted) \
+    FROM {l} l WHERE l.locked";
+pub(super) const LIQUIBASE_RELEASE: &str = "liquibase release-locks takes a stale one away";
+
 /// A reader that needs file names only.
 const fn by_names(
     recognises: fn(&Listing) -> bool,
@@ -133,7 +137,7 @@ pub(super) static TOOLS: &[Tool] = &[
         key: strip_zeros,
         order: Order::Number,
         locks: &[Lock::Advisory(locks::rails)],
-        files: named(Scope::Deep, r"^([0-9]+)_[_a-z0-9]*\.?[_a-z0-9]*\.rb$"),
+        files: named(Scope::Deep, r"^([0-9]+)_.*\.rb$"),
         example: "20240101120000_name.rb",
         unknown: "a migration that runs or has failed: it has no row, as if it had not begun; whether rows come from `db:schema:load`",
         ..EACH
@@ -410,7 +414,8 @@ pub(super) static TOOLS: &[Tool] = &[
     Tool {
         name: "aerich",
         table: "aerich",
-        shape: AtLeast(&[("version", Str), ("app", Str), ("content", Json)]),
+        // MariaDB has no type for JSON.
+        shape: AtLeast(&[("version", Str), ("app", Str), ("content", Any)]),
         rows: "SELECT t.app || '.' || t.version, 'applied', t.app || '.' || regexp_replace(t.version, '[.]py$', '') FROM {t} t ORDER BY t.id",
         order: Order::None,
         files: by_names(django::recognises_aerich, django::read_aerich),
@@ -428,7 +433,11 @@ pub(super) static TOOLS: &[Tool] = &[
             holders: "SELECT 'process ' || l.pid || coalesce(' since ' || l.ctime, '') FROM {l} l",
             release: "yoyo break-lock takes a stale one away",
         }],
-        files: named_but(Scope::Flat, r"^([^_].*)\.(?:py|sql)$", r"\.rollback\.sql$|^post-apply"),
+        files: named_but(
+            Scope::Flat,
+            r"^(.+)\.(?:py|sql)$",
+            r"\.rollback\.sql$|^post-apply|^_tmp_yoyonew",
+        ),
         example: "0001.name.sql",
         ..EACH
     },
@@ -469,7 +478,8 @@ pub(super) static TOOLS: &[Tool] = &[
         shape: AtLeast(&[("name", Str), ("executed_at", Time)]),
         rows: NAME,
         key: strip_extension,
-        files: named_but(Scope::Flat, r"^(Migration.*)\.[cm]?[jt]s$", DECLARATIONS),
+        // A project may choose its files' names. An index serves a list of classes in the code.
+        files: named_but(Scope::Flat, SCRIPTS, r"\.d\.[cm]?ts$|^index\."),
         example: "Migration20240101120000.js",
         ..EACH
     },
@@ -494,7 +504,8 @@ pub(super) static TOOLS: &[Tool] = &[
         locks: &[Lock::Advisory(|_, _, _| vec![7_241_865_325_823_964])],
         files: named_but(
             Scope::Flat,
-            r"^([^.].*?)(?:\.up|\.down)?\.(?:[cm]?[jt]s|sql)$",
+            // SQL alone has a file for each direction.
+            r"^([^.].*?)(?:(?:\.up|\.down)?\.sql|\.[cm]?[jt]s)$",
             DECLARATIONS,
         ),
         example: "1700000000000_name.js",
@@ -527,8 +538,8 @@ pub(super) static TOOLS: &[Tool] = &[
         order: Order::None,
         locks: &[Lock::Row {
             table: "databasechangeloglock",
-            holders: "SELECT concat_ws(' since ', coalesce(nullif(l.lockedby, ''), 'somebody'), l.lockgranted) FROM {l} l WHERE l.locked",
-            release: "liquibase release-locks takes a stale one away",
+            holders: LIQUIBASE_HOLDERS,
+            release: LIQUIBASE_RELEASE,
         }],
         files: by_contents(liquibase::recognises, liquibase::read),
         unknown: "which changesets there should be: a changelog is a program, so there is no `dir`; a changeset that has failed has no row",

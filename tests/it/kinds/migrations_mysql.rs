@@ -30,6 +30,9 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ("alembic", "dir=@/dirs/alembic", "absent", "aaaa00000003"),
     ("sqlx-failed", "dir=@/dirs/sqlx-failed", "failed", ""),
     ("knex-stalelock", "tool=knex", "absent", "knex_migrations_lock"),
+    ("liquibase", "version=v9", "ready", "liquibase"),
+    ("liquibase", "version=2::bob", "absent", "not applied"),
+    ("liquibase", "tool=liquibase", "ready", "2 applied"),
     ("rails-6.1", "version=20250101000000", "absent", ""),
 ];
 
@@ -87,4 +90,49 @@ fn the_tables_of_the_real_tools_are_read_and_not_changed() {
     let done = Afterall::once().arg(url("stranger", "rails-6.1", "tool=rails")).run();
     done.code(69).stdout_has("[class=");
     assert_eq!(server.dump(&names), before, "nothing was written");
+}
+
+#[test]
+fn tables_are_found_whatever_the_case_of_their_names_and_columns() {
+    // The server makes all names of tables lower-case.
+    let server = MariaDb::started(&["--lower-case-table-names=1"]);
+    server.sql("create user app identified by 's3cr3t'; grant select on *.* to app");
+    for (name, tables, key) in [
+        (
+            "liquibase",
+            "create table DATABASECHANGELOG (ID varchar(255), AUTHOR varchar(255), FILENAME \
+            varchar(255), ORDEREXECUTED int, EXECTYPE varchar(10), TAG varchar(255)); \
+            create table DATABASECHANGELOGLOCK (ID int, LOCKED bit, LOCKGRANTED datetime, LOCKEDBY \
+            varchar(255)); \
+            insert into DATABASECHANGELOG values ('1', 'bob', 'c.sql', 1, 'EXECUTED', null); \
+            insert into DATABASECHANGELOGLOCK values (1, 0, null, null)",
+            "tool=liquibase",
+        ),
+        (
+            "sequelize",
+            "create table SequelizeMeta (name varchar(255)); \
+            insert into SequelizeMeta values ('1-a.js')",
+            "version=1-a.js",
+        ),
+        (
+            "aerich",
+            "create table aerich (id int, version varchar(255), app varchar(100), content json); \
+            insert into aerich values (1, '0_a.py', 'models', '{}')",
+            "version=models.0_a",
+        ),
+        (
+            "own",
+            "create table Changes (Name varchar(255)); insert into Changes values ('a')",
+            "table=Changes,column=NAME,version=a",
+        ),
+    ] {
+        server.sql(&format!("create database {name}"));
+        server.sql_in(name, tables);
+        let at = server.address();
+        let url = format!("migrations+mysql://app:s3cr3t@{at}/{name}#{key}");
+        Afterall::new().args(["--once", &url]).run().code(0).stdout_has("ready");
+    }
+    server.sql_in("liquibase", "update DATABASECHANGELOGLOCK set LOCKED = 1, LOCKEDBY = 'me'");
+    let url = format!("migrations+mysql://app:s3cr3t@{}/liquibase", server.address());
+    Afterall::new().args(["--once", &url]).run().code(69).stdout_has("locked by me");
 }
