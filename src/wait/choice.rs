@@ -1,5 +1,7 @@
 //! Alternatives: dependencies of which one is enough. Decides, and starts or ends nothing.
 
+use std::collections::BTreeSet;
+
 use super::Dependency;
 
 /// The rule by which a dependency's `after` is fulfilled.
@@ -93,6 +95,43 @@ impl Choices {
             }
         }
         loss
+    }
+
+    /// Returns the alternatives that can never be asked, and the reason.
+    ///
+    /// What comes after an alternative that was given up starts once the choice is decided. If all
+    /// that is left of the choice comes after one, nothing can decide it. `blocked` are the places
+    /// that have not started, each with those that come first.
+    pub(super) fn stuck(&self, blocked: &[(usize, &[usize])]) -> Vec<(usize, GivenUp)> {
+        let lost = |why: &Option<GivenUp>| why.filter(|why| *why != GivenUp::Proceeded);
+        for choice in self.0.iter().filter(|choice| !choice.is_decided) {
+            let Some(why) = choice.of.iter().filter_map(|(_, why)| lost(why)).max() else {
+                continue;
+            };
+            let given_up = choice.of.iter().filter(|(_, why)| lost(why).is_some());
+            let mut stuck: BTreeSet<usize> = given_up.map(|(of, _)| *of).collect();
+            let mut before = 0;
+            while before < stuck.len() {
+                before = stuck.len();
+                for (place, after) in blocked {
+                    let is_stuck = match self.0.iter().find(|other| other.place == *place) {
+                        Some(other) => other
+                            .of
+                            .iter()
+                            .all(|(of, why)| lost(why).is_some() || stuck.contains(of)),
+                        None => after.iter().any(|first| stuck.contains(first)),
+                    };
+                    if is_stuck {
+                        stuck.insert(*place);
+                    }
+                }
+            }
+            let mut left = choice.of.iter().filter(|(_, why)| why.is_none()).map(|(of, _)| *of);
+            if left.clone().all(|of| stuck.contains(&of)) {
+                return left.by_ref().map(|of| (of, why)).collect();
+            }
+        }
+        Vec::new()
     }
 }
 

@@ -289,7 +289,31 @@ impl Run {
             Outcome::TimedOut => self.failed(waiter, End::TimedOut),
             Outcome::Hopeless => self.failed(waiter, End::Hopeless),
         }
+        self.give_up_stuck();
         self.unblock();
+    }
+
+    /// Gives up the alternatives that come after one that was given up, if no other is left.
+    fn give_up_stuck(&mut self) {
+        let blocked = self.blocked.iter();
+        let blocked: Vec<_> =
+            blocked.map(|waiter| (waiter.place, waiter.dependency.after.as_slice())).collect();
+        for (place, why) in self.choices.stuck(&blocked) {
+            let found = self.blocked.iter().position(|waiter| waiter.place == place);
+            let Some(waiter) = found.map(|at| self.blocked.remove(at)) else { continue };
+            let failure = Failure::new(Class::Absent, "what must come first is not ready");
+            let elapsed = waiter.began.elapsed();
+            match why {
+                GivenUp::Hopeless => {
+                    self.emit(place, elapsed, EventKind::Hopeless(failure));
+                    self.failed(waiter, End::Hopeless);
+                }
+                _ => {
+                    self.emit(place, elapsed, EventKind::TimedOut(Some(failure)));
+                    self.failed(waiter, End::TimedOut);
+                }
+            }
+        }
     }
 
     /// Cuts the alternatives of a dependency that is ready.

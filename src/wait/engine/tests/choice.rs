@@ -158,3 +158,45 @@ async fn a_choice_without_alternatives_fails_at_once() {
     let out = Wait::new().any("one", &[]).run().await;
     assert_eq!((out.end, out.took), (End::TimedOut, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_alternative_after_one_that_was_given_up_does_not_hold_the_wait() {
+    for (script, end, took) in [
+        (never as fn(usize, u64) -> Step, End::TimedOut, 500),
+        (hopeless as fn(usize, u64) -> Step, End::Hopeless, 0),
+    ] {
+        let out = Wait::new()
+            .on("a", timeout(500), script)
+            .on("between", after("a"), ready_from(0))
+            .on("b", after("between"), ready_from(0))
+            .any("one", &["a", "b"])
+            .on("other", plain, never)
+            .run()
+            .await;
+        assert_eq!((out.end, out.took), (end, took), "{:?}", out.lines);
+        assert_eq!((&out.asked[1][..], &out.asked[2][..]), (&[][..], &[][..]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_alternative_after_a_failed_one_waits_while_another_is_left() {
+    let out = Wait::new()
+        .on("a", timeout(500), never)
+        .on("b", after("a"), never)
+        .on("c", plain, ready_from(1000))
+        .any("one", &["a", "b", "c"])
+        .run()
+        .await;
+    assert_eq!((out.end, out.took), (End::Ready, 1000));
+    // A choice that is itself behind the failed one.
+    let out = Wait::new()
+        .on("a", timeout(500), never)
+        .on("d", after("a"), ready_from(0))
+        .on("e", after("a"), ready_from(0))
+        .any("two", &["d", "e"])
+        .on("b", after("two"), ready_from(0))
+        .any("one", &["a", "b"])
+        .run()
+        .await;
+    assert_eq!((out.end, out.took), (End::TimedOut, 500));
+}
