@@ -129,6 +129,9 @@ impl Target {
         user = spec.secret_key("user").or(options.user).or(user);
         password = spec.secret_key("password").or(options.password).or(password);
         let user = user.filter(|user| !user.reveal().is_empty());
+        // `redis://:${PASSWORD}@host` with an empty variable is a URL without a login, as in the
+        // drivers.
+        let password = password.filter(|password| user.is_some() || !password.reveal().is_empty());
         let is_user_alone = password.is_none();
         let login = match (user, password) {
             (None, None) => None,
@@ -219,8 +222,10 @@ fn sentinel(
 }
 
 fn sentinel_login(spec: &Spec) -> Option<Login> {
-    let password = spec.secret_key("sentinel-password")?;
-    Some(Login { user: spec.secret_key("sentinel-user"), password, is_user_alone: false })
+    let (user, password) =
+        (spec.secret_key("sentinel-user"), spec.secret_key("sentinel-password")?);
+    let is_login = user.is_some() || !password.reveal().is_empty();
+    is_login.then_some(Login { user, password, is_user_alone: false })
 }
 
 fn socket(spec: &Spec) -> Result<Endpoint, ConfigError> {

@@ -40,6 +40,8 @@ fn every_form_of_url_is_read_as_its_driver_reads_it() {
         ("redis://app:pw@cache/0?protocol=resp3&socket_timeout=5", "cache:6379 app:pw /0"),
         ("redis://pw@cache", "cache:6379 pw: /0"),
         ("redis://@cache", "cache:6379 /0"),
+        ("redis://:@cache", "cache:6379 /0"),
+        ("redis://app:@cache", "cache:6379 app: /0"),
         ("redis://cache?db=3&username=u&password=p", "cache:6379 u:p /3"),
         ("redis://a,b:7000/1", "a:6379,b:7000 /1"),
         ("redis://[::1]:7000", "[::1]:7000 /0"),
