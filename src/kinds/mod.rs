@@ -96,6 +96,8 @@ pub mod postgres;
 pub mod redis;
 #[cfg(any(feature = "postgres", feature = "kafka", feature = "mongodb"))]
 mod scram;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod semicolons;
 pub mod tcp;
 pub mod unix;
 #[cfg(any(

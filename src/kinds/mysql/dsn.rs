@@ -1,9 +1,12 @@
 //! Connection strings in every driver's form: URL, JDBC, Go's `user:password@tcp(host:port)/db`,
-//! PDO's `host=h;dbname=d`.
+//! PDO's `host=h;dbname=d` and ADO.NET's `Server=h;Database=d`.
 
 use super::params::{Mode, Params};
 use crate::{
-    kinds::options::{pairs, truth},
+    kinds::{
+        options::{pairs, truth},
+        semicolons,
+    },
     spec::{ConfigError, Spec, expand::Text},
     text::nearest,
 };
@@ -15,8 +18,8 @@ enum Form {
     Url,
     /// `user:password@tcp(host:port)/database?options`, also behind `//`.
     Go,
-    /// `host=h;port=3306;dbname=d`.
-    Pdo,
+    /// `host=h;port=3306;dbname=d`, or `Server=h;Port=3306;Database=d;User ID=u`.
+    Pairs,
 }
 
 impl Form {
@@ -29,7 +32,7 @@ impl Form {
         } else if text.starts_with("//") {
             Self::Url
         } else if equals < other {
-            Self::Pdo
+            Self::Pairs
         } else {
             Self::Go
         }
@@ -56,7 +59,7 @@ pub fn shown(rest: &Text) -> Result<String, String> {
             let shown = target.split('?').next();
             Ok(shown.map(|target| target.display_redacted()).unwrap_or_default())
         }
-        Form::Pdo => Ok(String::new()),
+        Form::Pairs => Ok(String::new()),
     }
 }
 
@@ -66,7 +69,7 @@ pub(super) fn read(spec: &Spec, params: &mut Params) -> Result<(), ConfigError> 
     match Form::of(rest.raw()) {
         Form::Url => read_url(spec, &rest, params),
         Form::Go => read_go(spec, &rest, params),
-        Form::Pdo => read_pdo(spec, &rest, params),
+        Form::Pairs => read_pairs(spec, &rest, params),
     }
 }
 
@@ -147,21 +150,24 @@ fn read_go(spec: &Spec, rest: &Text, params: &mut Params) -> Result<(), ConfigEr
     Ok(())
 }
 
-fn read_pdo(spec: &Spec, rest: &Text, params: &mut Params) -> Result<(), ConfigError> {
+fn read_pairs(spec: &Spec, rest: &Text, params: &mut Params) -> Result<(), ConfigError> {
     let (mut host, mut port) = (String::new(), None);
-    for part in rest.split(';').filter(|part| !part.raw().trim().is_empty()) {
-        let (name, value) = part
-            .split_once('=')
-            .ok_or_else(|| spec.error("must be NAME=VALUE pairs, e.g. mysql:host=db;dbname=app"))?;
-        let value = value.expanded();
-        match name.raw().trim() {
-            "host" => host = value,
+    let parts = semicolons::parts(rest.raw())
+        .ok_or_else(|| spec.error("must be NAME=VALUE pairs, e.g. mysql:host=db;dbname=app"))?;
+    for (name, value) in parts {
+        let value = rest.part(&value).expanded();
+        match semicolons::bare(&name).as_str() {
+            "host" | "server" | "datasource" | "address" | "addr" | "networkaddress" => {
+                host = value;
+            }
             "port" => {
                 let number = value.parse::<u16>().ok().filter(|port| *port > 0);
                 let wrong = || spec.error("port: must be a number from 1 to 65535, e.g. 3306");
                 port = Some(number.ok_or_else(wrong)?);
             }
-            "dbname" => params.database = Some(value),
+            "dbname" | "database" | "initialcatalog" => params.database = Some(value),
+            "uid" | "userid" => params.user = Some(value),
+            "pwd" => params.password = Some(spec.secret(value)),
             other => option(spec, params, other, value)?,
         }
     }

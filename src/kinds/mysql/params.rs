@@ -36,10 +36,11 @@ impl Mode {
     /// own.
     pub(super) fn named(word: &str) -> Option<Self> {
         match word {
-            "disable" => Some(Self::Disabled),
+            "disable" | "none" => Some(Self::Disabled),
             "prefer" => Some(Self::Preferred),
             "trust" | "require" => Some(Self::Required),
-            "verify_full" => Some(Self::VerifyIdentity),
+            "verifyca" => Some(Self::VerifyCa),
+            "verify_full" | "verifyfull" => Some(Self::VerifyIdentity),
             word => {
                 let known = Self::WORDS.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
                 known.map(|(_, mode)| *mode)

@@ -65,6 +65,14 @@ fn every_drivers_connection_string_is_read() {
         ("mysql:app@/app", "app:-@127.0.0.1:3306/app"),
         ("mysql://app:s3cr3t@tcp(db:3306)/app?x-migrations-table=m", "app:s3cr3t@db:3306/app"),
         ("mysql:host=db;port=3307;dbname=app#user=app,password=s3cr3t", "app:s3cr3t@db:3307/app"),
+        (
+            "mysql:Server=db;Port=3307;Database=app;User ID=app;Password=s3cr3t;SslMode=None",
+            "app:s3cr3t@db:3307/app DISABLED",
+        ),
+        (
+            "mysql:Data Source=db;Uid=app;Pwd='s;3';Initial Catalog=app;SSL Mode=VerifyFull",
+            "app:s;3@db:3306/app VERIFY_IDENTITY",
+        ),
         ("mysql:unix_socket=/run/x.sock;dbname=app#user=app", "app:-@/run/x.sock/app"),
         ("mysql://x:old@db/app#user=app,password=s3cr3t", "app:s3cr3t@db:3306/app"),
         ("mysql://app@db/app#insecure", "app:-@db:3306/app REQUIRED"),
