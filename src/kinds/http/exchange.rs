@@ -54,7 +54,8 @@ pub(in crate::kinds) async fn exchange(
     let budget = Arc::new(AtomicUsize::new(MAX_BEFORE_BODY));
     let stream = Budgeted { stream, budget: Arc::clone(&budget) };
     let mut http = http1::Builder::new();
-    http.max_buf_size(MAX_HEAD);
+    // curl and others accept a header of several lines (RFC 9112, section 5.2).
+    http.max_buf_size(MAX_HEAD).allow_obsolete_multiline_headers_in_responses(true);
     let (mut sender, connection) = http.handshake(TokioIo::new(stream)).await.map_err(fail)?;
     let mut connection = pin!(connection);
     let response = beside(connection.as_mut(), async {

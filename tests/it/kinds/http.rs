@@ -231,6 +231,13 @@ fn a_port_that_speaks_something_else_is_told_for_what_it_is() {
 }
 
 #[test]
+fn a_header_of_several_lines_is_accepted() {
+    let old = "HTTP/1.1 200 OK\r\nServer: a\r\n b\r\nContent-Length: 0\r\n\r\n";
+    let server = Scripted::answering_then_closing(old);
+    once(&format!("http://{}/", server.address())).code(0).stdout_has("200 OK");
+}
+
+#[test]
 fn fail_fast_makes_a_401_final_and_a_paused_server_is_cut() {
     let server = Nginx::serving("location = /closed { return 401; } location / { return 200 ok; }");
     let api = format!("api={}#fail-fast=auth,timeout=50s", server.url("/closed"));
