@@ -227,7 +227,12 @@ fn django_is_read_as_its_loader_reads_it() {
     let files = [
         ("shop/migrations/0001_initial.py", CLASS),
         ("shop/migrations/__init__.py", ""),
-        ("shop/migrations/helper.py", "from x import Migration\nM = Migration(1)"),
+        ("shop/migrations/helper.py", "def helper(): pass"),
+        ("shop/migrations/0003_shared.py", "from x import Migration"),
+        (
+            "search/migrations/0001_reindex.py",
+            "from search.steps import Migration\nM = Migration(1)",
+        ),
         ("shop/migrations/0002_made.py", "Migration = make(1)"),
         ("shop/models.py", CLASS),
         ("core/apps.py", "class C(AppConfig):\n    name = 'acme.core'\n    label = 'acme_core'"),
@@ -242,7 +247,7 @@ fn django_is_read_as_its_loader_reads_it() {
         readers::django::read(&listing)
             .map(|wanted| wanted.list.into_iter().map(|want| want.label).collect::<Vec<_>>())
     };
-    let all = ["acme_core.0001_initial", "shop.0001_initial", "shop.0002_made"];
+    let all = ["acme_core.0001_initial", "shop.0001_initial", "shop.0002_made", "shop.0003_shared"];
     assert_eq!(labels(&[]).unwrap(), all);
     assert_eq!(labels(&["dummy"]).unwrap(), ["dummy.0001_initial"]);
     assert_eq!(

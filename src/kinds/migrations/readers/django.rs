@@ -1,7 +1,7 @@
 //! Django and aerich: an application's migrations lie in a directory of their own, and the row
 //! names both.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::python::{Module, Value};
 use crate::kinds::migrations::{
@@ -30,7 +30,7 @@ fn is_candidate(listing: &Listing, file: &File) -> bool {
 /// Applications of tests and of virtual environments are not installed in the service.
 pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
     let mut labels: HashMap<(usize, String), String> = HashMap::new();
-    let mut list = Vec::new();
+    let (mut list, mut packages) = (Vec::new(), HashSet::new());
     let environments: Vec<&File> =
         listing.files.iter().filter(|file| file.name() == "pyvenv.cfg").collect();
     let in_environment = |file: &File| {
@@ -57,17 +57,27 @@ pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
         let bytes = listing.bytes(file)?;
         let module = Module::read(&bytes).map_err(|message| format!("{}: {message}", file.path))?;
         let class = module.classes.iter().rfind(|class| class.name == "Migration");
-        let assigned = module.scope.get("Migration").filter(|value| **value != Value::Imported);
-        // A module that imports the name is a helper: projects have such ones beside migrations.
+        let assigned = module.scope.get("Migration");
         if class.is_none() && assigned.is_none() {
             continue;
+        }
+        if class.is_some() || assigned != Some(&Value::Imported) {
+            packages.insert(place.clone());
         }
         let name = file.name().strip_suffix(".py").unwrap_or(file.name());
         let own = format!("{label}.{name}");
         let replaces = class.and_then(|class| class.scope.get("replaces")).map(replaced);
         let replaces = replaces.unwrap_or_default();
-        list.push(WantedMigration { replaces, ..WantedMigration::new(own.clone(), own) });
+        let want = WantedMigration { replaces, ..WantedMigration::new(own.clone(), own) };
+        list.push((place, want));
     }
+    // A name that is imported counts too. But a package whose modules all import it is not
+    // Django's: its own migrations have another meaning.
+    let list: Vec<_> = list
+        .into_iter()
+        .filter(|(place, _)| packages.contains(place))
+        .map(|(_, want)| want)
+        .collect();
     let unknown = listing.apps.iter().find(|app| !labels.values().any(|label| label == *app));
     match unknown {
         Some(app) if !list.is_empty() || !labels.is_empty() => {

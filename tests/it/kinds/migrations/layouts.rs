@@ -143,7 +143,7 @@ fn djangos_applications_are_told_apart() {
             format!("{DJANGO} ('shop', '0001_s')")),
         (layout("an application with a label, one of the tests, and a module that is not a migration",
             &[("core/apps.py", "class C(AppConfig):\n    label = 'acme_core'\n    name = 'acme.core'\n"),
-              ("core/migrations/0001_initial.py", CLASS), ("core/migrations/helper.py", "from acme import Migration\n"),
+              ("core/migrations/0001_initial.py", CLASS), ("core/migrations/helper.py", "def helper(): pass\n"),
               ("core/tests/dummy/migrations/0001_initial.py", CLASS)],
             "dir={}", "", Ready, "1 of 1 migrations applied (django, "),
             format!("{DJANGO} ('acme_core', '0001_initial')")),
