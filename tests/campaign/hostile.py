@@ -269,7 +269,7 @@ CASES = [
     ("Redis: INFO of empty lines", redis(bulk(b"\n" * LARGE), b"-LOADING\r\n"), REDIS),
     ("Redis: attributes", answering(b"|1\r\n+a\r\n:1\r\n"), REDIS),
     ("Redis: pushes", answering(b">1\r\n+a\r\n"), REDIS),
-    ("Redis: HELLO", redis(b"-NOPERM x\r\n+PONG\r\n", b"*8192\r\n" + b"+a\r\n" * 8192), REDIS),
+    ("Redis: HELLO", redis(b"-NOPERM x\r\n+PONG\r\n", b"*8192\r\n" + b"+a\r\n" * 8192), REDIS + "#role=master"),
     ("MySQL: rows of NULL", rows(b"\xfb"), MYSQL),
     ("MySQL: rows of 250 NULLs", rows(b"\xfb" * 250, 250), "migrations+" + MYSQL),
     ("MySQL: invalid rows", rows(b"\xfd" + struct.pack("<I", LARGE)[:3] + b"\xff" * LARGE), MYSQL),
