@@ -16,6 +16,8 @@ from work import HTTP, MIB, OK, answering, body
 MANY = 200
 # With 200 dependencies, the main thread's time from a signal to the end, in seconds: the promise.
 MANY_CPU = 0.100
+# The servers and their 200 clients share the cores, so that the time of the clock says less.
+MANY_ROOM = 1.5
 GROUP = "costly answers"
 
 
@@ -303,6 +305,6 @@ def main():
             faults = ended_by(["-t", "60s", "--attempt-timeout", "30s", url], after=0.5)
             TABLE.add(GROUP, f"SIGTERM, {name}", faults)
         many = [f"d{number}={url}" for number in range(MANY)]
-        run(["-q", "-t", "1s", *many], cap=20).ends(124).by(1).check(GROUP, f"{MANY}, {name}")
+        run(["-q", "-t", "1s", *many], cap=20).ends(124).by(1 + MANY_ROOM).check(GROUP, f"{MANY}, {name}")
         args = ["-q", "-t", "60s", "--attempt-timeout", "30s", *many]
-        TABLE.add(GROUP, f"{MANY}, SIGTERM, {name}", ended_by(args, after=0.5, cpu=MANY_CPU))
+        TABLE.add(GROUP, f"{MANY}, SIGTERM, {name}", ended_by(args, after=0.5, cpu=MANY_CPU, room=MANY_ROOM))

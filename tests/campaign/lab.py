@@ -178,7 +178,7 @@ def on_cpu(pid):
         return int(stat.read().split()[0]) / 1e9
 
 
-def ended_by(args, after, number=signal.SIGTERM, env=None, cap=10, cpu=SIGNAL_CPU):
+def ended_by(args, after, number=signal.SIGTERM, env=None, cap=10, cpu=SIGNAL_CPU, room=ROOM):
     """Sends a signal after so many seconds. Returns what was wrong with the end.
 
     `cpu` is the most processor time of the main thread until then.
@@ -201,7 +201,7 @@ def ended_by(args, after, number=signal.SIGTERM, env=None, cap=10, cpu=SIGNAL_CP
         used = on_cpu(process.pid) - before
         if used > cpu:
             faults.append(f"{used * 1000:.0f} ms of processor time after the signal")
-        if took > SIGNAL + ROOM:
+        if took > SIGNAL + room:
             faults.append(f"{took * 1000:.0f} ms until the signal was obeyed")
     code = process.wait()
     if not faults and code != -number:

@@ -69,7 +69,7 @@ impl Hello {
             Kind::Mongos
         } else if reply.is_true("isreplicaset") {
             Kind::Ghost
-        } else if set.is_none() {
+        } else if !reply.has("setName") {
             Kind::Standalone
         } else if reply.is_true("hidden") {
             Kind::Other

@@ -16,7 +16,7 @@ use crate::{
 /// The most memory of one result, in bytes.
 const MAX_RESULT: usize = 12 << 20;
 /// The memory of a row or a value besides its text, in bytes.
-const OVERHEAD: usize = 32;
+const OVERHEAD: usize = 48;
 /// The most columns of a result.
 const MAX_COLUMNS: u64 = 256;
 
