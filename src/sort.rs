@@ -1,7 +1,8 @@
 //! One sort for all types.
 //!
 //! The standard library's sort is compiled anew for each type and each comparison. With twenty of
-//! them, a fortieth of the program would be sorting.
+//! them, a fortieth of the program would be sorting. It also sorts the items of each type that is
+//! collected into a `BTreeMap` or `BTreeSet`. So such a collection starts empty and is extended.
 
 use std::cmp::Ordering;
 

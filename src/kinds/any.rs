@@ -28,8 +28,8 @@ struct Any(String);
 /// There are fewer than two names, or one is not valid or occurs twice.
 fn names(rest: &Text) -> Result<Vec<String>, String> {
     let names: Vec<String> = rest.expanded().split('+').map(str::to_owned).collect();
-    let different: BTreeSet<&String> = names.iter().collect();
-    if names.len() > 1 && different.len() == names.len() && names.iter().all(|name| is_name(name)) {
+    let mut seen = BTreeSet::new();
+    if names.len() > 1 && names.iter().all(|name| is_name(name) && seen.insert(name)) {
         Ok(names)
     } else {
         Err("must be the names of at least two dependencies, e.g. any:primary+replica".to_owned())

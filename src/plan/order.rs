@@ -18,8 +18,8 @@ pub(super) fn resolve(planned: &mut [Planned], broken: &[String], mistakes: &mut
     if planned.iter().all(|planned| planned.settings.after.is_empty()) {
         return;
     }
-    let places: BTreeMap<String, usize> =
-        planned.iter().enumerate().map(|(n, p)| (p.spec.name.clone(), n)).collect();
+    let mut places = BTreeMap::new();
+    places.extend(planned.iter().enumerate().map(|(n, p)| (p.spec.name.clone(), n)));
     for n in 0..planned.len() {
         let mut after = Vec::new();
         for name in &planned[n].settings.after {

@@ -195,11 +195,11 @@ impl Run {
         if self.blocked.is_empty() {
             return;
         }
-        let settled: BTreeSet<usize> =
-            self.settled.iter().map(|(waiter, _)| waiter.place).collect();
-        let is_passed = |first: &usize| settled.contains(first) || self.unneeded.contains(first);
+        let mut passed = self.unneeded.clone();
+        passed.extend(self.settled.iter().map(|(waiter, _)| waiter.place));
         let is_free = |waiter: &mut Box<Waiter>| {
-            !self.choices.is_open(waiter.place) && waiter.dependency.after.iter().all(is_passed)
+            let mut after = waiter.dependency.after.iter();
+            !self.choices.is_open(waiter.place) && after.all(|first| passed.contains(first))
         };
         // One reading of the clock: equal timeouts then end in the same instant.
         let now = Instant::now();

@@ -139,7 +139,9 @@ impl Metadata {
     /// topics any broker may be asked.
     pub(super) fn needed(&self, wanted: &Wanted) -> BTreeSet<i32> {
         let topics = wanted.topics.iter().filter_map(|name| self.topics.get(name));
-        topics.flat_map(|topic| topic.leaders.iter().copied()).collect()
+        let mut needed = BTreeSet::new();
+        topics.for_each(|topic| needed.extend(&topic.leaders));
+        needed
     }
 
     /// Returns the text that reports the cluster as ready.
@@ -246,7 +248,7 @@ mod tests {
             let metadata = Metadata::parse(body, 4, &wanted.topics).unwrap();
             let failure = metadata.check(&wanted, &place).err();
             assert_eq!(failure.as_ref().map(|failure| failure.class), class, "{says}");
-            assert_eq!(failure.map(|failure| failure.message).unwrap_or_default(), says);
+            assert_eq!(failure.map(|failure| failure.message.clone()).unwrap_or_default(), says);
         }
         let metadata = Metadata::parse(&whole, 4, &["t".to_owned()]).unwrap();
         assert_eq!(metadata.needed(&wanted(&["t"], 0, 0)), BTreeSet::from([1, 2]));

@@ -21,6 +21,7 @@ use super::{
     },
     wanted::Wanted,
 };
+use crate::sort::sort;
 
 const DECLARATIONS: &str = r"\.d\.[cm]?ts$";
 const SCRIPTS: &str = r"^(.+)\.[cm]?[jt]s$";
@@ -677,7 +678,7 @@ pub(super) fn named_tool(name: &str) -> impl Iterator<Item = &'static Tool> {
 /// Every tool's name, once, in the order of the table.
 pub(super) fn names() -> Vec<&'static str> {
     let mut names: Vec<_> = TOOLS.iter().map(|tool| tool.name).collect();
-    names.sort_unstable();
+    sort(&mut names);
     names.dedup();
     names
 }

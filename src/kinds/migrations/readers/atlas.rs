@@ -6,6 +6,7 @@ use crate::kinds::migrations::{
     files::stem,
     wanted::{Wanted, WantedMigration},
 };
+use crate::sort::sort;
 
 /// Returns true if SQL files lie here.
 pub(crate) fn recognises(listing: &Listing) -> bool {
@@ -21,7 +22,7 @@ pub(crate) fn read(listing: &Listing) -> Result<Wanted, String> {
             files.push((version, stem, is_checkpoint(listing, file)));
         }
     }
-    files.sort();
+    sort(&mut files);
     let checkpoints: Vec<String> =
         files.iter().filter(|file| file.2).map(|file| file.0.clone()).collect();
     let mut list = Vec::new();
