@@ -1,6 +1,9 @@
 //! Authentication plugins: a client's reply to the server's random bytes.
 
-use curve25519_dalek::{EdwardsPoint, Scalar};
+use curve25519_dalek::{
+    Scalar, constants::ED25519_BASEPOINT_POINT, edwards::EdwardsBasepointTable,
+    traits::BasepointTable,
+};
 use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA512};
 
 /// The plugins that this client takes part in.
@@ -102,14 +105,16 @@ fn ed25519(password: &[u8], nonce: &[u8]) -> Vec<u8> {
     low[31] &= 63;
     low[31] |= 64;
     let scalar = Scalar::from_bytes_mod_order(low);
-    let public = EdwardsPoint::mul_base(&scalar).compress();
+    // The crate's constant table is 30 KB of the binary; one login makes it in 0.1 ms.
+    let base = EdwardsBasepointTable::create(&ED25519_BASEPOINT_POINT);
+    let public = base.mul_base(&scalar).compress();
     let wide = |parts: &[&[u8]]| {
         let mut bytes = [0; 64];
         bytes.copy_from_slice(&hash(&SHA512, parts));
         Scalar::from_bytes_mod_order_wide(&bytes)
     };
     let r = wide(&[&secret[32..], nonce]);
-    let point = EdwardsPoint::mul_base(&r).compress();
+    let point = base.mul_base(&r).compress();
     let challenge = wide(&[point.as_bytes(), public.as_bytes(), nonce]);
     let s = challenge * scalar + r;
     [point.as_bytes().as_slice(), s.as_bytes().as_slice()].concat()
