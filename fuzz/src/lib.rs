@@ -14,7 +14,7 @@ use afterall::{
     cli::config,
     connect::Net,
     plan,
-    probe::{Attempt, Failure, Stage, Verdict},
+    probe::{Attempt, Stage, Verdict},
     secret::Secrets,
     spec::{Declaration, Declared, Mistakes, expand::Env},
     wait::{Dependency, settings::Settings},
@@ -271,9 +271,8 @@ fn ask(dependency: Dependency, conversation: Conversation) {
     match attempt(dependency, conversation.into_net(), BOUND) {
         Verdict::Ready(ready) => harmless(&ready.detail, &secrets),
         Verdict::NotYet(failure) | Verdict::Hopeless(failure) => {
-            let Failure { message, hint, .. } = failure;
-            harmless(&message, &secrets);
-            harmless(&hint.unwrap_or_default(), &secrets);
+            harmless(&failure.message, &secrets);
+            harmless(failure.hint.as_deref().unwrap_or_default(), &secrets);
         }
     }
 }

@@ -390,7 +390,11 @@ fn all_refused(addresses: &[SocketAddr], errors: Vec<Option<ConnectError>>) -> F
         failures.iter().find(|failure| failure.class == Class::Connect).or(failures.first());
     let class = first.map_or(Class::Connect, |failure| failure.class);
     let hint = failures.iter().find_map(|failure| failure.hint.clone());
-    Failure { means_down, is_final, hint, ..Failure::new(class, words) }
+    Failure::new(class, words).with(|reason| {
+        reason.means_down = means_down;
+        reason.is_final = is_final;
+        reason.hint = hint;
+    })
 }
 
 /// Returns the failure of one connect. The message ends with `place`.

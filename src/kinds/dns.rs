@@ -113,7 +113,9 @@ mod tests {
             let expect: Vec<IpAddr> = expect.iter().map(|a| a.parse().unwrap()).collect();
             let got = match judge("db", &expect, found) {
                 Verdict::Ready(ready) => Ok(ready.detail),
-                Verdict::NotYet(failure) | Verdict::Hopeless(failure) => Err(failure.message),
+                Verdict::NotYet(failure) | Verdict::Hopeless(failure) => {
+                    Err(failure.message.clone())
+                }
             };
             assert_eq!(got, want.map(str::to_owned).map_err(str::to_owned));
         }

@@ -110,6 +110,16 @@ pub async fn try_servers<S: ListedServer>(
     if let [only] = servers {
         return only.ask(attempt).await;
     }
+    let servers = servers.iter_mut().map(|server| server as &mut dyn ListedServer).collect();
+    try_several(attempt, servers, order).await
+}
+
+/// Compiled once for the servers of all kinds.
+async fn try_several(
+    attempt: &Attempt<'_>,
+    mut servers: Vec<&mut dyn ListedServer>,
+    order: &mut Order,
+) -> Turn {
     let count = servers.len();
     let equal_part = attempt.remaining() / count.max(1) as u32;
     let mut failures: Vec<Failure> = Vec::new();
@@ -139,7 +149,8 @@ fn refusal_of(mut failures: Vec<Failure>, refusal: Failure, count: usize) -> Fai
     failures.push(refusal.clone());
     let rest = if failures.len() < count { "; a refusal ends the list of servers" } else { "" };
     let all = joined(failures);
-    Failure { message: one_line(&format!("{}{rest}", all.message), MAX_FOREIGN), ..refusal }
+    let message = one_line(&format!("{}{rest}", all.message), MAX_FOREIGN);
+    refusal.with(|reason| reason.message = message)
 }
 
 /// The failure of the latest stage, with the messages of all.
@@ -154,12 +165,11 @@ fn joined(failures: Vec<Failure>) -> Failure {
     let means_down = failures.iter().all(|failure| failure.means_down);
     let cost = failures.iter().map(|failure| failure.cost).max();
     match failures.into_iter().max_by_key(|failure| failure.class) {
-        Some(failure) => Failure {
-            message: one_line(&words, MAX_FOREIGN),
-            means_down,
-            cost: cost.unwrap_or(failure.cost),
-            ..failure
-        },
+        Some(failure) => failure.with(|reason| {
+            reason.message = one_line(&words, MAX_FOREIGN);
+            reason.means_down = means_down;
+            reason.cost = cost.unwrap_or(reason.cost);
+        }),
         None => Failure::new(Class::Config, "no server to ask"),
     }
 }

@@ -5,8 +5,13 @@ use std::{error::Error, fmt};
 use crate::{secret::Secrets, text::harmless};
 
 /// One mistake on the command line, in the environment or in a file. Holds names, never a value.
+///
+/// It is one pointer, so that a `Result` stays small: see [`crate::verdict::Failure`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError {
+pub struct ConfigError(Box<Mistake>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Mistake {
     message: String,
     /// The dependency that has the mistake, by its name or its place.
     dependency: Option<String>,
@@ -15,7 +20,7 @@ pub struct ConfigError {
 impl ConfigError {
     /// The message: the place, the mistake and a valid example.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: harmless(&message.into()), dependency: None }
+        Self(Box::new(Mistake { message: harmless(&message.into()), dependency: None }))
     }
 
     /// Makes a mistake whose message begins with `place`.
@@ -25,31 +30,33 @@ impl ConfigError {
 
     /// Returns the error without the secrets that it holds: a path or a name may come from a
     /// variable.
-    pub fn without(self, secrets: &Secrets) -> Self {
-        Self { message: secrets.hide_in_own(&self.message), ..self }
+    pub fn without(mut self, secrets: &Secrets) -> Self {
+        self.0.message = secrets.hide_in_own(&self.0.message);
+        self
     }
 
     /// Returns the same mistake as one of a dependency, which has this name or place.
-    pub fn with_dependency(self, name: impl Into<String>) -> Self {
-        Self { dependency: Some(name.into()), ..self }
+    pub fn with_dependency(mut self, name: impl Into<String>) -> Self {
+        self.0.dependency = Some(name.into());
+        self
     }
 
     /// Returns the dependency that has the mistake, by its name or its place.
     pub fn dependency(&self) -> Option<&str> {
-        self.dependency.as_deref()
+        self.0.dependency.as_deref()
     }
 
     /// Returns the message without the dependency's name in front.
     pub fn without_name(&self) -> &str {
-        let name = self.dependency.as_deref().unwrap_or_default();
-        let message = self.message.strip_prefix(name).and_then(|rest| rest.strip_prefix(": "));
-        message.unwrap_or(&self.message)
+        let name = self.0.dependency.as_deref().unwrap_or_default();
+        let message = self.0.message.strip_prefix(name).and_then(|rest| rest.strip_prefix(": "));
+        message.unwrap_or(&self.0.message)
     }
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&self.0.message)
     }
 }
 
@@ -80,7 +87,7 @@ impl Mistakes {
 
     /// Returns true if every mistake is one of a dependency.
     pub fn concern_dependencies_alone(&self) -> bool {
-        self.0.iter().all(|error| error.dependency.is_some())
+        self.0.iter().all(|error| error.dependency().is_some())
     }
 
     /// Takes all mistakes out.

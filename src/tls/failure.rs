@@ -80,7 +80,7 @@ pub(super) fn handshake(
     let may_be_tls = matches!(first, [] | [0x15 | 0x16]) || is_tls_record(first);
     if !may_be_tls {
         let failure = Failure::new(Class::Tls, format!("{NO_TLS}{} ({host})", it_says(first)));
-        return Failure { plaintext_reply: quoted(first), ..failure };
+        return failure.with(|reason| reason.plaintext_reply = quoted(first));
     }
     match inner(error) {
         Some(error) => with_cause(error, context),
@@ -331,7 +331,7 @@ mod tests {
     fn of(error: Error, first: &[u8]) -> (Class, String) {
         let error = io::Error::new(io::ErrorKind::InvalidData, error);
         let failure = handshake(&error, first, &context(true, false));
-        (failure.class, failure.message)
+        (failure.class, failure.message.clone())
     }
 
     #[test]
@@ -416,7 +416,7 @@ mod tests {
             let failure =
                 handshake(&io::ErrorKind::UnexpectedEof.into(), first, &context(false, false));
             let want = "connection closed by the server in the TLS handshake (db)".to_owned();
-            assert_eq!((failure.class, failure.message), (class, want));
+            assert_eq!((failure.class, failure.message.clone()), (class, want));
         }
     }
 

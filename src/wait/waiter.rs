@@ -256,10 +256,11 @@ async fn catch_panics(probe: &mut dyn Probe, attempt: &Attempt<'_>) -> Verdict {
 
 /// The verdict without any secret that the other side has echoed.
 fn redacted(verdict: Verdict, secrets: &Secrets) -> Verdict {
-    let clean = |failure: Failure| Failure {
-        message: secrets.hide(&failure.message),
-        hint: failure.hint.map(|hint| secrets.hide_in_own(&hint)),
-        ..failure
+    let clean = |failure: Failure| {
+        failure.with(|reason| {
+            reason.message = secrets.hide(&reason.message);
+            reason.hint = reason.hint.as_ref().map(|hint| secrets.hide_in_own(hint));
+        })
     };
     match verdict {
         Verdict::Ready(ready) => Verdict::Ready(Ready {

@@ -88,7 +88,8 @@ async fn ask_all(
                     if let Some(forbidden) = sandbox::forbids_ip() {
                         return Err(forbidden);
                     }
-                    let message = connect_failure(&error, &server.to_string()).message;
+                    let cause = connect_failure(&error, &server.to_string());
+                    let message = &cause.message;
                     failed = Some(failure(format!("the name server does not answer: {message}")));
                 }
             }

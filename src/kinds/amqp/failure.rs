@@ -87,7 +87,7 @@ mod tests {
             let failure = close_failure(code, text, "mq:5672");
             assert_eq!(failure.class, class, "{text}");
             assert_eq!(
-                (failure.cost, failure.message),
+                (failure.cost, failure.message.clone()),
                 (Cost::Logged, format!("{code} {text} (mq:5672)"))
             );
         }

@@ -236,7 +236,9 @@ mod tests {
 
     #[test]
     fn a_failed_command_is_told_by_its_status_and_its_last_words() {
-        let of = |raw: i32, tail: &str| failed(ExitStatus::from_raw(raw), tail.as_bytes()).message;
+        let of = |raw: i32, tail: &str| {
+            failed(ExitStatus::from_raw(raw), tail.as_bytes()).message.clone()
+        };
         assert_eq!(of(3 << 8, "first\nno\tanswer\u{1b}\n\n"), "exit status 3: no answer\u{fffd}");
         assert_eq!(of(1 << 8, ""), "exit status 1");
         assert_eq!(of(libc::SIGSEGV, ""), "killed by SIGSEGV");

@@ -208,7 +208,7 @@ mod tests {
             (401, None, b"", Some((Class::Auth, "HTTP status 401, where gRPC has 200"))),
         ] {
             let failure = judge(&answer(status, grpc_status, body), "a").err();
-            let found = failure.map(|failure| (failure.class, failure.message));
+            let found = failure.map(|failure| (failure.class, failure.message.clone()));
             assert_eq!(found, want.map(|(class, text)| (class, text.to_owned())));
         }
         let html = Answer { content_type: "text/html", ..answer(200, None, b"") };

@@ -64,7 +64,7 @@ pub(super) async fn ask(
         Ok(()) => Ok(format!("gRPC SERVING ({})", health.service)),
         Err(failure) => {
             let message = format!("{} ({endpoint})", failure.message);
-            Err(Failure { message, ..failure })
+            Err(failure.with(|reason| reason.message = message))
         }
     }
 }

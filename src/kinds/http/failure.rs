@@ -38,7 +38,7 @@ pub(in crate::kinds) fn status_failure(
         .map(|after| format!(", asked to wait {}", short_time(after)))
         .unwrap_or_default();
     let message = format!("status {}, wanted {wanted}{asked}{detail}", shown(status));
-    let failure = Failure { retry_after, ..Failure::new(class, message) };
+    let failure = Failure::new(class, message).with(|reason| reason.retry_after = retry_after);
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !credentials => {
             failure.hint("no credentials were sent")

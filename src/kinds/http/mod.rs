@@ -307,7 +307,7 @@ fn redirected(failure: Failure, target: &Url, followed: u32) -> Failure {
         n => format!("{n} redirects were followed; redirects=N follows up to N"),
     };
     let message = format!("{} (redirects to {leads})", failure.message);
-    Failure { message: one_line(&message, MAX_FOREIGN), ..failure }.hint(hint)
+    failure.with(|reason| reason.message = one_line(&message, MAX_FOREIGN)).hint(hint)
 }
 
 /// Returns the URL to which a redirect leads, without its userinfo, which is never sent.

@@ -134,7 +134,7 @@ impl Question {
         let uri = format!("{base}{}{rest}", self.target.path(namespace)).parse::<Uri>();
         let uri = uri.map_err(|_| Failure::new(Class::Config, "not a path that HTTP can have"))?;
         // An unreachable API server does not mean that the object is gone.
-        let transport = |failure: Failure| Failure { means_down: false, ..failure };
+        let transport = |failure: Failure| failure.with(|reason| reason.means_down = false);
         let mut stream = attempt.connect(endpoint).await.map_err(transport)?;
         if let Some(tls) = tls {
             stream = tls.connect(attempt, host, stream).await.map_err(transport)?;

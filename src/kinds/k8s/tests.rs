@@ -14,7 +14,7 @@ fn judged(rule: fn(&Object<'_>) -> Judged, object: &Value) -> (Option<Class>, St
 fn explanation(judged: Judged) -> (Option<Class>, String) {
     match judged {
         Ok(text) => (None, text),
-        Err(failure) => (Some(failure.class), failure.message),
+        Err(failure) => (Some(failure.class), failure.message.clone()),
     }
 }
 
@@ -198,7 +198,7 @@ fn a_pod_that_waits_for_itself_is_told() {
     let mut census = pods::Census::default();
     census.add(&Object::read(unready("web-1").to_string().as_bytes()).unwrap());
     let failure = census.verdict("app=web", Some("web-1")).unwrap_err();
-    assert!(failure.hint.unwrap().contains("waits for itself"));
+    assert!(failure.hint.as_ref().unwrap().contains("waits for itself"));
 }
 
 #[test]

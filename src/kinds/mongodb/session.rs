@@ -42,7 +42,7 @@ impl Question<'_> {
         let verdict = self.wanted.check(&hello);
         let place = |failure: Failure| {
             let message = format!("{} ({endpoint})", failure.message);
-            Failure { message, ..failure }
+            failure.with(|reason| reason.message = message)
         };
         let is_alone = self.wanted.direct || self.wanted.balanced || hello.set.is_none();
         let asked = endpoint.to_string();
@@ -212,7 +212,11 @@ impl Question<'_> {
                 _ => "which answers",
             };
             let message = format!("{why}, {message}: {}", failure.message);
-            Failure { message, means_down: false, ..failure }.cost(Cost::Answer).hint(
+            let failure = failure.with(|reason| {
+                reason.message = message;
+                reason.means_down = false;
+            });
+            failure.cost(Cost::Answer).hint(
                 "drivers use the replica set's own addresses; directConnection=true does without",
             )
         })?;
@@ -221,7 +225,7 @@ impl Question<'_> {
             Err(failure) => {
                 wire.close().await;
                 let message = format!("{} ({endpoint})", failure.message);
-                Err(Failure { message, ..failure })
+                Err(failure.with(|reason| reason.message = message))
             }
         }
     }

@@ -51,7 +51,7 @@ async fn run(attempt: &Attempt<'_>, session: &mut Session, query: &str) -> Resul
 
 fn failure(session: &Session, error: Error) -> Failure {
     let failure = session.failure(error, Phase::Query);
-    Failure { message: format!("query: {}", failure.message), ..failure }
+    failure.with(|reason| reason.message.insert_str(0, "query: "))
 }
 
 /// Types of numbers (`enum_field_types`): TINY, SHORT, LONG, LONGLONG, INT24. There is no boolean.

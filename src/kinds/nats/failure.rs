@@ -98,7 +98,10 @@ mod tests {
             ("'Parser Error'", Class::Protocol),
         ] {
             let failure = err_failure(text, "a:4222");
-            assert_eq!((failure.class, failure.message), (class, format!("-ERR {text} (a:4222)")));
+            assert_eq!(
+                (failure.class, failure.message.clone()),
+                (class, format!("-ERR {text} (a:4222)"))
+            );
             assert_eq!(
                 failure.hint.is_some(),
                 matches!(class, Class::Auth | Class::Tls) || text.contains("Port"),
@@ -118,7 +121,7 @@ mod tests {
         ] {
             let failure = jetstream_failure(code, description, "stream ORDERS");
             assert_eq!(
-                (failure.class, failure.message),
+                (failure.class, failure.message.clone()),
                 (class, format!("stream ORDERS: {code} {description}"))
             );
         }

@@ -357,7 +357,7 @@ mod tests {
             "57P03: the database system is not accepting connections: Hot standby mode is \
             disabled. (db)"
         );
-        assert!(failure.hint.unwrap().starts_with("hot_standby = off"));
+        assert!(failure.hint.as_ref().unwrap().starts_with("hot_standby = off"));
         assert_eq!(failure.cost, Cost::Answer, "a promotion is to be noticed soon");
         let failure = error("Consistent recovery state has not been yet reached.");
         let failure = failure.failure(Phase::Login, "db");

@@ -28,7 +28,10 @@ pub(super) async fn ask(
         // The address may be reachable for the Sentinel alone.
         let says =
             format!("{}; the Sentinel {at} names it for {}", failure.message, sentinel.master);
-        Failure { message: one_line(&says, MAX_FOREIGN), means_down: false, ..failure }
+        failure.with(|reason| {
+            reason.message = one_line(&says, MAX_FOREIGN);
+            reason.means_down = false;
+        })
     })
 }
 

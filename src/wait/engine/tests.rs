@@ -102,8 +102,8 @@ async fn no_hang_and_no_retry_after_makes_a_wait_end_late() {
     assert_eq!(out.lines.last().unwrap(), "1000 a: timed out: no answer within 1.0s [1 1000]");
 
     let patient = |_, _| {
-        let failure =
-            Failure { retry_after: Some(ms(3_600_000)), ..Failure::new(Class::Busy, "later") };
+        let failure = Failure::new(Class::Busy, "later")
+            .with(|reason| reason.retry_after = Some(ms(3_600_000)));
         Says(Verdict::NotYet(failure))
     };
     let out = Wait::new().on("a", timeout(1000), patient).run().await;

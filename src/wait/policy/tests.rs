@@ -214,7 +214,7 @@ fn a_retry_after_is_a_minimum_spread_upwards() {
     ] {
         let mut pace = Pace::new(&settings(Backoff::Constant, 1000, 1000, jitter), true);
         let retry_after = Some(Duration::from_secs(asked));
-        let busy = Failure { retry_after, ..Failure::new(Class::Busy, "503") };
+        let busy = Failure::new(Class::Busy, "503").with(|reason| reason.retry_after = retry_after);
         let pause = pace.after_failure(&busy, ms(0), ms(0), random);
         assert_eq!(pause.as_millis(), want, "{jitter} {asked} {random}");
     }

@@ -178,7 +178,7 @@ impl Look {
             Found::Nothing { looked_for, hint } => {
                 let message = format!("no migration table yet (looked for {looked_for})");
                 let failure = database.failure(Class::Absent, &message);
-                Stop::Lacking(Failure { hint, ..failure }, Missing::All)
+                Stop::Lacking(failure.with(|reason| reason.hint = hint), Missing::All)
             }
             Found::Unclear(message) => Stop::Unclear(message),
             Found::Table(_) | Found::Alike(_) => {

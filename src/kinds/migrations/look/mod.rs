@@ -147,8 +147,8 @@ impl Look {
             }
             Err(Stop::Unclear(message)) => self.unclear(message).cost(database.cost()),
         };
-        let hint = failure.hint.map(|hint| one_line(&hint, MAX_FOREIGN));
-        Failure { hint, ..failure }.verdict()
+        let hint = failure.hint.as_ref().map(|hint| one_line(hint, MAX_FOREIGN));
+        failure.with(|reason| reason.hint = hint).verdict()
     }
 
     /// Returns what is applied, and the number of wanted migrations.
@@ -196,7 +196,8 @@ impl Look {
                 let failure = database.failure(class, &message);
                 let off_path = || self.search.off_path(&[target.tool], &relations, &here.path);
                 let hint = hint.or_else(|| off_path().filter(|_| class == Class::Absent));
-                Err(Stop::Lacking(Failure { hint, ..failure }, Missing::Some(missing)))
+                let failure = failure.with(|reason| reason.hint = hint);
+                Err(Stop::Lacking(failure, Missing::Some(missing)))
             }
             Decision::Wrong(message) => Err(Stop::Unclear(format!("{name}: {message}"))),
         }

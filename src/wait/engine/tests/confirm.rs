@@ -86,8 +86,8 @@ async fn all_lost_dependencies_share_one_timeout() {
 #[tokio::test(start_paused = true)]
 async fn a_loss_never_makes_the_wait_end_late() {
     let patient = |n, _| {
-        let failure =
-            Failure { retry_after: Some(ms(3_600_000)), ..Failure::new(Class::Busy, "later") };
+        let failure = Failure::new(Class::Busy, "later")
+            .with(|reason| reason.retry_after = Some(ms(3_600_000)));
         if n == 1 { Ready } else { Says(Verdict::NotYet(failure)) }
     };
     let mut wait = Wait::new().on("a", plain, patient).on("b", plain, ready_from(1500));
@@ -102,8 +102,8 @@ async fn a_loss_never_makes_the_wait_end_late() {
 #[tokio::test(start_paused = true)]
 async fn a_lost_dependency_with_a_retry_after_is_retried_in_time() {
     let patient = |n, now| {
-        let failure =
-            Failure { retry_after: Some(ms(3_600_000)), ..Failure::new(Class::Busy, "later") };
+        let failure = Failure::new(Class::Busy, "later")
+            .with(|reason| reason.retry_after = Some(ms(3_600_000)));
         if n == 1 || now > 1600 { Ready } else { Says(Verdict::NotYet(failure)) }
     };
     let out =

@@ -97,9 +97,8 @@ struct Heard {
 impl Listener for Heard {
     fn event(&mut self, event: Event) {
         let said = |failure: Failure| {
-            failure
-                .hint
-                .map_or(failure.message.clone(), |hint| format!("{} ({hint})", failure.message))
+            let hint = failure.hint.as_ref();
+            hint.map_or(failure.message.clone(), |hint| format!("{} ({hint})", failure.message))
         };
         let or_none = |failure: Option<Failure>| failure.map_or("nothing".to_owned(), said);
         let kind = match event.kind {
