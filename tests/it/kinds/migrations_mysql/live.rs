@@ -62,7 +62,7 @@ impl Case<'_> {
         let name = self.tool.name;
         let migrations = if name == "django" { "shop/migrations" } else { "migrations" };
         let url = format!(
-            "schema=migrations+mysql://app:s3cr3t@{}/{name}#dir={},attempt-timeout=20s",
+            "schema=migrations+mysql://app:s3cr3t@{}/{name}#dir={},attempt-timeout=2m",
             self.server.address(),
             self.dir.text(migrations)
         );
@@ -98,7 +98,7 @@ impl Case<'_> {
             "select count(*) from information_schema.processlist
              where db = '{name}' and state = 'User lock'"
         );
-        wait_until(&format!("{name} is in the middle"), LONG, || {
+        wait_until(&format!("{name} is in the middle"), LONG * 3, || {
             self.server.sql(&waits).contains('1')
         });
         self.look(false);
