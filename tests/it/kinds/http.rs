@@ -51,6 +51,7 @@ fn statuses_and_bodies_are_what_was_asked_for() {
     not_ready(&nginx.url("/moved"), "absent", "status 302 Found, wanted 200-299");
 }
 
+#[cfg(feature = "grpc")]
 #[test]
 fn http2_is_spoken_in_clear_and_inside_tls() {
     let site = "location /up { return 200 '{\"up\":true}'; } location /busy { return 503; }
@@ -95,6 +96,7 @@ fn http2_is_spoken_in_clear_and_inside_tls() {
     not_ready(&old, "tls", "no application protocol");
 }
 
+#[cfg(feature = "grpc")]
 #[test]
 fn http2_refuses_what_it_cannot_carry() {
     for (keys, says) in [
