@@ -35,6 +35,7 @@ impl Wire {
     }
 
     /// Returns true if the server has sent anything on this connection.
+    #[cfg_attr(not(feature = "redis"), allow(dead_code, reason = "only redis asks"))]
     pub(super) fn heard(&self) -> bool {
         self.heard
     }
@@ -59,6 +60,10 @@ impl Wire {
     }
 
     /// The next `n` bytes. The caller bounds `n`.
+    #[cfg_attr(
+        not(any(feature = "redis", feature = "mysql", feature = "amqp")),
+        allow(dead_code, reason = "only these protocols have lengths in front")
+    )]
     pub(super) async fn take(&mut self, n: usize) -> Result<BytesMut, Failure> {
         self.fill_to(n).await?;
         Ok(self.input.split_to(n))

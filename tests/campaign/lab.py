@@ -181,18 +181,21 @@ def on_cpu(pid):
 def ended_by(args, after, number=signal.SIGTERM, env=None, cap=10, cpu=SIGNAL_CPU, room=ROOM):
     """Sends a signal after so many seconds. Returns what was wrong with the end.
 
-    `cpu` is the most processor time of the main thread until then.
+    `cpu` is the most processor time of the main thread until then. Where `number` is None, no
+    signal is sent, and `after` is the deadline that the arguments set.
     """
     process, _ = spawn(args, env)
     time.sleep(after)
-    faults = []
-    if process.poll() is not None:
+    if number is not None and process.poll() is not None:
         return [f"it ended before the signal, with {process.returncode}"]
+    cause, code = ("the deadline", 124) if number is None else (signal.Signals(number).name, -number)
+    faults = []
     before, began = on_cpu(process.pid), time.monotonic()
-    process.send_signal(number)
+    if number is not None:
+        process.send_signal(number)
     while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
         if time.monotonic() - began > cap:
-            faults.append(f"{signal.Signals(number).name} is not obeyed within {cap} s")
+            faults.append(f"{cause} is not obeyed within {cap} s")
             process.kill()
             break
         time.sleep(0.001)
@@ -200,12 +203,12 @@ def ended_by(args, after, number=signal.SIGTERM, env=None, cap=10, cpu=SIGNAL_CP
     if not faults:
         used = on_cpu(process.pid) - before
         if used > cpu:
-            faults.append(f"{used * 1000:.0f} ms of processor time after the signal")
+            faults.append(f"{used * 1000:.0f} ms of processor time after {cause}")
         if took > SIGNAL + room:
-            faults.append(f"{took * 1000:.0f} ms until the signal was obeyed")
-    code = process.wait()
-    if not faults and code != -number:
-        faults.append(f"exit code {code} after {signal.Signals(number).name}")
+            faults.append(f"{took * 1000:.0f} ms until {cause} was obeyed")
+    ended = process.wait()
+    if not faults and ended != code:
+        faults.append(f"exit code {ended} after {cause}")
     return faults
 
 
