@@ -55,6 +55,8 @@ impl MariaDb {
             "--no-defaults".to_owned(),
             format!("--datadir={}", self.dir.text("data")),
             format!("--socket={}", self.socket()),
+            // A server that starts removes the temporary files that it finds, those of others too.
+            format!("--tmpdir={}", self.dir.mkdir("tmp").display()),
             format!("--pid-file={}", self.dir.text("pid")),
             format!("--bind-address={}", self.at.ip()),
             format!("--port={}", self.at.port()),
@@ -157,6 +159,7 @@ fn data_directory() -> PathBuf {
             "--auth-root-authentication-method=normal",
             LOG_SIZE,
         ]);
+        install.env("TMPDIR", dir.path());
         run(install.arg(format!("--datadir={}", data.display())).args(as_root()));
         data
     })

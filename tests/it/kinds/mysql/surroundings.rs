@@ -59,6 +59,7 @@ mount --bind "$dir/hosts" /etc/hosts
 mount --bind "$dir/nsswitch.conf" /etc/nsswitch.conf
 root=(mariadb --no-defaults --user=root --socket="$dir/sock" -N -B)
 mariadbd --no-defaults --datadir="$dir/data" --socket="$dir/sock" --pid-file="$dir/pid" \
+    --tmpdir="$dir" \
     --bind-address=10.77.0.1 --port=3306 --innodb-buffer-pool-size=8M --max-connect-errors=3 \
     $USER_OPTION >"$dir/log" 2>&1 &
 trap 'kill $!; wait' EXIT
