@@ -94,6 +94,8 @@ mod options;
 pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod rows;
 #[cfg(any(feature = "postgres", feature = "kafka", feature = "mongodb"))]
 mod scram;
 #[cfg(any(feature = "postgres", feature = "mysql"))]

@@ -12,13 +12,13 @@ use super::{
     name::shown,
     tool::{LockKey, Tool},
 };
-use crate::probe::{Class, Cost, Failure};
+use crate::{
+    kinds::rows::Rows,
+    probe::{Class, Cost, Failure},
+};
 
 /// The future answer to a request.
 pub(super) type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
-
-/// A row as text; NULL is `None`.
-pub(super) type TextRow = Vec<Option<String>>;
 
 /// A logged-in session in a read-only transaction.
 ///
@@ -41,7 +41,7 @@ pub(super) trait Database: Send {
     fn relations<'a>(&'a mut self, names: &'a Names) -> Answer<'a, Vec<Relation>>;
 
     /// The rows of one SELECT on `table`, every column as text. Messages name the table.
-    fn rows<'a>(&'a mut self, sql: &'a str, table: &'a Relation) -> Answer<'a, Vec<TextRow>>;
+    fn rows<'a>(&'a mut self, sql: &'a str, table: &'a Relation) -> Answer<'a, Rows>;
 
     /// The locks that other sessions hold on these tables or under these keys, a tool's own locks
     /// first.

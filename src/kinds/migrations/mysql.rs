@@ -3,7 +3,7 @@
 
 use super::{
     KEYS,
-    database::{Answer, Database, Names, Refusal, Relation, Surroundings, TextRow},
+    database::{Answer, Database, Names, Refusal, Relation, Surroundings},
     declaration::{self, Named},
     locks::Held,
     look::Look,
@@ -16,6 +16,7 @@ use crate::{
     kinds::{
         mysql::{DIALECTS, Error, Phase, Question, Session, Target, ask, shown as shown_target},
         options::LOGIN_KEYS,
+        rows::Rows,
     },
     probe::{Attempt, AttemptFuture, Cost, Failure, Order, Probe, Start, Verdict},
     spec::{ConfigError, Grammar, Kind, Spec},
@@ -137,7 +138,7 @@ impl<'a> Mysql<'a> {
         Ok(Self { session, user: String::new(), ignores_case: false, declared_sql })
     }
 
-    async fn query(&mut self, sql: &str, table: &str) -> Result<Vec<TextRow>, Failure> {
+    async fn query(&mut self, sql: &str, table: &str) -> Result<Rows, Failure> {
         match self.session.query(sql).await {
             Ok(rows) => Ok(rows),
             Err(error) => Err(self.refused(error, table)),
@@ -174,8 +175,8 @@ impl Database for Mysql<'_> {
     fn surroundings(&mut self) -> Answer<'_, Surroundings> {
         Box::pin(async move {
             let rows = self.query(SURROUNDINGS, "").await?;
-            let mut values = rows.into_iter().flatten().map(Option::unwrap_or_default);
-            let mut next = || values.next().unwrap_or_default();
+            let mut values = rows.values().map(Option::unwrap_or_default);
+            let mut next = || values.next().unwrap_or_default().to_owned();
             let (database, user, standby) = (next(), next(), next() == "1");
             self.user.clone_from(&user);
             self.ignores_case = next() != "0";
@@ -202,7 +203,7 @@ impl Database for Mysql<'_> {
         })
     }
 
-    fn rows<'a>(&'a mut self, sql: &'a str, table: &'a Relation) -> Answer<'a, Vec<TextRow>> {
+    fn rows<'a>(&'a mut self, sql: &'a str, table: &'a Relation) -> Answer<'a, Rows> {
         Box::pin(async move { self.query(sql, &table.full_name()).await })
     }
 
@@ -225,8 +226,8 @@ impl Database for Mysql<'_> {
             let uses: Vec<_> =
                 names.iter().map(|name| format!("IS_USED_LOCK({})", literal(name))).collect();
             let rows = self.query(&format!("SELECT {}", uses.join(", ")), "").await?;
-            let pids = rows.into_iter().flatten().flatten();
-            Ok(pids.map(|pid| Held::Advisory { pid: Some(pid) }).collect())
+            let pids = rows.values().flatten();
+            Ok(pids.map(|pid| Held::Advisory { pid: Some(pid.to_owned()) }).collect())
         })
     }
 
@@ -249,19 +250,21 @@ fn spell(name: &mut String, known: &[String]) {
 }
 
 /// Reads the rows of [`RELATIONS`], one for each column.
-fn relations(rows: &[TextRow]) -> Vec<Relation> {
+fn relations(rows: &Rows) -> Vec<Relation> {
     let mut relations: Vec<Relation> = Vec::new();
-    for row in rows {
-        let [Some(schema), Some(name), Some(column), Some(column_type)] = row.as_slice() else {
+    for row in rows.iter() {
+        let [Some(schema), Some(name), Some(column), Some(column_type)] = row[..] else {
             continue;
         };
-        let column = (column.clone(), family(column_type).to_owned());
+        let column = (column.to_owned(), family(column_type).to_owned());
         match relations.last_mut() {
-            Some(last) if (&last.schema, &last.name) == (schema, name) => last.columns.push(column),
+            Some(last) if (&*last.schema, &*last.name) == (schema, name) => {
+                last.columns.push(column)
+            }
             _ => relations.push(Relation {
-                id: name.clone(),
-                schema: schema.clone(),
-                name: name.clone(),
+                id: name.to_owned(),
+                schema: schema.to_owned(),
+                name: name.to_owned(),
                 // A row is visible only with a right on the table.
                 reachable: true,
                 readable: true,
@@ -290,13 +293,13 @@ mod tests {
 
     #[test]
     fn columns_are_gathered_by_table_and_typed_by_family() {
-        let row = |values: [&str; 4]| values.map(|value| Some(value.to_owned())).to_vec();
-        let rows = [
+        let row = |values: [&'static str; 4]| values.map(Some);
+        let rows = Rows::of(&[
             row(["app", "m", "id", "int(10) unsigned"]),
             row(["app", "m", "done", "tinyint(1)"]),
             row(["app", "m", "at", "datetime(6)"]),
             row(["app", "n", "name", "varchar(255)"]),
-        ];
+        ]);
         let found: Vec<_> = relations(&rows)
             .into_iter()
             .map(|relation| {

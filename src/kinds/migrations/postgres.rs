@@ -2,7 +2,7 @@
 
 use super::{
     KEYS,
-    database::{Answer, Database, Names, Refusal, Relation, Surroundings, TextRow},
+    database::{Answer, Database, Names, Refusal, Relation, Surroundings},
     declaration::{self, Named},
     locks::Held,
     look::Look,
@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{
     connect::Endpoint,
-    kinds::postgres::{DIALECTS, Error, LOGIN_KEYS, Phase, Question, Session, Target, sqlstate},
+    kinds::{
+        postgres::{DIALECTS, Error, LOGIN_KEYS, Phase, Question, Session, Target, sqlstate},
+        rows::Rows,
+    },
     probe::{Attempt, AttemptFuture, Cost, Failure, Probe, Verdict},
     sort::sort_by_key,
     spec::{ConfigError, Kind, Spec},
@@ -156,7 +159,7 @@ impl<'a> Postgres<'a> {
         sql: &str,
         params: &[Option<&str>],
         table: &str,
-    ) -> Result<Vec<TextRow>, Failure> {
+    ) -> Result<Rows, Failure> {
         match self.session.rows(sql, params).await {
             Ok(rows) => Ok(rows),
             Err(error) => Err(self.refused(error, table)),
@@ -201,8 +204,8 @@ impl Database for Postgres<'_> {
     fn surroundings(&mut self) -> Answer<'_, Surroundings> {
         Box::pin(async move {
             let rows = self.query(SURROUNDINGS, &[], "").await?;
-            let mut values = rows.into_iter().flatten().map(Option::unwrap_or_default);
-            let mut next = || values.next().unwrap_or_default();
+            let mut values = rows.values().map(Option::unwrap_or_default);
+            let mut next = || values.next().unwrap_or_default().to_owned();
             let (path, user, database, standby) = (next(), next(), next(), next() == "true");
             self.user.clone_from(&user);
             Ok(Surroundings { path: search_path(&path, &user), user, database, standby })
@@ -212,11 +215,11 @@ impl Database for Postgres<'_> {
     fn relations<'a>(&'a mut self, names: &'a Names) -> Answer<'a, Vec<Relation>> {
         Box::pin(async move {
             let rows = self.query(RELATIONS, &[Some(&array(&names.tables))], "").await?;
-            Ok(rows.iter().filter_map(|row| relation(row)).collect())
+            Ok(rows.iter().filter_map(|row| relation(&row)).collect())
         })
     }
 
-    fn rows<'a>(&'a mut self, sql: &'a str, table: &'a Relation) -> Answer<'a, Vec<TextRow>> {
+    fn rows<'a>(&'a mut self, sql: &'a str, table: &'a Relation) -> Answer<'a, Rows> {
         Box::pin(async move { self.query(sql, &[], &table.full_name()).await })
     }
 
@@ -245,17 +248,18 @@ fn array(names: &[String]) -> String {
 }
 
 /// Reads a row of [`RELATIONS`].
-fn relation(row: &[Option<String>]) -> Option<Relation> {
-    let [Some(id), Some(schema), Some(name), Some(usage), Some(select), Some(columns)] = row else {
+fn relation(row: &[Option<&str>]) -> Option<Relation> {
+    let [Some(id), Some(schema), Some(name), Some(usage), Some(select), Some(columns)] = *row
+    else {
         return None;
     };
     let column = |line: &str| {
         line.rsplit_once(':').map(|(name, typname)| (name.to_owned(), typname.to_owned()))
     };
     Some(Relation {
-        id: id.clone(),
-        schema: schema.clone(),
-        name: name.clone(),
+        id: id.to_owned(),
+        schema: schema.to_owned(),
+        name: name.to_owned(),
         reachable: usage == "true",
         readable: select == "true",
         columns: columns.split('\n').filter_map(column).collect(),
@@ -263,19 +267,20 @@ fn relation(row: &[Option<String>]) -> Option<Relation> {
 }
 
 /// Reads the locks of a migrator with these keys from the answer to [`LOCKS`].
-fn held(rows: &[TextRow], keys: &[LockKey]) -> Vec<Held> {
+fn held(rows: &Rows, keys: &[LockKey]) -> Vec<Held> {
     let mut held = Vec::new();
-    for row in rows {
-        let [Some(kind), key, Some(mode), pid] = row.as_slice() else { continue };
-        let key = key.as_ref().and_then(|key| key.parse().ok()).map(LockKey::Number);
-        match kind.as_str() {
+    for row in rows.iter() {
+        let [Some(kind), key, Some(mode), pid] = row[..] else { continue };
+        let key = key.and_then(|key| key.parse().ok()).map(LockKey::Number);
+        let pid = pid.map(str::to_owned);
+        match kind {
             "advisory" if key.is_some_and(|key| keys.contains(&key)) => {
-                held.push(Held::Advisory { pid: pid.clone() });
+                held.push(Held::Advisory { pid });
             }
             // Autovacuum holds such a lock too. Only a superuser could distinguish it, and it ends
             // soon.
             "relation" if writes(mode) => {
-                held.push(Held::Table { mode: mode.clone(), pid: pid.clone() });
+                held.push(Held::Table { mode: mode.to_owned(), pid });
             }
             _ => {}
         }
@@ -295,13 +300,13 @@ mod tests {
 
     #[test]
     fn a_reader_is_no_migrator() {
-        let row = |values: [&str; 4]| values.map(|value| Some(value.to_owned())).to_vec();
-        let rows = [
+        let row = |values: [&'static str; 4]| values.map(Some);
+        let rows = Rows::of(&[
             row(["advisory", "7", "ExclusiveLock", "1"]),
             row(["relation", "0", "AccessShareLock", "3"]),
             row(["relation", "0", "ShareUpdateExclusiveLock", "4"]),
             row(["advisory", "8", "ExclusiveLock", "2"]),
-        ];
+        ]);
         let held: Vec<_> = held(&rows, &[LockKey::Number(8)]).iter().map(Held::to_string).collect();
         assert_eq!(
             held,

@@ -3,11 +3,12 @@
 use super::{
     failure::Phase,
     login::log_in,
-    session::{Row, Session},
+    session::Session,
     target::{Server, Target},
 };
 use crate::{
     connect::Endpoint,
+    kinds::rows::Rows,
     probe::{
         Attempt, AttemptFuture, Class, Failure, ListedServer, Order, Turn, TurnFuture, Verdict,
         try_servers,
@@ -116,9 +117,9 @@ impl Candidate<'_> {
 }
 
 /// The value of a variable in rows of name and value.
-fn value<'a>(rows: &'a [Row], name: &str) -> Option<&'a str> {
-    rows.iter().find_map(|row| match &row[..] {
-        [Some(found), Some(value)] if found == name => Some(value.as_str()),
+fn value<'a>(rows: &'a Rows, name: &str) -> Option<&'a str> {
+    rows.iter().find_map(|row| match row[..] {
+        [Some(found), Some(value)] if found == name => Some(value),
         _ => None,
     })
 }

@@ -3,9 +3,12 @@
 use super::{
     ask::Question,
     failure::{Error, Phase},
-    session::{Prepared, Row, Session},
+    session::{Prepared, Session},
 };
-use crate::probe::{Attempt, AttemptFuture, Class, Failure, Verdict};
+use crate::{
+    kinds::rows::Rows,
+    probe::{Attempt, AttemptFuture, Class, Failure, Verdict},
+};
 
 /// The check of a server after the login.
 pub(super) struct Check {
@@ -66,16 +69,16 @@ fn check_columns(prepared: &Prepared) -> Result<(), &'static str> {
     }
 }
 
-fn check_rows(rows: &[Row]) -> Result<(), (Class, &'static str)> {
-    let [row] = rows else {
+fn check_rows(rows: &Rows) -> Result<(), (Class, &'static str)> {
+    let Some(row) = rows.only() else {
         return Err((
             Class::Absent,
             if rows.is_empty() { "query: no row" } else { "query: several rows" },
         ));
     };
     match row.first() {
-        Some(Some(value)) if value == "1" => Ok(()),
-        Some(Some(value)) if value == "0" => Err((Class::Absent, "query: false")),
+        Some(Some("1")) => Ok(()),
+        Some(Some("0")) => Err((Class::Absent, "query: false")),
         Some(None) => Err((Class::Absent, "query: NULL")),
         _ => Err((Class::Config, "query: its first column must be 0 or 1, e.g. count(*) > 0")),
     }
@@ -87,16 +90,15 @@ mod tests {
 
     #[test]
     fn only_one_row_with_1_in_it_is_ready() {
-        let value = |text: &str| vec![Some(text.to_owned())];
         for (rows, want) in [
-            (vec![value("1")], Ok(())),
-            (vec![value("0")], Err(Class::Absent)),
-            (vec![value("7")], Err(Class::Config)),
-            (vec![vec![None]], Err(Class::Absent)),
-            (vec![], Err(Class::Absent)),
-            (vec![value("1"), value("1")], Err(Class::Absent)),
+            (&[[Some("1")]][..], Ok(())),
+            (&[[Some("0")]], Err(Class::Absent)),
+            (&[[Some("7")]], Err(Class::Config)),
+            (&[[None]], Err(Class::Absent)),
+            (&[], Err(Class::Absent)),
+            (&[[Some("1")], [Some("1")]], Err(Class::Absent)),
         ] {
-            assert_eq!(check_rows(&rows).map_err(|(class, _)| class), want, "{rows:?}");
+            assert_eq!(check_rows(&Rows::of(rows)).map_err(|(class, _)| class), want, "{rows:?}");
         }
     }
 

@@ -9,14 +9,10 @@ use super::{
 };
 use crate::{
     connect::Endpoint,
+    kinds::rows::Rows,
     probe::{Attempt, Class, Cost, Failure},
-    text::lossy,
 };
 
-/// The most memory of one result, in bytes.
-const MAX_RESULT: usize = 12 << 20;
-/// The memory of a row or a value besides its text, in bytes.
-const OVERHEAD: usize = 48;
 /// The most columns of a result.
 const MAX_COLUMNS: u64 = 256;
 
@@ -33,9 +29,6 @@ pub struct Session {
     /// Results end with an OK packet instead of an EOF packet.
     no_eof: bool,
 }
-
-/// A row; NULL is none.
-pub(super) type Row = Vec<Option<String>>;
 
 /// The server's description of a prepared statement.
 pub struct Prepared {
@@ -102,10 +95,10 @@ impl Session {
     }
 
     /// Runs one statement and returns its rows.
-    pub async fn query(&mut self, sql: &str) -> Result<Vec<Row>, Error> {
+    pub(in crate::kinds) async fn query(&mut self, sql: &str) -> Result<Rows, Error> {
         self.packets.command(QUERY, sql).await?;
         let columns = match self.reply().await? {
-            reply if reply[0] == 0 => return Ok(Vec::new()),
+            reply if reply[0] == 0 => return Ok(Rows::default()),
             // LOCAL INFILE: no server may read our files.
             reply if reply[0] == 0xfb => {
                 return Err(self.packets.odd("a request for a file").into());
@@ -165,32 +158,28 @@ impl Session {
         Ok(types)
     }
 
-    async fn rows(&mut self, columns: u64) -> Result<Vec<Row>, Error> {
-        let (mut rows, mut size) = (Vec::new(), 0);
+    async fn rows(&mut self, columns: u64) -> Result<Rows, Error> {
+        let mut rows = Rows::default();
         loop {
             let packet = self.reply().await?;
             // An EOF packet, or an OK packet that is marked as the end.
             if packet[0] == 0xfe && packet.len() < 0xff_ffff {
                 return Ok(rows);
             }
-            let row = row(&packet, columns).ok_or_else(|| self.packets.odd("a row"))?;
-            let texts: usize = row.iter().flatten().map(String::len).sum();
-            size += texts + OVERHEAD * (1 + columns as usize);
-            if size > MAX_RESULT {
-                let message = format!("a result of more than {} MiB", MAX_RESULT >> 20);
-                return Err(self.not_yet(Class::Protocol, message).into());
+            let mut fields = Fields(&packet);
+            let mut added = Ok(());
+            for _ in 0..columns {
+                let value = fields.value().ok_or_else(|| self.packets.odd("a row"))?;
+                added = added.and_then(|()| rows.push(value));
             }
-            rows.push(row);
+            if let Err(error) = added.and_then(|()| rows.end_row()) {
+                return Err(self.not_yet(Class::Protocol, error.message()).into());
+            }
             if rows.len() % 256 == 0 {
                 tokio::task::yield_now().await;
             }
         }
     }
-}
-
-fn row(packet: &[u8], columns: u64) -> Option<Row> {
-    let mut fields = Fields(packet);
-    (0..columns).map(|_| Some(fields.value()?.map(lossy))).collect()
 }
 
 /// Catalog, schema, table, its own name, column, its own name; then character set, length, type.
@@ -230,12 +219,12 @@ mod tests {
     async fn rows_are_read_up_to_the_end_of_the_result() {
         let end = b"\xfe\0\0\x02\0\0\0";
         let rows = session(&[b"\x01", COLUMN, b"\x011", b"\xfb", end]).query("x").await;
-        assert_eq!(rows.unwrap(), [vec![Some("1".to_owned())], vec![None]]);
+        assert_eq!(rows.unwrap().values().collect::<Vec<_>>(), [Some("1"), None]);
         let mut old = Session {
             no_eof: false,
             ..session(&[b"\x01", COLUMN, b"\xfe\0\0\x02\0", b"\x011", b"\xfe\0\0\x02\0"])
         };
-        assert_eq!(old.query("x").await.unwrap(), [vec![Some("1".to_owned())]]);
+        assert_eq!(old.query("x").await.unwrap().only(), Some(vec![Some("1")]));
         assert!(session(&[b"\0\0\0\x02\0\0\0"]).query("x").await.unwrap().is_empty());
     }
 

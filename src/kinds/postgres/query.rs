@@ -3,9 +3,12 @@
 use super::{
     ask::Question,
     classify::Phase,
-    session::{BOOL, Error, Prepared, Row, Session},
+    session::{BOOL, Error, Prepared, Session},
 };
-use crate::probe::{Attempt, AttemptFuture, Class, Failure, Verdict};
+use crate::{
+    kinds::rows::Rows,
+    probe::{Attempt, AttemptFuture, Class, Failure, Verdict},
+};
 
 /// Checks a server after the login: its ReadyForQuery, and the `query` if the user declares one.
 pub(super) struct Check {
@@ -61,12 +64,12 @@ fn check_columns(prepared: &Prepared) -> Result<(), String> {
     }
 }
 
-fn check_rows(rows: &[Row]) -> Result<(), &'static str> {
-    let [row] = rows else {
+fn check_rows(rows: &Rows) -> Result<(), &'static str> {
+    let Some(row) = rows.only() else {
         return Err(if rows.is_empty() { "query: no row" } else { "query: several rows" });
     };
     match row.first() {
-        Some(Some(value)) if value == "t" => Ok(()),
+        Some(Some("t")) => Ok(()),
         Some(None) => Err("query: NULL"),
         _ => Err("query: false"),
     }
@@ -93,15 +96,14 @@ mod tests {
 
     #[test]
     fn only_one_row_with_true_in_it_is_ready() {
-        let value = |text: &str| vec![Some(text.to_owned())];
         for (rows, want) in [
-            (vec![value("t")], Ok(())),
-            (vec![value("f")], Err("query: false")),
-            (vec![vec![None]], Err("query: NULL")),
-            (vec![], Err("query: no row")),
-            (vec![value("t"), value("t")], Err("query: several rows")),
+            (&[[Some("t")]][..], Ok(())),
+            (&[[Some("f")]], Err("query: false")),
+            (&[[None]], Err("query: NULL")),
+            (&[], Err("query: no row")),
+            (&[[Some("t")], [Some("t")]], Err("query: several rows")),
         ] {
-            assert_eq!(check_rows(&rows), want, "{rows:?}");
+            assert_eq!(check_rows(&Rows::of(rows)), want, "{rows:?}");
         }
     }
 

@@ -20,19 +20,13 @@ use super::{
 };
 use crate::{
     connect::Endpoint,
+    kinds::rows::{Rows, TooLarge},
     probe::{Attempt, Class, Cost, Failure},
-    text::{lossy, short_time},
+    text::short_time,
 };
 
 /// The OID of `boolean` in every server's `pg_type.dat`.
 pub(super) const BOOL: u32 = 16;
-
-/// The most memory that the rows of one answer may take, in bytes.
-const MAX_ROWS: usize = 12 * 1024 * 1024;
-
-/// The memory that a value takes beside its text, in bytes: the `String` and the allocator's
-/// overhead.
-const VALUE_OVERHEAD: usize = size_of::<Option<String>>() + 16;
 
 /// The longest wait for a lock that a read may need.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -67,9 +61,6 @@ pub struct Prepared {
     /// Its columns; empty if the statement is not a query.
     pub columns: Vec<Column>,
 }
-
-/// A row as text; NULL is `None`.
-pub(super) type Row = Vec<Option<String>>;
 
 /// A session in which the server is ready for a query.
 pub struct Session {
@@ -181,7 +172,11 @@ impl Session {
     }
 
     /// Runs the statement that was prepared last. Returns up to `max` rows; 0 means all.
-    pub async fn execute(&mut self, params: &[Option<&str>], max: i32) -> Result<Vec<Row>, Error> {
+    pub(super) async fn execute(
+        &mut self,
+        params: &[Option<&str>],
+        max: i32,
+    ) -> Result<Rows, Error> {
         self.bind(params, max)?;
         self.wire.send().await?;
         self.collect_rows().await
@@ -189,7 +184,11 @@ impl Session {
 
     /// Runs one query by the extended protocol. Parameters and columns are text. A cast must state
     /// a parameter's type if the server cannot infer it.
-    pub async fn rows(&mut self, sql: &str, params: &[Option<&str>]) -> Result<Vec<Row>, Error> {
+    pub(in crate::kinds) async fn rows(
+        &mut self,
+        sql: &str,
+        params: &[Option<&str>],
+    ) -> Result<Rows, Error> {
         frontend::parse("", sql, [], &mut self.wire.output).map_err(unsendable)?;
         self.bind(params, 0)?;
         self.wire.send().await?;
@@ -211,22 +210,11 @@ impl Session {
         Ok(())
     }
 
-    async fn collect_rows(&mut self) -> Result<Vec<Row>, Error> {
-        let (mut rows, mut size) = (Vec::new(), 0);
-        self.until_ready(|message| {
-            if let Message::DataRow(body) = message {
-                let row = read_row(&body)?;
-                let texts: usize = row.iter().flatten().map(String::len).sum();
-                size += texts + size_of::<Row>() + row.len() * VALUE_OVERHEAD;
-                if size > MAX_ROWS {
-                    return Err(Failure::new(
-                        Class::Protocol,
-                        format!("the answer takes more than {} MiB", MAX_ROWS >> 20),
-                    ));
-                }
-                rows.push(row);
-            }
-            Ok(())
+    async fn collect_rows(&mut self) -> Result<Rows, Error> {
+        let mut rows = Rows::default();
+        self.until_ready(|message| match message {
+            Message::DataRow(body) => read_row(&body, &mut rows),
+            _ => Ok(()),
         })
         .await?;
         Ok(rows)
@@ -279,7 +267,7 @@ impl Session {
     }
 
     async fn one_value(&mut self, sql: &str) -> Result<Option<String>, Error> {
-        Ok(self.rows(sql, &[]).await?.into_iter().flatten().next().flatten())
+        Ok(self.rows(sql, &[]).await?.values().next().flatten().map(str::to_owned))
     }
 
     /// Sends Terminate. Over TLS it also waits for the server's close, because the server would log
@@ -304,9 +292,14 @@ impl Session {
     }
 }
 
-fn read_row(body: &DataRowBody) -> Result<Row, Failure> {
-    let text = |range: std::ops::Range<usize>| lossy(body.buffer().get(range).unwrap_or_default());
-    body.ranges().map(|range| Ok(range.map(text))).collect().map_err(unreadable)
+fn read_row(body: &DataRowBody, rows: &mut Rows) -> Result<(), Failure> {
+    let too_large = |error: TooLarge| Failure::new(Class::Protocol, error.message());
+    let mut ranges = body.ranges();
+    while let Some(range) = ranges.next().map_err(unreadable)? {
+        let value = range.map(|range| body.buffer().get(range).unwrap_or_default());
+        rows.push(value).map_err(too_large)?;
+    }
+    rows.end_row().map_err(too_large)
 }
 
 fn unreadable(error: std::io::Error) -> Failure {

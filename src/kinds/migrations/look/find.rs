@@ -118,8 +118,7 @@ impl Look {
             );
             let rows = database.rows(&sql, table).await?;
             let counts: Vec<u64> = rows
-                .into_iter()
-                .flatten()
+                .values()
                 .map(|count| count.and_then(|count| count.parse().ok()).unwrap_or(0))
                 .collect();
             is_empty |= counts.first() == Some(&0);

@@ -3,7 +3,7 @@
 use super::Look;
 use crate::{
     kinds::migrations::{
-        database::{Database, Relation, TextRow},
+        database::{Database, Relation},
         detect::lock_table,
         locks::Held,
         name::shown,
@@ -43,8 +43,8 @@ pub(super) async fn history(
     sql: &str,
 ) -> Result<Vec<Row>, Failure> {
     let mut rows = Vec::new();
-    for row in database.rows(sql, table).await? {
-        let row = read_row(row).map_err(|state| {
+    for row in database.rows(sql, table).await?.iter() {
+        let row = read_row(&row).map_err(|state| {
             let message = format!(
                 "{}: the SELECT for {} returned the state {state:?}, which is none of the known \
                 ones",
@@ -59,15 +59,15 @@ pub(super) async fn history(
 }
 
 /// Key, state, and further names. The error is a state that does not exist.
-fn read_row(row: TextRow) -> Result<Row, String> {
-    let mut values = row.into_iter();
+fn read_row(row: &[Option<&str>]) -> Result<Row, String> {
+    let mut values = row.iter().copied();
     // A row whose key is NULL names no migration, but its state counts.
-    let key = values.next().flatten().unwrap_or_else(|| "NULL".to_owned());
+    let key = values.next().flatten().unwrap_or("NULL").to_owned();
     let word = values.next().flatten().unwrap_or_default();
-    let state = State::read(&word).ok_or(word)?;
+    let state = State::read(word).ok_or(word)?;
     // Several names in one column are on lines of their own.
-    let names = |names: String| names.lines().map(str::to_owned).collect::<Vec<_>>();
-    Ok(Row { key, state, aliases: values.flatten().flat_map(names).collect() })
+    let aliases = values.flatten().flat_map(str::lines).map(str::to_owned).collect();
+    Ok(Row { key, state, aliases })
 }
 
 /// The rows of the tool's lock tables.
@@ -79,8 +79,8 @@ pub(super) async fn lock_rows(
     for (lock, table) in tables.iter().filter(|(_, table)| table.readable && table.reachable) {
         let Lock::Row { holders, release, .. } = *lock else { continue };
         let sql = holders.replace("{l}", &database.quoted_table(table));
-        for holder in database.rows(&sql, table).await?.into_iter().flatten().flatten() {
-            held.push(Held::Row { holder, table: table.full_name(), release });
+        for holder in database.rows(&sql, table).await?.values().flatten() {
+            held.push(Held::Row { holder: holder.to_owned(), table: table.full_name(), release });
         }
     }
     Ok(held)
