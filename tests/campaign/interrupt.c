@@ -62,6 +62,8 @@ int main(int count, char **args) {
     int held = is_held(pid, number);
     int64_t sent = now();
     kill(pid, number);
+    // Exec may have come between the look and the signal: only a second look proves it held.
+    held = held && is_held(pid, number);
     struct pollfd end = {syscall(SYS_pidfd_open, pid, 0), POLLIN, 0};
     // As PID 1 a third of the signals is lost, with any loader, and each costs this time.
     int ended = poll(&end, 1, pid1 ? 150 : 2000) == 1, status;
