@@ -275,6 +275,8 @@ fn the_recipe_for_a_job_needs_no_more_than_its_role() {
     let wait: Vec<&String> = args.iter().take_while(|word| *word != "--").collect();
     let waiting = in_pod(&dir, &api, wait).becoming(["echo", "started"]).spawn();
     waiting.wait_for_stderr("search: waiting: not there yet", secs(30));
+    // Otherwise the Job may be the last one.
+    waiting.wait_for_stderr(": ready: ", secs(30));
     let status = json!({"observedGeneration": 2, "availableReplicas": 1,
         "conditions": [condition("Available", "True", "", "")]});
     api.put("deployments", workload("Deployment", "search", json!({"replicas": 1}), status));
