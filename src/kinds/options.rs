@@ -72,15 +72,20 @@ impl TlsOptions {
         files.ca = own("ca", files.ca);
         files.cert = own("cert", files.cert);
         files.key = key.map(str::to_owned).or(files.key);
-        let verify = if spec.flag("insecure")? {
-            Verify::Nothing
-        } else if spec.key("ca").is_some() {
-            // A `ca` means that the certificate is verified.
-            Verify::Full
-        } else {
-            self.verify.unwrap_or(Verify::Full)
-        };
+        let verify = verify(spec, self.verify)?;
         Tls::new(files, own("server-name", self.server_name), verify)
             .map_err(|message| spec.error(message))
     }
+}
+
+/// Returns how much of the certificate is verified. Our own keys come before the option of a URL.
+pub(super) fn verify(spec: &Spec, option: Option<Verify>) -> Result<Verify, ConfigError> {
+    Ok(if spec.flag("insecure")? {
+        Verify::Nothing
+    } else if spec.key("ca").is_some() {
+        // A `ca` means that the certificate is verified.
+        Verify::Full
+    } else {
+        option.unwrap_or(Verify::Full)
+    })
 }

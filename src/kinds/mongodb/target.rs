@@ -6,10 +6,13 @@ use super::{
 };
 use crate::{
     connect::Endpoint,
-    kinds::{options::pairs, scram::Derived},
+    kinds::{
+        options::{pairs, verify},
+        scram::Derived,
+    },
     secret::Secret,
     spec::{ConfigError, Key, Spec},
-    tls::{Tls, TlsFiles, TlsSetup, Verify},
+    tls::{Tls, TlsFiles, TlsSetup},
 };
 
 const PORT: u16 = 27017;
@@ -204,13 +207,7 @@ fn tls(spec: &Spec, options: Options, of_records: bool) -> Result<Option<Tls>, C
         return Ok(None);
     }
     let own = |key: &str| spec.key(key).map(str::to_owned);
-    let verify = if spec.flag("insecure")? {
-        Verify::Nothing
-    } else if spec.key("ca").is_some() {
-        Verify::Full
-    } else {
-        options.verify.unwrap_or(Verify::Full)
-    };
+    let verify = verify(spec, options.verify)?;
     // One file holds both, as the drivers have it.
     let setup = TlsSetup {
         files: TlsFiles {
