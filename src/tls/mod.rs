@@ -20,7 +20,7 @@ use std::{
 
 use rustls::{
     ClientConfig, SignatureScheme,
-    client::{ResolvesClientCert, Resumption},
+    client::{ResolvesClientCert, Resumption, danger::ServerCertVerifier},
     crypto::{CryptoProvider, ring},
     pki_types::{CertificateDer, CertificateRevocationListDer, ServerName},
     sign::CertifiedKey,
@@ -199,6 +199,9 @@ pub struct Tls {
     config: OnceLock<Result<Arc<ClientConfig>, Failure>>,
 }
 
+/// A verifier for one handshake, in place of the setup's own.
+type OtherVerifier = Option<Arc<dyn ServerCertVerifier>>;
+
 impl Tls {
     /// Returns true if a declaration sets any of the TLS keys.
     pub fn is_asked_for(spec: &Spec) -> bool {
@@ -307,6 +310,40 @@ impl Tls {
         host: &str,
         stream: Box<dyn Stream>,
     ) -> Result<Secured, Failure> {
+        self.shake_hands(attempt, host, stream, None).await
+    }
+
+    /// Does the handshake to its end even if the certificate is not trusted. Returns that failure
+    /// beside the connection, over which nothing secret may then be sent.
+    ///
+    /// With a client certificate the handshake breaks off: it would name us to a stranger.
+    #[cfg(feature = "mysql")]
+    pub async fn handshake_to_its_end(
+        &self,
+        attempt: &Attempt<'_>,
+        host: &str,
+        stream: Box<dyn Stream>,
+    ) -> Result<(Box<dyn Stream>, Option<Failure>), Failure> {
+        if self.verify == Verify::Nothing || self.client.is_some() {
+            return Ok((self.connect(attempt, host, stream).await?, None));
+        }
+        let deferred = Arc::new(verify::Deferred::new(Arc::new(self.verifier()?)));
+        let other = Arc::clone(&deferred) as Arc<dyn ServerCertVerifier>;
+        let secured = self.shake_hands(attempt, host, stream, Some(other)).await?;
+        let refusal = deferred.refusal().map(|error| {
+            let error = io::Error::new(io::ErrorKind::InvalidData, error);
+            failure::handshake(&error, &[], &self.context(host))
+        });
+        Ok((secured.stream, refusal))
+    }
+
+    async fn shake_hands(
+        &self,
+        attempt: &Attempt<'_>,
+        host: &str,
+        stream: Box<dyn Stream>,
+        other: OtherVerifier,
+    ) -> Result<Secured, Failure> {
         let name = match &self.server_name {
             Some(name) => name.clone(),
             None => name_of(host).map_err(|message| {
@@ -320,6 +357,9 @@ impl Tls {
         });
         let mut config = ClientConfig::clone(&config);
         config.client_auth_cert_resolver = Arc::clone(&resolver) as Arc<dyn ResolvesClientCert>;
+        if let Some(verifier) = other {
+            config.dangerous().set_certificate_verifier(verifier);
+        }
         attempt.stage(format!("connected to {host}, but no end of the TLS handshake"));
         let (stream, first) = RecordingStream::new(stream);
         let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await;

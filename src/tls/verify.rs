@@ -2,6 +2,8 @@
 //! expect.
 
 use std::sync::{Arc, OnceLock};
+#[cfg(feature = "mysql")]
+use std::sync::{Mutex, PoisonError};
 
 use rustls::{
     CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
@@ -250,6 +252,72 @@ impl ServerCertVerifier for Verifier {
         schemes.push(SignatureScheme::ECDSA_NISTP521_SHA512);
         schemes.push(SignatureScheme::ED448);
         schemes
+    }
+}
+
+/// Lets a handshake end whatever the certificate, and keeps the first error for the caller.
+#[cfg(feature = "mysql")]
+#[derive(Debug)]
+pub(super) struct Deferred {
+    verifier: Arc<Verifier>,
+    refusal: Mutex<Option<Error>>,
+}
+
+#[cfg(feature = "mysql")]
+impl Deferred {
+    pub(super) fn new(verifier: Arc<Verifier>) -> Self {
+        Self { verifier, refusal: Mutex::new(None) }
+    }
+
+    /// The first error of the verification.
+    pub(super) fn refusal(&self) -> Option<Error> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn keep<T>(&self, verified: Result<T, Error>, accepted: T) -> Result<T, Error> {
+        verified.or_else(|error| {
+            self.refusal.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            Ok(accepted)
+        })
+    }
+}
+
+#[cfg(feature = "mysql")]
+impl ServerCertVerifier for Deferred {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verified = self.verifier.verify_server_cert(leaf, intermediates, name, ocsp, now);
+        self.keep(verified, ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let verified = self.verifier.verify_tls12_signature(message, leaf, signature);
+        self.keep(verified, HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let verified = self.verifier.verify_tls13_signature(message, leaf, signature);
+        self.keep(verified, HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
     }
 }
 

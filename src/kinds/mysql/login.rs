@@ -42,23 +42,27 @@ pub(super) async fn log_in(
     let has_tls = greeting.has(capability::SSL) && matches!(endpoint, Endpoint::Tcp(..));
     let mode = target.encryption.mode;
     if mode >= Mode::Required && !has_tls && matches!(endpoint, Endpoint::Tcp(..)) {
-        decline(attempt, packets).await;
+        decline(attempt, packets, capabilities(target, &greeting)).await;
         let message =
             format!("the server does not offer TLS, and ssl-mode={} wants it", mode.word());
         return Err(Failure::new(Class::Tls, format!("{message} ({endpoint})")).cost(Cost::Logged));
     }
     let encrypted = has_tls && mode != Mode::Disabled;
+    let capabilities =
+        capabilities(target, &greeting) | if encrypted { capability::SSL } else { 0 };
     if encrypted {
-        packets = encrypt(attempt, target, server, packets).await?;
+        packets = encrypt(attempt, target, server, packets, capabilities).await?;
     }
     let mut login = Login {
+        attempt,
         target,
         greeting: &greeting,
+        capabilities,
         packets,
         is_private: encrypted || matches!(endpoint, Endpoint::Unix(_)),
     };
     attempt.stage(format!("connected to {endpoint}, but no answer to the login"));
-    match login.run(encrypted).await {
+    match login.run().await {
         Ok(()) => Ok(Session::new(login.packets.logged_in(), &greeting)),
         Err(Error::Failed(failure)) => Err(failure),
         Err(Error::Server(error)) => {
@@ -108,48 +112,71 @@ fn head(capabilities: u32) -> Vec<u8> {
 }
 
 /// Ends a login that must not succeed: without user, database and password.
-async fn decline(attempt: &Attempt<'_>, mut packets: Packets) {
-    let mut out = head(capability::PROTOCOL_41 | capability::SECURE_CONNECTION);
+async fn decline(attempt: &Attempt<'_>, mut packets: Packets, capabilities: u32) {
+    let mut out = head(capabilities);
+    // The user and the length of the answer; then the database and the plugin.
     out.extend(b"\0\0");
+    if capabilities & capability::CONNECT_WITH_DB != 0 {
+        out.push(0);
+    }
+    if capabilities & capability::PLUGIN_AUTH != 0 {
+        out.extend(Plugin::Native.name().as_bytes());
+        out.push(0);
+    }
     let ended = async {
         packets.send(&out).await?;
-        let reply = packets.receive().await?;
-        if reply[0] == 0 {
-            packets.command(1, "").await?;
+        for _ in 0..MAX_ROUNDS {
+            match packets.receive().await?[0] {
+                0 => return packets.command(1, "").await,
+                0xff => return Ok(()),
+                // Another plugin: there is no password for it either.
+                _ => packets.send(&[]).await?,
+            }
         }
-        Ok::<(), Failure>(())
+        Ok(())
     };
     let _ = tokio::time::timeout(attempt.remaining() / 4, ended).await;
     packets.wire.close().await;
 }
 
 /// Asks for TLS; nothing else is sent in clear.
+///
+/// MariaDB takes the capabilities from this packet alone. One that is missing here is off in the
+/// session, e.g. the database of the login.
 async fn encrypt(
     attempt: &Attempt<'_>,
     target: &Target,
     server: &Server,
     mut packets: Packets,
+    capabilities: u32,
 ) -> Result<Packets, Failure> {
     let endpoint = packets.wire.endpoint().clone();
     if !packets.wire.received().is_empty() {
         return Err(packets.odd("bytes behind the greeting"));
     }
-    packets
-        .send(&head(capability::SSL | capability::PROTOCOL_41 | capability::SECURE_CONNECTION))
-        .await?;
+    packets.send(&head(capabilities)).await?;
     let sequence = packets.sequence;
     let stream = packets.wire.into_stream();
     let tls = target.encryption.tls(&endpoint)?;
-    let stream = tls.connect(attempt, &server.host, stream).await.map_err(|failure| {
-        // The server logs a connection that ends here.
-        failure.cost(Cost::Logged)
-    })?;
-    Ok(Packets::over(Wire::new(stream, endpoint), sequence))
+    let shaken = tls.handshake_to_its_end(attempt, &server.host, stream).await;
+    // The server logs a connection that ends here.
+    let (stream, refusal) = shaken.map_err(|failure| failure.cost(Cost::Logged))?;
+    let packets = Packets::over(Wire::new(stream, endpoint), sequence);
+    match refusal {
+        None => Ok(packets),
+        Some(refusal) => {
+            decline(attempt, packets, capabilities).await;
+            Err(refusal.cost(Cost::Logged))
+        }
+    }
 }
 
 struct Login<'a> {
+    attempt: &'a Attempt<'a>,
     target: &'a Target,
     greeting: &'a Greeting,
+    /// Those of the login, and of the request for TLS before it.
+    capabilities: u32,
     packets: Packets,
     /// The connection is encrypted or local: nobody on the way can read it.
     is_private: bool,
@@ -171,16 +198,14 @@ impl Login<'_> {
         }
     }
 
-    async fn run(&mut self, encrypted: bool) -> Result<(), Error> {
+    async fn run(&mut self) -> Result<(), Error> {
         // A plugin that this client lacks is named by the server when it asks for it by AuthSwitch.
         let mut plugin = match Plugin::named(&self.greeting.plugin) {
             Some(Plugin::Clear) | None => Plugin::Native,
             Some(plugin) => plugin,
         };
         let mut nonce = self.greeting.nonce.clone();
-        let capabilities = capabilities(self.target, self.greeting);
-        let tls = if encrypted { capability::SSL } else { 0 };
-        let mut out = head(capabilities | tls);
+        let mut out = head(self.capabilities);
         out.extend(self.target.user.as_bytes());
         out.push(0);
         put_string(&mut out, &self.answer(plugin, &nonce));
@@ -188,7 +213,7 @@ impl Login<'_> {
             out.extend(database.as_bytes());
             out.push(0);
         }
-        if capabilities & capability::PLUGIN_AUTH != 0 {
+        if self.capabilities & capability::PLUGIN_AUTH != 0 {
             out.extend(plugin.name().as_bytes());
             out.push(0);
         }
@@ -201,12 +226,18 @@ impl Login<'_> {
                 0xfe if reply.len() > 1 => {
                     let mut fields = Fields(&reply[1..]);
                     let name = String::from_utf8_lossy(fields.until_nul()).into_owned();
-                    plugin = self.switched(&name)?;
+                    plugin = match self.switched(&name) {
+                        Ok(plugin) => plugin,
+                        Err(refusal) => return Err(self.give_up(refusal).await),
+                    };
                     nonce = fields.0.strip_suffix(b"\0").unwrap_or(fields.0).to_vec();
                     let answer = self.answer(plugin, &nonce);
                     self.packets.send(&answer).await?;
                 }
-                0xfe => return Err(self.unsupported("mysql_old_password").into()),
+                0xfe => {
+                    let refusal = self.unsupported("mysql_old_password");
+                    return Err(self.give_up(refusal).await);
+                }
                 1 => self.more(plugin, &reply[1..], &nonce).await?,
                 _ => {
                     return Err(self
@@ -217,6 +248,20 @@ impl Login<'_> {
             }
         }
         Err(self.packets.odd("a login without an end").into())
+    }
+
+    /// Answers without a password, so that the server ends the login itself. A connection that just
+    /// ends counts towards the block of the host.
+    async fn give_up(&mut self, refusal: Failure) -> Error {
+        let ended = async {
+            self.packets.send(&[]).await?;
+            match self.packets.receive().await?[0] {
+                0 => self.packets.command(1, "").await,
+                _ => Ok(()),
+            }
+        };
+        let _ = tokio::time::timeout(self.attempt.remaining() / 4, ended).await;
+        refusal.into()
     }
 
     /// Handles a server's request for another plugin.
@@ -275,9 +320,10 @@ impl Login<'_> {
 
     fn unsupported(&self, plugin: &str) -> Failure {
         let plugin = one_line(plugin, 60);
-        self.packets.wire.failure(
-            Class::Config,
-            format!("the server wants the authentication plugin {plugin}, which this client lacks"),
-        )
+        let message =
+            format!("the server wants the authentication plugin {plugin}, which this client lacks");
+        // For a user that does not exist a server acts as if it were any of the others.
+        let failure = self.packets.wire.failure(Class::Auth, message).cost(Cost::Logged);
+        failure.hint("the user has that plugin, or does not exist yet")
     }
 }

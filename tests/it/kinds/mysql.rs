@@ -236,11 +236,15 @@ fn tls_is_used_if_offered_and_verified_if_required() {
         &format!("--ssl-ca={ca_file}"),
         &format!("--ssl-cert={cert}"),
         &format!("--ssl-key={key}"),
+        "--plugin-load-add=auth_ed25519",
     ]);
     server.sql(
         "create user app identified by 'pw' require ssl; create user cert identified by 'pw' \
         require x509;
-         create user plain identified by 'pw'",
+         create user plain identified by 'pw';
+         create user ed identified via ed25519 using password('pw');
+         create database app; create table app.t (done int); insert into app.t values (1);
+         grant all on app.* to app",
     );
     let url = |user: &str, rest: &str| format!("mysql://{user}:pw@{}/{rest}", server.address());
     let client = ca.client("app");
@@ -252,7 +256,17 @@ fn tls_is_used_if_offered_and_verified_if_required() {
     ready(&url("app", "#insecure"));
     ready(&url("cert", &format!("#ca={ca_file},{client}")));
     ready(&url("plain", "?ssl-mode=DISABLED"));
+    // The session has what the login asks for: the database, another plugin, the form of results.
+    ready(&url("ed", ""));
+    ready(&url("app", "app#query=select done = 1 from t"));
+    not_ready(&url("app", "app#query=select done = 2 from t"), "absent", "query: false");
+    let migrations = url("app", "app#table=t,column=done,version=1");
+    ready(&format!("migrations+{migrations}"));
     assert_eq!(server.log(), before, "an attempt leaves no line in the server's log");
+    not_ready(&url("app", "none"), "auth", "1044");
+    server.sql("set global read_only = 1");
+    not_ready(&url("app", "app#writable"), "absent", "the server takes no writes (read_only)");
+    server.sql("set global read_only = 0");
     not_ready(&url("app", "?ssl-mode=DISABLED"), "auth", "or the server wants TLS for it");
     not_ready(&url("cert", &format!("#ca={ca_file}")), "auth", "1045");
     not_ready(&url("app", &format!("#ca={}", other.cert_text())), "tls", "certificate not trusted");
@@ -383,8 +397,10 @@ fn what_is_no_mysql_or_refuses_is_named() {
             "3159",
         ),
         (b"\xff\x2e\x0c#HY000Access denied. Account is locked", "auth", "3118"),
-        (b"\xfedialog\0x", "config", "plugin dialog, which this client lacks"),
-        (b"\xfe", "config", "mysql_old_password"),
+        // A user that does not exist yet seems to have the plugin of any other.
+        (b"\xfedialog\0x", "auth", "plugin dialog, which this client lacks"),
+        (b"\xfe", "auth", "mysql_old_password"),
+        (b"\xff\xe3\x04#08004Client does not support", "auth", "1251"),
         (b"\xfemysql_clear_password\0", "auth", "asks for the password in clear"),
         (b"\x07", "protocol", "not what MySQL sends"),
     ] {
