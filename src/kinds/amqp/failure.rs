@@ -14,16 +14,17 @@ const MAX_WORDS: usize = 220;
 ///
 /// Source: AMQP 0-9-1, section 1.2 ("constants"); the texts are RabbitMQ's.
 pub(super) fn close_failure(code: u16, text: &str, place: impl fmt::Display) -> Failure {
+    let (class, hint) = meaning(code, text.trim_end());
     let text = one_line(text, MAX_WORDS);
-    let (class, hint) = meaning(code, &text);
     // The broker logs every connection that was opened.
     Failure::new(class, format!("{code} {text} ({place})")).cost(Cost::Logged).with_hint(hint)
 }
 
+/// Names in the text are the user's own, e.g. a vhost called `limits`. So its ends decide.
 fn meaning(code: u16, text: &str) -> (Class, Option<&'static str>) {
     match code {
         320 => (Class::Busy, None), // CONNECTION_FORCED: the broker shuts down.
-        403 if text.contains("Login was refused") => (
+        403 if text.starts_with("ACCESS_REFUSED - Login was refused") => (
             Class::Auth,
             Some(
                 "wrong password, or the user does not exist yet; guest may log in from the \
@@ -31,10 +32,12 @@ fn meaning(code: u16, text: &str) -> (Class, Option<&'static str>) {
             ),
         ),
         403 => (Class::Auth, Some("a right is missing, or not granted yet")),
-        404 if text.contains("is down or inaccessible") => (Class::Busy, None),
+        404 if text.ends_with(" is down or inaccessible") => (Class::Busy, None),
         404 => (Class::Absent, None),
-        530 if text.contains("limit") => (Class::Busy, None),
-        530 if text.contains("not found") => (Class::Absent, Some("the vhost does not exist yet")),
+        530 if text.ends_with(" is reached") => (Class::Busy, None), // A limit of connections.
+        530 if text.ends_with(" not found") => {
+            (Class::Absent, Some("the vhost does not exist yet"))
+        }
         530 => (Class::Auth, Some("the user has no permission for that vhost, or not yet")),
         541 | 506 => (Class::Busy, None),
         501..=505 | 540 => (Class::Protocol, None),
@@ -70,6 +73,19 @@ mod tests {
             ),
             (530, "NOT_ALLOWED - vhost /nope not found", Class::Absent),
             (530, "NOT_ALLOWED - access to vhost '/app' refused for user 'app2'", Class::Auth),
+            (530, "NOT_ALLOWED - vhost limits not found", Class::Absent),
+            (
+                530,
+                "NOT_ALLOWED - access to vhost 'not found' refused for user 'limit'",
+                Class::Auth,
+            ),
+            (
+                530,
+                "NOT_ALLOWED - connection refused for user 'adm': user connection limit (0) is \
+                reached",
+                Class::Busy,
+            ),
+            (404, "NOT_FOUND - no queue 'is down or inaccessible' in vhost '/'", Class::Absent),
             (
                 530,
                 "NOT_ALLOWED - access to vhost '/app' refused for user 'adm': connection limit (0) \

@@ -42,6 +42,10 @@ pub(super) struct Seen<'a> {
     pub unreadable_lock_table: Option<String>,
     /// The server is a standby: its rows may lag, and its primary's locks are invisible.
     pub standby: bool,
+    /// A migrator at work cannot be seen, so that a failed migration looks like a running one.
+    pub hidden: bool,
+    /// The part of a failed migration that stays in the database.
+    pub remains: Option<&'static str>,
 }
 
 /// The decision on the findings.
@@ -274,9 +278,16 @@ impl Seen<'_> {
         if self.is_live() || self.changing {
             return self.in_progress(&format!("{names}, and a migrator is at work"));
         }
+        let remains = self.remains.map(|remains| format!("; {remains}")).unwrap_or_default();
+        if self.hidden {
+            let message = format!("{counted}still at work, or FAILED: {names} {}", self.place());
+            let hint = format!("{} takes no lock on this server{remains}", self.tool.name);
+            return Decision::not_yet(Class::Absent, message, Some(hint));
+        }
         let message = format!("{counted}FAILED: {names} {}", self.place());
-        let hint = "no migrator is at work: repair the migration, or run it again";
-        Decision::not_yet(Class::Failed, message, Some(hint.to_owned()))
+        let hint =
+            format!("no migrator is at work: repair the migration, or run it again{remains}");
+        Decision::not_yet(Class::Failed, message, Some(hint))
     }
 
     fn unfinished(&self, names: &[&str], total: &str) -> Decision {

@@ -20,6 +20,8 @@ fn seen(tool: &str, rows: &[&str]) -> Seen<'static> {
         held: Vec::new(),
         unreadable_lock_table: None,
         standby: false,
+        hidden: false,
+        remains: None,
     }
 }
 
@@ -38,6 +40,21 @@ fn said(decision: Decision) -> String {
 
 fn live() -> Vec<Held> {
     vec![Held::Advisory { pid: None }]
+}
+
+#[test]
+fn a_migrator_that_cannot_be_seen_may_be_at_work() {
+    let mut seen = seen("sqlx", &["1", "2|failed"]);
+    seen.remains = Some("half remains");
+    for condition in [Condition::Clean, Condition::Version("2", None)] {
+        seen.hidden = false;
+        let Decision::NotYet { class, hint, .. } = seen.decide(condition) else { panic!("ready") };
+        assert_eq!(class, Class::Failed);
+        assert!(hint.is_some_and(|hint| hint.ends_with("; half remains")));
+        seen.hidden = true;
+        let decision = seen.decide(condition);
+        assert_eq!(said(decision), "absent: still at work, or FAILED: 2 (sqlx, public.t)");
+    }
 }
 
 #[test]

@@ -54,6 +54,16 @@ pub(super) trait Database: Send {
     /// Returns a name as a statement quotes it.
     fn quoted(&self, name: &str) -> String;
 
+    /// The part of a failed migration that stays in the database. `None`: DDL is transactional.
+    fn remains(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Returns true if nobody can see whether a migrator of this tool is at work.
+    fn hides_migrator(&self, _tool: &Tool) -> bool {
+        false
+    }
+
     /// Returns a failure with the session's cost.
     fn failure(&self, class: Class, message: &str) -> Failure {
         Failure::new(class, message).cost(self.cost())

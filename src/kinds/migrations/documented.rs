@@ -56,6 +56,12 @@ fn document_tool(name: &'static str) -> Documented {
             None => entry.unknown.to_owned(),
         };
         add(&mut tool.unknown, unknown);
+        #[cfg(feature = "mysql")]
+        if entry.refused.is_none() {
+            for more in super::mysql_tools::unknown_on_mysql(entry) {
+                add(&mut tool.unknown, (*more).to_owned());
+            }
+        }
         if entry.refused.is_none() {
             add(&mut tool.at_work, "locks on the table".to_owned());
         }

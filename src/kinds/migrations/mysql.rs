@@ -9,7 +9,7 @@ use super::{
     look::Look,
     mysql_tools::on_mysql,
     name::{TableName, quoted},
-    tool::LockKey,
+    tool::{LockKey, Tool},
 };
 use crate::{
     connect::Endpoint,
@@ -233,6 +233,15 @@ impl Database for Mysql<'_> {
 
     fn quoted(&self, name: &str) -> String {
         quoted(name)
+    }
+
+    fn remains(&self) -> Option<&'static str> {
+        Some("DDL is not transactional here, so half of its changes may remain")
+    }
+
+    /// sqlx takes its lock by `GET_LOCK(name, -1)`, which MariaDB answers with NULL and no lock.
+    fn hides_migrator(&self, tool: &Tool) -> bool {
+        tool.name == "sqlx" && self.session.is_mariadb()
     }
 }
 

@@ -74,6 +74,18 @@ static DIFFERENCES: &[Difference] = &[
     Difference { tool: "db-migrate", rows: "SELECT trim(LEADING '/' FROM t.name), 'applied' FROM {t} t", ..SAME },
 ];
 
+/// Returns what cannot be known of a tool on MySQL, beside what cannot be known elsewhere.
+pub(super) fn unknown_on_mysql(tool: &Tool) -> &'static [&'static str] {
+    match tool.name {
+        _ if on_mysql(tool).is_none() => &[],
+        "sqlx" => &[REMAINS, "on MariaDB, whether what is recorded as failed still runs"],
+        _ => &[REMAINS],
+    }
+}
+
+/// DDL is not transactional.
+const REMAINS: &str = "on MySQL, the half that a failed migration leaves";
+
 /// Returns a tool's form for MySQL, or `None` if the tool does not support MySQL.
 ///
 /// Locks that are rows in a table are the same. Advisory locks are PostgreSQL's own.

@@ -53,6 +53,11 @@ impl Session {
         &self.product
     }
 
+    /// Returns true for a MariaDB, and false for a MySQL.
+    pub fn is_mariadb(&self) -> bool {
+        self.is_mariadb
+    }
+
     /// The server's address.
     pub fn endpoint(&self) -> &Endpoint {
         self.packets.wire.endpoint()

@@ -9,11 +9,32 @@ use super::{
 use crate::{
     connect::Endpoint,
     kinds::wire::Wire,
-    probe::{Attempt, Class, Failure},
+    probe::{
+        Attempt, Class, Failure, ListedServer, Order, Start, Turn, TurnFuture, Verdict, try_servers,
+    },
     text::{MAX_FOREIGN, one_line},
 };
 
-/// Asks the Sentinel at `at` for the server, then that server.
+/// The most replicas of one master that are asked in one attempt.
+const MAX_REPLICAS: usize = 8;
+
+/// A server that a Sentinel has named.
+struct NamedServer<'a> {
+    target: &'a Target,
+    endpoint: Endpoint,
+}
+
+impl ListedServer for NamedServer<'_> {
+    fn ask<'a>(&'a mut self, attempt: &'a Attempt<'a>) -> TurnFuture<'a> {
+        Box::pin(async {
+            let asked = session::ask(attempt, self.target, &self.endpoint).await;
+            Turn::from(asked.map_or_else(Verdict::from, Verdict::ready))
+        })
+    }
+}
+
+/// Asks the Sentinel at `at` for the server, then that server. Of several replicas, one must be
+/// ready.
 ///
 /// A Sentinel reports the last known address of a master, even if it is down. Only the server
 /// itself can prove that it is up.
@@ -23,16 +44,20 @@ pub(super) async fn ask(
     sentinel: &Sentinel,
     at: &Endpoint,
 ) -> Result<String, Failure> {
-    let endpoint = find(attempt, target, sentinel, at).await?;
-    session::ask(attempt, target, &endpoint).await.map_err(|failure| {
-        // The address may be reachable for the Sentinel alone.
-        let says =
-            format!("{}; the Sentinel {at} names it for {}", failure.message, sentinel.master);
-        failure.with(|reason| {
-            reason.message = one_line(&says, MAX_FOREIGN);
-            reason.means_down = false;
-        })
-    })
+    let found = find(attempt, target, sentinel, at).await?;
+    let named = |endpoint| NamedServer { target, endpoint };
+    let mut servers: Vec<_> = found.into_iter().map(named).collect();
+    let turn = try_servers(attempt, &mut servers, &mut Order::new(Start::First)).await;
+    let failure = match turn.verdict() {
+        Verdict::Ready(ready) => return Ok(ready.detail),
+        Verdict::NotYet(failure) | Verdict::Hopeless(failure) => failure,
+    };
+    // The address may be reachable for the Sentinel alone.
+    let says = format!("{}; the Sentinel {at} names it for {}", failure.message, sentinel.master);
+    Err(failure.with(|reason| {
+        reason.message = one_line(&says, MAX_FOREIGN);
+        reason.means_down = false;
+    }))
 }
 
 async fn find(
@@ -40,7 +65,7 @@ async fn find(
     target: &Target,
     sentinel: &Sentinel,
     at: &Endpoint,
-) -> Result<Endpoint, Failure> {
+) -> Result<Vec<Endpoint>, Failure> {
     let mut wire = session::connect(attempt, target, at).await?;
     attempt.stage(format!("connected to {at}, but no answer from a Sentinel"));
     let replicas = target.wanted.role == Some(WantedRole::Replica);
@@ -56,10 +81,10 @@ async fn find(
         reply = exchange(&mut wire, Some(login), &question).await?;
     }
     let found = match &reply {
-        Reply::Array(Some(instances)) if replicas => replica(instances),
-        Reply::Array(Some(address)) => address_of(address),
-        Reply::Array(None) | Reply::Text(None) => None,
-        Reply::Error(text) if text.contains("No such master") => None,
+        Reply::Array(Some(instances)) if replicas => up(instances),
+        Reply::Array(Some(address)) => address_of(address).into_iter().collect(),
+        Reply::Array(None) | Reply::Text(None) => Vec::new(),
+        Reply::Error(text) if text.contains("No such master") => Vec::new(),
         Reply::Error(text) if is_denied(text) => {
             let failure = unexpected(&wire, reply);
             return Err(failure.hint("not a Sentinel? Sentinels usually listen on port 26379"));
@@ -67,14 +92,15 @@ async fn find(
         _ => return Err(unexpected(&wire, reply)),
     };
     wire.close().await;
-    found.ok_or_else(|| {
-        let message = if replicas {
-            format!("the Sentinel knows no replica of {} that is up", sentinel.master)
-        } else {
-            format!("the Sentinel knows no master called {}", sentinel.master)
-        };
-        Failure::new(Class::Absent, format!("{message} ({at})"))
-    })
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let message = if replicas {
+        format!("the Sentinel knows no replica of {} that is up", sentinel.master)
+    } else {
+        format!("the Sentinel knows no master called {}", sentinel.master)
+    };
+    Err(Failure::new(Class::Absent, format!("{message} ({at})")))
 }
 
 async fn exchange(
@@ -104,9 +130,9 @@ fn address_of(address: &[Reply]) -> Option<Endpoint> {
     }
 }
 
-/// The first replica that the Sentinel takes to be up. Each is an array of names and values.
-fn replica(instances: &[Reply]) -> Option<Endpoint> {
-    instances.iter().find_map(|instance| {
+/// The replicas that the Sentinel takes to be up. Each is an array of names and values.
+fn up(instances: &[Reply]) -> Vec<Endpoint> {
+    let endpoint = |instance: &Reply| {
         let Reply::Array(Some(fields)) = instance else { return None };
         let value = |wanted: &str| {
             fields.chunks_exact(2).find_map(|pair| match pair {
@@ -120,7 +146,8 @@ fn replica(instances: &[Reply]) -> Option<Endpoint> {
         let is_down = ["s_down", "o_down", "disconnected"].iter().any(|down| flags.contains(down));
         (!is_down).then_some(())?;
         Some(Endpoint::Tcp(value("ip")?, value("port")?.parse().ok()?))
-    })
+    };
+    instances.iter().filter_map(endpoint).take(MAX_REPLICAS).collect()
 }
 
 #[cfg(test)]
@@ -128,16 +155,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_replica_that_is_up_is_chosen() {
+    fn replicas_that_are_up_are_chosen() {
         let text = |text: &str| Reply::Text(Some(text.to_owned()));
         let instance = |ip: &str, flags: &str| {
             let fields = ["ip", ip, "port", "6379", "flags", flags];
             Reply::Array(Some(fields.iter().map(|field| text(field)).collect()))
         };
-        let instances = [instance("10.0.0.1", "s_down,slave"), instance("10.0.0.2", "slave")];
-        assert_eq!(replica(&instances), Some(Endpoint::Tcp("10.0.0.2".to_owned(), 6379)));
-        assert_eq!(replica(&instances[..1]), None);
-        assert_eq!(replica(&[Reply::Integer(1)]), None);
+        let instances = [
+            instance("10.0.0.1", "s_down,slave"),
+            instance("10.0.0.2", "slave"),
+            instance("10.0.0.3", "slave"),
+        ];
+        let to = |ip: &str| Endpoint::Tcp(ip.to_owned(), 6379);
+        assert_eq!(up(&instances), [to("10.0.0.2"), to("10.0.0.3")]);
+        assert_eq!(up(&instances[..1]), []);
+        assert_eq!(up(&[Reply::Integer(1)]), []);
         assert_eq!(address_of(&[text("db"), text("x")]), None);
     }
 }

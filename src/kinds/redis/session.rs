@@ -282,14 +282,39 @@ impl Session<'_> {
         self.wire.send(&out).await?;
         let text = match read(self.wire).await? {
             Reply::Text(Some(text)) => text,
-            // The application's user may run EXISTS and the like alone; then key= shows the
-            // cluster's state.
-            Reply::Error(text) if is_denied(&text) && !self.target.wanted.cluster => return Ok(()),
+            Reply::Error(text) if is_denied(&text) && !self.target.wanted.cluster => {
+                return self.cluster_by_key().await;
+            }
             other => return Err(unexpected(self.wire, other)),
         };
         match compute(text.len(), move || not_serving(&text)).await? {
             Some(message) => Err(self.wire.failure(Class::Busy, message)),
             None => Ok(()),
+        }
+    }
+
+    /// The cluster's state for a user without CLUSTER INFO: while the cluster is down, a node
+    /// refuses every key, whether it exists or not.
+    async fn cluster_by_key(&mut self) -> Result<(), Failure> {
+        // The wanted key is asked for anyway.
+        if self.target.wanted.key.is_some() {
+            return Ok(());
+        }
+        let mut out = Vec::new();
+        command(&mut out, &["EXISTS", "afterall"]);
+        self.wire.send(&out).await?;
+        match read(self.wire).await? {
+            Reply::Integer(_) => Ok(()),
+            Reply::Error(text) if Redirect::read(&text, self.wire.endpoint()).is_some() => Ok(()),
+            Reply::Error(text) if is_denied(&text) => {
+                let message = "the cluster's state is not known, because this user may run neither \
+                    CLUSTER INFO nor EXISTS on any key";
+                Err(self.wire.failure(Class::Auth, message).hint(
+                    "the right is +cluster|info (ACL SETUSER), or exists=NAME is a key that this \
+                    user may read",
+                ))
+            }
+            other => Err(unexpected(self.wire, other)),
         }
     }
 
@@ -343,7 +368,8 @@ fn not_serving(info: &str) -> Option<String> {
     let value = |name: &str| {
         info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
     };
-    let (state, slots) = (value("cluster_state")?, value("cluster_slots_ok")?);
+    let (state, slots) = (value("cluster_state"), value("cluster_slots_ok"));
+    let (state, slots) = (state.unwrap_or("unknown"), slots.unwrap_or("0"));
     match (state, slots) {
         ("ok", SLOTS) => None,
         _ => Some(format!("cluster state {state}, {slots} of {SLOTS} slots are served")),
@@ -407,5 +433,7 @@ mod tests {
             let want = format!("cluster state {state}, {slots} of 16384 slots are served");
             assert_eq!(info(state, slots), Some(want));
         }
+        let unknown = "cluster state unknown, 0 of 16384 slots are served";
+        assert_eq!(not_serving("").as_deref(), Some(unknown));
     }
 }

@@ -49,6 +49,12 @@ fn a_broker_is_waited_for_from_its_boot_to_its_queue() {
     broker.eval(&user("app"));
     waiting.wait_for_stderr("530 NOT_ALLOWED - vhost /app not found", LONG);
     assert_eq!(pika(&url, ""), "530");
+    // A name does not look like a reason.
+    let limits = format!("amqp://app:s3cr3t@{at}/limits");
+    not_ready(&limits, "absent", "530 NOT_ALLOWED - vhost limits not found");
+    broker.eval("rabbit_vhost:add(<<\"limits\">>, <<\"x\">>)");
+    not_ready(&limits, "auth", "access to vhost 'limits' refused");
+    assert_eq!(pika(&limits, ""), "530");
     broker.eval("rabbit_vhost:add(<<\"/app\">>, <<\"x\">>)");
     waiting.wait_for_stderr("530 NOT_ALLOWED - access to vhost '/app' refused", LONG);
     not_ready(&url, "auth", "the user has no permission for that vhost, or not yet");

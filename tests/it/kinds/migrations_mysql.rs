@@ -3,7 +3,8 @@
 mod live;
 mod tools;
 
-use crate::support::{Afterall, MariaDb};
+use crate::support::{Afterall, MariaDb, look::once};
+use live::Gate;
 use std::path::Path;
 
 fn fixtures() -> std::path::PathBuf {
@@ -28,7 +29,8 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ("kysely", "version=2024-01-02-b", "ready", "kysely"),
     ("alembic", "version=aaaa00000002", "ready", "alembic"),
     ("alembic", "dir=@/dirs/alembic", "absent", "aaaa00000003"),
-    ("sqlx-failed", "dir=@/dirs/sqlx-failed", "failed", ""),
+    ("sqlx-failed", "dir=@/dirs/sqlx-failed", "absent", "still at work, or FAILED"),
+    ("sqlx-failed", "tool=sqlx", "absent", "half of its changes may remain"),
     ("knex-stalelock", "tool=knex", "absent", "knex_migrations_lock"),
     ("liquibase", "version=v9", "ready", "liquibase"),
     ("liquibase", "version=2::bob", "absent", "not applied"),
@@ -90,6 +92,53 @@ fn the_tables_of_the_real_tools_are_read_and_not_changed() {
     let done = Afterall::once().arg(url("stranger", "rails-6.1", "tool=rails")).run();
     done.code(69).stdout_has("[class=");
     assert_eq!(server.dump(&names), before, "nothing was written");
+}
+
+/// Without `dir` and `version`, the named lock that the tool takes is the sign of its work. The
+/// names are those of the tools' own code, worked out by the server.
+#[test]
+fn a_migrator_is_seen_by_its_named_lock() {
+    let server = MariaDb::started(&[]);
+    server.sql("create user app identified by 's3cr3t'; grant select on *.* to app");
+    for (tool, tables, lock) in [
+        (
+            "rails",
+            "create table schema_migrations (version varchar(255)); create table \
+            ar_internal_metadata (`key` varchar(255), value varchar(255), created_at datetime, \
+            updated_at datetime); insert into schema_migrations values ('20240101120000')",
+            "2053462845 * crc32(database())",
+        ),
+        (
+            "kysely",
+            "create table kysely_migration (name varchar(255), timestamp varchar(255)); create \
+            table kysely_migration_lock (id varchar(255), is_locked int); insert into \
+            kysely_migration values ('a', '2024-01-01T00:00:00Z')",
+            "'ea586330-2c93-47c8-908d-981d9d270f9d'",
+        ),
+        (
+            "golang-migrate",
+            "create table schema_migrations (version bigint, dirty boolean); insert into \
+            schema_migrations values (2, 1)",
+            "crc32(concat(database(), ':schema_migrations')) * 1486364155 % 4294967296",
+        ),
+    ] {
+        let database = tool.replace('-', "_");
+        server.sql(&format!("create database {database}"));
+        server.sql_in(&database, tables);
+        let (at, has_failed) = (server.address(), tool == "golang-migrate");
+        let url = format!("migrations+mysql://app:s3cr3t@{at}/{database}#tool={tool}");
+        let done = once(&url).code(if has_failed { 69 } else { 0 });
+        if has_failed {
+            done.stdout_has("[class=failed]").stdout_has("half of its changes may remain");
+        } else {
+            done.stdout_has("nobody seen at work");
+        }
+        let name = server.sql_in(&database, &format!("select {lock}"));
+        let gate = Gate::closed(&server, &name);
+        once(&url).code(69).stdout_has("in progress").stdout_has("[class=absent]");
+        drop(gate);
+        once(&url).code(if has_failed { 69 } else { 0 }).any_stdout();
+    }
 }
 
 #[test]

@@ -195,6 +195,30 @@ fn sentinels_name_the_server_that_is_asked() {
     ready(&format!("{url}#sentinel-password=sentinels"), "Redis 7.");
 }
 
+/// A Sentinel may know several replicas, of which some have no data.
+#[test]
+fn one_of_the_replicas_that_a_sentinel_names_is_enough() {
+    let (master, dead) = (Redis::started(""), Reserved::new());
+    let alone =
+        Redis::started(&format!("replicaof {} {}", dead.address().ip(), dead.address().port()));
+    let linked = Redis::started(&format!("replicaof {} {}", master.host(), master.port()));
+    linked.wait_for(&["ROLE"], "connected");
+    let named = |server: &Redis| {
+        let (host, port) = (server.host(), server.port().to_string());
+        let fields = ["ip", &host, "port", &port, "flags", "slave"];
+        let fields = fields.map(|field| format!("${}\r\n{field}\r\n", field.len()));
+        format!("*6\r\n{}", fields.concat())
+    };
+    let url = |list: String| {
+        let sentinel = Scripted::answering_then_closing(list);
+        (format!("redis+sentinel://{}/mymaster#role=replica", sentinel.address()), sentinel)
+    };
+    let (both, _sentinel) = url(format!("*2\r\n{}{}", named(&alone), named(&linked)));
+    ready(&both, "Redis 7.");
+    let (one, _sentinel) = url(format!("*1\r\n{}", named(&alone)));
+    not_ready(&one, "busy", "has no link to its master");
+}
+
 #[test]
 fn a_cluster_is_ready_once_it_serves_every_slot() {
     let first = Redis::new("");
@@ -232,11 +256,21 @@ fn a_cluster_is_ready_once_it_serves_every_slot() {
         first.cli(&["-c", "SET", key, "1"]);
         ready(&url, &format!("cluster, key {key}"));
     }
+    // An application's user often lacks CLUSTER INFO. A key shows the state, if it may read one.
+    let rights = ["ACL", "SETUSER", "app", "on", ">pw", "~*", "+@read", "+@connection"];
+    first.cli(&rights);
+    let app = format!("redis://app:pw@{}", first.address());
+    ready(&app, "Redis 7.");
+    first.cli(&["ACL", "SETUSER", "narrow", "on", ">pw", "~app:*", "+@read", "+@connection"]);
+    let narrow = app.replace("app:pw", "narrow:pw");
+    not_ready(&narrow, "auth", "+cluster|info");
     nodes[1].stop();
     let url = format!("redis://{}", first.address());
     Afterall::waiting_for([format!("{url}#until=down,timeout=1s")]).run().code(124).any_stderr();
     first.wait_for(&["CLUSTER", "INFO"], "cluster_state:fail");
     not_ready(&url, "busy", "of 16384 slots are served");
+    not_ready(&app, "busy", "-CLUSTERDOWN");
+    not_ready(&format!("{narrow}#exists=app:a"), "busy", "-CLUSTERDOWN");
 }
 
 #[test]

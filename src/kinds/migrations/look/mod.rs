@@ -184,6 +184,8 @@ impl Look {
             held: reading.held,
             unreadable_lock_table: unreadable_lock_table.map(|(_, table)| table.full_name()),
             standby: here.standby,
+            hidden: database.hides_migrator(target.tool),
+            remains: database.remains(),
         };
         let condition = match (&self.goal, &target.wanted) {
             (Goal::Dir, Some(wanted)) => Condition::Dir(wanted),

@@ -9,10 +9,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 
 /// A session that holds a named lock, at which a migration waits.
-struct Gate(Child);
+pub(super) struct Gate(Child);
 
 impl Gate {
-    fn closed(server: &MariaDb, name: &str) -> Self {
+    pub(super) fn closed(server: &MariaDb, name: &str) -> Self {
         let mut client = Command::new(program("mariadb", "mariadb-client"));
         client.args(["--no-defaults", "--user=root", "-N", "-B"]);
         client.arg(format!("--socket={}", server.socket()));
@@ -56,16 +56,20 @@ impl Case<'_> {
         command
     }
 
-    /// Asks once; the text of the verdict. Nothing in the database has changed.
+    /// Asks once for every migration of the directory; the text of the verdict.
     #[track_caller]
     fn look(&self, is_ready: bool) -> String {
-        let name = self.tool.name;
-        let migrations = if name == "django" { "shop/migrations" } else { "migrations" };
-        let url = format!(
-            "schema=migrations+mysql://app:s3cr3t@{}/{name}#dir={},attempt-timeout=2m",
-            self.server.address(),
-            self.dir.text(migrations)
-        );
+        let is_django = self.tool.name == "django";
+        let migrations = if is_django { "shop/migrations" } else { "migrations" };
+        self.look_for(&format!("dir={}", self.dir.text(migrations)), is_ready)
+    }
+
+    /// Asks once; the text of the verdict. Nothing in the database has changed.
+    #[track_caller]
+    fn look_for(&self, key: &str, is_ready: bool) -> String {
+        let (name, at) = (self.tool.name, self.server.address());
+        let url =
+            format!("schema=migrations+mysql://app:s3cr3t@{at}/{name}#{key},attempt-timeout=2m");
         let names = [name.to_owned()];
         let before = self.server.dump(&names);
         let done = Afterall::once().arg(&url).run().any_stdout().any_stderr();
@@ -101,7 +105,13 @@ impl Case<'_> {
         wait_until(&format!("{name} is in the middle"), LONG * 3, || {
             self.server.sql(&waits).contains('1')
         });
-        self.look(false);
+        let said = self.look(false);
+        assert!(!said.contains("class=failed"), "{name}: {said}");
+        // The tools that show that they are at work: by a named lock, and by a row.
+        if ["rails", "kysely", "knex", "sqlx"].contains(&name) {
+            let said = self.look_for(&format!("tool={name}"), false);
+            assert!(said.contains("[class=absent]"), "{name}: {said}");
+        }
         drop(closed);
         let output = migrator.wait_with_output().unwrap();
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
