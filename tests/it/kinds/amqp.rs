@@ -2,7 +2,7 @@
 //! show.
 
 use crate::support::look::{not_ready, once};
-use crate::support::{Afterall, LONG, RabbitMq, Scripted, python, sh};
+use crate::support::{Address, Afterall, Authority, Dir, LONG, RabbitMq, Scripted, python, sh};
 use std::process::Command;
 
 /// The outcome of pika, a real client, for the URL: `ready`, or the code of the refusal.
@@ -95,6 +95,51 @@ fn a_broker_is_waited_for_from_its_boot_to_its_queue() {
         "timeout",
         "but no answer from AMQP within 0.3s",
     );
+}
+
+/// The password is `s3cr3t`, with the salt `salt` before it and before its hash.
+const DEFINITIONS: &str = r#"{
+    "users": [{"name": "app", "tags": "",
+        "password_hash": "c2FsdKDLiEodnZ/QD/SZRrbBW9ak4N+lMpNQX7CWsV381HxF",
+        "hashing_algorithm": "rabbit_password_hashing_sha256"}],
+    "vhosts": [{"name": "/app"}],
+    "permissions": [
+        {"user": "app", "vhost": "/app", "configure": "", "write": "", "read": ""}],
+    "queues": [{"name": "orders", "vhost": "/app", "durable": true, "auto_delete": false,
+        "arguments": {}}],
+    "exchanges": [{"name": "events", "vhost": "/app", "type": "topic", "durable": true,
+        "auto_delete": false, "internal": false, "arguments": {}}]}"#;
+
+#[test]
+fn a_broker_serves_only_once_it_has_its_definitions() {
+    let (dir, ca, other) = (Dir::new(), Authority::new("ca"), Authority::new("other"));
+    let definitions = dir.write_with_mode("definitions.json", 0o644, DEFINITIONS);
+    let (identity, address) = (ca.server(&["mq.test"]), Address::claim());
+    let secure = address.free();
+    let lines = [
+        format!("load_definitions = {}", definitions.display()),
+        format!("listeners.ssl.default = {secure}"),
+        format!("ssl_options.cacertfile = {}", ca.cert_text()),
+        format!("ssl_options.certfile = {}", identity.cert_text()),
+        format!("ssl_options.keyfile = {}", identity.key_text()),
+    ];
+    let mut broker = RabbitMq::started(&lines.join("\n"), false);
+    let url = format!("amqp://app:s3cr3t@{}/%2Fapp", broker.address());
+    let declared = format!("mq={url}#queue=orders,exchange=events,timeout=30m");
+    let done = Afterall::waiting_for([declared]).spawn().done().code(0);
+    // The port is closed until everything is there.
+    for lacking in ["class=auth", "class=absent", "class=busy"] {
+        assert!(!done.stderr_text().contains(lacking), "{}", done.stderr_text());
+    }
+    done.stderr_has("mq: ready: RabbitMQ 3.").stderr_has("exchange events, queue orders");
+    assert_eq!(pika(&url, "orders"), "ready");
+    broker.wait_until_up();
+    let secure = format!("amqps://app:s3cr3t@{secure}/%2Fapp#server-name=mq.test");
+    once(&format!("{secure},ca={},queue=orders", ca.cert_text())).code(0).stdout_has("RabbitMQ");
+    not_ready(&format!("{secure},ca={}", other.cert_text()), "tls", "certificate not trusted");
+    let wrong_port = secure.replace("amqps", "amqp").replace("#server-name=mq.test", "");
+    not_ready(&wrong_port, "protocol", "use the scheme amqps:");
+    not_ready(&url.replace("amqp:", "amqps:"), "tls", "does not speak TLS");
 }
 
 #[test]

@@ -1,10 +1,14 @@
 //! `grpc:` against grpcio's own health service; scripted servers only for what it cannot show.
 
+use crate::recipes::texts;
 use crate::support::look::{not_ready, once};
+use crate::support::process::{Scope, Server, program, spawn_from_lasting_thread};
 use crate::support::{
-    Afterall, Authority, Dir, Identity, LONG, Reserved, Scripted, ports::Address,
-    process::spawn_from_lasting_thread, python, secs, sh, wait_until,
+    Afterall, Authority, Dir, Identity, LONG, Reserved, Scripted, ports::Address, python, secs, sh,
+    wait_until,
 };
+use rustix::process::Signal;
+use std::ffi::OsStr;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -21,13 +25,14 @@ const SCRIPT: &str = "
 import sys, grpc
 from concurrent import futures
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-address, service, cert, key, socket = sys.argv[1:]
+address, service, cert, key, ca, socket = sys.argv[1:]
 server = grpc.server(futures.ThreadPoolExecutor(4))
 servicer = health.HealthServicer()
 if service: health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
 if cert:
     pair = [(open(key, 'rb').read(), open(cert, 'rb').read())]
-    server.add_secure_port(address, grpc.ssl_server_credentials(pair))
+    roots = open(ca, 'rb').read() if ca else None
+    server.add_secure_port(address, grpc.ssl_server_credentials(pair, roots, bool(ca)))
 else:
     server.add_insecure_port(address)
 server.add_insecure_port('unix:' + socket)
@@ -41,6 +46,11 @@ for line in sys.stdin:
 
 impl Health {
     pub(crate) fn started(service: bool, identity: Option<&Identity>) -> Self {
+        Self::wanting(service, identity, "")
+    }
+
+    /// A server that wants a certificate of the authority in the file `ca`.
+    fn wanting(service: bool, identity: Option<&Identity>, ca: &str) -> Self {
         let (address, dir) = (Address::claim(), Dir::new());
         let at = address.free();
         let (cert, key) =
@@ -48,7 +58,11 @@ impl Health {
         let log = std::fs::File::create(dir.join("log")).unwrap();
         let mut command = Command::new(python());
         command.args(["-c", SCRIPT, &at.to_string(), if service { "yes" } else { "" }, cert, key]);
-        command.arg(dir.text("sock")).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
+        command
+            .args([ca, &dir.text("sock")])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(log);
         let child = spawn_from_lasting_thread(command).unwrap();
         let health = Self { child, at, dir, _address: address };
         health.wait_for("started");
@@ -119,6 +133,18 @@ fn a_service_is_ready_once_it_serves() {
 }
 
 #[test]
+fn the_recipe_for_temporal_asks_its_frontend() {
+    let calls = texts::in_markdown(&texts::read("docs/recipes.md"));
+    let mut words = calls.iter().map(|words| words[1].as_str());
+    let recipe = words.find(|word| word.starts_with("temporal=")).unwrap();
+    let mut server = Health::started(true, None);
+    let declared = recipe.replace("temporal:7233", &server.at.to_string());
+    not_ready(&declared, "absent", "WorkflowService is not registered, or not yet");
+    server.set("temporal.api.workflowservice.v1.WorkflowService", "SERVING");
+    once(&declared).code(0).stdout_has("gRPC SERVING");
+}
+
+#[test]
 fn a_server_without_a_health_service_is_named() {
     let server = Health::started(false, None);
     not_ready(&format!("grpc://{}", server.at), "absent", "there is no health service");
@@ -133,8 +159,36 @@ fn tls_is_spoken_with_alpn_and_verified() {
     once(&format!("{url},ca={}", ca.cert_text())).code(0).stdout_has("gRPC SERVING");
     once(&format!("grpcs://{}#insecure", server.at)).code(0).any_stdout();
     not_ready(&format!("{url},ca={}", other.cert_text()), "tls", "certificate not trusted");
+    let wanting = Health::wanting(true, Some(&ca.server(&["api.test"])), ca.cert_text());
+    let url = format!("grpcs://{}#server-name=api.test,ca={}", wanting.at, ca.cert_text());
+    // grpcio closes without an alert.
+    not_ready(&url, "connect", "");
+    let known = ca.client("app");
+    once(&format!("{url},cert={},key={}", known.cert_text(), known.key_text()))
+        .code(0)
+        .stdout_has("gRPC SERVING");
     let plain = Health::started(true, None);
     not_ready(&format!("grpcs://{}#insecure", plain.at), "tls", "does not speak TLS");
+}
+
+/// An alert comes after our handshake has ended, when HTTP/2 reads.
+#[test]
+fn a_server_that_wants_a_client_certificate_says_so() {
+    let (ca, address, dir) = (Authority::new("ca"), Address::claim(), Dir::new());
+    let (at, identity) = (address.free(), ca.server(&["api.test"]));
+    let openssl = program("openssl", "openssl");
+    let (accept, cert, key) = (at.to_string(), identity.cert_text(), identity.key_text());
+    let words = ["s_server", "-accept", &accept, "-cert", cert, "-key", key, "-CAfile"];
+    let more = [ca.cert_text(), "-Verify", "1", "-verify_return_error", "-quiet"];
+    let words = words.iter().chain(&more).map(OsStr::new);
+    let words: Vec<&OsStr> = std::iter::once(openssl.as_os_str()).chain(words).collect();
+    let log = dir.join("log");
+    let mut server = Server::start("s_server", &words, &log, Signal::TERM, Scope::Process);
+    server.wait_until_up(|| std::net::TcpStream::connect(at).is_ok());
+    let keys = format!("server-name=api.test,ca={}", ca.cert_text());
+    for url in [format!("grpcs://{at}#{keys}"), format!("https://{at}/#http-version=2,{keys}")] {
+        not_ready(&url, "tls", "the server wants a client certificate");
+    }
 }
 
 #[test]

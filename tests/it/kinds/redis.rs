@@ -124,6 +124,44 @@ fn a_server_that_loads_its_data_is_busy() {
     waiting.done().code(0).stderr_has("[class=busy").stderr_has("cache: ready: Redis 7.");
 }
 
+/// Replies to PING that are no PONG, each by a real server in that state.
+#[test]
+fn a_server_that_refuses_its_work_is_busy() {
+    let server = Redis::started("busy-reply-threshold 100\nsave 3600 1");
+    let url = server.url();
+    ready(&url, "Redis 7.");
+    // It cannot save its data where a directory has that name.
+    let in_the_way = server.dir().mkdir("dump.rdb");
+    server.cli(&["SET", "a", "1"]);
+    server.cli(&["BGSAVE"]);
+    server.wait_for(&["INFO", "persistence"], "rdb_last_bgsave_status:err");
+    assert!(server.cli(&["PING"]).contains("MISCONF"));
+    not_ready(&url, "busy", "-MISCONF");
+    std::fs::remove_dir(in_the_way).unwrap();
+    server.cli(&["BGSAVE"]);
+    server.wait_for(&["INFO", "persistence"], "rdb_last_bgsave_status:ok");
+    ready(&url, "Redis 7.");
+    std::thread::scope(|scope| {
+        scope.spawn(|| server.cli(&["EVAL", "while true do end", "0"]));
+        server.wait_for(&["PING"], "BUSY");
+        not_ready(&url, "busy", "-BUSY");
+        server.cli(&["SCRIPT", "KILL"]);
+    });
+    ready(&url, "Redis 7.");
+    let dead = Reserved::new();
+    let stale = format!(
+        "replicaof {} {}\nreplica-serve-stale-data no",
+        dead.address().ip(),
+        dead.address().port()
+    );
+    let replica = Redis::started(&stale);
+    not_ready(&replica.url(), "busy", "is a replica that has no link to its master");
+    assert!(replica.cli(&["PING"]).contains("MASTERDOWN"));
+    replica.cli(&["ACL", "SETUSER", "app", "on", ">pw", "~*", "+@read", "+ping"]);
+    let app = replica.url().replace("redis://", "redis://app:pw@");
+    not_ready(&app, "busy", "-MASTERDOWN");
+}
+
 #[test]
 fn a_replica_is_ready_once_it_has_its_masters_data() {
     let master = Redis::new("");
