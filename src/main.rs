@@ -28,7 +28,7 @@ use afterall::{
     report::{Format, Log, Report, ReportOptions, ReportedDependency, Unaskable, Verbosity},
     signals::{Signals, die_of, stoppable},
     spec::{ConfigError, ConfigErrors, expand::Env},
-    wait::{Dependency, WaitContext, event::End, wait},
+    wait::{Dependency, Pauses, WaitContext, event::End, wait},
 };
 use anyhow::{anyhow, bail};
 use tokio::runtime::Runtime;
@@ -239,6 +239,7 @@ impl Stage {
             net: Net::system(),
             open_attempts,
             random: fastrand::f64,
+            pauses: Pauses::by_kernel(),
             deadline,
             tick: report.tick_every(),
             ask_all: is_look,

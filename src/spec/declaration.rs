@@ -370,10 +370,12 @@ pub fn read_servers(rest: &Text) -> Result<String, String> {
 /// Returns host, port and path for messages: no userinfo, no query, and expansions as written.
 fn shown_servers(grammar: Grammar, rest: &Text) -> String {
     let (authority, path) = split_authority(rest);
+    let mut shown = String::from(":/");
+    for (place, server) in servers_of(grammar, &authority).split(',').enumerate() {
+        shown.push(if place == 0 { '/' } else { ',' });
+        shown.push_str(&without_userinfo(&server).display_redacted());
+    }
     let path = path.raw().split('?').next().map(|raw| path.part(raw).display_redacted());
-    let path = path.filter(|path| path != "/").unwrap_or_default();
-    let servers = servers_of(grammar, &authority);
-    let servers: Vec<_> =
-        servers.split(',').map(|server| without_userinfo(&server).display_redacted()).collect();
-    format!("://{}{path}", servers.join(","))
+    shown.extend(path.filter(|path| path != "/"));
+    shown
 }

@@ -1,7 +1,7 @@
 //! `${VAR}`, `${VAR:-default}`, `${file:PATH}`: expanded once. Later splits and decodings see an
 //! expansion as one opaque character.
 
-use std::{ffi::OsString, rc::Rc};
+use std::{ffi::OsString, ops::Range, rc::Rc};
 
 use crate::{
     os::read_small,
@@ -88,12 +88,22 @@ impl Expansion {
 const FIRST: u32 = 0x10_0000;
 const LAST: u32 = 0x10_fffd;
 
-/// Text with opaque expansions. Parts can be cut out as from a string.
-#[derive(Clone, PartialEq, Eq)]
+/// Text with opaque expansions. Parts can be cut out as from a string, and share its memory.
+#[derive(Clone)]
 pub struct Text {
-    raw: String,
+    whole: Rc<String>,
+    /// The place of this part in `whole`.
+    range: Range<usize>,
     values: Rc<Vec<Expansion>>,
 }
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        self.raw() == other.raw() && self.values == other.values
+    }
+}
+
+impl Eq for Text {}
 
 impl Text {
     /// Makes a text without expansions, e.g. an application's own connection string.
@@ -129,42 +139,54 @@ impl Text {
 
     /// Returns the text for searches. Each expansion is one character in it.
     pub fn raw(&self) -> &str {
-        &self.raw
+        &self.whole[self.range.clone()]
     }
 
-    /// Returns a part of this text. `raw` must be a part of [`Text::raw`].
+    /// Returns the text whose searchable form is `raw`: a slice of [`Text::raw`], which is not
+    /// copied, or a new text with the same expansions.
     pub fn part(&self, raw: &str) -> Self {
-        Self { raw: raw.to_owned(), values: Rc::clone(&self.values) }
+        let values = Rc::clone(&self.values);
+        let start = raw.as_ptr().addr().wrapping_sub(self.whole.as_ptr().addr());
+        match start.checked_add(raw.len()) {
+            Some(end) if end <= self.whole.len() => {
+                Self { whole: Rc::clone(&self.whole), range: start..end, values }
+            }
+            _ => Self::new(raw.to_owned(), values),
+        }
+    }
+
+    fn new(raw: String, values: Rc<Vec<Expansion>>) -> Self {
+        Self { range: 0..raw.len(), whole: Rc::new(raw), values }
     }
 
     /// Returns the text before and after the first `separator`.
     pub fn split_once(&self, separator: char) -> Option<(Self, Self)> {
-        self.raw.split_once(separator).map(|(a, b)| (self.part(a), self.part(b)))
+        self.raw().split_once(separator).map(|(a, b)| (self.part(a), self.part(b)))
     }
 
     /// Returns the text before and after the last `separator`.
     pub fn rsplit_once(&self, separator: char) -> Option<(Self, Self)> {
-        self.raw.rsplit_once(separator).map(|(a, b)| (self.part(a), self.part(b)))
+        self.raw().rsplit_once(separator).map(|(a, b)| (self.part(a), self.part(b)))
     }
 
     /// Returns the parts between separators.
     pub fn split(&self, separator: char) -> impl Iterator<Item = Self> {
-        self.raw.split(separator).map(|part| self.part(part))
+        self.raw().split(separator).map(|part| self.part(part))
     }
 
     /// Returns the text after `prefix`.
     pub fn strip_prefix(&self, prefix: &str) -> Option<Self> {
-        self.raw.strip_prefix(prefix).map(|rest| self.part(rest))
+        self.raw().strip_prefix(prefix).map(|rest| self.part(rest))
     }
 
     /// Returns true if the text is empty.
     pub fn is_empty(&self) -> bool {
-        self.raw.is_empty()
+        self.range.is_empty()
     }
 
     /// Returns the value if the text is one single expansion.
     pub fn as_value(&self) -> Option<&str> {
-        let mut chars = self.raw.chars();
+        let mut chars = self.raw().chars();
         let value = self.value(chars.next()?)?;
         chars.next().is_none().then_some(value.text.as_str())
     }
@@ -172,9 +194,9 @@ impl Text {
     /// Returns the literal parts unchanged, with each expansion's value in place.
     pub fn expanded(&self) -> String {
         if self.values.is_empty() {
-            return self.raw.clone();
+            return self.raw().to_owned();
         }
-        self.raw.chars().fold(String::new(), |mut out, c| {
+        self.raw().chars().fold(String::new(), |mut out, c| {
             match self.value(c) {
                 Some(value) => out.push_str(&value.text),
                 None => out.push(c),
@@ -186,9 +208,9 @@ impl Text {
     /// Returns the text for messages: literal parts unchanged, expansions as written.
     pub fn display_redacted(&self) -> String {
         if self.values.is_empty() {
-            return self.raw.clone();
+            return self.raw().to_owned();
         }
-        self.raw.chars().fold(String::new(), |mut out, c| {
+        self.raw().chars().fold(String::new(), |mut out, c| {
             match self.value(c) {
                 Some(value) => out.push_str(&value.source),
                 None => out.push(c),
@@ -201,12 +223,12 @@ impl Text {
     /// decoded.
     pub fn percent_decoded(&self) -> Result<String, String> {
         const WRONG: &str = "is not valid percent-encoding (a literal % is written %25)";
-        if self.values.is_empty() && !self.raw.contains('%') {
-            return Ok(self.raw.clone());
+        if self.values.is_empty() && !self.raw().contains('%') {
+            return Ok(self.raw().to_owned());
         }
-        let mut out = Vec::with_capacity(self.raw.len());
+        let mut out = Vec::with_capacity(self.raw().len());
         let mut literal = String::new();
-        for c in self.raw.chars() {
+        for c in self.raw().chars() {
             match self.value(c) {
                 Some(value) => {
                     out.extend(decoded(&std::mem::take(&mut literal)).ok_or(WRONG)?);
@@ -221,7 +243,7 @@ impl Text {
 
     /// Returns the expansions in this text.
     pub fn expansions(&self) -> impl Iterator<Item = &Expansion> {
-        let raw = if self.values.is_empty() { "" } else { self.raw.as_str() };
+        let raw = if self.values.is_empty() { "" } else { self.raw() };
         raw.chars().filter_map(|c| self.value(c)).filter(|value| value.source.starts_with("${"))
     }
 
@@ -281,7 +303,7 @@ impl Builder {
     }
 
     fn build(self) -> Text {
-        Text { raw: self.raw, values: Rc::new(self.values) }
+        Text::new(self.raw, Rc::new(self.values))
     }
 }
 

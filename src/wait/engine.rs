@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, future::Future, pin::pin, sync::Arc, time::Dura
 use tokio::{
     sync::{Semaphore, mpsc},
     task::{AbortHandle, JoinError, JoinSet},
-    time::{Instant, sleep_until},
+    time::{Instant, sleep},
 };
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     wait::{
         choice::{Choices, GivenUp},
         event::{End, Event, EventKind},
+        pauses::Pauses,
         settings::{OnTimeout, Timeout},
         waiter::{Dependency, Outcome, Shared, Waiter},
     },
@@ -23,7 +24,7 @@ use crate::{
 /// A success that is older is confirmed before the command is started.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// Timeouts this close together are one instant: timers fire in whole milliseconds.
+/// Timeouts this close together are one instant: the runtime ends some in whole milliseconds.
 const SAME_INSTANT: Duration = Duration::from_millis(5);
 
 /// The environment of the engine: network, randomness and limits.
@@ -34,6 +35,8 @@ pub struct WaitContext {
     pub open_attempts: usize,
     /// Returns a number from 0 to 1; called for each pause.
     pub random: fn() -> f64,
+    /// The sleeps between attempts.
+    pub pauses: Pauses,
     /// A timeout of everything that still waits.
     pub deadline: Option<Duration>,
     /// How often `tick` is called.
@@ -63,13 +66,14 @@ pub async fn wait(
         deadline: context.deadline.map(|deadline| Instant::now() + deadline),
         net: context.net,
         random: context.random,
+        pauses: context.pauses,
         events,
         ask_all: context.ask_all,
     });
     let mut stop = pin!(stop);
     let mut run = Run::new(dependencies, shared);
     run.begin();
-    let mut next_tick = Instant::now() + context.tick;
+    let mut tick = pin!(sleep(context.tick));
     let end = loop {
         if let Some(end) = run.advance() {
             break end;
@@ -79,9 +83,9 @@ pub async fn wait(
             signal = &mut stop => break End::Signal(signal),
             Some(event) = happened.recv() => listener.event(event),
             Some(joined) = run.tasks.join_next() => run.joined(joined),
-            () = sleep_until(next_tick) => {
+            () = &mut tick => {
                 listener.tick();
-                next_tick = Instant::now() + context.tick;
+                tick.set(sleep(context.tick));
             }
         }
     };

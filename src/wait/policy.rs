@@ -20,13 +20,12 @@ const REMOTE_INTERVAL: Duration = Duration::from_millis(50);
 /// second is then 1/t. A pause `p` costs p/2 x 1/t for lateness and c/p for attempts. The sum is
 /// least at p = sqrt(2 c t). An attempt on this machine costs 50 us of CPU, so p = 10 ms x sqrt(t).
 /// A fixed share of `t` asks too often early and too rarely late.
-const LOCAL_PAUSE_AT_1S: Duration = Duration::from_millis(10);
+///
+/// 3% are added, because jitter shortens the pauses by 5% on average.
+const LOCAL_PAUSE_AT_1S: Duration = Duration::from_micros(10_300);
 /// The pause of a wait that is one second old, where the target is elsewhere. An attempt there
 /// costs both sides and the network about 200 us.
 const REMOTE_PAUSE_AT_1S: Duration = Duration::from_millis(20);
-/// How late the runtime's timer ends a pause, on average: it rounds the end up to a whole
-/// millisecond, and epoll_wait(2) the sleep until then.
-const TIMER_DELAY: Duration = Duration::from_millis(1);
 /// The pause is at least this many times as long as a server took to answer.
 const TIMES_AN_ANSWER: u32 = 10;
 /// The pause is at least this many times as long as a server took for a login.
@@ -175,7 +174,7 @@ impl Pace {
     /// The longest of what the wait's age, the server's speed and the server's log call for.
     /// `age` is the time since the last reset.
     fn adaptive(&self, cost: Cost, age: Duration) -> Duration {
-        let by_age = self.pause_at_1s.mul_f64(age.as_secs_f64().sqrt()).saturating_sub(TIMER_DELAY);
+        let by_age = self.pause_at_1s.mul_f64(age.as_secs_f64().sqrt());
         let by_speed = match cost {
             Cost::Nothing => Duration::ZERO,
             // The first attempt after a change may have queued in a server that was just coming

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::{
     sync::{Semaphore, mpsc},
-    time::{Instant, sleep_until, timeout_at},
+    time::{Instant, timeout_at},
 };
 
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
     wait::{
         choice::Needs,
         event::{Event, EventKind},
+        pauses::Pauses,
         policy::{self, Clock, NextStep, Pace},
         settings::{OnTimeout, Settings, Timeout},
     },
@@ -46,6 +47,7 @@ pub(super) struct Shared {
     pub(super) net: Net,
     pub(super) permits: Semaphore,
     pub(super) random: fn() -> f64,
+    pub(super) pauses: Pauses,
     pub(super) deadline: Option<Instant>,
     pub(super) events: mpsc::UnboundedSender<Event>,
     pub(super) ask_all: bool,
@@ -103,7 +105,7 @@ impl Waiter {
         pause: Duration,
     ) -> (Box<Self>, Outcome) {
         let mut successes = 0;
-        if !pause.is_zero() && !self.sleep(pause, until).await {
+        if !pause.is_zero() && !self.sleep(&shared, pause, until).await {
             return self.timed_out(&shared);
         }
         loop {
@@ -129,7 +131,7 @@ impl Waiter {
                     self.note_failure(&shared, failure, EventKind::NotYet)
                 }
             };
-            if !self.sleep(pause, until).await {
+            if !self.sleep(&shared, pause, until).await {
                 return self.timed_out(&shared);
             }
         }
@@ -174,15 +176,15 @@ impl Waiter {
     }
 
     /// Sleeps until the next attempt is due. False: no further attempt fits in, and the time is up.
-    async fn sleep(&mut self, pause: Duration, until: Option<Instant>) -> bool {
+    async fn sleep(&mut self, shared: &Shared, pause: Duration, until: Option<Instant>) -> bool {
         let clock = Clock {
             now: self.began.elapsed(),
             deadline: until.map(|until| until.saturating_duration_since(self.began)),
         };
         let next = self.pace.next_attempt(pause, self.took, clock);
         match (next, until) {
-            (Some(next), _) => sleep_until(self.began + next).await,
-            (None, Some(until)) => sleep_until(until).await,
+            (Some(next), _) => shared.pauses.until(self.began + next).await,
+            (None, Some(until)) => shared.pauses.until(until).await,
             (None, None) => {}
         }
         next.is_some()

@@ -54,14 +54,14 @@ fn adaptive(is_local: bool) -> Pace {
 
 #[test]
 fn adaptive_grows_with_the_square_root_of_the_wait() {
-    for (is_local, pauses) in
-        [(true, [10, 10, 19, 39, 99, 199, 999]), (false, [50, 50, 50, 79, 199, 399, 1000])]
-    {
-        // The timer adds a millisecond.
+    for (is_local, pauses) in [
+        (true, [10.0, 10.3, 20.6, 41.2, 103.0, 206.0, 1000.0]),
+        (false, [50.0, 50.0, 50.0, 80.0, 200.0, 400.0, 1000.0]),
+    ] {
         let mut pace = adaptive(is_local);
         for (now, want) in [0, 1, 4, 16, 100, 400, 10_000].into_iter().zip(pauses) {
             let pause = pace.after_failure(&refused(), ms(0), ms(1000 * now), 0.0);
-            assert_eq!(pause, ms(want), "{is_local} {now}");
+            assert_eq!(pause.as_secs_f64() * 1000.0, want, "{is_local} {now}");
         }
     }
 }
@@ -71,13 +71,14 @@ fn a_new_class_resets_the_pace_and_an_old_one_does_not() {
     let mut pace = adaptive(true);
     let starting = Failure::new(Class::Busy, "starting").cost(Cost::Nothing);
     for (failure, now, want) in [
-        (refused(), 0, 10),
-        (refused(), 400_000, 199),
-        (starting.clone(), 400_000, 10),
-        (starting, 404_000, 19),
-        (refused(), 409_000, 29),
+        (refused(), 0, 10_000),
+        (refused(), 400_000, 206_000),
+        (starting.clone(), 400_000, 10_000),
+        (starting, 404_000, 20_600),
+        (refused(), 409_000, 30_900),
     ] {
-        assert_eq!(pace.after_failure(&failure, ms(0), ms(now), 0.0), ms(want), "{now}");
+        let pause = pace.after_failure(&failure, ms(0), ms(now), 0.0);
+        assert_eq!(pause, Duration::from_micros(want), "{now}");
     }
 }
 
@@ -139,16 +140,14 @@ struct Simulated {
 
 impl Simulated {
     /// When the attempts of one wait begin, up to the first one after `end`. The clock is
-    /// simulated. The timer rounds the end of a pause up to a whole millisecond, and then the sleep
-    /// until that end.
+    /// simulated. To wake up takes 100 us.
     fn schedule(&self, end: Duration, random: &mut fastrand::Rng) -> Vec<Duration> {
         let mut pace = Pace::new(&Settings::default(), self.is_local);
         let mut begins = vec![Duration::ZERO];
         while let Some(last) = begins.last().filter(|last| **last < end) {
             let now = *last + self.took;
             let pause = pace.after_failure(&self.failure, self.took, now, random.f64());
-            let whole = |time: Duration| ms(time.as_micros().div_ceil(1000) as u64);
-            begins.push(now + whole(whole(now + pause) - now));
+            begins.push(now + pause + Duration::from_micros(100));
         }
         begins
     }
@@ -181,10 +180,10 @@ fn readiness_is_noticed_soon_however_long_the_wait() {
     let remote = Simulated { is_local: false, took: ms(1), failure: refused() };
     for (who, simulated, about, median, p95, attempts) in [
         ("tcp", local(refused()), 1, 6, 12, 120),
-        ("tcp", local(refused()), 10, 16, 32, 600),
+        ("tcp", local(refused()), 10, 16, 32, 550),
         ("tcp", local(refused()), 60, 40, 80, 1_600),
         ("tcp", local(refused()), 300, 85, 170, 3_700),
-        ("http", local(busy), 10, 16, 32, 600),
+        ("http", local(busy), 10, 16, 32, 550),
         ("remote", remote, 60, 85, 165, 750),
     ] {
         let got = simulated.latency(about);

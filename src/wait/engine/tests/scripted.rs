@@ -12,7 +12,7 @@ use crate::{
     probe::{Attempt, AttemptFuture, Class, Failure, Probe, Verdict},
     secret::Secrets,
     wait::{
-        Dependency, Listener, Needs, WaitContext,
+        Dependency, Listener, Needs, Pauses, WaitContext,
         event::{End, Event, EventKind},
         settings::{Backoff, Settings, Timeout},
         wait,
@@ -221,6 +221,7 @@ impl Wait {
             net: Net::new(|_, _| panic!("no name is to be looked up")),
             open_attempts: self.open_attempts,
             random: self.random,
+            pauses: Pauses::by_runtime(),
             deadline: self.deadline.map(ms),
             tick: ms(1000),
             ask_all: self.ask_all,
