@@ -4,11 +4,11 @@
 #include <stdbool.h>
 
 // Waiters at once. They share the machine, but each is idle nearly always.
-enum { WORKERS = 8, WAITS = 6 };
+enum { WORKERS = 16, WAITS = 6 };
 
 static const double waits[WAITS] = {0.2, 1, 3, 10, 60, 300};
-// Samples of each wait for one SCALE: the long ones cost the most.
-static const int weight[WAITS] = {2, 2, 1, 1, 1, 1};
+// Samples of each wait for one SCALE: the long ones cost the most, and 10 s has an aim.
+static const int weight[WAITS] = {2, 2, 1, 3, 1, 1};
 // How many of the waits are measured: all of them only with LONG=1.
 static int measured = 4;
 
@@ -33,7 +33,7 @@ static void note(int wait, bool good, double latency) {
     pthread_mutex_unlock(&lock);
 }
 
-// The phase is random: a wait is up to 100 ms longer than its nominal time. No pause on loopback is longer than that.
+// The phase is random: a wait is up to 100 ms longer than its nominal time. Longer pauses have a random phase anyway.
 static double chosen_wait(int wait, unsigned *seed) { return waits[wait] * 1e3 + 100.0 * rand_r(seed) / RAND_MAX; }
 
 struct waiter {
