@@ -217,6 +217,11 @@ pub static DECLARATIONS: &[&str] = &[
     "mongodb://h,i/d?replicaSet=rs0&readPreference=nearest&readPreferenceTags=a:b",
     "mongodb://u:${SECRET}@h/d?authMechanism=PLAIN",
     "mongodb://u:${SECRET}@h/d",
+    "http://h/x#http-version=2",
+    "k8s:job/a#server=http://h,namespace=n,bearer=${SECRET}",
+    "k8s:pods/a=b#server=http://h,namespace=n",
+    "k8s:service/a#server=http://h,namespace=n",
+    "k8s:deployment/a#server=http://h,namespace=n",
 ];
 
 /// Input: a byte that chooses the declaration, and the server's bytes.

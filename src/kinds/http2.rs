@@ -52,6 +52,7 @@ pub(super) struct Response {
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
     /// True if the body is longer than the part that was read. There are no trailers then.
+    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only http: reads parts"))]
     pub(super) cut: bool,
     pub(super) trailers: HeaderMap,
 }

@@ -11,6 +11,7 @@ pub(super) enum Held {
         pid: Option<String>,
     },
     /// A lock on the table by a session that writes, or is about to. It ends with its transaction.
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "MySQL hides these locks"))]
     Table {
         /// The mode, as the server calls it.
         mode: String,

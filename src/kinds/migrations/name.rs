@@ -36,6 +36,7 @@ impl TableName {
 
 /// The schemas of a `search_path` as the server shows it. `$user` is the role; names without quotes
 /// are in lower case.
+#[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "MySQL has no search path"))]
 pub(super) fn search_path(shown: &str, user: &str) -> Vec<String> {
     let parts = split(shown, ',').unwrap_or_default().into_iter();
     let names = parts.map(|(name, quoted)| match name.as_str() {

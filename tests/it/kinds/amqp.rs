@@ -2,7 +2,9 @@
 //! show.
 
 use crate::support::look::{not_ready, once};
+use crate::support::scripted::finish;
 use crate::support::{Address, Afterall, Authority, Dir, LONG, RabbitMq, Scripted, python, sh};
+use std::io::{Read, Write};
 use std::process::Command;
 
 /// The outcome of pika, a real client, for the URL: `ready`, or the code of the refusal.
@@ -157,7 +159,45 @@ fn what_is_no_rabbitmq_is_named() {
     not_ready(&url, "timeout", "but no answer from AMQP within 0.2s");
 }
 
-/// Two attempts a second at most, and none to confirm.
+fn frame(class: u16, method: u16, arguments: &[u8]) -> Vec<u8> {
+    let size = (arguments.len() as u32 + 4).to_be_bytes();
+    let name = [class.to_be_bytes(), method.to_be_bytes()].concat();
+    [&[1, 0, 0], &size[..], &name, arguments, b"\xce"].concat()
+}
+
+/// A broker that lets everybody in.
+fn open_broker() -> Scripted {
+    Scripted::new(|_, mut stream| {
+        let start = b"\0\x09\0\0\0\0\0\0\0\x05PLAIN\0\0\0\x05en_US";
+        for reply in [
+            frame(10, 10, start),
+            frame(10, 30, b"\x07\xff\0\x02\0\0\0\0"),
+            frame(10, 41, b"\0"),
+            frame(10, 51, b""),
+        ] {
+            if !stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {
+                return;
+            }
+            let _ = stream.write_all(&reply);
+        }
+        finish(stream);
+    })
+}
+
+/// A success is not asked again to confirm it, however old it is.
+#[test]
+fn a_ready_broker_is_asked_once() {
+    let (broker, late) = (open_broker(), Scripted::silent());
+    let declared = [
+        format!("mq=amqp://{}", broker.address()),
+        format!("late=tcp://{}#successes=4,max-interval=600ms", late.address()),
+    ];
+    let done = Afterall::waiting_for(declared).run().code(0);
+    done.stderr_has("mq: ready: ").stderr_has("late was last");
+    assert_eq!(broker.connections(), 1);
+}
+
+/// Two attempts a second at most.
 #[test]
 fn a_broker_is_asked_seldom() {
     let refusing = Scripted::answering_then_closing("AMQP\0\0\x09\x02");
