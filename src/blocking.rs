@@ -6,6 +6,7 @@
 //! at a time, without a common limit.
 
 use std::{
+    any::Any,
     io,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{Arc, Mutex, PoisonError, mpsc},
@@ -41,7 +42,7 @@ impl BlockingLane {
         &self,
         call: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Failure> {
-        run_in_turn(Arc::clone(&self.0).lock_owned().await, call).await
+        run_in_turn(Some(self), boxed(call)).await.map(unboxed)
     }
 }
 
@@ -61,29 +62,42 @@ pub async fn compute<T: Send + 'static>(
     size: usize,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Failure> {
-    if size <= AT_ONCE {
-        return Ok(work());
-    }
-    match COMPUTING.acquire().await {
-        Ok(turn) => run_in_turn(turn, work).await,
-        Err(_) => unreachable!("nothing closes the semaphore"),
-    }
+    let work = boxed(work);
+    let product = if size <= AT_ONCE { work() } else { run_in_turn(None, work).await? };
+    Ok(unboxed(product))
 }
 
-/// Makes a call on a thread. The turn is over when the call has ended, even if nobody waits for it.
-async fn run_in_turn<T: Send + 'static>(
-    turn: impl Send + 'static,
-    call: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Failure> {
+/// A call and its result without their types, so that [`run_in_turn`] is compiled once.
+type Work = Box<dyn FnOnce() -> Product + Send>;
+type Product = Box<dyn Any + Send>;
+
+fn boxed<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Work {
+    Box::new(|| Box::new(work()))
+}
+
+fn unboxed<T: 'static>(product: Product) -> T {
+    *product.downcast().unwrap_or_else(|_| unreachable!("`boxed` took a call that returns a T"))
+}
+
+/// Makes a call on a thread: in the turn of `lane`, or among the computations. The turn is over
+/// when the call has ended, even if nobody waits for it.
+async fn run_in_turn(lane: Option<&BlockingLane>, work: Work) -> Result<Product, Failure> {
+    let turn: Box<dyn Send> = match lane {
+        Some(lane) => Box::new(Arc::clone(&lane.0).lock_owned().await),
+        None => match COMPUTING.acquire().await {
+            Ok(turn) => Box::new(turn),
+            Err(_) => unreachable!("nothing closes the semaphore"),
+        },
+    };
     let (sender, result) = oneshot::channel();
     on_thread(move || {
-        let result = catch_unwind(AssertUnwindSafe(call));
+        let result = catch_unwind(AssertUnwindSafe(work));
         drop(turn);
         let _ = sender.send(result);
     })
     .map_err(|error| Failure::local(&error, "starting a thread"))?;
     match result.await {
-        Ok(Ok(result)) => Ok(result),
+        Ok(Ok(product)) => Ok(product),
         // The engine reports a panic of an attempt, and this call is part of one.
         Ok(Err(panic)) => resume_unwind(panic),
         Err(_) => Err(Failure::local(&io::ErrorKind::BrokenPipe.into(), "a thread was lost")),
