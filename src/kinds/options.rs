@@ -67,13 +67,11 @@ impl TlsOptions {
     /// # Errors
     /// A file cannot be read, or settings contradict each other.
     pub(super) fn read(self, spec: &Spec, key: Option<&str>) -> Result<Tls, ConfigError> {
-        let own = |key: &str, file: Option<String>| spec.key(key).map(str::to_owned).or(file);
         let mut files = self.files;
-        files.ca = own("ca", files.ca);
-        files.cert = own("cert", files.cert);
-        files.key = key.map(str::to_owned).or(files.key);
+        let key = key.map(str::to_owned).or(files.key.take());
+        let files = TlsFiles { key, ..files.overridden_by(spec) };
         let verify = verify(spec, self.verify)?;
-        Tls::new(files, own("server-name", self.server_name), verify)
+        Tls::new(files, spec.owned("server-name").or(self.server_name), verify)
             .map_err(|message| spec.error(message))
     }
 }

@@ -60,17 +60,35 @@ impl Spec {
 
     /// Makes an error about this dependency.
     pub fn error(&self, message: impl fmt::Display) -> ConfigError {
-        ConfigError::at(&self.name, message).with_dependency(&self.name)
+        self.mistake(&message)
     }
 
     /// Makes an error about one of its keys.
     pub fn key_error(&self, key: &str, message: impl fmt::Display) -> ConfigError {
-        self.error(format_args!("{key}: {message}"))
+        self.mistake_in(key, &message)
+    }
+
+    // Compiled once for all types of messages, and called in hundreds of places.
+    #[cold]
+    #[inline(never)]
+    fn mistake(&self, message: &dyn fmt::Display) -> ConfigError {
+        ConfigError::at(&self.name, message).with_dependency(&self.name)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn mistake_in(&self, key: &str, message: &dyn fmt::Display) -> ConfigError {
+        self.mistake(&format_args!("{key}: {message}"))
     }
 
     /// Returns a key's value.
     pub fn key(&self, name: &str) -> Option<&str> {
         self.all(name).next()
+    }
+
+    /// Returns a key's value as a text of its own, to stand beside the options of a URL.
+    pub fn owned(&self, name: &str) -> Option<String> {
+        self.key(name).map(str::to_owned)
     }
 
     /// Returns the names of the kind's own keys.
@@ -182,7 +200,7 @@ impl Spec {
             Some((user, password)) => (Some(user), password),
             None => (None, None),
         };
-        let user = self.key("user").map(str::to_owned).or(user).filter(|user| !user.is_empty());
+        let user = self.owned("user").or(user).filter(|user| !user.is_empty());
         Ok((user, self.secret_key("password").or(password)))
     }
 

@@ -74,6 +74,19 @@ pub struct TlsFiles {
     pub key: Option<String>,
 }
 
+impl TlsFiles {
+    /// Returns the files that the TLS keys of a declaration name. These here stand in for keys that
+    /// are not set.
+    #[must_use]
+    pub fn overridden_by(self, spec: &Spec) -> Self {
+        Self {
+            ca: spec.owned("ca").or(self.ca),
+            cert: spec.owned("cert").or(self.cert),
+            key: spec.owned("key").or(self.key),
+        }
+    }
+}
+
 /// The names of a certificate that count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Names {
@@ -213,10 +226,9 @@ impl Tls {
     /// Reads the TLS keys of a declaration. Errors name the key and the path, never the file's
     /// content.
     pub fn from_spec(spec: &Spec) -> Result<Self, ConfigError> {
-        let owned = |key: &str| spec.key(key).map(str::to_owned);
         let setup = TlsSetup {
-            files: TlsFiles { ca: owned("ca"), cert: owned("cert"), key: owned("key") },
-            server_name: owned("server-name"),
+            files: TlsFiles::default().overridden_by(spec),
+            server_name: spec.owned("server-name"),
             verify: if spec.flag("insecure")? { Verify::Nothing } else { Verify::Full },
             ..TlsSetup::default()
         };

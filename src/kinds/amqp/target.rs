@@ -77,7 +77,7 @@ impl Target {
         let servers = endpoints(spec, &parts.servers, port, "amqp://app@mq/vhost")?;
         let path = spec.decoded("vhost", &parts.path)?;
         let vhost = spec.key("vhost").map_or_else(|| vhost(&path), str::to_owned);
-        let name = |key| spec.key(key).map(str::to_owned);
+        let name = |key| spec.owned(key);
         let target = Self {
             servers,
             vhost,

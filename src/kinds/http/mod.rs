@@ -151,7 +151,7 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
         );
     }
     let verify = if spec.flag("insecure")? { Verify::Nothing } else { Verify::Full };
-    let files = TlsFiles { ca: spec.key("ca").map(str::to_owned), ..TlsFiles::default() };
+    let files = TlsFiles { ca: spec.owned("ca"), ..TlsFiles::default() };
     let elsewhere =
         Tls::new(files, None, verify).map_err(|message| spec.key_error("ca", message))?;
     let elsewhere = elsewhere.with_alpn(alpn);

@@ -128,7 +128,7 @@ fn authorization(
     spec: &Spec,
     userinfo: Option<&Text>,
 ) -> Result<Option<(&'static str, HeaderValue)>, ConfigError> {
-    let mut user = spec.key("user").map(str::to_owned);
+    let mut user = spec.owned("user");
     let mut password = spec.secret_key("password");
     if let Some(userinfo) = userinfo {
         let (in_url, password_in_url) = spec.userinfo(userinfo)?;

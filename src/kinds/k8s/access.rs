@@ -163,13 +163,12 @@ fn server_of_pod(spec: &Spec) -> Result<Url, ConfigError> {
 
 fn tls(spec: &Spec, pod: Option<&Pod>) -> Result<Tls, ConfigError> {
     let Some(pod) = pod.filter(|_| spec.key("ca").is_none()) else { return Tls::from_spec(spec) };
-    let owned = |key: &str| spec.key(key).map(str::to_owned);
     if spec.flag("insecure")? {
         return Tls::from_spec(spec);
     }
     let ca = pod.file("ca.crt");
-    let files = TlsFiles { ca: Some(ca), cert: owned("cert"), key: owned("key") };
-    Tls::new(files, owned("server-name"), Verify::Full).map_err(|message| {
+    let files = TlsFiles { ca: Some(ca), ..TlsFiles::default() }.overridden_by(spec);
+    Tls::new(files, spec.owned("server-name"), Verify::Full).map_err(|message| {
         spec.error(format_args!("{message}; a pod without a service account's files needs ca=PATH"))
     })
 }
@@ -201,7 +200,7 @@ fn namespace(spec: &Spec, pod: Option<&Pod>) -> Result<String, ConfigError> {
 }
 
 fn token(spec: &Spec, pod: Option<&Pod>) -> Result<Token, ConfigError> {
-    let file = spec.key("token-file").map(str::to_owned);
+    let file = spec.owned("token-file");
     let has_certificate = spec.key("cert").is_some();
     let (path, is_declared) = match (spec.secret_key("bearer"), file, pod) {
         (Some(_), Some(_), _) => {

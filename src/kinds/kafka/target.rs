@@ -181,7 +181,7 @@ impl Target {
         let of_url = userinfo.map(|userinfo| spec.userinfo(&userinfo)).transpose()?;
         let (user, password) =
             of_url.map_or((None, None), |(user, password)| (Some(user), password));
-        options.user = spec.key("user").map(str::to_owned).or(options.user).or(user);
+        options.user = spec.owned("user").or(options.user).or(user);
         options.password = spec.secret_key("password").or(options.password).or(password);
         if let Some(word) = spec.key("sasl") {
             options.mechanism = Some(mechanism(spec, "sasl", word)?);

@@ -87,10 +87,7 @@ impl Target {
             });
         }
         let wanted = wanted(spec, &options, servers.len(), of_records)?;
-        let of_url = parts.userinfo.map(|userinfo| spec.userinfo(&userinfo)).transpose()?;
-        let (user, password) = of_url.map_or((None, None), |(user, pw)| (Some(user), pw));
-        let user = spec.key("user").map(str::to_owned).or(user).filter(|user| !user.is_empty());
-        let password = spec.secret_key("password").or(password);
+        let (user, password) = spec.login(parts.userinfo.as_ref())?;
         let path = spec.decoded("database", &parts.path)?;
         let login = login(spec, &options, user, password, path.trim_start_matches('/'))?;
         let source = match servers.first() {
@@ -206,18 +203,18 @@ fn tls(spec: &Spec, options: Options, of_records: bool) -> Result<Option<Tls>, C
         }
         return Ok(None);
     }
-    let own = |key: &str| spec.key(key).map(str::to_owned);
     let verify = verify(spec, options.verify)?;
     // One file holds both, as the drivers have it.
     let setup = TlsSetup {
         files: TlsFiles {
-            ca: own("ca").or(options.ca),
-            cert: own("cert").or_else(|| options.cert_and_key.clone()),
-            key: own("key").or(options.cert_and_key),
-        },
+            ca: options.ca,
+            cert: options.cert_and_key.clone(),
+            key: options.cert_and_key,
+        }
+        .overridden_by(spec),
         key_password: options.key_password,
         crls: options.crl.into_iter().collect(),
-        server_name: own("server-name"),
+        server_name: spec.owned("server-name"),
         verify,
         ..TlsSetup::default()
     };

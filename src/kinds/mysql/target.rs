@@ -61,7 +61,7 @@ impl Target {
         let mut params = Params::default();
         dsn::read(spec, &mut params)?;
         let variable = |name: &str| spec.env.var(name).map_err(|message| spec.error(message));
-        let user = spec.key("user").map(str::to_owned).or(params.user.take());
+        let user = spec.owned("user").or(params.user.take());
         let user = user.filter(|user| !user.is_empty()).ok_or_else(|| {
             spec.error(
                 "needs a user, e.g. mysql://app@db/app; without a login there is no harmless \
@@ -159,11 +159,8 @@ fn encryption(spec: &Spec, params: &mut Params) -> Result<Encryption, ConfigErro
     if files.key.is_none() && spec.key("key").is_none() && files.ca.is_none() {
         files.ca = files.cert.take();
     }
-    let own = |key: &str, file: Option<String>| spec.key(key).map(str::to_owned).or(file);
-    files.ca = own("ca", files.ca);
-    files.cert = own("cert", files.cert);
-    files.key = own("key", files.key);
-    let server_name = spec.key("server-name").map(str::to_owned);
-    let tls = Tls::new(files, server_name, verify).map_err(|message| spec.error(message))?;
+    let server_name = spec.owned("server-name");
+    let tls = Tls::new(files.overridden_by(spec), server_name, verify)
+        .map_err(|message| spec.error(message))?;
     Ok(Encryption { mode, tls: Some(tls) })
 }

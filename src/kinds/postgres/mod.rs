@@ -69,7 +69,7 @@ struct Postgres {
 }
 
 fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
-    let query = spec.key("query").map(str::to_owned);
+    let query = spec.owned("query");
     if query.as_ref().is_some_and(|query| query.trim().is_empty() || query.contains('\0')) {
         return Err(
             spec.key_error("query", "must be one SQL statement, e.g. select count(*) > 0 from t")

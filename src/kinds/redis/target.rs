@@ -110,7 +110,7 @@ impl Target {
         } else {
             Path::read(spec, &path, scheme.sentinel)?
         };
-        let master = spec.key("sentinel").map(str::to_owned).or(path.master).or(options.master);
+        let master = spec.owned("sentinel").or(path.master).or(options.master);
         let sentinel = sentinel(spec, &scheme, master)?;
         let servers = if scheme.unix {
             vec![socket(spec)?]

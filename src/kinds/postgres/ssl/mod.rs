@@ -160,7 +160,7 @@ pub(super) fn read(
         files,
         key_password,
         crls,
-        server_name: spec.key("server-name").map(str::to_owned),
+        server_name: spec.owned("server-name"),
         verify,
         names: Names::SubjectOrAlternative,
         versions: asked.versions,
@@ -306,7 +306,7 @@ fn files(spec: &Spec, params: &Params, home: Option<&str>, insecure: bool) -> Tl
     let ca = given("ca", "sslrootcert").or_else(|| found("root.crt").filter(|_| !insecure));
     let cert = given("cert", "sslcert").or_else(|| found("postgresql.crt"));
     // libpq looks at a key only beside a certificate; the key `key` without one is an error.
-    let key = spec.key("key").map(str::to_owned).or_else(|| {
+    let key = spec.owned("key").or_else(|| {
         cert.as_ref()?;
         params.get("sslkey").map(str::to_owned).or_else(|| found("postgresql.key"))
     });
