@@ -10,7 +10,7 @@ use crate::{
     secret::Secret,
     spec::{ConfigError, Key, Kind, Spec},
     text::one_line,
-    tls::{self, KEYS as TLS_KEYS, Tls},
+    tls::{KEYS as TLS_KEYS, Tls},
 };
 
 /// The kind.
@@ -74,9 +74,7 @@ impl Version {
         attempt: &Attempt<'_>,
         endpoint: &Endpoint,
     ) -> Result<String, Failure> {
-        let stream = tls::connect_to(attempt, endpoint, self.tls.as_ref()).await?;
-        attempt.stage(format!("connected to {endpoint}, but no answer from memcached"));
-        let mut wire = Wire::new(stream, endpoint.clone());
+        let mut wire = Wire::open(attempt, endpoint, self.tls.as_ref(), "memcached").await?;
         if let Some((user, password)) = &self.login {
             // Source: memcached's doc/protocol.txt, "Authentication": a `set` of any key, whose
             // value is the login.

@@ -247,6 +247,17 @@ pub(in crate::kinds) async fn derive(
     Ok(keys)
 }
 
+/// [`derive`] for a login that several servers share. They are asked in turn, so that no one waits.
+#[cfg(any(feature = "kafka", feature = "mongodb"))]
+pub(in crate::kinds) async fn derive_shared(
+    hash: Hash,
+    known: &tokio::sync::Mutex<Option<Derived>>,
+    challenge: &Challenge,
+    password: &[u8],
+) -> Result<Keys, Failure> {
+    derive(hash, &mut *known.lock().await, challenge, password).await
+}
+
 fn begin(hash: Hash, salt: &[u8], rounds: u32, password: &[u8]) -> Result<Derived, Failure> {
     let wanted = Arc::new(());
     let still_wanted = Arc::downgrade(&wanted);

@@ -7,9 +7,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
     connect::{Endpoint, Stream, is_closed},
-    probe::{Class, Failure},
+    probe::{Attempt, Class, Failure},
     text::it_says,
-    tls::{is_tls_record, tls_stream_failure},
+    tls::{Tls, connect_to, is_tls_record, tls_stream_failure},
 };
 
 /// The most bytes that one read adds to the buffer.
@@ -28,6 +28,23 @@ pub(super) struct Wire {
 impl Wire {
     pub(super) fn new(stream: Box<dyn Stream>, endpoint: Endpoint) -> Self {
         Self { stream, endpoint, input: BytesMut::new(), heard: false }
+    }
+
+    /// Connects to `endpoint`, by TLS if `tls` is a setup. `server` names it in the stage, e.g.
+    /// `Kafka`.
+    #[cfg_attr(
+        not(any(feature = "amqp", feature = "kafka", feature = "mongodb", feature = "memcached")),
+        allow(dead_code, reason = "the other kinds do more before the first byte")
+    )]
+    pub(super) async fn open(
+        attempt: &Attempt<'_>,
+        endpoint: &Endpoint,
+        tls: Option<&Tls>,
+        server: &str,
+    ) -> Result<Self, Failure> {
+        let stream = connect_to(attempt, endpoint, tls).await?;
+        attempt.stage(format!("connected to {endpoint}, but no answer from {server}"));
+        Ok(Self::new(stream, endpoint.clone()))
     }
 
     pub(super) fn endpoint(&self) -> &Endpoint {
@@ -127,6 +144,13 @@ impl Wire {
 
     /// Returns a failure whose message names the server.
     pub(super) fn failure(&self, class: Class, message: impl fmt::Display) -> Failure {
+        self.failure_of(class, &message)
+    }
+
+    // Compiled once for all types of messages.
+    #[cold]
+    #[inline(never)]
+    fn failure_of(&self, class: Class, message: &dyn fmt::Display) -> Failure {
         Failure::new(class, format!("{message} ({})", self.endpoint))
     }
 

@@ -11,7 +11,6 @@ use crate::{
     kinds::wire::Wire,
     probe::{Attempt, Class, Cost, Failure},
     text::one_line,
-    tls,
 };
 
 const START: Method = (10, 10);
@@ -43,9 +42,8 @@ pub(super) async fn ask(
     target: &Target,
     endpoint: &Endpoint,
 ) -> Result<String, Failure> {
-    let stream = tls::connect_to(attempt, endpoint, target.tls.as_ref()).await?;
-    attempt.stage(format!("connected to {endpoint}, but no answer from AMQP"));
-    let mut session = Session { target, wire: Wire::new(stream, endpoint.clone()) };
+    let wire = Wire::open(attempt, endpoint, target.tls.as_ref(), "AMQP").await?;
+    let mut session = Session { target, wire };
     let asked = session.ask(attempt).await;
     let detail = asked.map_err(|failure| match failure.class {
         // Each of these attempts leaves a line in the broker's log.

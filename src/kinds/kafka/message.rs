@@ -40,7 +40,7 @@ impl Arguments {
     /// At most 32,767 bytes, which the caller has proved.
     pub(super) fn text(mut self, text: &str) -> Self {
         self.0.extend((text.len() as i16).to_be_bytes());
-        self.0.extend(text.bytes());
+        self.0.extend(text.as_bytes());
         self
     }
 

@@ -1,7 +1,5 @@
 //! The response to a Metadata request, and the check of the wanted topics and brokers.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::{failure::code_failure, message::Fields, target::Wanted};
 use crate::{
     connect::Endpoint,
@@ -17,31 +15,51 @@ const REPLICA_NOT_AVAILABLE: i16 = 9;
 /// The state of a cluster, as one broker knows it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Metadata {
-    /// The advertised address of each live broker, by its number.
-    pub(super) brokers: BTreeMap<i32, Endpoint>,
+    /// The number and the advertised address of each live broker, in ascending order.
+    pub(super) brokers: Vec<(i32, Endpoint)>,
     /// The number of the controller; negative if it is unknown.
     controller: i32,
-    /// The topics that were asked for, as far as the broker knows them.
-    topics: BTreeMap<String, Topic>,
+    /// The topics that were asked for, in that order. `None`: the broker does not know it.
+    topics: Vec<Option<Topic>>,
 }
 
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Topic {
     error: i16,
     partitions: usize,
     /// The first partition that does not serve, and its error.
     broken: Option<(i32, i16)>,
     /// The brokers that lead a partition.
-    leaders: BTreeSet<i32>,
+    leaders: Numbers,
+}
+
+/// A set of brokers: their numbers, in ascending order.
+///
+/// A cluster has few brokers, usually named in order. The code of each type of map takes 5 KB.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Numbers(Vec<i32>);
+
+impl Numbers {
+    fn add(&mut self, number: i32) {
+        if let Err(place) = self.0.binary_search(&number) {
+            self.0.insert(place, number);
+        }
+    }
+
+    pub(super) fn contain(&self, number: i32) -> bool {
+        self.0.binary_search(&number).is_ok()
+    }
+
+    pub(super) fn are_none(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 impl Metadata {
     /// Reads a response of the version 1 to 8. Topics that are not among `wanted` are skipped.
     pub(super) fn parse(body: &[u8], version: i16, wanted: &[String]) -> Option<Self> {
         let mut fields = Fields(body);
-        let mut metadata = Self::default();
-        let wanted: BTreeMap<&[u8], &String> =
-            wanted.iter().map(|name| (name.as_bytes(), name)).collect();
+        let mut metadata = Self { topics: vec![None; wanted.len()], ..Self::default() };
         if version >= 3 {
             fields.i32()?; // The time for which the request was throttled.
         }
@@ -51,7 +69,11 @@ impl Metadata {
             fields.text()?; // The rack.
             let host = one_line(&String::from_utf8_lossy(host), 255);
             let port = u16::try_from(port).ok()?;
-            metadata.brokers.insert(id, Endpoint::Tcp(host, port));
+            let broker = (id, Endpoint::Tcp(host, port));
+            match metadata.place_of(id) {
+                Ok(place) => metadata.brokers[place] = broker,
+                Err(place) => metadata.brokers.insert(place, broker),
+            }
         }
         if version >= 2 {
             fields.text()?; // The cluster's own name.
@@ -61,11 +83,16 @@ impl Metadata {
             let (error, name) = (fields.i16()?, fields.text()?);
             fields.bool()?; // True for a topic of Kafka's own.
             let topic = metadata.topic(&mut fields, version, error)?;
-            if let Some(name) = wanted.get(name) {
-                metadata.topics.insert((*name).clone(), topic);
+            if let Some(place) = wanted.iter().position(|wanted| wanted.as_bytes() == name) {
+                metadata.topics[place] = Some(topic);
             }
         }
         Some(metadata)
+    }
+
+    /// The place of the broker with this number, or the place where it belongs.
+    fn place_of(&self, number: i32) -> Result<usize, usize> {
+        self.brokers.binary_search_by_key(&number, |(number, _)| *number)
     }
 
     fn topic(&self, fields: &mut Fields<'_>, version: i16, error: i16) -> Option<Topic> {
@@ -82,9 +109,9 @@ impl Metadata {
             }
             // A leader that is not a live broker is about to be replaced.
             let is_led =
-                matches!(error, 0 | REPLICA_NOT_AVAILABLE) && self.brokers.contains_key(&leader);
+                matches!(error, 0 | REPLICA_NOT_AVAILABLE) && self.place_of(leader).is_ok();
             if is_led {
-                topic.leaders.insert(leader);
+                topic.leaders.add(leader);
             } else {
                 topic.broken.get_or_insert((number, error));
             }
@@ -109,9 +136,9 @@ impl Metadata {
         if self.controller < 0 {
             return Err(failure(Class::Busy, "the cluster has no controller yet".to_owned()));
         }
-        for name in &wanted.topics {
+        for (name, topic) in wanted.topics.iter().zip(&self.topics) {
             let shown = format!("topic {}", one_line(name, 80));
-            let Some(topic) = self.topics.get(name) else {
+            let Some(topic) = topic else {
                 return Err(code_failure(3, shown, place));
             };
             if topic.error != 0 && topic.error != REPLICA_NOT_AVAILABLE {
@@ -137,10 +164,10 @@ impl Metadata {
 
     /// The brokers that a client of the topics must reach: the leaders of all partitions. Without
     /// topics any broker may be asked.
-    pub(super) fn needed(&self, wanted: &Wanted) -> BTreeSet<i32> {
-        let topics = wanted.topics.iter().filter_map(|name| self.topics.get(name));
-        let mut needed = BTreeSet::new();
-        topics.for_each(|topic| needed.extend(&topic.leaders));
+    pub(super) fn needed(&self) -> Numbers {
+        let leaders = self.topics.iter().flatten().flat_map(|topic| &topic.leaders.0);
+        let mut needed = Numbers::default();
+        leaders.for_each(|number| needed.add(*number));
         needed
     }
 
@@ -151,8 +178,8 @@ impl Metadata {
             count => format!("{count} {noun}s"),
         };
         let mut detail = format!("Kafka, {}", counted(self.brokers.len(), "broker"));
-        for name in &wanted.topics {
-            let partitions = self.topics.get(name).map_or(0, |topic| topic.partitions);
+        for (name, topic) in wanted.topics.iter().zip(&self.topics) {
+            let partitions = topic.as_ref().map_or(0, |topic| topic.partitions);
             let partitions = counted(partitions, "partition");
             detail += &format!(", topic {} with {partitions}", one_line(name, 80));
         }
@@ -251,7 +278,7 @@ mod tests {
             assert_eq!(failure.map(|failure| failure.message.clone()).unwrap_or_default(), says);
         }
         let metadata = Metadata::parse(&whole, 4, &["t".to_owned()]).unwrap();
-        assert_eq!(metadata.needed(&wanted(&["t"], 0, 0)), BTreeSet::from([1, 2]));
+        assert_eq!(metadata.needed(), Numbers(vec![1, 2]));
         let detail = "Kafka, 2 brokers, topic t with 2 partitions";
         assert_eq!(metadata.detail(&wanted(&["t"], 0, 0)), detail);
     }

@@ -17,7 +17,6 @@ use crate::{
     },
     probe::{Attempt, Class, Cost, Failure, compute},
     text::{one_line, short_time},
-    tls,
 };
 
 /// The versions of Metadata that [`Metadata::parse`] reads. Before version 4 a question for a topic
@@ -38,9 +37,7 @@ pub(super) async fn ask(
     target: &Target,
     endpoint: &Endpoint,
 ) -> Result<String, Failure> {
-    let stream = tls::connect_to(attempt, endpoint, target.tls.as_ref()).await?;
-    attempt.stage(format!("connected to {endpoint}, but no answer from Kafka"));
-    let wire = Wire::new(stream, endpoint.clone());
+    let wire = Wire::open(attempt, endpoint, target.tls.as_ref(), "Kafka").await?;
     let mut session = Session { target, wire, sent: 0, versions: None };
     let metadata = match session.ask(attempt).await {
         Ok(metadata) => metadata,
@@ -53,7 +50,7 @@ pub(super) async fn ask(
     };
     metadata.check(&target.wanted, endpoint).map_err(costly)?;
     if target.advertised {
-        reach(attempt, &metadata, target, endpoint).await.map_err(costly)?;
+        reach(attempt, &metadata, endpoint).await.map_err(costly)?;
     }
     Ok(metadata.detail(&target.wanted))
 }
@@ -155,14 +152,12 @@ impl Session<'_> {
         let (mut exchange, first) =
             begun.map_err(|message| self.wire.failure(Class::Protocol, message))?;
         let reply = self.authenticate(first.as_bytes(), is_framed).await?;
-        let challenge = exchange
-            .challenge(&reply)
-            .map_err(|message| self.wire.failure(Class::Protocol, format!("SCRAM: {message}")))?;
+        let challenge = exchange.challenge(&reply).map_err(|message| {
+            self.wire.failure(Class::Protocol, format_args!("SCRAM: {message}"))
+        })?;
         // Kafka's clients send the password as it is, without SASLprep (`ScramFormatter`).
         let password = login.password.reveal().as_bytes();
-        let mut derived = login.derived.lock().await;
-        let keys = scram::derive(hash, &mut derived, &challenge, password).await?;
-        drop(derived);
+        let keys = scram::derive_shared(hash, &login.derived, &challenge, password).await?;
         let last = exchange.answer(&challenge, &keys);
         let reply = self.authenticate(last.as_bytes(), is_framed).await?;
         if exchange.is_proved_by(&reply) {
@@ -277,17 +272,16 @@ fn read_handshake(body: &[u8]) -> Option<(i16, String)> {
 async fn reach(
     attempt: &Attempt<'_>,
     metadata: &Metadata,
-    target: &Target,
     asked: &Endpoint,
 ) -> Result<(), Failure> {
-    let needed = metadata.needed(&target.wanted);
-    let is_needed = |id: &i32| needed.is_empty() || needed.contains(id);
-    let mut addresses = metadata.brokers.iter().filter(|(id, _)| is_needed(id)).collect::<Vec<_>>();
-    let any = needed.is_empty();
-    if any && addresses.iter().any(|(_, address)| *address == asked) {
+    let needed = metadata.needed();
+    let any = needed.are_none();
+    let mut addresses: Vec<_> =
+        metadata.brokers.iter().filter(|(id, _)| any || needed.contain(*id)).collect();
+    if any && addresses.iter().any(|(_, address)| address == asked) {
         return Ok(());
     }
-    addresses.retain(|(_, address)| *address != asked);
+    addresses.retain(|(_, address)| address != asked);
     addresses.truncate(MAX_ADVERTISED);
     let mut last = None;
     for (tried, (id, address)) in addresses.iter().enumerate() {

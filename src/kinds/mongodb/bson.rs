@@ -17,7 +17,7 @@ pub(super) struct Builder(Vec<u8>);
 impl Builder {
     fn element(mut self, kind: u8, name: &str, value: &[u8]) -> Self {
         self.0.push(kind);
-        self.0.extend(name.bytes());
+        self.0.extend(name.as_bytes());
         self.0.push(0);
         self.0.extend(value);
         self

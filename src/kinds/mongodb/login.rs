@@ -81,9 +81,7 @@ impl Session<'_> {
         let conversation = reply.document().number("conversationId").unwrap_or_default() as i32;
         let payload = reply.document().binary("payload").unwrap_or_default();
         let challenge = exchange.challenge(payload).map_err(|message| self.broken(&message))?;
-        let mut derived = login.derived.lock().await;
-        let keys = scram::derive(hash, &mut derived, &challenge, &password).await?;
-        drop(derived);
+        let keys = scram::derive_shared(hash, &login.derived, &challenge, &password).await?;
         let last = exchange.answer(&challenge, &keys);
         let mut reply = self.go_on(conversation, last.as_bytes()).await?;
         if !exchange.is_proved_by(reply.document().binary("payload").unwrap_or_default()) {

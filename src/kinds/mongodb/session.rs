@@ -15,7 +15,6 @@ use crate::{
     kinds::wire::Wire,
     probe::{Attempt, Class, Cost, Failure},
     text::one_line,
-    tls,
 };
 
 /// The most members that one attempt asks beside the declared server.
@@ -72,9 +71,7 @@ impl Question<'_> {
         attempt: &Attempt<'_>,
         endpoint: &Endpoint,
     ) -> Result<(Wire, Hello), Failure> {
-        let stream = tls::connect_to(attempt, endpoint, self.target.tls.as_ref()).await?;
-        attempt.stage(format!("connected to {endpoint}, but no answer from MongoDB"));
-        let mut wire = Wire::new(stream, endpoint.clone());
+        let mut wire = Wire::open(attempt, endpoint, self.target.tls.as_ref(), "MongoDB").await?;
         match self.hello(&mut wire).await {
             Ok(hello) => Ok((wire, hello)),
             Err(failure) if failure.class == Class::Connect && self.target.tls.is_none() => {

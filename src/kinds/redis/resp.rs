@@ -32,10 +32,10 @@ pub(super) enum Reply {
 
 /// Appends one command to `out`.
 pub(super) fn command(out: &mut Vec<u8>, words: &[&str]) {
-    out.extend(format!("*{}\r\n", words.len()).bytes());
+    out.extend(format!("*{}\r\n", words.len()).as_bytes());
     for word in words {
-        out.extend(format!("${}\r\n", word.len()).bytes());
-        out.extend(word.bytes());
+        out.extend(format!("${}\r\n", word.len()).as_bytes());
+        out.extend(word.as_bytes());
         out.extend(b"\r\n");
     }
 }

@@ -245,7 +245,7 @@ impl Session<'_> {
         if self.target.wanted.cluster && info.mode != Mode::Cluster {
             return Err(self
                 .wire
-                .failure(Class::Absent, format!("{product} is no cluster's node")));
+                .failure(Class::Absent, format_args!("{product} is no cluster's node")));
         }
         match (&info.role, self.target.wanted.role) {
             (Role::Replica(_), Some(WantedRole::Master)) => {
@@ -253,15 +253,15 @@ impl Session<'_> {
                 Err(self.wire.failure(Class::Absent, message))
             }
             (Role::Replica(_), None) if self.target.sentinel.is_some() => {
-                Err(self.wire.failure(Class::Busy, format!("{product} is a replica")))
+                Err(self.wire.failure(Class::Busy, format_args!("{product} is a replica")))
             }
             (Role::Master, Some(WantedRole::Replica)) => {
                 let message = format!("{product} is a master, and role=replica wants a replica");
                 Err(self.wire.failure(Class::Absent, message))
             }
-            (Role::Replica(Link::Down(why)), _) => {
-                Err(self.wire.failure(Class::Busy, format!("{product} is a replica that {why}")))
-            }
+            (Role::Replica(Link::Down(why)), _) => Err(self
+                .wire
+                .failure(Class::Busy, format_args!("{product} is a replica that {why}"))),
             _ => Ok(()),
         }
     }
@@ -330,7 +330,9 @@ impl Session<'_> {
             reply => reply,
         };
         match reply {
-            Reply::Integer(0) => Err(self.wire.failure(Class::Absent, format!("no key {key}"))),
+            Reply::Integer(0) => {
+                Err(self.wire.failure(Class::Absent, format_args!("no key {key}")))
+            }
             Reply::Integer(_) => Ok(()),
             other => Err(unexpected(self.wire, other)),
         }
