@@ -46,6 +46,11 @@ pub(super) struct Part {
     pub(super) within: Option<Duration>,
 }
 
+/// Returns how much of the body is needed for a status.
+///
+/// No type parameter: the connection's code exists once for all callers.
+pub(super) type PartOf<'a> = &'a (dyn Fn(StatusCode) -> Part + Sync);
+
 /// A response.
 pub(super) struct Response {
     pub(super) status: StatusCode,
@@ -57,13 +62,13 @@ pub(super) struct Response {
     pub(super) trailers: HeaderMap,
 }
 
-/// Makes a call and reads the response. `part` returns how much of the body is needed for a status.
+/// Makes a call and reads the response.
 pub(super) async fn exchange(
     attempt: &Attempt<'_>,
     stream: Box<dyn Stream>,
     endpoint: &Endpoint,
     call: Call,
-    part: impl Fn(StatusCode) -> Part,
+    part: PartOf<'_>,
 ) -> Result<Response, Failure> {
     attempt.stage(format!("connected to {endpoint}, but no response"));
     let lost = Lost::default();
@@ -138,7 +143,7 @@ impl AsyncWrite for Watched {
 async fn respond(
     sender: client::SendRequest<Bytes>,
     Call { request, content, .. }: Call,
-    part: impl Fn(StatusCode) -> Part,
+    part: PartOf<'_>,
 ) -> Result<Response, h2::Error> {
     let mut sender = sender.ready().await?;
     let (response, mut sending) = sender.send_request(request, content.is_none())?;

@@ -1,7 +1,10 @@
 //! One call of grpc.health.v1.Health/Check over HTTP/2.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Uri,
+    header::{CONTENT_TYPE, TE, USER_AGENT},
+};
 
 use super::answer::{Answer, judge};
 use crate::{
@@ -50,13 +53,13 @@ pub(super) async fn ask(
         .map_err(|_| Failure::new(Class::Config, "the address is no authority of HTTP"))?;
     let call = Call { request, content: Some(message(&health.service)), with_tls: "grpcs:" };
     let whole = |_| Part { max: MAX_BODY, within: None };
-    let response = http2::exchange(attempt, stream, endpoint, call, whole).await?;
-    let field = |name| text(&response.trailers, name).or_else(|| text(&response.headers, name));
+    let response = http2::exchange(attempt, stream, endpoint, call, &whole).await?;
+    let field = |name| text(&response.trailers, &name).or_else(|| text(&response.headers, &name));
     let answer = Answer {
         status: response.status.as_u16(),
-        content_type: text(&response.headers, "content-type").unwrap_or_default(),
-        grpc_status: field("grpc-status"),
-        grpc_message: field("grpc-message").unwrap_or_default(),
+        content_type: text(&response.headers, &CONTENT_TYPE).unwrap_or_default(),
+        grpc_status: field(HeaderName::from_static("grpc-status")),
+        grpc_message: field(HeaderName::from_static("grpc-message")).unwrap_or_default(),
         body: &response.body,
     };
     match judge(&answer, &health.service) {
@@ -69,24 +72,30 @@ pub(super) async fn ask(
     }
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-fn request(health: &Health, endpoint: &Endpoint) -> Result<Request<()>, http::Error> {
+fn request(health: &Health, endpoint: &Endpoint) -> Result<Request<()>, http::uri::InvalidUri> {
     let scheme = if health.tls.is_some() { "https" } else { "http" };
     let authority = match endpoint {
         Endpoint::Unix(_) => "localhost".to_owned(),
         endpoint => endpoint.to_string(),
     };
-    let mut request = Request::builder()
-        .method(Method::POST)
-        .uri(format!("{scheme}://{authority}/grpc.health.v1.Health/Check"))
-        .header("content-type", "application/grpc")
-        .header("te", "trailers")
-        .header("user-agent", concat!("afterall/", env!("CARGO_PKG_VERSION")))
-        .body(())?;
-    request.headers_mut().extend(health.headers.clone());
+    let uri = format!("{scheme}://{authority}/grpc.health.v1.Health/Check").parse::<Uri>()?;
+    let mut request = Request::new(());
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = uri;
+    let headers = request.headers_mut();
+    *headers = health.headers.clone();
+    // A declared header overrides ours.
+    for (name, value) in [
+        (CONTENT_TYPE, "application/grpc"),
+        (TE, "trailers"),
+        (USER_AGENT, concat!("afterall/", env!("CARGO_PKG_VERSION"))),
+    ] {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
     Ok(request)
 }
 
@@ -101,7 +110,7 @@ fn message(service: &str) -> Bytes {
             length >>= 7;
         }
         message.push(length as u8);
-        message.extend(service.bytes());
+        message.extend(service.as_bytes());
     }
     let mut frame = vec![0];
     frame.extend((message.len() as u32).to_be_bytes());

@@ -39,14 +39,18 @@ pub(super) const MAX_LINE: usize = 16 * 1024;
 /// The longest time to read an unneeded body.
 pub(super) const COURTESY: Duration = Duration::from_millis(100);
 
-/// Sends `request` and reads the response. `max_body` returns how many bytes of the body are needed
-/// for a status. `None`: the body is not needed.
+/// Returns how many bytes of the body are needed for a status. `None`: the body is not needed.
+///
+/// No type parameter: the connection's code exists once for all callers.
+pub(in crate::kinds) type MaxBody<'a> = &'a (dyn Fn(StatusCode) -> Option<usize> + Sync);
+
+/// Sends `request` and reads the response.
 pub(in crate::kinds) async fn exchange(
     attempt: &Attempt<'_>,
     stream: Box<dyn Stream>,
     endpoint: &Endpoint,
     request: Request<Empty<Bytes>>,
-    max_body: impl Fn(StatusCode) -> Option<usize>,
+    max_body: MaxBody<'_>,
 ) -> Result<Answer, Failure> {
     attempt.stage(format!("connected to {endpoint}, but no response"));
     let (stream, first) = RecordingStream::new(stream);

@@ -270,10 +270,10 @@ impl Http {
         #[cfg(feature = "grpc")]
         if self.http2 {
             let scheme = if is_tls { "https" } else { "http" };
-            return over_http2::exchange(attempt, stream, endpoint, request, scheme, max_body)
+            return over_http2::exchange(attempt, stream, endpoint, request, scheme, &max_body)
                 .await;
         }
-        exchange(attempt, stream, endpoint, request, max_body).await
+        exchange(attempt, stream, endpoint, request, &max_body).await
     }
 
     async fn shake_hands(

@@ -1,13 +1,13 @@
 //! A request that was made for HTTP/1.1, and its response, over HTTP/2.
 
 use hyper::{
-    Request, StatusCode, Uri, Version,
+    Request, Uri, Version,
     header::{CONNECTION, HOST},
 };
 
 use super::{
     answer::Answer,
-    exchange::{COURTESY, MAX_LINE},
+    exchange::{COURTESY, MAX_LINE, MaxBody},
     failure,
 };
 use crate::{
@@ -16,15 +16,14 @@ use crate::{
     probe::{Attempt, Class, Failure},
 };
 
-/// Sends `request`, whose URI has a path alone, and reads the response. `max_body` is that of
-/// [`super::exchange`].
+/// Sends `request`, whose URI has a path alone, and reads the response.
 pub(super) async fn exchange<B>(
     attempt: &Attempt<'_>,
     stream: Box<dyn Stream>,
     endpoint: &Endpoint,
     request: Request<B>,
     scheme: &str,
-    max_body: impl Fn(StatusCode) -> Option<usize>,
+    max_body: MaxBody<'_>,
 ) -> Result<Answer, Failure> {
     let request = translated(request, scheme)
         .map_err(|_| Failure::new(Class::Config, "header: Host must be HOST or HOST:PORT"))?;
@@ -37,7 +36,7 @@ pub(super) async fn exchange<B>(
         }
         None => Part { max: MAX_LINE, within: Some(COURTESY.min(attempt.remaining() / 4)) },
     };
-    let response = http2::exchange(attempt, stream, endpoint, call, part).await?;
+    let response = http2::exchange(attempt, stream, endpoint, call, &part).await?;
     let http2::Response { status, headers, body, cut, .. } = response;
     Ok(Answer { status, headers, body, cut })
 }

@@ -152,7 +152,7 @@ impl Question {
         );
         headers.extend(login.map(|login| (AUTHORIZATION, login)));
         let max_body = |status| Some(if status == StatusCode::OK { MAX_BODY } else { MAX_REFUSAL });
-        let answer = exchange(attempt, stream, endpoint, request, max_body).await;
+        let answer = exchange(attempt, stream, endpoint, request, &max_body).await;
         let answer = answer.map_err(transport)?;
         match answer.status {
             StatusCode::OK => Ok(answer),
