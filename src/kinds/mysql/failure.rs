@@ -20,11 +20,11 @@ pub struct ServerError {
     pub message: String,
 }
 
-/// The reason why a conversation broke off.
+/// The reason why a conversation broke off. It is small, because every `?` copies it.
 #[derive(Debug)]
 pub enum Error {
     /// The server refused, in its own words.
-    Server(ServerError),
+    Server(Box<ServerError>),
     /// Everything else.
     Failed(Failure),
 }
@@ -32,6 +32,12 @@ pub enum Error {
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         Error::Failed(failure)
+    }
+}
+
+impl From<ServerError> for Error {
+    fn from(error: ServerError) -> Self {
+        Error::Server(Box::new(error))
     }
 }
 

@@ -222,7 +222,7 @@ impl Login<'_> {
             let reply = self.packets.receive().await?;
             match reply[0] {
                 0 => return Ok(()),
-                0xff => return Err(Error::Server(ServerError::parse(&reply))),
+                0xff => return Err(ServerError::parse(&reply).into()),
                 0xfe if reply.len() > 1 => {
                     let mut fields = Fields(&reply[1..]);
                     let name = String::from_utf8_lossy(fields.until_nul()).into_owned();

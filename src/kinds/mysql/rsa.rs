@@ -3,7 +3,7 @@
 //!
 //! Besides the password only public values take part: the server's key and its random bytes.
 
-use num_bigint::BigUint;
+use crypto_bigint::{NonZero, Uint};
 use ring::{
     digest::{SHA1_FOR_LEGACY_USE_ONLY, digest},
     rand::{SecureRandom, SystemRandom},
@@ -14,6 +14,8 @@ use rustls::pki_types::{SubjectPublicKeyInfoDer, pem::PemObject};
 const HASH: usize = 20;
 /// The longest modulus, in bytes: 8,192 bits. Longer ones would hold up the runtime.
 const MAX_MODULUS: usize = 1024;
+/// A number of that length, in limbs of 8 bytes.
+type Number = Uint<{ MAX_MODULUS / 8 }>;
 
 /// Seals `password`, mixed with the server's `nonce`, with the public key in `pem`.
 ///
@@ -31,8 +33,8 @@ pub(super) fn seal(password: &str, nonce: &[u8], pem: &[u8]) -> Option<Vec<u8>> 
 }
 
 struct PublicKey {
-    modulus: BigUint,
-    exponent: BigUint,
+    modulus: NonZero<Number>,
+    exponent: u64,
     /// Bytes of the modulus.
     size: usize,
 }
@@ -49,12 +51,29 @@ impl PublicKey {
         let (modulus, rest) = element(0x02, key)?;
         let (exponent, _) = element(0x02, rest)?;
         let modulus = modulus.strip_prefix(&[0]).unwrap_or(modulus);
-        let is_usable = (64..=MAX_MODULUS).contains(&modulus.len()) && exponent.len() <= 5;
-        is_usable.then(|| Self {
+        if !(64..=MAX_MODULUS).contains(&modulus.len()) || exponent.len() > 5 {
+            return None;
+        }
+        Some(Self {
             size: modulus.len(),
-            modulus: BigUint::from_bytes_be(modulus),
-            exponent: BigUint::from_bytes_be(exponent),
+            modulus: NonZero::new(number(modulus)).into_option()?,
+            exponent: exponent.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)),
         })
+    }
+
+    /// Returns `base` to the power of the exponent, bit by bit from the highest.
+    ///
+    /// The library's own power is for secret exponents of any length, and three times as large. An
+    /// exponent here has at most 40 bits, and usually two ones.
+    fn power(&self, base: &Number) -> Number {
+        let mut power = Number::ONE;
+        for bit in (0..u64::BITS - self.exponent.leading_zeros()).rev() {
+            power = power.square_mod_vartime(&self.modulus);
+            if self.exponent >> bit & 1 == 1 {
+                power = power.mul_mod_vartime(base, &self.modulus);
+            }
+        }
+        power
     }
 
     fn encrypt(&self, message: &[u8], seed: &[u8; HASH]) -> Option<Vec<u8>> {
@@ -68,12 +87,16 @@ impl PublicKey {
         let mut seed = *seed;
         mask(&mut seed, &block);
         let padded = [&[0], &seed[..], &block].concat();
-        let sealed = BigUint::from_bytes_be(&padded).modpow(&self.exponent, &self.modulus);
-        let bytes = sealed.to_bytes_be();
-        let mut out = vec![0; self.size.checked_sub(bytes.len())?];
-        out.extend(bytes);
-        Some(out)
+        let sealed = self.power(&number(&padded)).to_be_bytes();
+        Some(sealed.as_ref()[MAX_MODULUS - self.size..].to_vec())
     }
+}
+
+/// Reads a number, the highest byte first. The caller bounds its length.
+fn number(bytes: &[u8]) -> Number {
+    let mut padded = [0; MAX_MODULUS];
+    padded[MAX_MODULUS - bytes.len()..].copy_from_slice(bytes);
+    Number::from_be_slice(&padded)
 }
 
 /// XORs `target` with MGF1 of `seed` (RFC 8017, appendix B.2.1).
@@ -99,8 +122,14 @@ fn element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    fn key(modulus: &[u8], exponent: u64, size: usize) -> PublicKey {
+        let modulus = NonZero::new(number(modulus)).into_option().unwrap();
+        PublicKey { modulus, exponent, size }
+    }
 
     #[test]
     fn keys_that_cannot_be_used_are_refused() {
@@ -110,8 +139,35 @@ mod tests {
             assert!(PublicKey::parse(der).is_none());
         }
         assert!(seal("pw", b"nonce", b"no PEM").is_none());
-        let small =
-            PublicKey { modulus: BigUint::from(33_u8), exponent: BigUint::from(3_u8), size: 64 };
+        let small = key(&[33], 3, 64);
         assert!(small.encrypt(&[1; 23], &[0; HASH]).is_none(), "longer than the key has room for");
+    }
+
+    #[test]
+    fn powers_are_those_of_whole_numbers() {
+        // 3^40 has 64 bits.
+        for (base, exponent, modulus, want) in [
+            (2, 10, 1_000, 24),
+            (7, 0, 1_000, 1),
+            (3, 40, u64::MAX, 12_157_665_459_056_928_801),
+            (5, 65_537, 65_537, 5),
+        ] {
+            let power = key(&modulus.to_be_bytes(), exponent, 64).power(&Number::from_u64(base));
+            assert_eq!(power, Number::from_u64(want), "{base}^{exponent}");
+        }
+    }
+
+    #[test]
+    fn a_power_undoes_the_private_one() {
+        // 2^521 - 1 is a prime: x to its power is x again, modulo that prime.
+        let mut prime = [0xff; 66];
+        prime[0] = 1;
+        let secret = number(&[0x5a; 65]);
+        let squares = (0..521).fold(secret, |power, _| key(&prime, 2, 66).power(&power));
+        // x^(2^521) is x^(prime + 1), and so the square of x.
+        assert_eq!(squares, key(&prime, 2, 66).power(&secret));
+        let long = key(&[0xe1; MAX_MODULUS], 65_537, MAX_MODULUS);
+        let sealed = long.encrypt(b"password", &[7; HASH]).unwrap();
+        assert_eq!(sealed.len(), MAX_MODULUS);
     }
 }

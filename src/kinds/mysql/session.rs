@@ -145,7 +145,7 @@ impl Session {
     async fn reply(&mut self) -> Result<BytesMut, Error> {
         let reply = self.packets.receive().await?;
         match reply[0] {
-            0xff => Err(Error::Server(ServerError::parse(&reply))),
+            0xff => Err(ServerError::parse(&reply).into()),
             _ => Ok(reply),
         }
     }
