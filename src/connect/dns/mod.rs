@@ -7,15 +7,9 @@
 mod packet;
 
 use std::{
-    io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::Duration,
-};
-
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpStream, UdpSocket},
-    time::timeout,
+    io::{self, Read, Write},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket},
+    time::{Duration, Instant},
 };
 
 pub use packet::{Record, RecordType};
@@ -67,24 +61,26 @@ async fn ask_all(
     let failure = |message: String| {
         Failure::new(Class::Dns, format!("{name} has no {kind} record: {message}"))
     };
+    let lane = BlockingLane::default();
     // The attempt ends the rounds.
     loop {
         let mut failed = None;
         for server in servers {
             stage.set(format!("no answer from the name server {server} for {name} ({kind})"));
-            match timeout(TURN, ask(*server, &query, kind)).await {
-                Err(_) => {}
-                Ok(Ok(Outcome::Records(records))) => return Ok(records),
-                Ok(Ok(Outcome::NoName)) => {
+            let (server, query) = (*server, query.clone());
+            match lane.run(move || ask(server, &query, kind, Turn::begin())).await? {
+                Ok(Outcome::Records(records)) => return Ok(records),
+                Ok(Outcome::NoName) => {
                     return Err(failure("no such name".to_owned()).means_down());
                 }
-                Ok(Ok(Outcome::Refused(code))) => {
+                Ok(Outcome::Refused(code)) => {
                     failed = Some(failure(format!("the name server {server} answers {code}")));
                 }
-                Ok(Err(error)) if is_local_limit(&error) => {
+                Err(error) if is_silence(&error) => {}
+                Err(error) if is_local_limit(&error) => {
                     return Err(Failure::local(&error, format_args!("looking up {name}")));
                 }
-                Ok(Err(error)) => {
+                Err(error) => {
                     if let Some(forbidden) = sandbox::forbids_ip() {
                         return Err(forbidden);
                     }
@@ -100,19 +96,46 @@ async fn ask_all(
     }
 }
 
+/// The time that one name server has left.
+#[derive(Clone, Copy)]
+struct Turn(Instant);
+
+impl Turn {
+    fn begin() -> Self {
+        Self(Instant::now() + TURN)
+    }
+
+    /// # Errors
+    /// `TimedOut` if nothing is left.
+    fn left(self) -> io::Result<Duration> {
+        let left = self.0.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+    }
+}
+
+/// Returns true if a name server's turn ended without an answer.
+fn is_silence(error: &io::Error) -> bool {
+    // The kernel ends a read at its timeout with EAGAIN.
+    matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)
+}
+
 /// Asks one name server, by UDP, and by TCP where the answer is cut.
-async fn ask(server: SocketAddr, query: &[u8], wanted: RecordType) -> io::Result<Outcome> {
+///
+/// Blocks for one turn at most, on a thread: the same with the runtime's sockets is four times as
+/// large. Where the attempt is cut, the turn goes on.
+fn ask(server: SocketAddr, query: &[u8], wanted: RecordType, turn: Turn) -> io::Result<Outcome> {
     let any = match server {
         SocketAddr::V4(_) => SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0),
         SocketAddr::V6(_) => SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0),
     };
-    let socket = UdpSocket::bind(any).await?;
+    let socket = UdpSocket::bind(any)?;
     // Only this server's datagrams are received.
-    socket.connect(server).await?;
-    socket.send(query).await?;
+    socket.connect(server)?;
+    socket.send(query)?;
     let mut answer = [0; MAX_DATAGRAM];
     loop {
-        let length = socket.recv(&mut answer).await?;
+        socket.set_read_timeout(Some(turn.left()?))?;
+        let length = socket.recv(&mut answer)?;
         match packet::read(query, wanted, &answer[..length]) {
             Response::Whole(outcome) => return Ok(outcome),
             Response::Cut => break,
@@ -120,15 +143,29 @@ async fn ask(server: SocketAddr, query: &[u8], wanted: RecordType) -> io::Result
             Response::Other => {}
         }
     }
-    let mut stream = TcpStream::connect(server).await?;
-    stream.write_all(&[&(query.len() as u16).to_be_bytes(), query].concat()).await?;
-    let length = usize::from(stream.read_u16().await?);
-    let mut answer = vec![0; length];
-    stream.read_exact(&mut answer).await?;
+    let mut stream = TcpStream::connect_timeout(&server, turn.left()?)?;
+    // A new connection has room for the query.
+    stream.write_all(&[&(query.len() as u16).to_be_bytes(), query].concat())?;
+    let mut length = [0; 2];
+    fill(&mut stream, &mut length, turn)?;
+    let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
+    fill(&mut stream, &mut answer, turn)?;
     match packet::read(query, wanted, &answer) {
         Response::Whole(outcome) => Ok(outcome),
         Response::Cut | Response::Other => Err(io::ErrorKind::InvalidData.into()),
     }
+}
+
+/// Fills `buffer` within the turn. `Read::read_exact` would wait for as long as bytes trickle in.
+fn fill(stream: &mut TcpStream, mut buffer: &mut [u8], turn: Turn) -> io::Result<()> {
+    while !buffer.is_empty() {
+        stream.set_read_timeout(Some(turn.left()?))?;
+        match stream.read(buffer)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => buffer = &mut buffer[read..],
+        }
+    }
+    Ok(())
 }
 
 /// The `nameserver` lines of a resolv.conf.
@@ -148,6 +185,11 @@ fn name_servers(text: &str) -> Vec<SocketAddr> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::UdpSocket,
+    };
+
     use super::*;
 
     #[test]

@@ -75,7 +75,7 @@ pub(super) fn query(number: u16, name: &str, kind: RecordType) -> Option<Vec<u8>
     for label in name.trim_end_matches('.').split('.') {
         let length = u8::try_from(label.len()).ok().filter(|length| (1..64).contains(length))?;
         out.push(length);
-        out.extend(label.bytes());
+        out.extend(label.as_bytes());
     }
     out.push(0);
     if out.len() > HEAD + MAX_NAME {
