@@ -172,7 +172,16 @@ impl Wire {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(
+    test,
+    any(
+        feature = "redis",
+        feature = "mysql",
+        feature = "amqp",
+        feature = "kafka",
+        feature = "mongodb"
+    )
+))]
 pub(super) mod testing {
     //! A wire whose other end is a byte string.
 

@@ -66,6 +66,7 @@ fn kinds() -> String {
 }
 
 /// The facts about each migration tool.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 fn migration_tools() -> String {
     let codes =
         |words: &[String]| words.iter().map(|word| code(word)).collect::<Vec<_>>().join("<br>");
@@ -89,6 +90,12 @@ fn migration_tools() -> String {
         "cannot be known",
     ];
     table(&head, afterall::kinds::migrations::documented::documented().into_iter().map(row))
+}
+
+/// A build without these databases knows no migration tool.
+#[cfg(not(any(feature = "postgres", feature = "mysql")))]
+fn migration_tools() -> String {
+    String::new()
 }
 
 /// Each key once, with all the kinds that have it in this meaning.

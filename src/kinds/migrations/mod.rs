@@ -101,6 +101,8 @@ static KEYS: &[Key] = &[
     },
 ];
 
+#[cfg(all(test, feature = "postgres"))]
+mod declaration_tests;
 #[cfg(test)]
 mod directory_tests;
 #[cfg(test)]

@@ -32,6 +32,7 @@ pub fn page() -> String {
 }
 
 /// libpq's parameters that are not simply honoured, each with the reason.
+#[cfg(feature = "postgres")]
 fn parameters() -> String {
     use afterall::kinds::postgres::parameters::{PARAMETERS, Treatment};
     let mut out = String::new();
@@ -49,6 +50,12 @@ fn parameters() -> String {
         item(&mut out, &format!("\\fB{}\\fR", literal(p.name)), &sentence(&text));
     }
     out.trim_end().to_owned()
+}
+
+/// The parameters belong to the code of `postgres:`.
+#[cfg(not(feature = "postgres"))]
+fn parameters() -> String {
+    "This build leaves out PostgreSQL.".to_owned()
 }
 
 /// Returns text that roff prints literally.
