@@ -256,6 +256,7 @@ mod tests {
         Ok(config)
     }
 
+    #[cfg(all(feature = "postgres", feature = "http"))]
     #[test]
     fn a_file_declares_what_the_command_line_would() {
         let text = r#"

@@ -133,34 +133,27 @@ pub fn schemes() -> impl Iterator<Item = &'static str> {
     KINDS.iter().flat_map(|kind| kind.schemes.iter().copied())
 }
 
+/// Schemes and dialects of the kinds that a build may leave out, up to their first `+` or `-`.
+#[rustfmt::skip]
+const OPTIONAL: &[&str] = &[
+    "postgres", "postgresql", "ecto", "pgsql", "psql", "postgis", "pgx", "pgx4", "pgx5",
+    "nats", "tls", "http", "https", "redis", "rediss", "valkey", "valkeys", "mysql", "mariadb",
+    "mysql2", "trilogy", "grpc", "grpcs", "amqp", "amqps", "pyamqp", "librabbitmq", "rabbitmq",
+    "rabbitmqs", "kafka", "kafkas", "mongodb", "memcached", "memcache", "mc", "k8s",
+];
+
+/// Returns true if a build with every kind may know `scheme`, and this build does not.
+fn is_left_out(scheme: &str) -> bool {
+    let plain = scheme.strip_prefix("migrations+").unwrap_or(scheme);
+    let base = plain.split(['+', '-']).next().unwrap_or(plain);
+    OPTIONAL.contains(&base) && known(base, "").is_none()
+}
+
 fn unknown(scheme: &str) -> String {
     const OTHERS: [&str; 5] = ["mssql", "sqlserver", "oracle", "cassandra", "sqlite"];
-    /// Kinds that a build may leave out.
-    const LEFT_OUT: [&str; 20] = [
-        "postgres",
-        "postgresql",
-        "nats",
-        "http",
-        "https",
-        "redis",
-        "rediss",
-        "valkey",
-        "mysql",
-        "mariadb",
-        "grpc",
-        "grpcs",
-        "amqp",
-        "amqps",
-        "kafka",
-        "kafkas",
-        "mongodb",
-        "mongodb+srv",
-        "memcached",
-        "k8s",
-    ];
     let plain = KINDS.iter().filter(|kind| !kind.prefix.is_empty());
     let plain = plain.filter_map(|kind| scheme.strip_prefix(kind.prefix)).next().unwrap_or(scheme);
-    if LEFT_OUT.contains(&plain) {
+    if is_left_out(plain) {
         return format!("{scheme}: is not in this build (a cargo feature leaves it out)");
     }
     if OTHERS.contains(&plain) {
@@ -180,5 +173,37 @@ fn unknown(scheme: &str) -> String {
             "unknown scheme {scheme}:, known are {}",
             schemes().collect::<Vec<_>>().join(", ")
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALWAYS: [&str; 7] = ["tcp", "unix", "dns", "file", "exec", "any", "fake"];
+
+    #[test]
+    fn the_kinds_that_a_build_may_leave_out_are_known_by_name() {
+        for kind in KINDS.iter().filter(|kind| !ALWAYS.contains(&kind.name)) {
+            let dialects = kind.dialects.iter().copied().flatten();
+            let dialects = dialects.filter(|dialect| !dialect.contains(':'));
+            for scheme in kind.schemes.iter().chain(dialects) {
+                let plain = scheme.strip_prefix(kind.prefix).unwrap_or(scheme);
+                let base = plain.split(['+', '-']).next().unwrap();
+                assert!(OPTIONAL.contains(&base), "{scheme}");
+                assert!(!is_left_out(scheme), "{scheme}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_scheme_of_a_kind_that_is_left_out_is_no_typing_error() {
+        for base in OPTIONAL {
+            let is_here = known(base, "").is_some();
+            for scheme in [base.to_string(), format!("{base}+x"), format!("migrations+{base}")] {
+                let says_so = unknown(&scheme).contains("is not in this build");
+                assert_eq!(says_so, !is_here, "{scheme}");
+            }
+        }
     }
 }

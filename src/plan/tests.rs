@@ -168,6 +168,7 @@ fn the_variable_is_read_where_argv_declares_nothing() {
     );
 }
 
+#[cfg(feature = "http")]
 #[test]
 fn all_mistakes_are_reported_in_order() {
     let errors = wrong(&[

@@ -77,6 +77,7 @@ fn take_decoded(secrets: &Secrets, value: &str) {
 }
 
 #[cfg(test)]
+#[cfg(all(feature = "postgres", feature = "http"))]
 mod tests {
     use crate::spec::{Spec, expand::Env};
 

@@ -224,5 +224,7 @@ impl fmt::Debug for Spec {
     }
 }
 
+// The tests declare dependencies of these kinds.
 #[cfg(test)]
+#[cfg(all(feature = "postgres", feature = "nats", feature = "http"))]
 mod tests;

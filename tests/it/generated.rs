@@ -5,7 +5,7 @@ mod completions;
 mod man;
 mod shells;
 
-use crate::support::{has_every_kind, process::program};
+use crate::support::{Afterall, FEATURES, has_every_kind, process::program};
 use afterall::cli::args::{Definition, definitions};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -100,6 +100,35 @@ fn the_completions_are_what_the_registries_say() {
     is_up_to_date("completions/afterall.bash", &completions::bash());
     is_up_to_date("completions/_afterall", &completions::zsh());
     is_up_to_date("completions/afterall.fish", &completions::fish());
+}
+
+#[test]
+fn the_default_features_are_those_that_the_tests_know() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let default = manifest.lines().find_map(|line| line.strip_prefix("default = [")).unwrap();
+    let names: Vec<_> = default.split('"').skip(1).step_by(2).collect();
+    assert_eq!(names, FEATURES.map(|(name, _)| name));
+}
+
+#[test]
+fn help_manual_and_completions_show_the_kinds_of_this_build() {
+    let run = Afterall::new().arg("--help").run().code(0);
+    let help = run.stdout_text().to_owned();
+    run.any_stdout();
+    let manual = man::page();
+    let shells = [completions::bash(), completions::zsh(), completions::fish()];
+    for (name, is_here) in FEATURES {
+        assert_eq!(help.contains(&format!("\n  {name}")), is_here, "--help and {name}");
+        assert_eq!(manual.contains(&format!("\n.SS {name}")), is_here, "the manual and {name}");
+        for shell in &shells {
+            // zsh escapes the colon.
+            let of_kind = |word: &str| {
+                word.strip_prefix(name).is_some_and(|rest| rest.starts_with([':', '\\']))
+            };
+            let shown = shell.split([' ', '\'', '\n']).any(of_kind);
+            assert_eq!(shown, is_here, "{name} in\n{shell}");
+        }
+    }
 }
 
 #[test]

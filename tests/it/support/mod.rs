@@ -59,19 +59,22 @@ pub use stated::Stated;
 pub use tmux::Terminal;
 pub use wait::{LONG, ms, secs, wait_for, wait_until};
 
+/// The cargo features, each with the name of its kind, and whether this build has it.
+pub const FEATURES: [(&str, bool); 11] = [
+    ("postgres", cfg!(feature = "postgres")),
+    ("nats", cfg!(feature = "nats")),
+    ("http", cfg!(feature = "http")),
+    ("redis", cfg!(feature = "redis")),
+    ("mysql", cfg!(feature = "mysql")),
+    ("grpc", cfg!(feature = "grpc")),
+    ("amqp", cfg!(feature = "amqp")),
+    ("kafka", cfg!(feature = "kafka")),
+    ("mongodb", cfg!(feature = "mongodb")),
+    ("memcached", cfg!(feature = "memcached")),
+    ("k8s", cfg!(feature = "k8s")),
+];
+
 /// Returns true if the binary has every kind, as the committed documentation and manual do.
 pub fn has_every_kind() -> bool {
-    cfg!(all(
-        feature = "postgres",
-        feature = "nats",
-        feature = "http",
-        feature = "redis",
-        feature = "mysql",
-        feature = "grpc",
-        feature = "amqp",
-        feature = "kafka",
-        feature = "mongodb",
-        feature = "memcached",
-        feature = "k8s",
-    ))
+    FEATURES.iter().all(|(_, is_here)| *is_here)
 }
