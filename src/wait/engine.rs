@@ -273,7 +273,8 @@ impl Run {
             // The task ended in the instant in which it was no longer needed.
             _ if self.unneeded.contains(&waiter.place) => {}
             Outcome::Ready => {
-                let asked = (!waiter.is_once()).then(Instant::now);
+                // A busy machine may come here long after the answer.
+                let asked = (!waiter.is_once()).then_some(waiter.answered);
                 let place = waiter.place;
                 self.settled.push((waiter, asked));
                 self.withdraw_others(place);

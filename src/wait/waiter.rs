@@ -75,19 +75,23 @@ pub(super) struct Waiter {
     pub(super) began: Instant,
     /// How long the last attempt took.
     took: Duration,
+    /// When the last attempt ended.
+    pub(super) answered: Instant,
     last: Option<Failure>,
 }
 
 impl Waiter {
     pub(super) fn new(place: usize, dependency: Dependency) -> Box<Self> {
         let pace = Pace::new(&dependency.settings, dependency.probe.is_local());
+        let now = Instant::now();
         Box::new(Self {
             place,
             dependency,
             pace,
             attempts: 0,
-            began: Instant::now(),
+            began: now,
             took: Duration::ZERO,
+            answered: now,
             last: None,
         })
     }
@@ -221,7 +225,8 @@ impl Waiter {
         let attempt = Attempt::new(&shared.net, bound, &stage);
         self.attempts += 1;
         let asked = timeout_at(bound, catch_panics(self.dependency.probe.as_mut(), &attempt)).await;
-        self.took = begins.elapsed();
+        self.answered = Instant::now();
+        self.took = self.answered - begins;
         let verdict = match asked {
             Ok(verdict) => verdict,
             Err(_) if bound < own_bound && self.last.is_some() => return None,

@@ -22,6 +22,14 @@ async fn a_fresh_success_is_not_confirmed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_age_of_a_success_counts_from_its_answer() {
+    let mut wait = Wait::new().on("a", plain, ready_from(0));
+    wait.stands_still = 1500;
+    let out = wait.run().await;
+    assert_eq!((out.end, out.asked[0].as_slice()), (End::Ready, &[0, 1500][..]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn there_is_one_confirming_round_of_any_length() {
     let slow = |n: usize, _| if n == 1 { Ready } else { Takes(3000, Box::new(Ready)) };
     let out = Wait::new()

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     connect::Net,
@@ -89,6 +89,7 @@ impl Probe for Scripted {
 /// The events, each with its time: `"100 a: connect"`.
 struct Heard {
     began: Instant,
+    ready: Arc<Notify>,
     names: Vec<String>,
     lines: Vec<String>,
     ticks: Vec<u64>,
@@ -103,7 +104,10 @@ impl Listener for Heard {
         let or_none = |failure: Option<Failure>| failure.map_or("nothing".to_owned(), said);
         let kind = match event.kind {
             EventKind::NotYet(failure) => said(failure),
-            EventKind::Ready(ready) => format!("ready: {}", ready.detail),
+            EventKind::Ready(ready) => {
+                self.ready.notify_one();
+                format!("ready: {}", ready.detail)
+            }
             EventKind::Confirmed => "confirmed".to_owned(),
             EventKind::Lost(failure) => format!("lost: {}", said(failure)),
             EventKind::TimedOut(failure) => format!("timed out: {}", or_none(failure)),
@@ -135,6 +139,8 @@ pub(super) struct Wait {
     pub(super) deadline: Option<u64>,
     pub(super) open_attempts: usize,
     pub(super) signal: Option<(u64, i32)>,
+    /// The process stands still for so long after its first report of a ready dependency.
+    pub(super) stands_still: u64,
     pub(super) random: fn() -> f64,
     pub(super) ask_all: bool,
 }
@@ -159,6 +165,7 @@ impl Wait {
             deadline: None,
             open_attempts: 1000,
             signal: None,
+            stands_still: 0,
             random: || 0.0,
             ask_all: false,
         }
@@ -215,8 +222,14 @@ impl Wait {
     }
 
     pub(super) async fn run(self) -> Ended {
-        let mut heard =
-            Heard { began: self.began, names: self.names, lines: Vec::new(), ticks: Vec::new() };
+        let ready = Arc::<Notify>::default();
+        let mut heard = Heard {
+            began: self.began,
+            ready: Arc::clone(&ready),
+            names: self.names,
+            lines: Vec::new(),
+            ticks: Vec::new(),
+        };
         let world = WaitContext {
             net: Net::new(|_, _| panic!("no name is to be looked up")),
             open_attempts: self.open_attempts,
@@ -226,8 +239,12 @@ impl Wait {
             tick: ms(1000),
             ask_all: self.ask_all,
         };
-        let signal = self.signal;
+        let (signal, stands_still) = (self.signal, ms(self.stands_still));
         let stop = async move {
+            if !stands_still.is_zero() {
+                ready.notified().await;
+                tokio::time::advance(stands_still).await;
+            }
             match signal {
                 Some((at, number)) => {
                     tokio::time::sleep(ms(at)).await;
