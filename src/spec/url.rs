@@ -158,7 +158,8 @@ pub(super) fn read_server(text: &Text) -> Result<Server, String> {
     let is_path = host.starts_with(['/', '@']);
     let is_v6 =
         host.split('%').next().is_some_and(|host| host.parse::<std::net::Ipv6Addr>().is_ok());
-    let is_odd = |c: char| c.is_whitespace() || c.is_control() || "@?#\"<>[]".contains(c);
+    // `=` and `;`: another form of connection string, whose values may be secrets.
+    let is_odd = |c: char| c.is_whitespace() || c.is_control() || "@?#\"<>[]=;".contains(c);
     if !is_path && (host.contains(is_odd) || (host.contains(':') && !is_v6)) {
         return Err(format!("the host must be a name or an address {ENCODE}"));
     }

@@ -1,6 +1,7 @@
 //! `migrations+mysql:` against a real MariaDB with the tables that the real tools left there.
 
 mod live;
+mod tables;
 mod tools;
 
 use crate::support::{Afterall, MariaDb, look::once};

@@ -13,12 +13,18 @@ pub(super) struct Gate(Child);
 
 impl Gate {
     pub(super) fn closed(server: &MariaDb, name: &str) -> Self {
+        Self::closed_by(server, "do 0", name)
+    }
+
+    /// The session runs `statement` first.
+    pub(super) fn closed_by(server: &MariaDb, statement: &str, name: &str) -> Self {
         let mut client = Command::new(program("mariadb", "mariadb-client"));
         client.args(["--no-defaults", "--user=root", "-N", "-B"]);
         client.arg(format!("--socket={}", server.socket()));
         client.stdin(Stdio::piped()).stdout(Stdio::null());
         let mut client = client.spawn().unwrap();
-        writeln!(client.stdin.as_mut().unwrap(), "select get_lock('{name}', 0);").unwrap();
+        let stdin = client.stdin.as_mut().unwrap();
+        writeln!(stdin, "{statement}; select get_lock('{name}', 0);").unwrap();
         wait_until("the gate is closed", LONG, || {
             server.sql(&format!("select is_used_lock('{name}') is not null")).contains('1')
         });
