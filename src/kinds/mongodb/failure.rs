@@ -16,6 +16,16 @@ pub(super) const COMMAND_NOT_FOUND: i32 = 59;
 /// The code of a command that needs a login, or a right.
 pub(super) const UNAUTHORIZED: i32 = 13;
 
+/// Returns true if a server with this code does not serve now, whatever its `hello` says: in an
+/// election or a shutdown, or a mongos that does not reach its shards.
+///
+/// Source: the drivers' specification "Retryable Reads", and `error_codes.yml`.
+pub(super) fn is_not_serving(code: i32) -> bool {
+    const CODES: [i32; 17] =
+        [6, 7, 50, 70, 89, 91, 133, 134, 189, 202, 262, 9001, 10107, 11600, 11602, 13435, 13436];
+    CODES.contains(&code)
+}
+
 /// Returns the code of an error in a reply, or `None` if the command succeeded.
 pub(super) fn code(reply: Document<'_>) -> Option<i32> {
     if reply.is_true("ok") { None } else { Some(reply.number("code").unwrap_or_default() as i32) }

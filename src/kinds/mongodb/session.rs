@@ -4,7 +4,7 @@ use tokio::time::timeout;
 
 use super::{
     bson::Builder,
-    failure::{COMMAND_NOT_FOUND, UNAUTHORIZED, code, reply_failure},
+    failure::{COMMAND_NOT_FOUND, UNAUTHORIZED, code, is_not_serving, reply_failure},
     login::{log_in, name_for_hello},
     member::{Hello, Wanted},
     message::{ask as ask_command, odd},
@@ -149,8 +149,9 @@ impl Question<'_> {
         match code(reply.document()) {
             Some(UNAUTHORIZED) => Err(reply_failure(reply.document(), wire.endpoint())
                 .hint("no credentials were given: mongodb://USER:PASSWORD@HOST")),
-            // 91, 11600 and 11602: the server shuts down.
-            Some(91 | 11600 | 11602) => Err(reply_failure(reply.document(), wire.endpoint())),
+            Some(code) if is_not_serving(code) => {
+                Err(reply_failure(reply.document(), wire.endpoint()))
+            }
             // Servers of other makers may not know the command.
             _ => Ok(()),
         }

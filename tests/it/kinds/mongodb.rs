@@ -84,7 +84,15 @@ fn every_state_has_the_outcome_of_pymongo() {
     let down = r#"{"hello": {"ok": 0, "code": 91, "codeName": "ShutdownInProgress",
         "errmsg": "The server is in quiesce mode and will shut down"}}"#;
     let tags = r#", "tags": {"dc": "ny"}"#;
-    let rows: [(&str, &str, &str, &str); 23] = [
+    // What `hello` says is not what the next command meets.
+    let stepped_down = r#"{"hello": {"isWritablePrimary": true}, "error": {"ok": 0, "code": 189,
+        "codeName": "PrimarySteppedDown", "errmsg": "in the middle of a stepdown"}}"#;
+    let without_shards = r#"{"hello": {"isWritablePrimary": true, "msg": "isdbgrid"},
+        "error": {"ok": 0, "code": 133, "codeName": "FailedToSatisfyReadPreference",
+        "errmsg": "Could not find host matching read preference"}}"#;
+    let rows: [(&str, &str, &str, &str); 25] = [
+        (stepped_down, "", "busy", "PrimarySteppedDown 189: in the middle of a stepdown"),
+        (without_shards, "", "busy", "FailedToSatisfyReadPreference 133"),
         (STANDALONE, "", "ready", "MongoDB, a standalone server"),
         (STANDALONE, "readPreference=secondary", "ready", "MongoDB, a standalone server"),
         (STANDALONE, "replicaSet=rs0", "absent", "a standalone server, and replicaSet=rs0 wants"),
