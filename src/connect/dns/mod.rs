@@ -233,6 +233,24 @@ mod tests {
         assert_eq!(records, [Record::Txt("a=b".to_owned())]);
     }
 
+    #[test]
+    fn a_turn_ends_although_bytes_come() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut peer, _) = listener.accept().unwrap();
+        peer.write_all(b"ab").unwrap();
+        let mut bytes = [0; 2];
+        let over = Turn(Instant::now());
+        assert!(is_silence(&fill(&mut stream, &mut bytes, over).unwrap_err()));
+        fill(&mut stream, &mut bytes, Turn::begin()).unwrap();
+        assert_eq!(&bytes, b"ab");
+        let short = Turn(Instant::now() + Duration::from_millis(1));
+        assert!(is_silence(&fill(&mut stream, &mut bytes, short).unwrap_err()));
+        drop(peer);
+        let ended = fill(&mut stream, &mut bytes, Turn::begin()).unwrap_err();
+        assert_eq!(ended.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
     #[tokio::test]
     async fn a_name_server_that_refuses_is_reported() {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();

@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_power_undoes_the_private_one() {
+    fn squaring_modulo_a_prime_comes_back() {
         // 2^521 - 1 is a prime: x to its power is x again, modulo that prime.
         let mut prime = [0xff; 66];
         prime[0] = 1;
