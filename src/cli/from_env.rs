@@ -27,7 +27,7 @@ pub const VARIABLES: [&str; 18] = [
     "OPENSEARCH_URL",
 ];
 
-/// Declares a dependency for each variable, named after it. A variable of a kind that is not known
+/// Declares a dependency for each variable, named after it. A variable of a kind that no build knows
 /// is a note.
 pub fn declared(env: &Env, mistakes: &mut Mistakes, notes: &mut Vec<String>) -> Vec<Declaration> {
     let mut declarations = Vec::new();
@@ -50,6 +50,11 @@ pub fn declared(env: &Env, mistakes: &mut Mistakes, notes: &mut Vec<String>) -> 
             }
             Ok(declaration) => match kinds::find(&declaration.scheme, declaration.rest.raw()) {
                 Ok(_) => declarations.push(declaration),
+                // Another build would wait for it, so this one must not pass it over.
+                Err(message) if kinds::is_left_out(&declaration.scheme) => {
+                    mistakes.push(declaration.error(message));
+                    is_wrong = true;
+                }
                 Err(message) => notes.push(format!("{variable} is not waited for: {message}")),
             },
         }
@@ -63,4 +68,22 @@ pub fn declared(env: &Env, mistakes: &mut Mistakes, notes: &mut Vec<String>) -> 
         ));
     }
     declarations
+}
+
+#[cfg(all(test, not(feature = "redis")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_of_a_kind_that_this_build_leaves_out_is_a_mistake() {
+        let env = Env::new(|name| match name {
+            "DATABASE_URL" => Some("sqlite:x.db".into()),
+            "REDIS_URL" => Some("redis://cache".into()),
+            _ => None,
+        });
+        let (mut mistakes, mut notes) = (Mistakes::default(), Vec::new());
+        assert!(declared(&env, &mut mistakes, &mut notes).is_empty());
+        assert_eq!(notes.len(), 1, "{notes:?}");
+        assert!(mistakes.concern("REDIS_URL") && !mistakes.concern("DATABASE_URL"));
+    }
 }

@@ -143,7 +143,7 @@ const OPTIONAL: &[&str] = &[
 ];
 
 /// Returns true if a build with every kind may know `scheme`, and this build does not.
-fn is_left_out(scheme: &str) -> bool {
+pub fn is_left_out(scheme: &str) -> bool {
     let plain = scheme.strip_prefix("migrations+").unwrap_or(scheme);
     let base = plain.split(['+', '-']).next().unwrap_or(plain);
     OPTIONAL.contains(&base) && known(base, "").is_none()

@@ -294,7 +294,7 @@ fn greeting() -> Vec<u8> {
     packet(0, &out)
 }
 
-fn receive(stream: &mut TcpStream) -> Option<Vec<u8>> {
+fn receive(stream: &mut impl Read) -> Option<Vec<u8>> {
     let mut head = [0; 4];
     stream.read_exact(&mut head).ok()?;
     let mut payload = vec![0; u32::from_le_bytes([head[0], head[1], head[2], 0]) as usize];
@@ -303,7 +303,7 @@ fn receive(stream: &mut TcpStream) -> Option<Vec<u8>> {
 }
 
 /// Answers SHOW VARIABLES with no rows, until the client quits.
-fn serve(mut stream: TcpStream) {
+fn serve(mut stream: impl Read + Write) {
     while let Some(command) = receive(&mut stream).filter(|command| command[0] == 3) {
         assert!(String::from_utf8_lossy(&command).contains("SHOW VARIABLES"));
         let column = b"\x03def\0\0\0\x01a\0\x0c\x2d\0\x01\0\0\0\xfd\0\0\0\0\0";
@@ -355,6 +355,37 @@ fn mysql_8_knows_us_by_its_cache_or_by_a_sealed_password() {
         serve(stream);
     });
     ready(&format!("mysql://app:secret@{}/app", full.address()));
+}
+
+#[test]
+fn mysql_8_gets_the_password_itself_inside_tls() {
+    let authority = Authority::new("mysql");
+    let tls = authority.server(&["db.test"]).server_config();
+    let server = Scripted::new(move |_, mut stream| {
+        let mut greeting = greeting();
+        // The capability of TLS.
+        let lower = greeting.iter().position(|&byte| byte == 0xf7).unwrap();
+        greeting[lower] |= 0x08;
+        let _ = stream.write_all(&greeting);
+        let Some(request) = receive(&mut stream) else { return };
+        let tls = rustls::ServerConnection::new(tls.clone()).unwrap();
+        let mut stream = rustls::StreamOwned::new(tls, stream);
+        let Some(login) = receive(&mut stream) else { return };
+        assert_eq!(login[..32], request, "the server takes capabilities from the request alone");
+        let _ = stream.write_all(&packet(3, b"\x01\x04"));
+        let is_right = receive(&mut stream).as_deref() == Some(b"s3cr3t/#\0");
+        let error = packet(5, b"\xff\x15\x04#28000Access denied");
+        let _ = stream.write_all(&if is_right { packet(5, OK) } else { error });
+        serve(stream);
+    });
+    let url = |password| {
+        let (at, ca) = (server.address(), authority.cert_text());
+        format!(
+            "mysql://app:{password}@{at}/app?ssl-mode=verify_identity#ca={ca},server-name=db.test"
+        )
+    };
+    ready(&url("s3cr3t%2F%23"));
+    not_ready(&url("wrong"), "auth", "1045");
 }
 
 fn openssl(words: &[&str], input: &[u8]) -> Vec<u8> {

@@ -5,6 +5,9 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,6 +27,16 @@ impl Identity {
 
     pub fn key_text(&self) -> &str {
         self.key.to_str().unwrap()
+    }
+
+    /// The TLS of a server that shows this certificate.
+    pub fn server_config(&self) -> Arc<ServerConfig> {
+        let cert = CertificateDer::from_pem_file(&self.cert).unwrap();
+        let key = PrivateKeyDer::from_pem_file(&self.key).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider);
+        let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        Arc::new(config.with_single_cert(vec![cert], key).unwrap())
     }
 
     /// A certificate that signs itself.

@@ -3,10 +3,7 @@
 
 use crate::support::{Address, Afterall, Authority, Identity, Nats, Scripted, ms, secs};
 use async_nats::ConnectOptions;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::thread;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -21,14 +18,7 @@ struct Relay {
 
 impl Relay {
     fn before(server: SocketAddr, address: Address, identity: &Identity) -> Self {
-        let cert = CertificateDer::from_pem_file(&identity.cert).unwrap();
-        let key = PrivateKeyDer::from_pem_file(&identity.key).unwrap();
-        let config = rustls::ServerConfig::builder_with_provider(Arc::new(
-            rustls::crypto::ring::default_provider(),
-        ));
-        let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
-        let acceptor =
-            TlsAcceptor::from(Arc::new(config.with_single_cert(vec![cert], key).unwrap()));
+        let acceptor = TlsAcceptor::from(identity.server_config());
         let at = address.free();
         let listener = std::net::TcpListener::bind(at).unwrap();
         listener.set_nonblocking(true).unwrap();
