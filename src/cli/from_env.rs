@@ -27,8 +27,8 @@ pub const VARIABLES: [&str; 18] = [
     "OPENSEARCH_URL",
 ];
 
-/// Declares a dependency for each variable, named after it. A variable of a kind that no build knows
-/// is a note.
+/// Declares a dependency for each variable, named after it. A variable of a kind that no build
+/// knows is a note.
 pub fn declared(env: &Env, mistakes: &mut Mistakes, notes: &mut Vec<String>) -> Vec<Declaration> {
     let mut declarations = Vec::new();
     let mut is_wrong = false;
