@@ -204,8 +204,8 @@ impl Net {
             Err(_) => self.addresses(host, Family::Any, stage).await?,
         };
         addresses.iter_mut().for_each(|address| address.set_port(port));
-        stage.set(format!("no connection to {endpoint}"));
-        connect_any(&interleave(addresses)).await
+        let waits = || stage.set(format!("no connection to {endpoint}"));
+        connect_any(&interleave(addresses), waits).await
     }
 }
 
@@ -285,6 +285,9 @@ fn unix_failure(error: ConnectError, path: &str) -> Failure {
 /// Returns the addresses with families alternating, the resolver's first family first (RFC 8305,
 /// section 4).
 fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    if addresses.len() == 1 {
+        return addresses;
+    }
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (a, b): (Vec<_>, Vec<_>) =
         addresses.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
@@ -305,8 +308,9 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 /// The next address is tried once all before it have failed, or 250 ms after the last connect
 /// began. Silent addresses are tried again. If a rate-limited REJECT drops a SYN, the retry comes
 /// after 250 ms instead of the kernel's second. Once [`MAX_CONNECTS`] are open, the oldest connect
-/// is aborted only for an address that was not tried yet.
-async fn connect_any(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
+/// is aborted only for an address that was not tried yet. `waits` is called before each wait for an
+/// answer.
+async fn connect_any(addresses: &[SocketAddr], waits: impl Fn()) -> Result<TcpStream, Failure> {
     let mut open = JoinSet::<(usize, Result<TcpStream, ConnectError>)>::new();
     let mut oldest_first = VecDeque::<AbortHandle>::new();
     let mut refused: Vec<Option<ConnectError>> = addresses.iter().map(|_| None).collect();
@@ -344,6 +348,7 @@ async fn connect_any(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
                 Err(error) => Some((index, Err(error))),
             }
         } else {
+            waits();
             tokio::select! {
                 biased;
                 // The task was aborted in favour of another address.
@@ -378,6 +383,9 @@ fn all_refused(addresses: &[SocketAddr], errors: Vec<Option<ConnectError>>) -> F
             Some((_, places)) => places.push(address.to_string()),
             None => causes.push((error, vec![address.to_string()])),
         }
+    }
+    if let [(error, places)] = causes.as_slice() {
+        return error.failure(&places.join(", "));
     }
     let failures: Vec<_> =
         causes.iter().map(|(error, places)| error.failure(&places.join(", "))).collect();

@@ -65,8 +65,8 @@ async fn every_address_is_tried_and_every_refusal_is_told() {
     let reserved = tokio::net::TcpSocket::new_v4().unwrap();
     reserved.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let closed = reserved.local_addr().unwrap();
-    assert_eq!(connect_any(&[closed, open]).await.unwrap().peer_addr().unwrap(), open);
-    let failure = connect_any(&[closed, closed]).await.unwrap_err();
+    assert_eq!(connect_any(&[closed, open], || {}).await.unwrap().peer_addr().unwrap(), open);
+    let failure = connect_any(&[closed, closed], || {}).await.unwrap_err();
     assert_eq!(failure.message, format!("connection refused ({closed}, {closed})"));
     assert!(failure.means_down);
 }
