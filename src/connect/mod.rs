@@ -327,15 +327,16 @@ async fn connect_any(addresses: &[SocketAddr], waits: impl Fn()) -> Result<TcpSt
         } else {
             again().filter(|_| open.len() < MAX_CONNECTS)
         };
+        let now = Instant::now();
         // A sleep of zero length would take a millisecond, one tick of the timer.
-        let ended = if let Some(index) = candidate.filter(|_| Instant::now() >= next) {
+        let ended = if let Some(index) = candidate.filter(|_| now >= next) {
             if open.len() >= MAX_CONNECTS
                 && let Some(oldest) = oldest_first.pop_front()
             {
                 oldest.abort();
             }
             begun += 1;
-            next = Instant::now() + STAGGER;
+            next = now + STAGGER;
             match tcp::begin(addresses[index]) {
                 Ok(tcp::Begun::Connected(stream)) => Some((index, Ok(stream))),
                 Ok(tcp::Begun::Pending(socket)) => {

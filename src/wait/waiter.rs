@@ -172,7 +172,7 @@ impl Waiter {
         failure: Failure,
         kind: fn(Failure) -> EventKind,
     ) -> Duration {
-        let now = self.began.elapsed();
+        let now = self.answered - self.began;
         let pause = self.pace.after_failure(&failure, self.took, now, (shared.random)());
         self.last = Some(failure.clone());
         self.emit(shared, kind(failure));

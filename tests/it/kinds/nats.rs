@@ -8,9 +8,11 @@ mod operator;
 mod tls_first;
 
 use crate::support::look::{not_ready, once};
-use crate::support::{Afterall, Authority, Dir, Identity, Nats, Reserved, Scripted, ms, secs, sh};
+use crate::support::{
+    Afterall, Authority, Dir, Identity, Nats, Reserved, Scripted, ms, secs, sh, wait_for,
+};
 use operator::Operator;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 
 #[track_caller]
@@ -172,10 +174,16 @@ fn lists_are_read_as_nats_go_reads_them() {
 #[test]
 fn a_full_server_is_busy() {
     let server = Nats::started("max_connections: 1");
-    // The server takes connections in any order. One that was greeted is taken.
-    let mut holder = TcpStream::connect(server.address()).unwrap();
-    holder.read_exact(&mut [0]).unwrap();
+    // Until the server has dropped the connection that found it started, it refuses the holder too.
+    let holder = wait_for("a client that the server takes", secs(30), || {
+        let mut holder = TcpStream::connect(server.address()).unwrap();
+        holder.write_all(b"CONNECT {}\r\nPING\r\n").ok()?;
+        let lines = BufReader::new(holder.try_clone().unwrap()).lines();
+        let is_taken = lines.map_while(Result::ok).any(|line| line == "PONG");
+        is_taken.then_some(holder)
+    });
     not_ready(&server.url(), "busy", "-ERR 'maximum connections exceeded'");
+    drop(holder);
 }
 
 #[test]
