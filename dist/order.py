@@ -1,4 +1,4 @@
-"""Records what a start and a wait use of a program, for dist/linker.
+"""Records what an attempt, a start and a wait use of a program, for dist/linker.
 
     order.py PROGRAM    reads PROGRAM.map, a link map of lld; writes PROGRAM.functions, a list for
                         --symbol-ordering-file, and PROGRAM.constants, a linker script
@@ -18,7 +18,7 @@ def run(port, arguments, status, valgrind):
 
 
 def functions(port, arguments, status, dump):
-    """The functions of a run, in the order of their first calls.
+    """The functions of a run, in the order of their first calls, each with its own instructions.
 
     The profile of a start is written when the program is about to execute its command, so that it
     lacks execvp itself.
@@ -26,12 +26,24 @@ def functions(port, arguments, status, dump):
     profile = program + ".profile"
     callgrind = ["--tool=callgrind", "--demangle=no", "--dump-before=execvp", "--callgrind-out-file=" + profile]
     run(port, arguments, status, callgrind)
-    with open(profile + dump) as text:
-        names = re.findall(r"^c?fn=\(\d+\) ((?!0x)\S+?)(?:'\d+)?$", text.read(), re.M)
+    names, costs, current, is_call = {}, {}, None, False
+    with open(profile + dump) as lines:
+        for line in lines:
+            if match := re.fullmatch(r"(c?)fn=\((\d+)\)(?: (.*?)(?:'\d+)?)?\n", line):
+                called, number, name = match.groups()
+                name = names.setdefault(number, name)
+                costs.setdefault(name, 0)
+                current = current if called else name
+            elif line.startswith("calls="):
+                is_call = True
+            elif match := re.fullmatch(r"[-+*\d]\S* (\d+)\n", line):
+                # The line after a call has the cost of what was called.
+                costs[current] += 0 if is_call else int(match[1])
+                is_call = False
     for file in profile, profile + ".1":
         if os.path.exists(file):
             os.remove(file)
-    return names
+    return {name: cost for name, cost in costs.items() if re.fullmatch(r"(?!0x)\S+", name)}
 
 
 def with_variants(names):
@@ -74,14 +86,18 @@ def constants(port):
 
 with socket.create_server(("127.0.0.1", 0)) as server:
     port = server.getsockname()[1]
-    # The last two are on the way to the command.
-    start = with_variants(functions(port, [], 0, ".1")) + ["execvpe", "execve"]
+    # The last three are on the way to the command.
+    start = with_variants(list(functions(port, [], 0, ".1"))) + ["execvp", "execvpe", "execve"]
     used_constants = list(constants(port))
-wait = functions(port, ["-t", "200ms"], 124, "")
+short, long = (functions(port, ["-t", time], 124, "") for time in ("100ms", "400ms"))
+# An attempt comes after a pause, in which other programs take the caches. So what an attempt needs is
+# closest together.
+attempt = with_variants([name for name in long if long[name] > 1.2 * short.get(name, 0)])
 assert len(set(start)) > 300, "only %d functions were recorded" % len(set(start))
+assert len(attempt) > 100, "only %d functions of an attempt were recorded" % len(attempt)
 
 with open(program + ".functions", "w") as out:
-    out.writelines(name + "\n" for name in dict.fromkeys(start + wait))
+    out.writelines(name + "\n" for name in dict.fromkeys(attempt + start + list(long)))
 with open(program + ".constants", "w") as out:
     if used_constants:
         out.write("SECTIONS { .rodata.start : {\n%s\n} } INSERT BEFORE .rodata;\n" % "\n".join(used_constants))
