@@ -69,21 +69,3 @@ pub fn declared(env: &Env, mistakes: &mut Mistakes, notes: &mut Vec<String>) -> 
     }
     declarations
 }
-
-#[cfg(all(test, not(feature = "redis")))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_variable_of_a_kind_that_this_build_leaves_out_is_a_mistake() {
-        let env = Env::new(|name| match name {
-            "DATABASE_URL" => Some("sqlite:x.db".into()),
-            "REDIS_URL" => Some("redis://cache".into()),
-            _ => None,
-        });
-        let (mut mistakes, mut notes) = (Mistakes::default(), Vec::new());
-        assert!(declared(&env, &mut mistakes, &mut notes).is_empty());
-        assert_eq!(notes.len(), 1, "{notes:?}");
-        assert!(mistakes.concern("REDIS_URL") && !mistakes.concern("DATABASE_URL"));
-    }
-}

@@ -279,6 +279,15 @@ fn well_known_variables_are_waited_for() {
     done.says_nowhere("S3CR").stderr_has("DATABASE_URL: the variable DATABASE_URL must hold a URL");
 }
 
+/// Another build would wait for it.
+#[cfg(not(feature = "redis"))]
+#[test]
+fn a_variable_of_a_kind_that_this_build_leaves_out_is_a_mistake() {
+    let run = Afterall::new().arg("--from-env").env("REDIS_URL", "redis://cache");
+    let done = run.env("DATABASE_URL", "sqlite:x.db").run().code(64);
+    done.stderr_has("REDIS_URL: redis: is not in this build").stderr_lacks("DATABASE_URL: ");
+}
+
 #[cfg(all(feature = "kafka", feature = "mongodb"))]
 #[test]
 fn variables_of_mongodb_and_kafka_are_waited_for() {
