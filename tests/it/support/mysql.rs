@@ -98,9 +98,12 @@ impl MariaDb {
 
     #[track_caller]
     pub fn sql_in(&self, database: &str, statements: &str) -> String {
+        self.try_sql(database, statements).unwrap_or_else(|error| panic!("{statements}: {error}"))
+    }
+
+    pub fn try_sql(&self, database: &str, statements: &str) -> Result<String, String> {
         let socket = format!("--socket={}", self.socket());
-        let done = client(&[&socket, "--user=root", "-e", statements, "-D", database]);
-        done.unwrap_or_else(|error| panic!("{statements}: {error}"))
+        client(&[&socket, "--user=root", "-e", statements, "-D", database])
     }
 
     /// Returns everything in these databases, as mariadb-dump writes it.
