@@ -117,7 +117,7 @@ impl Alarm {
         let pause = pause.max(Duration::from_nanos(1));
         let length = Timespec::try_from(pause).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 });
         let once = Itimerspec { it_interval: Timespec::default(), it_value: length };
-        // It can fail only for a descriptor that is no timer.
+        // The call fails only if the descriptor is not a timer, and it is one.
         let _ = timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once);
     }
 
