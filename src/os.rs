@@ -54,11 +54,14 @@ pub fn read_bytes(path: &str, max: u64) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
+/// The text of ECONNREFUSED.
+pub const REFUSED: &str = "connection refused";
+
 /// An I/O error in the words of the system, without Rust's `(os error 2)`.
 pub fn describe(error: &std::io::Error) -> String {
     // The usual error of a wait, many times a second. The way below takes 3,400 instructions.
     if error.raw_os_error() == Some(libc::ECONNREFUSED) {
-        return "connection refused".to_owned();
+        return REFUSED.to_owned();
     }
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_lowercase()

@@ -75,21 +75,27 @@ impl Secrets {
         secret
     }
 
+    /// Returns true if there is nothing to hide.
+    pub fn is_empty(&self) -> bool {
+        let lists = [&self.own, &self.shared];
+        lists.iter().all(|list| list.lock().unwrap_or_else(PoisonError::into_inner).is_empty())
+    }
+
     /// Replaces every echo of a secret in `text` by `***`.
     ///
     /// An echo may be percent-encoded, escaped as in JSON or HTML, or cut off by `…`. A long one
     /// may be in other case.
-    pub fn hide(&self, text: &str) -> String {
-        self.hide_those(text, |_| true)
+    pub fn hide(&self, text: impl Into<String>) -> String {
+        self.hide_those(text.into(), |_| true)
     }
 
     /// [`Secrets::hide`] for a text of our own. A secret that is an ordinary word stays: redacting
     /// a common word of our own text would reveal the secret.
-    pub fn hide_in_own(&self, text: &str) -> String {
-        self.hide_those(text, |secret| !is_plain(&secret.0))
+    pub fn hide_in_own(&self, text: impl Into<String>) -> String {
+        self.hide_those(text.into(), |secret| !is_plain(&secret.0))
     }
 
-    fn hide_those(&self, text: &str, is_meant: impl Fn(&Secret) -> bool) -> String {
+    fn hide_those(&self, text: String, is_meant: impl Fn(&Secret) -> bool) -> String {
         let mut secrets: Vec<Secret> = Vec::new();
         for list in [&self.own, &self.shared] {
             let list = list.lock().unwrap_or_else(PoisonError::into_inner);
@@ -97,7 +103,7 @@ impl Secrets {
         }
         // A secret that contains another one is hidden whole.
         sort_by_key(&mut secrets, |secret| std::cmp::Reverse(secret.0.len()));
-        secrets.iter().fold(text.to_owned(), |text, secret| hide_one(text, &secret.0))
+        secrets.iter().fold(text, |text, secret| hide_one(text, &secret.0))
     }
 
     /// Every secret in clear, for tests.

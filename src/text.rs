@@ -11,10 +11,7 @@ pub const MAX_FOREIGN: usize = 300;
 /// A server's text ends up on terminals and in log pipelines. It must neither start a line of its
 /// own nor control the terminal.
 pub fn one_line(text: &str, max: usize) -> String {
-    // The usual case: nothing is to be cut, trimmed or replaced.
-    let is_plain = |byte: &u8| (b' '..=b'~').contains(byte);
-    let is_padded = text.starts_with(' ') || text.ends_with(' ');
-    if text.len() <= max && !is_padded && text.as_bytes().iter().all(is_plain) {
+    if is_one_line(text, max) {
         return text.to_owned();
     }
     let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
@@ -23,6 +20,18 @@ pub fn one_line(text: &str, max: usize) -> String {
         out.push('…');
     }
     out
+}
+
+/// [`one_line`] for a text that is no longer needed.
+pub fn cut_to_one_line(text: String, max: usize) -> String {
+    if is_one_line(&text, max) { text } else { one_line(&text, max) }
+}
+
+/// Returns true for the usual text: nothing is to be cut, trimmed or replaced.
+fn is_one_line(text: &str, max: usize) -> bool {
+    let is_plain = |byte: &u8| (b' '..=b'~').contains(byte);
+    let is_padded = text.starts_with(' ') || text.ends_with(' ');
+    text.len() <= max && !is_padded && text.as_bytes().iter().all(is_plain)
 }
 
 /// The longest text that may be invalid UTF-8, in bytes.

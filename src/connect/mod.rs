@@ -311,12 +311,14 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 /// is aborted only for an address that was not tried yet. `waits` is called before each wait for an
 /// answer.
 async fn connect_any(addresses: &[SocketAddr], waits: impl Fn()) -> Result<TcpStream, Failure> {
-    let mut open = JoinSet::<(usize, Result<TcpStream, ConnectError>)>::new();
+    // Made for the first address that does not answer at once.
+    let mut open: Option<JoinSet<(usize, Result<TcpStream, ConnectError>)>> = None;
     let mut oldest_first = VecDeque::<AbortHandle>::new();
     let mut refused: Vec<Option<ConnectError>> = addresses.iter().map(|_| None).collect();
     let mut begun = 0;
     let mut next = Instant::now();
     while refused.iter().any(Option::is_none) {
+        let opened = open.as_ref().map_or(0, JoinSet::len);
         let again = || {
             (0..addresses.len())
                 .map(|i| (begun + i) % addresses.len())
@@ -325,12 +327,12 @@ async fn connect_any(addresses: &[SocketAddr], waits: impl Fn()) -> Result<TcpSt
         let candidate = if begun < addresses.len() {
             Some(begun)
         } else {
-            again().filter(|_| open.len() < MAX_CONNECTS)
+            again().filter(|_| opened < MAX_CONNECTS)
         };
         let now = Instant::now();
         // A sleep of zero length would take a millisecond, one tick of the timer.
         let ended = if let Some(index) = candidate.filter(|_| now >= next) {
-            if open.len() >= MAX_CONNECTS
+            if opened >= MAX_CONNECTS
                 && let Some(oldest) = oldest_first.pop_front()
             {
                 oldest.abort();
@@ -341,9 +343,10 @@ async fn connect_any(addresses: &[SocketAddr], waits: impl Fn()) -> Result<TcpSt
                 Ok(tcp::Begun::Connected(stream)) => Some((index, Ok(stream))),
                 Ok(tcp::Begun::Pending(socket)) => {
                     let address = addresses[index];
-                    oldest_first.push_back(open.spawn(async move {
+                    let connecting = async move {
                         (index, tcp::finish(socket, address).await.map_err(ConnectError::from))
-                    }));
+                    };
+                    oldest_first.push_back(open.get_or_insert_default().spawn(connecting));
                     None
                 }
                 Err(error) => Some((index, Err(error))),
@@ -353,7 +356,8 @@ async fn connect_any(addresses: &[SocketAddr], waits: impl Fn()) -> Result<TcpSt
             tokio::select! {
                 biased;
                 // The task was aborted in favour of another address.
-                done = open.join_next(), if !open.is_empty() => done.and_then(Result::ok),
+                done = open.get_or_insert_default().join_next(), if opened > 0 =>
+                    done.and_then(Result::ok),
                 () = sleep_until(next), if candidate.is_some() => None,
             }
         };
@@ -377,6 +381,11 @@ async fn connect_any(addresses: &[SocketAddr], waits: impl Fn()) -> Result<TcpSt
 /// Returns the failure of an attempt that all addresses have refused. It joins their messages, each
 /// once.
 fn all_refused(addresses: &[SocketAddr], errors: Vec<Option<ConnectError>>) -> Failure {
+    if let ([address], [Some(ConnectError::Connect(error))]) = (addresses, &*errors)
+        && error.kind() == io::ErrorKind::ConnectionRefused
+    {
+        return Failure::refused(*address);
+    }
     let mut causes: Vec<(ConnectError, Vec<String>)> = Vec::new();
     for (address, error) in addresses.iter().zip(errors) {
         let Some(error) = error else { continue };

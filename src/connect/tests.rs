@@ -27,7 +27,7 @@ fn the_families_take_turns_beginning_with_the_resolvers_first() {
 fn a_limit_of_ours_is_never_the_dependencys_failure() {
     let failure = connect_failure(&io::Error::from_raw_os_error(libc::EMFILE), "127.0.0.1:1");
     assert_eq!((failure.class, failure.means_down), (Class::Local, false));
-    assert_eq!(failure.message, "a limit of this process: too many open files (127.0.0.1:1)");
+    assert_eq!(&*failure.message, "a limit of this process: too many open files (127.0.0.1:1)");
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn every_address_is_tried_and_every_refusal_is_told() {
     let closed = reserved.local_addr().unwrap();
     assert_eq!(connect_any(&[closed, open], || {}).await.unwrap().peer_addr().unwrap(), open);
     let failure = connect_any(&[closed, closed], || {}).await.unwrap_err();
-    assert_eq!(failure.message, format!("connection refused ({closed}, {closed})"));
+    assert_eq!(&*failure.message, format!("connection refused ({closed}, {closed})"));
     assert!(failure.means_down);
 }
 
@@ -165,7 +165,7 @@ fn a_forbidden_socket_is_local_and_final_unless_another_family_may_connect() {
     let failure = all_refused(&[v4(1), v6(1)], both);
     assert_eq!((failure.class, failure.is_final, failure.means_down), (Class::Local, true, false));
     let says = "this process may not open IPv4 sockets (RestrictAddressFamilies, seccomp?)";
-    assert_eq!(failure.message, says);
+    assert_eq!(&*failure.message, says);
     let refused = Some(ConnectError::from(io::Error::from_raw_os_error(libc::ECONNREFUSED)));
     let failure = all_refused(&[v6(1), v4(1)], vec![forbidden(AddressFamily::INET6), refused]);
     assert_eq!((failure.class, failure.is_final), (Class::Connect, false));

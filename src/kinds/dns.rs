@@ -114,7 +114,7 @@ mod tests {
             let got = match judge("db", &expect, found) {
                 Verdict::Ready(ready) => Ok(ready.detail),
                 Verdict::NotYet(failure) | Verdict::Hopeless(failure) => {
-                    Err(failure.message.clone())
+                    Err(failure.message.to_string())
                 }
             };
             assert_eq!(got, want.map(str::to_owned).map_err(str::to_owned));

@@ -51,7 +51,7 @@ pub fn add_servers(entries: &mut [Entry], built: &[Dependency]) {
         let servers = dependency.probe.servers();
         if !servers.is_empty() {
             let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
-            let servers = dependency.secrets.hide(&harmless(&servers.join(", ")));
+            let servers = dependency.secrets.hide(harmless(&servers.join(", ")));
             entry.lines.insert(AFTER_TARGET, ("servers".to_owned(), servers));
         }
     }

@@ -13,7 +13,7 @@ pub use servers::{ListedServer, Order, Start, Turn, TurnFuture, try_servers};
 
 pub use crate::{
     blocking::{BlockingLane, compute},
-    verdict::{Class, Cost, Failure, Ready, Stage, Verdict},
+    verdict::{Class, Cost, Failure, Message, Ready, Stage, Verdict},
 };
 
 #[cfg(feature = "mongodb")]

@@ -6,9 +6,8 @@ use std::{future::Future, pin::Pin};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    probe::{Attempt, Class, Failure, Verdict},
+    probe::{Attempt, Class, Failure, Message, Verdict},
     sort::sort_by_key,
-    text::{MAX_FOREIGN, one_line},
 };
 
 /// The effect of one server's verdict on the whole list.
@@ -149,8 +148,8 @@ fn refusal_of(mut failures: Vec<Failure>, refusal: Failure, count: usize) -> Fai
     failures.push(refusal.clone());
     let rest = if failures.len() < count { "; a refusal ends the list of servers" } else { "" };
     let all = joined(failures);
-    let message = one_line(&format!("{}{rest}", all.message), MAX_FOREIGN);
-    refusal.with(|reason| reason.message = message)
+    let message = Message::from(format!("{}{rest}", all.message));
+    refusal.with(|reason| reason.message = message.one_line())
 }
 
 /// The failure of the latest stage, with the messages of all.
@@ -166,7 +165,7 @@ fn joined(failures: Vec<Failure>) -> Failure {
     let cost = failures.iter().map(|failure| failure.cost).max();
     match failures.into_iter().max_by_key(|failure| failure.class) {
         Some(failure) => failure.with(|reason| {
-            reason.message = one_line(&words, MAX_FOREIGN);
+            reason.message = Message::from(words).one_line();
             reason.means_down = means_down;
             reason.cost = cost.unwrap_or(reason.cost);
         }),

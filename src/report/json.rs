@@ -165,7 +165,7 @@ fn awaited(ready: &Ready) -> Option<(&'static str, Value)> {
 
 fn failure_fields(failure: &Failure) -> Fields {
     let mut fields =
-        vec![("class", json!(failure.class.name())), ("message", json!(failure.message))];
+        vec![("class", json!(failure.class.name())), ("message", json!(&*failure.message))];
     fields.extend(failure.hint.as_ref().map(|hint| ("hint", json!(hint))));
     fields
 }

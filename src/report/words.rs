@@ -132,7 +132,7 @@ pub(super) fn short_reason(wait: &WaitState, place: usize) -> Option<String> {
     }
     let dependency = &wait.dependencies[place];
     let outcome = dependency.outcome.as_ref().and_then(|event| event.kind.failure());
-    outcome.or(dependency.newest_failure()).map(|failure| failure.message.clone())
+    outcome.or(dependency.newest_failure()).map(|failure| failure.message.to_string())
 }
 
 /// Returns a line for each dependency that is not ready: `db: not ready: connection refused`.

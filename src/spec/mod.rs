@@ -149,7 +149,7 @@ impl Spec {
         self.notes
             .borrow()
             .iter()
-            .map(|note| self.secrets.hide(&one_line(note, MAX_FOREIGN)))
+            .map(|note| self.secrets.hide(one_line(note, MAX_FOREIGN)))
             .collect()
     }
 

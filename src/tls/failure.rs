@@ -331,7 +331,7 @@ mod tests {
     fn of(error: Error, first: &[u8]) -> (Class, String) {
         let error = io::Error::new(io::ErrorKind::InvalidData, error);
         let failure = handshake(&error, first, &context(true, false));
-        (failure.class, failure.message.clone())
+        (failure.class, failure.message.to_string())
     }
 
     #[test]
@@ -416,7 +416,7 @@ mod tests {
             let failure =
                 handshake(&io::ErrorKind::UnexpectedEof.into(), first, &context(false, false));
             let want = "connection closed by the server in the TLS handshake (db)".to_owned();
-            assert_eq!((failure.class, failure.message.clone()), (class, want));
+            assert_eq!((failure.class, failure.message.to_string()), (class, want));
         }
     }
 
@@ -427,7 +427,7 @@ mod tests {
         let failure = late(&io::Error::new(io::ErrorKind::InvalidData, alert), &endpoint);
         assert_eq!(failure.class, Class::Tls);
         assert_eq!(
-            failure.message,
+            &*failure.message,
             "the server refused our client certificate, or wants one (alert: bad certificate) \
             (db:5432)"
         );

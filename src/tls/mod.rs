@@ -295,7 +295,7 @@ impl Tls {
             Self { ca, client, crls, server_name, verify, names, versions, sni, alpn, config };
         if !tls.crls.is_empty() && verify != Verify::Nothing {
             // Malformed lists are found now, not at the first handshake.
-            tls.verifier().map_err(|failure| Problem::of("sslcrl")(failure.message.clone()))?;
+            tls.verifier().map_err(|failure| Problem::of("sslcrl")(failure.message.to_string()))?;
         }
         Ok(tls)
     }

@@ -214,7 +214,10 @@ async fn a_server_that_speaks_something_else_is_quoted() {
     let (net, stage) = (Net::system(), Stage::default());
     let attempt = Attempt::new(&net, Instant::now() + Duration::from_secs(5), &stage);
     let failure = tls.connect(&attempt, "db", Box::new(ours)).await.err().unwrap();
-    assert_eq!(failure.message, "the server does not speak TLS, it says: SSH-2.0-OpenSSH_9.2 (db)");
+    assert_eq!(
+        &*failure.message,
+        "the server does not speak TLS, it says: SSH-2.0-OpenSSH_9.2 (db)"
+    );
 }
 
 #[test]

@@ -1,19 +1,20 @@
 //! The verdict of one attempt, and its failure.
 
+mod message;
 mod stage;
 
 use std::{
     fmt, io,
+    net::SocketAddr,
     ops::{Deref, DerefMut},
+    sync::Arc,
     time::Duration,
 };
 
+pub use message::Message;
 pub use stage::Stage;
 
-use crate::{
-    os::describe,
-    text::{MAX_FOREIGN, one_line},
-};
+use crate::os::describe;
 
 /// The verdict of one attempt.
 #[derive(Debug)]
@@ -51,10 +52,11 @@ impl Ready {
 
 /// The reason why an attempt did not find the dependency ready.
 ///
-/// A failure is one pointer. Its fields take 96 bytes, which every `?` between the server and the
-/// verdict would copy: a tenth of the kinds' code.
+/// A failure is one pointer. Its fields take 150 bytes, which every `?` between the server and the
+/// verdict would copy: a tenth of the kinds' code. The engine and the report keep the same failure,
+/// so its copies share the fields.
 #[derive(Clone, Debug)]
-pub struct Failure(Box<Reason>);
+pub struct Failure(Arc<Reason>);
 
 /// The fields of a [`Failure`].
 #[derive(Clone, Debug)]
@@ -63,7 +65,7 @@ pub struct Reason {
     pub class: Class,
     /// The message, with the other side's own words if there are any: one line, no control
     /// characters, no secret.
-    pub message: String,
+    pub message: Message,
     /// A possible meaning of an ambiguous state, for the operator.
     pub hint: Option<String>,
     /// The earliest time to ask again that the server named.
@@ -81,15 +83,30 @@ pub struct Reason {
 impl Failure {
     /// A failure with the cost that is usual for its class. The message is cut to one harmless
     /// line.
-    pub fn new(class: Class, message: impl AsRef<str>) -> Self {
+    pub fn new(class: Class, message: impl Into<String>) -> Self {
+        Self::of_text(class, message.into())
+    }
+
+    /// The failure of an address that refuses connections.
+    pub fn refused(by: SocketAddr) -> Self {
+        Self::of(Class::Connect, Message::refused(by)).means_down()
+    }
+
+    // Compiled once for all types of texts, and called in hundreds of places.
+    #[inline(never)]
+    fn of_text(class: Class, message: String) -> Self {
+        Self::of(class, Message::from(message).one_line())
+    }
+
+    fn of(class: Class, message: Message) -> Self {
         let cost = match class {
             Class::Dns | Class::Connect | Class::Timeout | Class::Local => Cost::Nothing,
             Class::Auth => Cost::Logged,
             _ => Cost::Answer,
         };
-        Self(Box::new(Reason {
+        Self(Arc::new(Reason {
             class,
-            message: one_line(message.as_ref(), MAX_FOREIGN),
+            message,
             hint: None,
             retry_after: None,
             cost,
@@ -101,7 +118,7 @@ impl Failure {
 
     /// Changes fields, e.g. `failure.with(|reason| reason.means_down = false)`.
     pub fn with(mut self, change: impl FnOnce(&mut Reason)) -> Self {
-        change(&mut self.0);
+        change(&mut self);
         self
     }
 
@@ -165,7 +182,7 @@ impl Deref for Failure {
 
 impl DerefMut for Failure {
     fn deref_mut(&mut self) -> &mut Reason {
-        &mut self.0
+        Arc::make_mut(&mut self.0)
     }
 }
 

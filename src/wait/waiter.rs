@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::{Semaphore, SemaphorePermit, mpsc},
     time::{Instant, timeout_at},
 };
 
@@ -18,7 +18,7 @@ use crate::{
     connect::Net,
     probe::{Attempt, Class, Failure, Probe, Ready, Stage, Verdict},
     secret::Secrets,
-    text::{MAX_FOREIGN, one_line},
+    text::{MAX_FOREIGN, cut_to_one_line},
     wait::{
         choice::Needs,
         event::{Event, EventKind},
@@ -51,6 +51,18 @@ pub(super) struct Shared {
     pub(super) deadline: Option<Instant>,
     pub(super) events: mpsc::UnboundedSender<Event>,
     pub(super) ask_all: bool,
+}
+
+impl Shared {
+    /// Waits for a permit, until this time at the latest.
+    async fn permit(&self, until: Option<Instant>) -> Option<SemaphorePermit<'_>> {
+        let permit = self.permits.acquire();
+        let permit = match until {
+            Some(until) => timeout_at(until, permit).await.ok()?,
+            None => permit.await,
+        };
+        permit.ok()
+    }
 }
 
 /// The outcome of one dependency's task.
@@ -213,10 +225,10 @@ impl Waiter {
     /// failure is more informative.
     async fn ask(&mut self, shared: &Shared, until: Option<Instant>) -> Option<Verdict> {
         // Descriptors are limited. Waiting for them takes the dependency's time, not the attempt's.
-        let permit = shared.permits.acquire();
-        let _permit = match until {
-            Some(until) => timeout_at(until, permit).await.ok()?,
-            None => permit.await,
+        let _permit = match shared.permits.try_acquire() {
+            Ok(permit) => permit,
+            // In a box, because few waits come here, and each would have room for it.
+            Err(_) => Box::pin(shared.permit(until)).await?,
         };
         let begins = Instant::now();
         let own_bound = begins + self.dependency.settings.attempt_timeout;
@@ -264,14 +276,18 @@ async fn catch_panics(probe: &mut dyn Probe, attempt: &Attempt<'_>) -> Verdict {
 /// The verdict without any secret that the other side has echoed.
 fn redacted(verdict: Verdict, secrets: &Secrets) -> Verdict {
     let clean = |failure: Failure| {
+        // The text of a refused connection is not made here.
+        if secrets.is_empty() {
+            return failure;
+        }
         failure.with(|reason| {
-            reason.message = secrets.hide(&reason.message);
-            reason.hint = reason.hint.as_ref().map(|hint| secrets.hide_in_own(hint));
+            reason.message = secrets.hide(&*reason.message).into();
+            reason.hint = reason.hint.take().map(|hint| secrets.hide_in_own(hint));
         })
     };
     match verdict {
         Verdict::Ready(ready) => Verdict::Ready(Ready {
-            detail: one_line(&secrets.hide(&ready.detail), MAX_FOREIGN),
+            detail: cut_to_one_line(secrets.hide(ready.detail), MAX_FOREIGN),
             ..ready
         }),
         Verdict::NotYet(failure) => Verdict::NotYet(clean(failure)),

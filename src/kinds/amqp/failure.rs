@@ -103,7 +103,7 @@ mod tests {
             let failure = close_failure(code, text, "mq:5672");
             assert_eq!(failure.class, class, "{text}");
             assert_eq!(
-                (failure.cost, failure.message.clone()),
+                (failure.cost, failure.message.to_string()),
                 (Cost::Logged, format!("{code} {text} (mq:5672)"))
             );
         }

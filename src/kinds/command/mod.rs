@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn a_failed_command_is_told_by_its_status_and_its_last_words() {
         let of = |raw: i32, tail: &str| {
-            failed(ExitStatus::from_raw(raw), tail.as_bytes()).message.clone()
+            failed(ExitStatus::from_raw(raw), tail.as_bytes()).message.to_string()
         };
         assert_eq!(of(3 << 8, "first\nno\tanswer\u{1b}\n\n"), "exit status 3: no answer\u{fffd}");
         assert_eq!(of(1 << 8, ""), "exit status 1");

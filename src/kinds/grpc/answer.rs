@@ -208,11 +208,14 @@ mod tests {
             (401, None, b"", Some((Class::Auth, "HTTP status 401, where gRPC has 200"))),
         ] {
             let failure = judge(&answer(status, grpc_status, body), "a").err();
-            let found = failure.map(|failure| (failure.class, failure.message.clone()));
+            let found = failure.map(|failure| (failure.class, failure.message.to_string()));
             assert_eq!(found, want.map(|(class, text)| (class, text.to_owned())));
         }
         let html = Answer { content_type: "text/html", ..answer(200, None, b"") };
-        assert_eq!(judge(&html, "").unwrap_err().message, "not gRPC: its answer is text/html");
+        assert_eq!(
+            judge(&html, "").unwrap_err().message.as_str(),
+            "not gRPC: its answer is text/html"
+        );
     }
 
     #[test]

@@ -67,7 +67,7 @@ pub(super) async fn ask(
         Ok(()) => Ok(format!("gRPC SERVING ({})", health.service)),
         Err(failure) => {
             let message = format!("{} ({endpoint})", failure.message);
-            Err(failure.with(|reason| reason.message = message))
+            Err(failure.with(|reason| reason.message = message.into()))
         }
     }
 }

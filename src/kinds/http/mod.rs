@@ -19,9 +19,8 @@ use url::{Position, Url};
 
 use crate::{
     connect::{Endpoint, Stream},
-    probe::{Attempt, AttemptFuture, Class, Failure, Probe, Verdict},
+    probe::{Attempt, AttemptFuture, Class, Failure, Message, Probe, Verdict},
     spec::{ConfigError, Grammar, Key, Kind, Spec},
-    text::{MAX_FOREIGN, one_line},
     tls::{KEYS as TLS_KEYS, Tls, TlsFiles, Verify},
 };
 use expect::Expect;
@@ -306,8 +305,8 @@ fn redirected(failure: Failure, target: &Url, followed: u32) -> Failure {
         0 => "redirects=N follows up to N redirects".to_owned(),
         n => format!("{n} redirects were followed; redirects=N follows up to N"),
     };
-    let message = format!("{} (redirects to {leads})", failure.message);
-    failure.with(|reason| reason.message = one_line(&message, MAX_FOREIGN)).hint(hint)
+    let message = Message::from(format!("{} (redirects to {leads})", failure.message));
+    failure.with(|reason| reason.message = message.one_line()).hint(hint)
 }
 
 /// Returns the URL to which a redirect leads, without its userinfo, which is never sent.

@@ -9,8 +9,7 @@ use super::{
 };
 use crate::{
     kinds::http::{Answer, status_failure},
-    probe::{Class, Failure},
-    text::{MAX_FOREIGN, one_line},
+    probe::{Class, Failure, Message},
 };
 
 /// Returns the failure that a response with another status than 200 means.
@@ -22,7 +21,7 @@ pub(super) fn failure(answer: &Answer, target: &Target, access: &Access) -> Fail
     let mut failure = status_failure(answer, "200", access.has_token());
     let is_answer_of_api = !words.is_empty();
     if is_answer_of_api {
-        failure.message = one_line(&format!("{code}: {words}"), MAX_FOREIGN);
+        failure.message = Message::from(format!("{code}: {words}")).one_line();
     }
     match code {
         // A malformed selector never becomes right. An expired page does, on the next attempt. Its
@@ -33,7 +32,7 @@ pub(super) fn failure(answer: &Answer, target: &Target, access: &Access) -> Fail
         401 => return failure.hint(login(access)),
         403 => return failure.hint(rule(target, access)),
         404 if reason == "NotFound" => {
-            failure.message = format!("not there yet ({})", failure.message);
+            failure.message = format!("not there yet ({})", failure.message).into();
             return failure.means_down();
         }
         404 if !is_answer_of_api => {

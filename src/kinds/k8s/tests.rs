@@ -14,7 +14,7 @@ fn judged(rule: fn(&Object<'_>) -> Judged, object: &Value) -> (Option<Class>, St
 fn explanation(judged: Judged) -> (Option<Class>, String) {
     match judged {
         Ok(text) => (None, text),
-        Err(failure) => (Some(failure.class), failure.message.clone()),
+        Err(failure) => (Some(failure.class), failure.message.to_string()),
     }
 }
 

@@ -87,7 +87,7 @@ mod tests {
         ] {
             let failure = code_failure(code, "topic t", "k:9092");
             assert_eq!(
-                (failure.class, failure.message.clone()),
+                (failure.class, failure.message.to_string()),
                 (class, format!("topic t: {name} (k:9092)"))
             );
         }

@@ -171,7 +171,7 @@ mod tests {
         ] {
             let said = match receive(&mut wire(bytes), 7).await {
                 Ok(body) => String::from_utf8_lossy(&body).into_owned(),
-                Err(failure) => failure.message.clone(),
+                Err(failure) => failure.message.to_string(),
             };
             assert!(said.contains(want), "{said}");
         }

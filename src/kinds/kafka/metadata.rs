@@ -275,7 +275,10 @@ mod tests {
             let metadata = Metadata::parse(body, 4, &wanted.topics).unwrap();
             let failure = metadata.check(&wanted, &place).err();
             assert_eq!(failure.as_ref().map(|failure| failure.class), class, "{says}");
-            assert_eq!(failure.map(|failure| failure.message.clone()).unwrap_or_default(), says);
+            assert_eq!(
+                failure.map(|failure| failure.message.to_string()).unwrap_or_default(),
+                says
+            );
         }
         let metadata = Metadata::parse(&whole, 4, &["t".to_owned()]).unwrap();
         assert_eq!(metadata.needed(), Numbers(vec![1, 2]));

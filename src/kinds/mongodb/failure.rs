@@ -82,7 +82,7 @@ mod tests {
             let reply = Document::read(&bytes).unwrap();
             let failure = reply_failure(reply, "m:27017");
             assert_eq!((code(reply), failure.class), (Some(number), class));
-            assert_eq!(failure.message, format!("Name {number}: no (m:27017)"));
+            assert_eq!(&*failure.message, format!("Name {number}: no (m:27017)"));
         }
         let bytes = Builder::default().i32("ok", 1).finish();
         assert_eq!(code(Document::read(&bytes).unwrap()), None);

@@ -106,7 +106,7 @@ mod tests {
             let said = match receive(&mut wire(&bytes)).await {
                 Ok(reply) if reply.document().is_true("ok") => "ok".to_owned(),
                 Ok(_) => "another document".to_owned(),
-                Err(failure) => failure.message.clone(),
+                Err(failure) => failure.message.to_string(),
             };
             assert!(said.contains(want), "{said}");
         }

@@ -41,7 +41,7 @@ impl Question<'_> {
         let verdict = self.wanted.check(&hello);
         let place = |failure: Failure| {
             let message = format!("{} ({endpoint})", failure.message);
-            failure.with(|reason| reason.message = message)
+            failure.with(|reason| reason.message = message.into())
         };
         let is_alone = self.wanted.direct || self.wanted.balanced || hello.set.is_none();
         let asked = endpoint.to_string();
@@ -211,7 +211,7 @@ impl Question<'_> {
             };
             let message = format!("{why}, {message}: {}", failure.message);
             let failure = failure.with(|reason| {
-                reason.message = message;
+                reason.message = message.into();
                 reason.means_down = false;
             });
             failure.cost(Cost::Answer).hint(
@@ -223,7 +223,7 @@ impl Question<'_> {
             Err(failure) => {
                 wire.close().await;
                 let message = format!("{} ({endpoint})", failure.message);
-                Err(failure.with(|reason| reason.message = message))
+                Err(failure.with(|reason| reason.message = message.into()))
             }
         }
     }

@@ -213,7 +213,7 @@ mod tests {
             let error = ServerError { code, sqlstate: String::new(), message: "no".to_owned() };
             let failure = error.failure(phase, &Endpoint::Tcp("db".to_owned(), 3306));
             assert_eq!(failure.class, class, "{code}");
-            assert_eq!(failure.message, format!("{code}: no (db:3306)"));
+            assert_eq!(&*failure.message, format!("{code}: no (db:3306)"));
         }
     }
 

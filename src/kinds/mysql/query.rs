@@ -54,7 +54,7 @@ async fn run(attempt: &Attempt<'_>, session: &mut Session, query: &str) -> Resul
 
 fn failure(session: &Session, error: Error) -> Failure {
     let failure = session.failure(error, Phase::Query);
-    failure.with(|reason| reason.message.insert_str(0, "query: "))
+    failure.with(|reason| reason.message = format!("query: {}", reason.message).into())
 }
 
 /// Types of numbers (`enum_field_types`): TINY, SHORT, LONG, LONGLONG, INT24. There is no boolean.

@@ -99,7 +99,7 @@ mod tests {
         ] {
             let failure = err_failure(text, "a:4222");
             assert_eq!(
-                (failure.class, failure.message.clone()),
+                (failure.class, failure.message.to_string()),
                 (class, format!("-ERR {text} (a:4222)"))
             );
             assert_eq!(
@@ -121,7 +121,7 @@ mod tests {
         ] {
             let failure = jetstream_failure(code, description, "stream ORDERS");
             assert_eq!(
-                (failure.class, failure.message.clone()),
+                (failure.class, failure.message.to_string()),
                 (class, format!("stream ORDERS: {code} {description}"))
             );
         }

@@ -262,7 +262,7 @@ mod tests {
         let asked = JetStream { api: api.to_owned(), ..JetStream::default() };
         let info = Info { jetstream, ..Info::default() };
         let judged = asked.judge(request, status, payload.as_bytes(), &info);
-        judged.err().map(|failure| (failure.class, failure.message.clone()))
+        judged.err().map(|failure| (failure.class, failure.message.to_string()))
     }
 
     #[test]

@@ -330,7 +330,7 @@ mod tests {
         let error =
             PgError { code: "28P01".to_owned(), message: "no\nx".to_owned(), ..PgError::default() };
         let failure = error.failure(Phase::Login, "db:5432");
-        assert_eq!(failure.message, "28P01: no (db:5432)");
+        assert_eq!(&*failure.message, "28P01: no (db:5432)");
         assert_eq!(
             failure.hint.as_deref(),
             Some("wrong password, or the role or its password does not exist yet")
@@ -353,7 +353,7 @@ mod tests {
         };
         let failure = error("Hot standby mode is disabled.").failure(Phase::Login, "db");
         assert_eq!(
-            failure.message,
+            &*failure.message,
             "57P03: the database system is not accepting connections: Hot standby mode is \
             disabled. (db)"
         );

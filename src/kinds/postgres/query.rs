@@ -49,7 +49,7 @@ async fn run(attempt: &Attempt<'_>, session: &mut Session, query: &str) -> Resul
 
 fn failure(session: &Session, error: Error) -> Failure {
     let failure = session.failure(error, Phase::Query);
-    failure.with(|reason| reason.message.insert_str(0, "query: "))
+    failure.with(|reason| reason.message = format!("query: {}", reason.message).into())
 }
 
 fn check_columns(prepared: &Prepared) -> Result<(), String> {

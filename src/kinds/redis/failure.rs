@@ -141,7 +141,7 @@ mod tests {
         ] {
             let failure = error_failure(text, "a:6379");
             assert_eq!(failure.class, class, "{text}");
-            assert_eq!(failure.message, format!("-{} (a:6379)", text.trim()));
+            assert_eq!(&*failure.message, format!("-{} (a:6379)", text.trim()));
             assert!(failure.class != Class::Auth || failure.hint.is_some(), "{text}");
         }
     }

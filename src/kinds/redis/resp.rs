@@ -132,7 +132,7 @@ mod tests {
 
     async fn reply(bytes: &str) -> Result<Reply, (Class, String)> {
         let read = read(&mut wire(bytes.as_bytes())).await;
-        read.map_err(|failure| (failure.class, failure.message.clone()))
+        read.map_err(|failure| (failure.class, failure.message.to_string()))
     }
 
     #[test]

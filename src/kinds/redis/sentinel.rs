@@ -10,9 +10,9 @@ use crate::{
     connect::Endpoint,
     kinds::wire::Wire,
     probe::{
-        Attempt, Class, Failure, ListedServer, Order, Start, Turn, TurnFuture, Verdict, try_servers,
+        Attempt, Class, Failure, ListedServer, Message, Order, Start, Turn, TurnFuture, Verdict,
+        try_servers,
     },
-    text::{MAX_FOREIGN, one_line},
 };
 
 /// The most replicas of one master that are asked in one attempt.
@@ -55,7 +55,7 @@ pub(super) async fn ask(
     // The address may be reachable for the Sentinel alone.
     let says = format!("{}; the Sentinel {at} names it for {}", failure.message, sentinel.master);
     Err(failure.with(|reason| {
-        reason.message = one_line(&says, MAX_FOREIGN);
+        reason.message = Message::from(says).one_line();
         reason.means_down = false;
     }))
 }

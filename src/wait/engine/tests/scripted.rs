@@ -99,7 +99,7 @@ impl Listener for Heard {
     fn event(&mut self, event: Event) {
         let said = |failure: Failure| {
             let hint = failure.hint.as_ref();
-            hint.map_or(failure.message.clone(), |hint| format!("{} ({hint})", failure.message))
+            hint.map_or(failure.message.to_string(), |hint| format!("{} ({hint})", failure.message))
         };
         let or_none = |failure: Option<Failure>| failure.map_or("nothing".to_owned(), said);
         let kind = match event.kind {
