@@ -151,6 +151,7 @@ pub fn declare(args: &[OsString], env: &Env, declared: &mut Declared, mistakes: 
         }
         return;
     }
+    declared.declarations.reserve(args.len());
     for (n, arg) in args.iter().enumerate() {
         let place = format!("dependency {}", n + 1);
         let read = match arg.to_str() {

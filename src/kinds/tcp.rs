@@ -64,10 +64,17 @@ impl Probe for Tcp {
 
 impl Tcp {
     async fn ask(&self, attempt: &Attempt<'_>) -> Result<String, Failure> {
-        let Some(hold) = self.hold else {
-            attempt.reach(&self.endpoint).await?;
-            return Ok("accepts connections".to_owned());
-        };
+        match self.hold {
+            None => {
+                attempt.reach(&self.endpoint).await?;
+                Ok("accepts connections".to_owned())
+            }
+            // In a box: every attempt would have room for its buffer.
+            Some(hold) => Box::pin(self.stays_open(attempt, hold)).await,
+        }
+    }
+
+    async fn stays_open(&self, attempt: &Attempt<'_>, hold: Duration) -> Result<String, Failure> {
         let mut stream = attempt.connect(&self.endpoint).await?;
         attempt.stage(format!(
             "connected to {}, but not yet for {}",

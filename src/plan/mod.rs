@@ -3,7 +3,11 @@
 mod order;
 pub mod print;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    time::Duration,
+};
 
 use crate::{
     kinds,
@@ -45,7 +49,8 @@ pub struct Plan {
 /// `mistakes`. The rest is planned.
 pub fn plan(declared: Declared, defaults: &Settings, env: &Env, mistakes: &mut Mistakes) -> Plan {
     let Declared { declarations, mut broken, mut notes } = declared;
-    let mut read = Vec::new();
+    // Each is some hundred bytes, and growing lists would copy thousands of them several times.
+    let mut read = Vec::with_capacity(declarations.len());
     for mut declaration in declarations {
         let kind = kinds::find(&declaration.scheme, declaration.rest.raw())
             .map_err(|message| declaration.error(message));
@@ -57,7 +62,7 @@ pub fn plan(declared: Declared, defaults: &Settings, env: &Env, mistakes: &mut M
     }
     let targets = read.iter().map(|(declaration, _, target)| (declaration, target.as_str()));
     let names = names(targets, mistakes);
-    let mut planned = Vec::new();
+    let mut planned = Vec::with_capacity(read.len());
     for ((mut declaration, kind, target), name) in read.into_iter().zip(names) {
         notes.extend(suggest_protocol_check(&name, kind, &declaration));
         notes.extend(declaration.notes());
@@ -121,7 +126,8 @@ pub fn once(planned: &mut [Planned]) {
 ///
 /// Errors of a kind go into `mistakes`. A dependency with a mistake is left out.
 pub fn build(planned: Vec<Planned>, mistakes: &mut Mistakes) -> (Vec<Dependency>, Vec<String>) {
-    let (mut dependencies, mut notes) = (Vec::<Dependency>::new(), Vec::new());
+    let mut dependencies = Vec::<Dependency>::with_capacity(planned.len());
+    let mut notes = Vec::new();
     let mut kept = Vec::new();
     for Planned { kind, spec, settings, after, .. } in planned {
         let probe = (kind.build)(&spec).and_then(|probe| {
@@ -178,24 +184,42 @@ fn names<'a>(
     declarations: impl Iterator<Item = (&'a Declaration, &'a str)> + Clone,
     mistakes: &mut Mistakes,
 ) -> Vec<String> {
-    let mut taken = BTreeSet::new();
-    for name in declarations.clone().filter_map(|(declaration, _)| declaration.name.as_ref()) {
-        if !taken.insert(name.clone()) {
+    // The number that was given last with each name.
+    let mut taken = BTreeMap::new();
+    for name in declarations.clone().filter_map(|(declaration, _)| declaration.name.as_deref()) {
+        if taken.insert(Cow::Borrowed(name), 1).is_some() {
             mistakes.push(ConfigError::at(name, "the name is given to two dependencies"));
         }
     }
     let mut names = Vec::new();
     for (declaration, target) in declarations {
-        names.push(declaration.name.clone().unwrap_or_else(|| {
-            let numbered = (2..).map(|n| format!("{target}-{n}"));
-            // The first free name is chosen; there always is one.
-            std::iter::once(target.to_owned())
-                .chain(numbered)
-                .find(|name| taken.insert(name.clone()))
-                .unwrap_or_default()
-        }));
+        names.push(match &declaration.name {
+            Some(name) => name.clone(),
+            None => free_name(target, &mut taken),
+        });
     }
     names
+}
+
+/// Returns the target as a name, with the first free number behind it if it is taken.
+fn free_name<'a>(target: &'a str, taken: &mut BTreeMap<Cow<'a, str>, usize>) -> String {
+    let mut number = match taken.entry(Cow::Borrowed(target)) {
+        Entry::Vacant(free) => {
+            free.insert(1);
+            return target.to_owned();
+        }
+        Entry::Occupied(last) => *last.get(),
+    };
+    let name = loop {
+        number += 1;
+        let name = format!("{target}-{number}");
+        if !taken.contains_key(name.as_str()) {
+            break name;
+        }
+    };
+    taken.insert(Cow::Borrowed(target), number);
+    taken.insert(Cow::Owned(name.clone()), 1);
+    name
 }
 
 /// Returns the settings of a choice: the names of its alternatives, which have their own keys.

@@ -186,8 +186,13 @@ impl Report {
     }
 
     /// Returns the log, for what is reported after the wait.
-    pub fn into_log(self) -> Log {
-        self.log
+    pub fn into_log(mut self) -> Log {
+        let log = std::mem::take(&mut self.log);
+        self.systemd = None;
+        // The process ends, or becomes the command. To free the states of a thousand dependencies
+        // would take a fiftieth of their start.
+        std::mem::forget(self);
+        log
     }
 
     /// Returns the interval at which the report needs `tick`.

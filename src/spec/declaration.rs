@@ -6,10 +6,10 @@ use super::{
     hidden, keys, slips,
     url::{
         check_authority, check_pairs, is_bare_ipv6, is_host_port, is_scheme, needs_brackets,
-        servers_of, split_authority, tidy_list, without_userinfo,
+        servers_of, split_authority, tidy_list,
     },
 };
-use crate::text::one_line;
+use crate::text::cut_to_one_line;
 
 /// A key with its value, both as one text and as a list of parts joined by `+`.
 pub struct KeyValue {
@@ -149,12 +149,12 @@ impl Declaration {
     /// Malformed servers or keys. No error shows the text or a value.
     pub fn read_as(&mut self, kind: &Kind) -> Result<String, ConfigError> {
         self.join_words(kind.grammar);
-        let shown = self.read_rest(kind).map_err(|message| self.error(message))?;
+        let mut shown = self.read_rest(kind).map_err(|message| self.error(message))?;
         if let Some(behind) = self.behind.take() {
             self.keys = keys::read(&behind, kind.grammar).map_err(|message| self.error(message))?;
         }
-        let named = one_line(&format!("{}{shown}", self.scheme), 120);
-        Ok(self.variable.clone().unwrap_or(named))
+        shown.insert_str(0, &self.scheme);
+        Ok(self.variable.clone().unwrap_or_else(|| cut_to_one_line(shown, 120)))
     }
 
     /// Splits the keys off a command. A `#` within quotes belongs to the command.
@@ -370,12 +370,16 @@ pub fn read_servers(rest: &Text) -> Result<String, String> {
 /// Returns host, port and path for messages: no userinfo, no query, and expansions as written.
 fn shown_servers(grammar: Grammar, rest: &Text) -> String {
     let (authority, path) = split_authority(rest);
-    let mut shown = String::from(":/");
-    for (place, server) in servers_of(grammar, &authority).split(',').enumerate() {
+    // Room for the scheme, too, which the caller puts in front.
+    let mut shown = String::with_capacity(rest.raw().len() + 24);
+    shown.push_str(":/");
+    for (place, server) in servers_of(grammar, &authority).enumerate() {
         shown.push(if place == 0 { '/' } else { ',' });
-        shown.push_str(&without_userinfo(&server).display_redacted());
+        shown.push_str(&server.display_redacted());
     }
-    let path = path.raw().split('?').next().map(|raw| path.part(raw).display_redacted());
-    shown.extend(path.filter(|path| path != "/"));
+    let before_query = path.raw().split('?').next().unwrap_or_default();
+    if !matches!(before_query, "" | "/") {
+        shown.push_str(&path.part(before_query).display_redacted());
+    }
     shown
 }

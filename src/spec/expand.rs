@@ -91,10 +91,11 @@ const LAST: u32 = 0x10_fffd;
 /// Text with opaque expansions. Parts can be cut out as from a string, and share its memory.
 #[derive(Clone)]
 pub struct Text {
-    whole: Rc<String>,
+    whole: Rc<str>,
     /// The place of this part in `whole`.
     range: Range<usize>,
-    values: Rc<Vec<Expansion>>,
+    /// The expansions in `whole`. `None`: it has none, as most texts.
+    values: Option<Rc<Vec<Expansion>>>,
 }
 
 impl PartialEq for Text {
@@ -145,33 +146,47 @@ impl Text {
     /// Returns the text whose searchable form is `raw`: a slice of [`Text::raw`], which is not
     /// copied, or a new text with the same expansions.
     pub fn part(&self, raw: &str) -> Self {
-        let values = Rc::clone(&self.values);
         let start = raw.as_ptr().addr().wrapping_sub(self.whole.as_ptr().addr());
         match start.checked_add(raw.len()) {
-            Some(end) if end <= self.whole.len() => {
-                Self { whole: Rc::clone(&self.whole), range: start..end, values }
-            }
-            _ => Self::new(raw.to_owned(), values),
+            Some(end) if end <= self.whole.len() => self.within(start..end),
+            _ => Self::new(raw, self.values.clone()),
         }
     }
 
-    fn new(raw: String, values: Rc<Vec<Expansion>>) -> Self {
-        Self { range: 0..raw.len(), whole: Rc::new(raw), values }
+    /// Returns the part at this place in `whole`.
+    fn within(&self, range: Range<usize>) -> Self {
+        Self { whole: Rc::clone(&self.whole), range, values: self.values.clone() }
     }
 
-    /// Returns the text before and after the first `separator`.
+    fn new(raw: &str, values: Option<Rc<Vec<Expansion>>>) -> Self {
+        Self { range: 0..raw.len(), whole: raw.into(), values }
+    }
+
+    /// Returns the text before and after the first `separator`, an ASCII character.
     pub fn split_once(&self, separator: char) -> Option<(Self, Self)> {
-        self.raw().split_once(separator).map(|(a, b)| (self.part(a), self.part(b)))
+        self.around(self.raw().bytes().position(|byte| char::from(byte) == separator)?)
     }
 
-    /// Returns the text before and after the last `separator`.
+    /// Returns the text before and after the last `separator`, an ASCII character.
     pub fn rsplit_once(&self, separator: char) -> Option<(Self, Self)> {
-        self.raw().rsplit_once(separator).map(|(a, b)| (self.part(a), self.part(b)))
+        self.around(self.raw().bytes().rposition(|byte| char::from(byte) == separator)?)
     }
 
-    /// Returns the parts between separators.
-    pub fn split(&self, separator: char) -> impl Iterator<Item = Self> {
-        self.raw().split(separator).map(|part| self.part(part))
+    /// Returns the text before and after the character of one byte at `place`.
+    fn around(&self, place: usize) -> Option<(Self, Self)> {
+        let Range { start, end } = self.range;
+        Some((self.within(start..start + place), self.within(start + place + 1..end)))
+    }
+
+    /// Returns the parts between separators, which are ASCII characters.
+    pub fn split(&self, separator: char) -> impl Iterator<Item = Self> + use<> {
+        let mut rest = Some(self.clone());
+        std::iter::from_fn(move || {
+            let text = rest.take()?;
+            let Some((part, behind)) = text.split_once(separator) else { return Some(text) };
+            rest = Some(behind);
+            Some(part)
+        })
     }
 
     /// Returns the text after `prefix`.
@@ -193,7 +208,7 @@ impl Text {
 
     /// Returns the literal parts unchanged, with each expansion's value in place.
     pub fn expanded(&self) -> String {
-        if self.values.is_empty() {
+        if self.values.is_none() {
             return self.raw().to_owned();
         }
         self.raw().chars().fold(String::new(), |mut out, c| {
@@ -207,7 +222,7 @@ impl Text {
 
     /// Returns the text for messages: literal parts unchanged, expansions as written.
     pub fn display_redacted(&self) -> String {
-        if self.values.is_empty() {
+        if self.values.is_none() {
             return self.raw().to_owned();
         }
         self.raw().chars().fold(String::new(), |mut out, c| {
@@ -223,7 +238,7 @@ impl Text {
     /// decoded.
     pub fn percent_decoded(&self) -> Result<String, String> {
         const WRONG: &str = "is not valid percent-encoding (a literal % is written %25)";
-        if self.values.is_empty() && !self.raw().contains('%') {
+        if self.values.is_none() && !self.raw().contains('%') {
             return Ok(self.raw().to_owned());
         }
         let mut out = Vec::with_capacity(self.raw().len());
@@ -243,7 +258,7 @@ impl Text {
 
     /// Returns the expansions in this text.
     pub fn expansions(&self) -> impl Iterator<Item = &Expansion> {
-        let raw = if self.values.is_empty() { "" } else { self.raw() };
+        let raw = if self.values.is_none() { "" } else { self.raw() };
         raw.chars().filter_map(|c| self.value(c)).filter(|value| value.source.starts_with("${"))
     }
 
@@ -255,7 +270,8 @@ impl Text {
     fn value(&self, c: char) -> Option<&Expansion> {
         (FIRST..=LAST)
             .contains(&u32::from(c))
-            .then(|| &self.values[(u32::from(c) - FIRST) as usize])
+            .then(|| self.values.as_ref()?.get((u32::from(c) - FIRST) as usize))
+            .flatten()
     }
 }
 
@@ -303,7 +319,8 @@ impl Builder {
     }
 
     fn build(self) -> Text {
-        Text::new(self.raw, Rc::new(self.values))
+        let values = (!self.values.is_empty()).then(|| Rc::new(self.values));
+        Text::new(&self.raw, values)
     }
 }
 

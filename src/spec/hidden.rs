@@ -16,9 +16,8 @@ pub(super) fn take(secrets: &Secrets, grammar: Grammar, rest: &Text, expansions:
     let (mut places, mut path) = (Vec::new(), Vec::new());
     if let Some(rest) = rest.strip_prefix("//").filter(|_| grammar.has_servers()) {
         let (authority, behind) = split_authority(&rest);
-        for server in servers_of(grammar, &authority).split(',') {
-            let place = server.rsplit_once('@').map_or(server, |(_, place)| place);
-            places.extend(place.expansions().cloned());
+        for server in servers_of(grammar, &authority) {
+            places.extend(server.expansions().cloned());
         }
         if matches!(grammar, Grammar::Url) {
             path.extend(behind.expansions().cloned());

@@ -59,8 +59,8 @@ pub(super) fn needs_brackets(text: &str) -> String {
 /// keys. Errors do not show these parts.
 pub(super) fn check_authority(grammar: Grammar, rest: &Text) -> Result<(), String> {
     let (authority, rest) = split_authority(rest);
-    for server in servers_of(grammar, &authority).split(',') {
-        read_server(&without_userinfo(&server))?;
+    for server in servers_of(grammar, &authority) {
+        read_server(&server)?;
     }
     let before_value = rest.raw().split('=').next().unwrap_or_default();
     if before_value.contains('@') && !matches!(grammar, Grammar::Url) {
@@ -99,15 +99,15 @@ pub(super) fn tidy_list(schemes: &[&str], scheme: &str, rest: &Text) -> (String,
 const ENCODE: &str =
     "(a / ? # or @ in a password must be percent-encoded, or come from a variable)";
 
-/// Returns the servers of an authority, with userinfo if each may have its own.
-pub(super) fn servers_of(grammar: Grammar, authority: &Text) -> Text {
-    match grammar {
-        Grammar::ServersWithLogins => authority.clone(),
-        _ => without_userinfo(authority),
-    }
+/// Returns the servers of an authority without userinfo. Some kinds allow one for each server.
+pub(super) fn servers_of(grammar: Grammar, authority: &Text) -> impl Iterator<Item = Text> + use<> {
+    let has_logins = matches!(grammar, Grammar::ServersWithLogins);
+    let servers = if has_logins { authority.clone() } else { without_userinfo(authority) };
+    let bare = move |server| if has_logins { without_userinfo(&server) } else { server };
+    servers.split(',').map(bare)
 }
 
-pub(super) fn without_userinfo(server: &Text) -> Text {
+fn without_userinfo(server: &Text) -> Text {
     server.rsplit_once('@').map_or_else(|| server.clone(), |(_, server)| server)
 }
 
@@ -195,6 +195,9 @@ pub(super) fn check_pairs(text: &Text) -> Result<(), String> {
         ("server", "host"),
         ("port", "port"),
     ];
+    if !text.raw().contains('=') {
+        return Ok(());
+    }
     let is_between = |c: char| c.is_whitespace() || "?&;'\"".contains(c);
     for pair in text.raw().split(is_between) {
         let Some((name, value)) = pair.split_once('=') else { continue };

@@ -47,7 +47,8 @@ impl Pauses {
     pub async fn until(&self, time: Instant) {
         match self.alarm.get_or_init(|| Alarm::start().ok()) {
             Some(alarm) => poll_fn(|context| alarm.poll_until(time, context)).await,
-            None => sleep_until(time).await,
+            // In a box, because every wait would have room for it.
+            None => Box::pin(sleep_until(time)).await,
         }
     }
 }
