@@ -294,3 +294,21 @@ fn redacted(verdict: Verdict, secrets: &Secrets) -> Verdict {
         Verdict::Hopeless(failure) => Verdict::Hopeless(clean(failure)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_hidden_in_a_text_that_is_not_made_yet() {
+        let refused = || Verdict::NotYet(Failure::refused("127.0.0.1:9".parse().unwrap()));
+        let message = |secrets: &Secrets| match redacted(refused(), secrets) {
+            Verdict::NotYet(failure) => failure.message.to_string(),
+            other => format!("{other:?}"),
+        };
+        let secrets = Secrets::default();
+        assert_eq!(message(&secrets), "connection refused (127.0.0.1:9)");
+        secrets.take("127.0.0.1");
+        assert_eq!(message(&secrets), "connection refused (***:9)");
+    }
+}
