@@ -82,8 +82,14 @@ impl Definition {
 
     /// The variable that sets it, if one does.
     pub fn variable(&self) -> Option<String> {
-        let name = || format!("AFTERALL_{}", self.name.to_uppercase().replace('-', "_"));
-        (self.places != Places::Nowhere).then(name)
+        const PREFIX: &str = "AFTERALL_";
+        if self.places == Places::Nowhere {
+            return None;
+        }
+        let mut name = String::with_capacity(PREFIX.len() + self.name.len());
+        name.push_str(PREFIX);
+        name.extend(self.name.chars().map(|c| if c == '-' { '_' } else { c.to_ascii_uppercase() }));
+        Some(name)
     }
 
     /// Returns true if the top of a config file sets it.

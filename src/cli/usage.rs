@@ -33,11 +33,13 @@ const COMMAND: &str = "command";
 pub fn parse(args: impl IntoIterator<Item = OsString>, env: &Env) -> Parsed {
     let args: Vec<OsString> = args.into_iter().collect();
     let mut line = CommandLine::default();
-    let matches = matches(args.clone(), &mut line);
+    let dashed: Vec<OsString> = args.iter().skip(1).filter(|arg| is_dashed(arg)).cloned().collect();
+    let matches = matches(args.clone(), &dashed, &mut line);
     // The process ends before the memory is missed.
     let matches = std::mem::ManuallyDrop::new(matches);
     for definition in definitions() {
-        let is_given = matches.value_source(id(&definition)) == Some(ValueSource::CommandLine);
+        let is_given = may_be_in(&dashed, &definition)
+            && matches.value_source(id(&definition)) == Some(ValueSource::CommandLine);
         match definition.opt {
             Opt::Help if is_given => return Parsed::Text(help::long()),
             Opt::Version if is_given => return Parsed::Text(help::version()),
@@ -84,15 +86,18 @@ fn no_help(line: &CommandLine) -> CommandLine {
 }
 
 /// Returns the matches of the valid arguments. An invalid one is removed, so that the next mistake
-/// can be found.
-fn matches(mut args: Vec<OsString>, line: &mut CommandLine) -> ArgMatches {
-    let mut command = command();
+/// can be found. `dashed` are the arguments that begin with a dash.
+fn matches(mut args: Vec<OsString>, dashed: &[OsString], line: &mut CommandLine) -> ArgMatches {
+    // To describe every option to clap would be a quarter of a short start.
+    let mut few = command(|definition| may_be_in(dashed, definition));
+    if let Ok(matches) = few.try_get_matches_from_mut(&args) {
+        std::mem::forget(few);
+        return matches;
+    }
+    let mut command = command(|_| true);
     loop {
         let error = match command.try_get_matches_from_mut(&args) {
-            Ok(matches) => {
-                std::mem::forget(command);
-                return matches;
-            }
+            Ok(matches) => return matches,
             Err(error) => error,
         };
         line.mistakes.push(one_line(&error));
@@ -132,9 +137,27 @@ fn place_of(error: &clap::Error, args: &[OsString]) -> Option<usize> {
     args[..end].iter().skip(1).rposition(|arg| is_it(arg) || is_short(arg)).map(|at| at + 1)
 }
 
-/// The command line as clap splits it. Values are read later, by code whose errors never quote
-/// them.
-fn command() -> Command {
+fn is_dashed(arg: &OsString) -> bool {
+    arg.as_encoded_bytes().starts_with(b"-")
+}
+
+/// Returns false if none of the arguments that begin with a dash can be this option.
+fn may_be_in(dashed: &[OsString], definition: &Definition) -> bool {
+    let is_long = |arg: &[u8]| {
+        let name = arg.strip_prefix(b"--");
+        !definition.name.is_empty()
+            && name.is_some_and(|name| name.starts_with(definition.name.as_bytes()))
+    };
+    // One letter, perhaps of several behind one dash.
+    let is_short = |arg: &[u8]| {
+        definition.short.is_some_and(|short| arg.iter().any(|&byte| char::from(byte) == short))
+    };
+    dashed.iter().map(|arg| arg.as_encoded_bytes()).any(|arg| is_long(arg) || is_short(arg))
+}
+
+/// The command line as clap splits it, with the options that are `wanted`. Values are read later,
+/// by code whose errors never quote them.
+fn command(wanted: impl Fn(&Definition) -> bool) -> Command {
     let words = |id: &'static str| {
         Arg::new(id).action(ArgAction::Append).num_args(0..).value_parser(value_parser!(OsString))
     };
@@ -143,7 +166,7 @@ fn command() -> Command {
         .disable_version_flag(true)
         .disable_help_subcommand(true)
         .args_override_self(true)
-        .args(definitions().map(|definition| arg(&definition)))
+        .args(definitions().filter(wanted).map(|definition| arg(&definition)))
         .arg(words(DEPENDENCY))
         .arg(words(COMMAND).last(true))
 }
