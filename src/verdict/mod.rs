@@ -52,9 +52,9 @@ impl Ready {
 
 /// The reason why an attempt did not find the dependency ready.
 ///
-/// A failure is one pointer. Its fields take some 150 bytes, which every `?` between the server and the
-/// verdict would copy: a tenth of the kinds' code. The engine and the report keep the same failure,
-/// so its copies share the fields.
+/// A failure is one pointer. Its fields take some 150 bytes, which every `?` between the server and
+/// the verdict would copy: a tenth of the kinds' code. The engine and the report keep the same
+/// failure, so its copies share the fields.
 #[derive(Clone, Debug)]
 pub struct Failure(Arc<Reason>);
 
