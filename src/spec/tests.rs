@@ -364,7 +364,7 @@ fn what_cannot_be_read_is_told_without_showing_a_value() {
             "204 is no key; the parts of a list are joined by +, e.g. status=200+204",
         ),
         ("nats://a:4222,password=s3cr3t", "the host must be a name or an address {ENC}"),
-        ("amqp://a;amqp://b", "the host must be a name or an address {ENC}"),
+        ("nats://a;nats://b", "the host must be a name or an address {ENC}"),
         ("tcp://a\nb:1", "the URL must not hold a control character"),
     ] {
         assert_eq!(
