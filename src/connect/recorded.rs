@@ -21,7 +21,10 @@ const KEPT: usize = 256;
 pub struct RecordingStream {
     inner: Box<dyn Stream>,
     first: FirstBytes,
+    on_read_error: Option<OnReadError>,
 }
+
+type OnReadError = Box<dyn Fn(&io::Error) + Send>;
 
 /// The first bytes that a server sent. Outlives the stream.
 #[derive(Clone, Default)]
@@ -44,7 +47,13 @@ impl RecordingStream {
     /// Wraps `inner` and starts recording.
     pub fn new(inner: Box<dyn Stream>) -> (Self, FirstBytes) {
         let first = FirstBytes::default();
-        (Self { inner, first: first.clone() }, first)
+        (Self { inner, first: first.clone(), on_read_error: None }, first)
+    }
+
+    /// Calls `look` with every error of a read, before the reader gets the error.
+    pub fn on_read_error(mut self, look: impl Fn(&io::Error) + Send + 'static) -> Self {
+        self.on_read_error = Some(Box::new(look));
+        self
     }
 }
 
@@ -57,6 +66,9 @@ impl AsyncRead for RecordingStream {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.inner).poll_read(context, buffer);
         self.first.record(buffer.filled().get(before..).unwrap_or_default());
+        if let (Poll::Ready(Err(error)), Some(look)) = (&polled, &self.on_read_error) {
+            look(error);
+        }
         polled
     }
 }

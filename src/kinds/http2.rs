@@ -1,20 +1,14 @@
 //! One request and its response over HTTP/2 (RFC 9113), on a connection of its own.
 
 use std::{
-    io,
-    pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use bytes::Bytes;
 use h2::{RecvStream, client};
 use http::{HeaderMap, Request, StatusCode};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::timeout,
-};
+use tokio::time::timeout;
 
 use crate::{
     connect::{Endpoint, FirstBytes, RecordingStream, Stream, stream_failure},
@@ -71,12 +65,18 @@ pub(super) async fn exchange(
     part: PartOf<'_>,
 ) -> Result<Response, Failure> {
     attempt.stage(format!("connected to {endpoint}, but no response"));
-    let lost = Lost::default();
-    let stream = Watched { inner: stream, endpoint: endpoint.clone(), lost: Arc::clone(&lost) };
-    let (stream, first) = RecordingStream::new(Box::new(stream));
+    let (stream, first) = RecordingStream::new(stream);
+    // h2 hands on only the text of an error, and TLS reports e.g. an alert of the server by one.
+    let lost = Arc::new(OnceLock::new());
+    let stream = stream.on_read_error({
+        let (lost, endpoint) = (Arc::clone(&lost), endpoint.clone());
+        move |error| {
+            let _ = lost.set(tls_stream_failure(error, &endpoint));
+        }
+    });
     let with_tls = call.with_tls;
     let failed = |error: h2::Error| {
-        let lost = lost.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let lost = lost.get().filter(|lost| lost.class == Class::Tls).cloned();
         lost.unwrap_or_else(|| failure(&error, &first, endpoint, with_tls))
     };
     let mut builder = client::Builder::new();
@@ -92,51 +92,6 @@ pub(super) async fn exchange(
             Err(error) => Err(failed(error)),
             Ok(()) => response.await.map_err(failed),
         },
-    }
-}
-
-/// The failure of a read in the TLS of a connection.
-type Lost = Arc<Mutex<Option<Failure>>>;
-
-/// A stream that keeps the failure of TLS, e.g. an alert of the server. h2 hands on its text alone.
-struct Watched {
-    inner: Box<dyn Stream>,
-    endpoint: Endpoint,
-    lost: Lost,
-}
-
-impl AsyncRead for Watched {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.inner).poll_read(context, buffer);
-        if let Poll::Ready(Err(error)) = &polled {
-            let failure = tls_stream_failure(error, &self.endpoint);
-            if failure.class == Class::Tls {
-                *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
-            }
-        }
-        polled
-    }
-}
-
-impl AsyncWrite for Watched {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(context)
     }
 }
 
