@@ -27,12 +27,19 @@ use crate::wait::event::{End, Event, EventKind};
 const MAX_UNSENT: usize = 64 * 1024;
 /// Plain lines of this size, in bytes, are drawn before the next tick.
 const DRAW_AT: usize = 16 * 1024;
+/// How long no tick draws after a change of the terminal's size. tmux reports a further change up
+/// to 250 ms late, and a frame between two changes would make the rows on the screen unknown.
+const SETTLING: Duration = Duration::from_millis(300);
 
 /// The report for a person who watches.
 pub(super) struct Live {
     ticks: usize,
     /// The widths of the lines that were drawn below the last plain one.
     drawn: Vec<usize>,
+    /// The terminal's size at the last tick.
+    size: Size,
+    /// The last change of that size.
+    resized: Option<Instant>,
     /// Plain lines that the terminal has not accepted yet.
     unsent: String,
     /// True if the terminal has accepted the last frame.
@@ -44,8 +51,15 @@ impl Default for Live {
     /// The first frame comes with the first tick, so that dependencies that are ready at once cause
     /// none.
     fn default() -> Self {
-        let color = is_color_allowed();
-        Self { ticks: 0, drawn: Vec::new(), unsent: String::new(), is_accepted: true, color }
+        Self {
+            ticks: 0,
+            drawn: Vec::new(),
+            size: terminal_size(),
+            resized: None,
+            unsent: String::new(),
+            is_accepted: true,
+            color: is_color_allowed(),
+        }
     }
 }
 
@@ -74,7 +88,9 @@ impl View for Live {
 
     fn tick(&mut self, context: &mut Context) {
         self.ticks += 1;
-        self.draw(context);
+        if !self.is_resizing() {
+            self.draw(context);
+        }
     }
 
     fn end(&mut self, end: End, context: &mut Context) {
@@ -94,6 +110,16 @@ impl View for Live {
 }
 
 impl Live {
+    /// Returns true if the terminal's size has changed lately.
+    fn is_resizing(&mut self) -> bool {
+        let (now, size) = (Instant::now(), terminal_size());
+        if size != self.size {
+            self.size = size;
+            self.resized = Some(now);
+        }
+        self.resized.is_some_and(|resized| now - resized < SETTLING)
+    }
+
     /// Erases the moving lines, writes the plain lines for good, and draws the moving lines again,
     /// all in one write.
     fn draw(&mut self, context: &mut Context) {
@@ -111,10 +137,13 @@ impl Live {
 
     /// Returns the escapes that move the cursor to the first moving line and erase from there. A
     /// terminal that has become narrower has broken long lines into several rows.
+    ///
+    /// The escapes never erase from the first place of the screen. tmux would take that for
+    /// `clear`, and keep a copy of the screen in its history.
     fn erased(&self, columns: usize) -> String {
         match self.drawn.iter().map(|width| width.div_ceil(columns).max(1)).sum::<usize>() {
             0 => String::new(),
-            rows => format!("\u{1b}[{rows}A\r\u{1b}[J"),
+            rows => format!("\u{1b}[{rows}A\r\u{1b}[K\n\u{1b}[J\u{1b}[A"),
         }
     }
 

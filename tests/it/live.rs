@@ -167,21 +167,34 @@ fn a_class_that_is_left_stays_above() {
 fn a_resize_leaves_nothing_of_earlier_frames_behind() {
     let terminal = terminal(100, 24);
     let (_db, _cache, words) = two();
-    terminal.dir().write("run", format!("afterall {SELDOM} {words}\n"));
+    terminal.dir().write("run", format!("seq -f above-%g 12\nafterall {SELDOM} {words}\n"));
     terminal.enters(". ./run");
-    // tmux moves upper lines into its history when it breaks lines, so the command line may be
-    // missing.
+    // tmux moves upper lines into its history when it breaks lines, so lines above may be missing.
+    let is_above = |line: &&str| *line == "$ . ./run" || line.starts_with("above-");
     let is_settled = |screen: &str| {
-        let mut lines = screen.trim_end().lines().filter(|line| *line != "$ . ./run");
+        let mut lines = screen.trim_end().lines().skip_while(is_above);
         moving(screen).len() == 2
             && lines.all(|line| is_moving(line) || line.starts_with("    "))
             && screen.matches("refused").count() <= 2
     };
     terminal.wait_for("both lines", is_settled);
-    for (columns, rows) in [(30, 24), (100, 24), (12, 24), (70, 8), (100, 24)] {
-        terminal.resize(columns, rows);
-        terminal.wait_for(&format!("both lines and nothing else at {columns}x{rows}"), |screen| {
-            is_settled(screen) && screen.lines().all(|line| line.chars().count() < columns as usize)
+    let mut columns: u32 = 100;
+    for (wanted, rows, above) in [
+        (30, 24, Some("above-12")),
+        (100, 24, Some("above-12")),
+        (12, 24, None),
+        (70, 8, None),
+        (100, 24, None),
+    ] {
+        // As a user drags the window's edge. tmux breaks lines at each step, and reports a few.
+        while columns != wanted {
+            columns = if columns < wanted { columns + 1 } else { columns - 1 };
+            terminal.resize(columns, rows);
+        }
+        terminal.wait_for(&format!("both lines and nothing else at {wanted}x{rows}"), |screen| {
+            is_settled(screen)
+                && screen.lines().all(|line| line.chars().count() < wanted as usize)
+                && above.is_none_or(|above| screen.lines().rfind(is_above) == Some(above))
         });
     }
     terminal.press(&["C-c"]);
@@ -206,6 +219,21 @@ fn more_dependencies_than_rows_are_counted() {
     assert!(history.matches("and 6 more").count() <= 1, "{history}");
     terminal.press(&["C-c"]);
     terminal.wait_for("the prompt", |screen| screen.trim_end().ends_with("\n$"));
+}
+
+#[test]
+fn a_frame_at_the_top_of_the_screen_leaves_no_copies_in_the_history() {
+    let terminal = terminal(100, 24);
+    let (_db, _cache, words) = two();
+    terminal.enters(&format!("clear; afterall {words}"));
+    let is_at_the_top =
+        |screen: &str| moving(screen).len() == 2 && screen.lines().take(2).all(is_moving);
+    let first = terminal.wait_for("both lines", is_at_the_top);
+    terminal.wait_for("a later frame", |screen| *screen != first && is_at_the_top(screen));
+    let history = terminal.history();
+    // A frame may be half drawn.
+    assert!(history.matches("refused").count() <= 2, "{history}");
+    terminal.press(&["C-c"]);
 }
 
 #[test]

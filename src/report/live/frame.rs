@@ -25,7 +25,7 @@ const INDENT: usize = 4;
 const MIN_WRAPPED: usize = 20;
 
 /// The size of a terminal.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) struct Size {
     pub columns: usize,
     pub rows: usize,
