@@ -375,11 +375,11 @@ fn shown_servers(grammar: Grammar, rest: &Text) -> String {
     shown.push_str(":/");
     for (place, server) in servers_of(grammar, &authority).enumerate() {
         shown.push(if place == 0 { '/' } else { ',' });
-        shown.push_str(&server.display_redacted());
+        server.push_redacted(&mut shown);
     }
     let before_query = path.raw().split('?').next().unwrap_or_default();
     if !matches!(before_query, "" | "/") {
-        shown.push_str(&path.part(before_query).display_redacted());
+        path.part(before_query).push_redacted(&mut shown);
     }
     shown
 }

@@ -222,16 +222,22 @@ impl Text {
 
     /// Returns the text for messages: literal parts unchanged, expansions as written.
     pub fn display_redacted(&self) -> String {
+        let mut out = String::with_capacity(self.raw().len());
+        self.push_redacted(&mut out);
+        out
+    }
+
+    /// Appends [`Text::display_redacted`] to a message.
+    pub fn push_redacted(&self, out: &mut String) {
         if self.values.is_none() {
-            return self.raw().to_owned();
+            return out.push_str(self.raw());
         }
-        self.raw().chars().fold(String::new(), |mut out, c| {
+        for c in self.raw().chars() {
             match self.value(c) {
                 Some(value) => out.push_str(&value.source),
                 None => out.push(c),
             }
-            out
-        })
+        }
     }
 
     /// Returns the literal parts percent-decoded (RFC 3986, section 2.1), and expansions not
