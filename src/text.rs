@@ -22,7 +22,7 @@ pub fn one_line(text: &str, max: usize) -> String {
     out
 }
 
-/// [`one_line`] for a text that is no longer needed.
+/// Returns [`one_line`] of a text, without a copy if that is the text itself.
 pub fn cut_to_one_line(text: String, max: usize) -> String {
     if is_one_line(&text, max) { text } else { one_line(&text, max) }
 }

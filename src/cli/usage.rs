@@ -33,7 +33,8 @@ const COMMAND: &str = "command";
 pub fn parse(args: impl IntoIterator<Item = OsString>, env: &Env) -> Parsed {
     let args: Vec<OsString> = args.into_iter().collect();
     let mut line = CommandLine::default();
-    let dashed: Vec<OsString> = args.iter().skip(1).filter(|arg| is_dashed(arg)).cloned().collect();
+    let words = args.iter().skip(1).map(|arg| arg.as_encoded_bytes());
+    let dashed: Vec<&[u8]> = words.filter(|arg| arg.starts_with(b"-")).collect();
     let matches = matches(args.clone(), &dashed, &mut line);
     // The process ends before the memory is missed.
     let matches = std::mem::ManuallyDrop::new(matches);
@@ -87,8 +88,8 @@ fn no_help(line: &CommandLine) -> CommandLine {
 
 /// Returns the matches of the valid arguments. An invalid one is removed, so that the next mistake
 /// can be found. `dashed` are the arguments that begin with a dash.
-fn matches(mut args: Vec<OsString>, dashed: &[OsString], line: &mut CommandLine) -> ArgMatches {
-    // To describe every option to clap would be a quarter of a short start.
+fn matches(mut args: Vec<OsString>, dashed: &[&[u8]], line: &mut CommandLine) -> ArgMatches {
+    // To describe every option to clap would take a sixth of a short start's instructions.
     let mut few = command(|definition| may_be_in(dashed, definition));
     if let Ok(matches) = few.try_get_matches_from_mut(&args) {
         std::mem::forget(few);
@@ -137,12 +138,8 @@ fn place_of(error: &clap::Error, args: &[OsString]) -> Option<usize> {
     args[..end].iter().skip(1).rposition(|arg| is_it(arg) || is_short(arg)).map(|at| at + 1)
 }
 
-fn is_dashed(arg: &OsString) -> bool {
-    arg.as_encoded_bytes().starts_with(b"-")
-}
-
 /// Returns false if none of the arguments that begin with a dash can be this option.
-fn may_be_in(dashed: &[OsString], definition: &Definition) -> bool {
+fn may_be_in(dashed: &[&[u8]], definition: &Definition) -> bool {
     let is_long = |arg: &[u8]| {
         let name = arg.strip_prefix(b"--");
         !definition.name.is_empty()
@@ -152,7 +149,7 @@ fn may_be_in(dashed: &[OsString], definition: &Definition) -> bool {
     let is_short = |arg: &[u8]| {
         definition.short.is_some_and(|short| arg.iter().any(|&byte| char::from(byte) == short))
     };
-    dashed.iter().map(|arg| arg.as_encoded_bytes()).any(|arg| is_long(arg) || is_short(arg))
+    dashed.iter().any(|arg| is_long(arg) || is_short(arg))
 }
 
 /// The command line as clap splits it, with the options that are `wanted`. Values are read later,
