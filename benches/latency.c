@@ -3,11 +3,12 @@
 #include "bench.h"
 #include <stdbool.h>
 
-// Waiters at once. They share the machine, but each is idle nearly always.
-enum { WORKERS = 16, WAITS = 6 };
+// Waiters at once. They share the machine, but each is idle nearly always. A long wait asks more rarely still, so that more
+// workers take part in the long waits, from 10 s on, and there are as many more samples of them: they have an aim.
+enum { WORKERS = 16, LONG_WORKERS = 48, ALL_WORKERS = WORKERS + LONG_WORKERS, WAITS = 6, FIRST_LONG = 3 };
 
 static const double waits[WAITS] = {0.2, 1, 3, 10, 60, 300};
-// Samples of each wait for one SCALE: the long ones cost the most, and 10 s has an aim.
+// Samples of each wait for one SCALE.
 static const int weight[WAITS] = {2, 2, 1, 3, 1, 1};
 // How many of the waits are measured: all of them only with LONG=1.
 static int measured = 4;
@@ -16,11 +17,12 @@ static char *afterall, *stamp, *cluster;
 static struct { double *values; int taken, wanted, begun, failed; } results[WAITS];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-// Takes the next sample to be made, the longest first, so that the workers end together. Returns its wait's number, or -1.
-static int next_sample(void) {
+// Takes the next sample to be made, the longest first, so that the workers end together. Returns its wait's number, which is
+// at least `least`, or -1.
+static int next_sample(int least) {
     int found = -1;
     pthread_mutex_lock(&lock);
-    for (int i = measured - 1; i >= 0 && found < 0; i--)
+    for (int i = measured - 1; i >= least && found < 0; i--)
         if (results[i].begun < results[i].wanted) results[found = i].begun++;
     pthread_mutex_unlock(&lock);
     return found;
@@ -106,13 +108,17 @@ struct worker {
     const char *kind;
     char *dir;
     int port;
+    int least;       // the number of the shortest wait that it takes part in
+    double late_by;  // ms after which it begins
     unsigned seed;
     pthread_t thread;
 };
 
 static void *work(void *arg) {
     struct worker *worker = arg;
-    for (int wait; (wait = next_sample()) >= 0;) {
+    // Not in step: those that become ready at once would delay each other's commands.
+    sleep_until(now_ms() + worker->late_by);
+    for (int wait; (wait = next_sample(worker->least)) >= 0;) {
         if (strcmp(worker->kind, "tcp") == 0) sample_tcp(wait, &worker->seed);
         else if (strcmp(worker->kind, "http") == 0) sample_http(wait, &worker->seed);
         else sample_postgres(wait, &worker->seed, worker->dir, worker->port, strcmp(worker->kind, "postgres-recovery") == 0);
@@ -121,19 +127,22 @@ static void *work(void *arg) {
 }
 
 int main(int argc, char **argv) {
-    int scale = atoi(argv[2]), count = WORKERS;
+    int scale = atoi(argv[2]), count = ALL_WORKERS;
     if (getenv("LONG") && *getenv("LONG")) measured = WAITS;
     afterall = argv[3];
     stamp = argv[4];
     if (argc > 5) cluster = argv[5], count = argc - 6;
     for (int i = 0; i < measured; i++) {
         results[i].wanted = scale * weight[i];
+        if (!cluster && i >= FIRST_LONG) results[i].wanted *= ALL_WORKERS / WORKERS;
         results[i].values = calloc(results[i].wanted, sizeof(double));
     }
-    struct worker workers[WORKERS];
-    if (count > WORKERS) count = WORKERS;
+    struct worker workers[ALL_WORKERS];
+    if (count > WORKERS && cluster) count = WORKERS;
     for (int i = 0; i < count; i++) {
         workers[i] = (struct worker){.kind = argv[1], .seed = time(NULL) * 31 + getpid() + i};
+        workers[i].least = i < WORKERS ? 0 : FIRST_LONG;
+        workers[i].late_by = cluster ? 0 : i * 10e3 / ALL_WORKERS;
         if (cluster) {
             char *colon = strrchr(workers[i].dir = argv[6 + i], ':');
             *colon = 0;
