@@ -81,14 +81,14 @@ check "the gem's directory was found by its pattern" "1 of 1 migrations applied"
 check "no capabilities" "CapBnd:	0000000000000000" "$(cat "/proc/$(cat scheduler.pid)/status")"
 check "the secret is in no line" none "$(grep -qF 'p#w' director.err scheduler.err && echo leaked || echo none)"
 for process in director scheduler; do
-    check_under "$process stops by its own handler" 2000 stop "$process"
+    check_under "$process stops by its own handler" 5000 stop "$process"
     runc delete "$process"
 done
 end_servers
 
 bpm_start director database.toml 8081
 wait_for "the next wait begins" err_holds director "db: waiting"
-check_under "a wait stops at once" 1000 stop director
+check_under "a wait stops at once" 5000 stop director
 runc delete director
 chmod 000 "$job/config/db_password"
 bpm_start director database.toml 8081

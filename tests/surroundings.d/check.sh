@@ -16,7 +16,8 @@ check() {
     fi
 }
 
-# check_under NAME LIMIT COMMAND...: COMMAND ends within LIMIT milliseconds.
+# check_under NAME LIMIT COMMAND...: COMMAND ends within LIMIT milliseconds. The limit for a stop is half of the ten
+# seconds after which a container is killed: a container's own end takes a second on a busy machine.
 check_under() {
     local name=$1 limit=$2 before=$EPOCHREALTIME after took
     shift 2

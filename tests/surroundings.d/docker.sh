@@ -19,13 +19,13 @@ hardened=(--read-only --cap-drop all --security-opt no-new-privileges --memory 1
 podman run -d --name waiting "${network[@]}" "${mounts[@]}" "${hardened[@]}" localhost/example-scratch >/dev/null
 wait_for "the wait begins" logs_hold waiting "db: waiting: connection refused"
 check "an unready dependency is reported" "db: waiting: connection refused" "$(logs waiting)"
-check_under "a waiting container stops at once" 1000 podman stop -t 10 waiting
+check_under "a waiting container stops at once" 5000 podman stop -t 10 waiting
 check "a stopped wait exits 143" 143 "$(podman inspect waiting --format '{{.State.ExitCode}}')"
 podman rm waiting >/dev/null
 
 podman run -d --init --name init "${network[@]}" "${mounts[@]}" localhost/example-scratch >/dev/null
 wait_for "the wait begins behind an init" logs_hold init "db: waiting"
-check_under "it stops at once behind an init" 1000 podman stop -t 10 init
+check_under "it stops at once behind an init" 5000 podman stop -t 10 init
 check "and exits 143" 143 "$(podman inspect init --format '{{.State.ExitCode}}')"
 podman rm init >/dev/null
 
@@ -62,7 +62,7 @@ done
 check "the secret is in no line" "none" "$([[ $all == *"$password"* ]] && echo leaked || echo none)"
 check "the service serves" ok "$(curl -s http://127.0.0.1:8080/)"
 check "the same binary is a health check" "ready" "$(podman exec service /afterall --once http://127.0.0.1:8080/ 2>&1)"
-check_under "the service stops by its own handler" 2000 podman stop -t 10 service
+check_under "the service stops by its own handler" 5000 podman stop -t 10 service
 check "SIGTERM reached the service" "signal 15" "$(logs service | tail -1)"
 check "the exit code is the service's own" 0 "$(podman inspect service --format '{{.State.ExitCode}}')"
 
@@ -71,7 +71,7 @@ podman run -d --name plain "${network[@]}" -e DATABASE_URL=postgres://app@db/app
     "${hardened[@]}" localhost/example >/dev/null
 wait_for "the image waits for its API" logs_hold plain "api: waiting"
 check "the variable is read" "db: ready: PostgreSQL" "$(logs plain)"
-check_under "and it stops at once" 1000 podman stop -t 10 plain
+check_under "and it stops at once" 5000 podman stop -t 10 plain
 rm -f /tmp/db.key /tmp/db.pem
 
 # The image of one program that a release has, as what others copy from.
