@@ -21,8 +21,8 @@ const REMOTE_INTERVAL: Duration = Duration::from_millis(50);
 /// least at p = sqrt(2 c t). An attempt on this machine costs 50 us of CPU, so p = 10 ms x sqrt(t).
 /// A fixed share of `t` asks too often early and too rarely late.
 ///
-/// 3% are added, because jitter shortens the pauses by 5% on average.
-const LOCAL_PAUSE_AT_1S: Duration = Duration::from_micros(10_300);
+/// 3.5% are added, because jitter shortens the pauses by 5% on average.
+const LOCAL_PAUSE_AT_1S: Duration = Duration::from_micros(10_350);
 /// The pause of a wait that is one second old, where the target is elsewhere. An attempt there
 /// costs both sides and the network about 200 us.
 const REMOTE_PAUSE_AT_1S: Duration = Duration::from_millis(20);
@@ -149,7 +149,9 @@ impl Pace {
             self.answers.push(took);
         }
         let pause = match self.backoff {
-            Backoff::Adaptive => self.adaptive(failure.cost, now.saturating_sub(self.reset_at)),
+            Backoff::Adaptive => {
+                self.adaptive(failure.cost, took, now.saturating_sub(self.reset_at))
+            }
             Backoff::Linear => self.interval.saturating_mul(self.failures),
             Backoff::Exponential => self.interval.saturating_mul(1 << (self.failures - 1).min(30)),
             Backoff::Constant => self.interval,
@@ -173,8 +175,9 @@ impl Pace {
 
     /// The longest of what the wait's age, the server's speed and the server's log call for.
     /// `age` is the time since the last reset.
-    fn adaptive(&self, cost: Cost, age: Duration) -> Duration {
-        let by_age = self.pause_at_1s.mul_f64(age.as_secs_f64().sqrt());
+    fn adaptive(&self, cost: Cost, took: Duration, age: Duration) -> Duration {
+        // From the beginning of one attempt to that of the next: an attempt delays the notice, too.
+        let by_age = self.pause_at_1s.mul_f64(age.as_secs_f64().sqrt()).saturating_sub(took);
         let by_speed = match cost {
             Cost::Nothing => Duration::ZERO,
             // The first attempt after a change may have queued in a server that was just coming

@@ -55,7 +55,7 @@ fn adaptive(is_local: bool) -> Pace {
 #[test]
 fn adaptive_grows_with_the_square_root_of_the_wait() {
     for (is_local, pauses) in [
-        (true, [10.0, 10.3, 20.6, 41.2, 103.0, 206.0, 1000.0]),
+        (true, [10.0, 10.35, 20.7, 41.4, 103.5, 207.0, 1000.0]),
         (false, [50.0, 50.0, 50.0, 80.0, 200.0, 400.0, 1000.0]),
     ] {
         let mut pace = adaptive(is_local);
@@ -72,10 +72,10 @@ fn a_new_class_resets_the_pace_and_an_old_one_does_not() {
     let starting = Failure::new(Class::Busy, "starting").cost(Cost::Nothing);
     for (failure, now, want) in [
         (refused(), 0, 10_000),
-        (refused(), 400_000, 206_000),
+        (refused(), 400_000, 207_000),
         (starting.clone(), 400_000, 10_000),
-        (starting, 404_000, 20_600),
-        (refused(), 409_000, 30_900),
+        (starting, 404_000, 20_700),
+        (refused(), 409_000, 31_050),
     ] {
         let pause = pace.after_failure(&failure, ms(0), ms(now), 0.0);
         assert_eq!(pause, Duration::from_micros(want), "{now}");
@@ -157,7 +157,7 @@ impl Simulated {
     fn latency(&self, about: u64) -> (u64, u64, usize) {
         let mut random = fastrand::Rng::with_seed(about);
         let (mut late, mut attempts) = (Vec::new(), 0);
-        for _ in 0..20 {
+        for _ in 0..60 {
             let begins = self.schedule(Duration::from_secs(about).mul_f64(1.25), &mut random);
             for _ in 0..200 {
                 let ready = Duration::from_secs(about).mul_f64(0.8 + 0.45 * random.f64());
@@ -174,16 +174,19 @@ impl Simulated {
 
 #[test]
 fn readiness_is_noticed_soon_however_long_the_wait() {
-    let took = Duration::from_micros(200);
-    let local = |failure| Simulated { is_local: true, took, failure };
+    let local = |took, failure| Simulated {
+        is_local: true,
+        took: Duration::from_micros(took),
+        failure,
+    };
     let busy = Failure::new(Class::Busy, "503");
     let remote = Simulated { is_local: false, took: ms(1), failure: refused() };
     for (who, simulated, about, median, p95, attempts) in [
-        ("tcp", local(refused()), 1, 6, 12, 120),
-        ("tcp", local(refused()), 10, 16, 32, 550),
-        ("tcp", local(refused()), 60, 40, 80, 1_600),
-        ("tcp", local(refused()), 300, 85, 170, 3_700),
-        ("http", local(busy), 10, 16, 32, 550),
+        ("tcp", local(100, refused()), 1, 6, 12, 120),
+        ("tcp", local(100, refused()), 10, 16, 32, 550),
+        ("tcp", local(100, refused()), 60, 40, 80, 1_600),
+        ("tcp", local(100, refused()), 300, 85, 170, 3_700),
+        ("http", local(400, busy), 10, 16, 32, 550),
         ("remote", remote, 60, 85, 165, 750),
     ] {
         let got = simulated.latency(about);
