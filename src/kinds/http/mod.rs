@@ -240,7 +240,12 @@ impl Http {
             return Err(Failure::new(Class::Config, format!("http-version: {NO_PLAIN_PROXY}")));
         }
         let peer = proxy.map_or(server, |proxy| &proxy.endpoint);
-        let mut stream = attempt.connect(peer).await?;
+        let mut stream = attempt.connect(peer).await.map_err(|failure| {
+            // A dead proxy, or the dead target of a redirect, does not mean that the declared
+            // server is gone.
+            let is_declared = proxy.is_none() && origin == Origin::Declared;
+            failure.with(|reason| reason.means_down &= is_declared)
+        })?;
         if is_tls {
             if let Some(proxy) = proxy {
                 proxy

@@ -340,7 +340,9 @@ impl Session<'_> {
 
     /// Asks the node of a cluster that has the key.
     async fn follow(&mut self, redirect: &Redirect, key: &str) -> Result<Reply, Failure> {
-        let mut wire = connect(self.attempt, self.target, &redirect.endpoint).await?;
+        let wire = connect(self.attempt, self.target, &redirect.endpoint).await;
+        // The node that redirects is up.
+        let mut wire = wire.map_err(|failure| failure.with(|reason| reason.means_down = false))?;
         let mut out = Vec::new();
         if let Some(login) = &self.target.login {
             authenticate(&mut out, login);

@@ -233,6 +233,16 @@ fn a_port_that_speaks_something_else_is_told_for_what_it_is() {
 }
 
 #[test]
+fn a_dead_target_of_a_redirect_does_not_mean_that_the_server_is_gone() {
+    let dead = Reserved::new();
+    let server = Nginx::serving(&format!("return 302 http://{}/;", dead.address()));
+    once(&format!("{}#redirects=1,until=down", server.url("/")))
+        .code(69)
+        .stdout_has("connection refused")
+        .stdout_has("[class=connect]");
+}
+
+#[test]
 fn a_header_of_several_lines_is_accepted() {
     let old = "HTTP/1.1 200 OK\r\nServer: a\r\n b\r\nContent-Length: 0\r\n\r\n";
     let server = Scripted::answering_then_closing(old);

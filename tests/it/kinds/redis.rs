@@ -1,6 +1,6 @@
 //! `redis:` against a real redis-server; scripted servers only for what a real one cannot show.
 
-use crate::support::look::{not_ready, ready};
+use crate::support::look::{not_ready, once, ready};
 use crate::support::{Afterall, Authority, Redis, Reserved, Scripted, ms, secs, sh};
 use std::net::TcpStream;
 
@@ -304,6 +304,10 @@ fn a_cluster_is_ready_once_it_serves_every_slot() {
     not_ready(&narrow, "auth", "+cluster|info");
     nodes[1].stop();
     let url = format!("redis://{}", first.address());
+    // Some of these are on the dead node. The node that is asked is up.
+    for key in ["a", "b", "c", "d"] {
+        once(&format!("{url}#until=down,exists={key}")).code(69).any_stdout();
+    }
     Afterall::waiting_for([format!("{url}#until=down,timeout=1s")]).run().code(124).any_stderr();
     first.wait_for(&["CLUSTER", "INFO"], "cluster_state:fail");
     not_ready(&url, "busy", "of 16384 slots are served");

@@ -138,6 +138,20 @@ fn a_proxy_that_is_named_is_asked_for_pages_and_for_tunnels() {
 }
 
 #[test]
+fn a_dead_proxy_does_not_mean_that_the_server_is_gone() {
+    let server = Nginx::serving("location / { return 200 ok; }");
+    let dead = Reserved::new();
+    for url in [server.url("/"), format!("https://{}/", server.address())] {
+        once(&format!("{url}#until=down,proxy=http://{}", dead.address()))
+            .code(69)
+            .stdout_has("connection refused")
+            .stdout_has("[class=connect]");
+    }
+    let unknown = format!("{}#until=down,proxy=http://none.invalid:1", server.url("/"));
+    once(&unknown).code(69).stdout_has("[class=dns]");
+}
+
+#[test]
 fn a_proxy_that_wants_a_login_gets_its_own_and_nobody_elses() {
     let ca = Authority::new("ca");
     let plain = Nginx::serving(
