@@ -153,8 +153,13 @@ fn failure(error: &h2::Error, first: &FirstBytes, endpoint: &Endpoint, with_tls:
     }
     if error.is_go_away() || error.is_reset() {
         let reason = error.reason().unwrap_or(h2::Reason::NO_ERROR);
-        let message =
-            format!("the server ends the connection: {} ({endpoint})", reason.description());
+        let reason = reason.description();
+        if !error.is_remote() {
+            let message = format!("the server breaks the rules of HTTP/2: {reason} ({endpoint})");
+            return Failure::new(Class::Protocol, message);
+        }
+        let what = if error.is_reset() { "request" } else { "connection" };
+        let message = format!("the server ends the {what}: {reason} ({endpoint})");
         return Failure::new(Class::Busy, message);
     }
     if first.is_empty() {

@@ -17,7 +17,7 @@ pub(super) struct Answer<'a> {
     /// The HTTP status.
     pub(super) status: u16,
     pub(super) content_type: &'a str,
-    /// `grpc-status`, from the trailers, or from the headers where there are no trailers.
+    /// `grpc-status`, from the trailers, or from the headers of a response that has nothing else.
     pub(super) grpc_status: Option<&'a str>,
     /// `grpc-message`, percent-encoded.
     pub(super) grpc_message: &'a str,

@@ -54,7 +54,11 @@ pub(super) async fn ask(
     let call = Call { request, content: Some(message(&health.service)), with_tls: "grpcs:" };
     let whole = |_| Part { max: MAX_BODY, within: None };
     let response = http2::exchange(attempt, stream, endpoint, call, &whole).await?;
-    let field = |name| text(&response.trailers, &name).or_else(|| text(&response.headers, &name));
+    // Only a response without a body may have its status in the headers ("Trailers-Only" in
+    // `PROTOCOL-HTTP2.md`). A status before the body says nothing about the call's end.
+    let is_whole = response.body.is_empty() && response.trailers.is_empty();
+    let last = if is_whole { &response.headers } else { &response.trailers };
+    let field = |name| text(last, &name);
     let answer = Answer {
         status: response.status.as_u16(),
         content_type: text(&response.headers, &CONTENT_TYPE).unwrap_or_default(),

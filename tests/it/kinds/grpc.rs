@@ -9,7 +9,7 @@ use crate::support::{
 };
 use rustix::process::Signal;
 use std::ffi::OsStr;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
@@ -204,4 +204,56 @@ fn what_is_no_grpc_is_named() {
     let url = format!("grpc://{}#attempt-timeout=200ms", silent.address());
     not_ready(&url, "timeout", "but no response within 0.2s");
     not_ready(&format!("grpc://{}", Scripted::closing().address()), "connect", "");
+}
+
+/// A frame of HTTP/2 (RFC 9113, section 4.1) on the stream of the first call.
+fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0, 0, payload.len() as u8, kind, flags, 0, 0, 0, 1];
+    frame.extend(payload);
+    frame
+}
+
+/// A server that answers a call with these frames. It reads the whole call first.
+fn framed(frames: &[Vec<u8>]) -> Scripted {
+    let (call, answer) = (frame(0, 1, &[0; 5]), frames.concat());
+    Scripted::new(move |_, mut stream| {
+        let (mut heard, mut byte) = (Vec::new(), [0]);
+        while !heard.ends_with(&call) && stream.read_exact(&mut byte).is_ok() {
+            heard.push(byte[0]);
+        }
+        const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+        let _ = stream.write_all(&SETTINGS);
+        let _ = stream.write_all(&answer);
+        while stream.read(&mut byte).is_ok_and(|read| read > 0) {}
+    })
+}
+
+#[test]
+fn a_status_before_the_body_does_not_end_a_call() {
+    const STATUS: &[u8] = b"\x00\x0bgrpc-status\x010";
+    const HEADERS: &[u8] = b"\x88\x0f\x10\x10application/grpc";
+    let with_status = [HEADERS, STATUS].concat();
+    let (serving, other) = (b"\0\0\0\0\x02\x08\x01", b"\x00\x01x\x01y");
+    let asked = |frames: &[Vec<u8>], class: &str, want: &str| {
+        let server = framed(frames);
+        let url = format!("grpc://{}", server.address());
+        match class {
+            "" => drop(once(&url).code(0).stdout_has(want)),
+            class => not_ready(&url, class, want),
+        }
+    };
+    let trailers = frame(1, 5, STATUS);
+    asked(&[frame(1, 4, HEADERS), frame(0, 0, serving), trailers], "", "gRPC SERVING");
+    let missing = "an answer without grpc-status";
+    asked(&[frame(1, 4, &with_status), frame(0, 1, serving)], "protocol", missing);
+    let no_status = frame(1, 5, other);
+    asked(&[frame(1, 4, &with_status), frame(0, 0, serving), no_status], "protocol", missing);
+    // Without a body there are no trailers.
+    let refused = [HEADERS, b"\x00\x0bgrpc-status\x0214"].concat();
+    asked(&[frame(1, 5, &refused)], "busy", "UNAVAILABLE");
+    // The two sides of a broken call.
+    let early = [frame(0, 0, serving)];
+    asked(&early, "protocol", "the server breaks the rules of HTTP/2: unspecific protocol error");
+    let reset = [frame(3, 0, &[0, 0, 0, 7])];
+    asked(&reset, "busy", "the server ends the request: refused stream");
 }
