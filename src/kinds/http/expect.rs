@@ -207,8 +207,9 @@ impl Json {
                 None => Ok(()),
             };
         }
-        let found: Value =
-            serde_json::from_str(raw).map_err(|_| format!("{shown} is nested too deeply"))?;
+        // E.g. nested too deeply, or a number that is too large.
+        let found: Value = serde_json::from_str(raw)
+            .map_err(|error| format!("{shown} cannot be read: {error}"))?;
         match &self.wanted {
             Some(wanted) if equal(&found, wanted) => Ok(()),
             Some(wanted) => {
@@ -225,8 +226,12 @@ impl Json {
 }
 
 /// Returns true if two values are equal. Numbers compare by value: 1 equals 1.0.
+///
+/// Two different integers may be the same as floating point numbers, so integers compare as such.
 fn equal(a: &Value, b: &Value) -> bool {
-    a == b || matches!((a.as_f64(), b.as_f64()), (Some(a), Some(b)) if a == b)
+    let is_integer = |value: &Value| value.is_i64() || value.is_u64();
+    let are_integers = is_integer(a) && is_integer(b);
+    a == b || !are_integers && matches!((a.as_f64(), b.as_f64()), (Some(a), Some(b)) if a == b)
 }
 
 #[cfg(test)]
@@ -260,12 +265,15 @@ mod tests {
 
     #[test]
     fn a_value_in_a_json_body_is_compared_and_shown() {
-        let body = br#"{"status":"UP","n":1,"a/b":[true,null,false],"version":"1.0"}"#;
+        let body = br#"{"status":"UP","n":1,"a/b":[true,null,false],"version":"1.0",
+            "id":9007199254740993}"#;
         for (text, want) in [
             ("/status", Ok(())),
             ("/status==UP", Ok(())),
             (r#"/status=="UP""#, Ok(())),
             ("/n==1.0", Ok(())),
+            ("/id==9007199254740993", Ok(())),
+            ("/id==9007199254740992", Err("/id is 9007199254740993, wanted 9007199254740992")),
             ("/a~1b/0==true", Ok(())),
             ("/a~1b/1", Err("/a~1b/1 is null")),
             ("/a~1b/2", Err("/a~1b/2 is false")),
@@ -293,6 +301,8 @@ mod tests {
             assert_eq!(check(pattern, json, b"\x1f\x8b\x08"), Err(COMPRESSED.to_owned()));
         }
         assert_eq!(check(Some("^.\"a"), Some("/a==1"), b"\xef\xbb\xbf{\"a\":1}"), Ok(()));
+        let large = Json::parse("/a").unwrap().check(br#"{"a":1e999}"#).unwrap_err();
+        assert!(large.starts_with("/a cannot be read: number out of range"), "{large}");
         let gzip = Err("the body is compressed by gzip, which nobody asked for".to_owned());
         assert_eq!(Json::parse("/a").unwrap().check(b"\x1f\x8b\x08"), gzip);
         for wrong in ["status", "", "/~2", "==x/"] {
