@@ -127,7 +127,11 @@ fn classify(error: &io::Error, path: &str) -> Failure {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
             Failure::new(Class::Absent, message).means_down()
         }
+        io::ErrorKind::PermissionDenied => {
+            Failure::new(Class::Absent, message).hint("this user may not look there")
+        }
         _ if is_local_limit(error) => Failure::local(error, path),
-        _ => Failure::new(Class::Absent, message).hint("this user may not look there"),
+        // E.g. a loop of symbolic links, or an error of the disk.
+        _ => Failure::new(Class::Absent, message),
     }
 }

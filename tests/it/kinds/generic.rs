@@ -229,6 +229,12 @@ fn what_a_file_holds_is_matched_and_waited_for() {
     Afterall::waiting_for(["file:bytes"]).cwd(dir.path()).run().code(0).any_stderr();
     std::os::unix::fs::symlink(dir.join("nowhere"), dir.join("link")).unwrap();
     not_ready(&format!("file:{}", dir.text("link")), "absent", "no such file or directory");
+    // The hint about a missing right would mislead.
+    std::os::unix::fs::symlink("loop", dir.join("loop")).unwrap();
+    once(&format!("file:{}", dir.text("loop")))
+        .code(69)
+        .stdout_has("too many levels of symbolic links")
+        .says_nowhere("hint");
 }
 
 #[test]
