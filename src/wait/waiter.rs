@@ -159,7 +159,9 @@ impl Waiter {
         let Some(verdict) = self.ask(&shared, shared.deadline).await else {
             return (self, Outcome::Ready);
         };
-        if shared.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+        // An answer counts, however late it is read: the process may have been stopped meanwhile.
+        let is_cut = matches!(&verdict, Verdict::NotYet(late) if late.class == Class::Timeout);
+        if is_cut && shared.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return (self, Outcome::Ready);
         }
         match policy::next_step(verdict, &self.dependency.settings) {

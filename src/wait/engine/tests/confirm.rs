@@ -149,6 +149,16 @@ async fn a_confirmation_cut_by_the_deadline_keeps_the_success() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_failed_confirmation_counts_even_at_the_deadline() {
+    let late = |n, _| if n == 1 { Ready } else { Takes(500, Box::new(Fails(Class::Busy))) };
+    let mut wait = Wait::new().on("a", plain, late).on("b", plain, ready_from(1500));
+    wait.deadline = Some(2000);
+    let out = wait.run().await;
+    assert_eq!((out.end, out.took), (End::TimedOut, 2000));
+    assert!(out.lines.last().unwrap().starts_with("2000 a: timed out: busy"), "{:?}", out.lines);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hopeless_confirmation_ends_the_wait() {
     let hopeless = |n, _| {
         if n == 1 { Ready } else { Says(Verdict::Hopeless(Failure::new(Class::Config, "wrong"))) }
