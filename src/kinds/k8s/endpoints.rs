@@ -24,7 +24,7 @@ impl Census {
         let endpoints = slice.raw("/endpoints").filter(|raw| raw.starts_with('['));
         let _ = json::for_each(endpoints.unwrap_or("[]"), |endpoint| {
             let Ok(endpoint) = Object::read(endpoint.as_bytes()) else { return };
-            let has_address = endpoint.raw("/addresses").is_some_and(|raw| raw != "[]");
+            let has_address = endpoint.raw("/addresses/0").is_some();
             match endpoint.raw("/conditions/ready") {
                 Some("false") => self.unready += 1,
                 _ if has_address => self.ready += 1,

@@ -353,7 +353,7 @@ fn a_service_is_ready_with_one_ready_endpoint() {
         (vec![slice(Value::Null)], Some(Class::Absent), " has no endpoints"),
         (vec![slice(json!([]))], Some(Class::Absent), " has no endpoints"),
         (
-            vec![slice(json!([{"addresses": [], "conditions": {}}]))],
+            vec![slice(json!([{"addresses": [], "conditions": {}}, {"addresses": null}]))],
             Some(Class::Absent),
             " has no endpoints",
         ),
