@@ -41,8 +41,11 @@ use crate::{
     verdict::{Class, Failure, Stage},
 };
 
-/// The delay before the next address is tried (RFC 8305, section 8).
+/// The longest delay before the next address is tried (RFC 8305, section 8).
 const STAGGER: Duration = Duration::from_millis(250);
+
+/// The shortest delay before the next address is tried.
+const LEAST_STAGGER: Duration = Duration::from_millis(50);
 
 /// The most open connects of one attempt.
 pub const MAX_CONNECTS: usize = 4;
@@ -158,9 +161,12 @@ impl Net {
     }
 
     /// Connects to `endpoint`. Tries all of its addresses, until one accepts or all have refused.
+    ///
+    /// `remaining` is the time that is left for the attempt.
     pub async fn connect(
         &self,
         endpoint: &Endpoint,
+        remaining: Duration,
         stage: &Stage,
     ) -> Result<Box<dyn Stream>, Failure> {
         if let Some(dial) = &self.dial {
@@ -171,7 +177,7 @@ impl Net {
                 Ok(Box::new(FairStream::new(self.connect_unix(path, stage).await?)))
             }
             Endpoint::Tcp(host, port) => {
-                let stream = self.connect_tcp(endpoint, host, *port, stage).await?;
+                let stream = self.connect_tcp(endpoint, host, *port, remaining, stage).await?;
                 let stream = tcp::registered(stream);
                 let stream = stream.map_err(|error| stream_failure(&error, endpoint))?;
                 Ok(Box::new(FairStream::new(stream)))
@@ -183,12 +189,17 @@ impl Net {
     ///
     /// Nothing is read or written, so the reactor never learns of the connection. That saves three
     /// system calls.
-    pub async fn reach(&self, endpoint: &Endpoint, stage: &Stage) -> Result<(), Failure> {
+    pub async fn reach(
+        &self,
+        endpoint: &Endpoint,
+        remaining: Duration,
+        stage: &Stage,
+    ) -> Result<(), Failure> {
         match endpoint {
             Endpoint::Tcp(host, port) if self.dial.is_none() => {
-                self.connect_tcp(endpoint, host, *port, stage).await.map(drop)
+                self.connect_tcp(endpoint, host, *port, remaining, stage).await.map(drop)
             }
-            _ => self.connect(endpoint, stage).await.map(drop),
+            _ => self.connect(endpoint, remaining, stage).await.map(drop),
         }
     }
 
@@ -197,6 +208,7 @@ impl Net {
         endpoint: &Endpoint,
         host: &str,
         port: u16,
+        remaining: Duration,
         stage: &Stage,
     ) -> Result<TcpStream, Failure> {
         let mut addresses = match host.parse::<IpAddr>() {
@@ -205,8 +217,15 @@ impl Net {
         };
         addresses.iter_mut().for_each(|address| address.set_port(port));
         let waits = || stage.set(format!("no connection to {endpoint}"));
-        connect_any(&interleave(addresses), waits).await
+        let delay = stagger(addresses.len(), remaining);
+        connect_any(&interleave(addresses), delay, waits).await
     }
+}
+
+/// Returns the delay between two addresses, with which the last one has its turn in the first half
+/// of the remaining time.
+fn stagger(addresses: usize, remaining: Duration) -> Duration {
+    (remaining / 2 / addresses.max(1) as u32).clamp(LEAST_STAGGER, STAGGER)
 }
 
 /// Returns a quarter of the descriptors that `ulimit -n` allows. Connections need the others.
@@ -305,12 +324,16 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 
 /// Connects to the first address that accepts.
 ///
-/// The next address is tried once all before it have failed, or 250 ms after the last connect
+/// The next address is tried once all before it have failed, or `stagger` after the last connect
 /// began. Silent addresses are tried again. If a rate-limited REJECT drops a SYN, the retry comes
 /// after 250 ms instead of the kernel's second. Once [`MAX_CONNECTS`] are open, the oldest connect
 /// is aborted only for an address that was not tried yet. `waits` is called before each wait for an
 /// answer.
-async fn connect_any(addresses: &[SocketAddr], waits: impl Fn()) -> Result<TcpStream, Failure> {
+async fn connect_any(
+    addresses: &[SocketAddr],
+    stagger: Duration,
+    waits: impl Fn(),
+) -> Result<TcpStream, Failure> {
     // Made for the first address that does not answer at once.
     let mut open: Option<JoinSet<(usize, Result<TcpStream, ConnectError>)>> = None;
     let mut oldest_first = VecDeque::<AbortHandle>::new();
@@ -338,7 +361,7 @@ async fn connect_any(addresses: &[SocketAddr], waits: impl Fn()) -> Result<TcpSt
                 oldest.abort();
             }
             begun += 1;
-            next = now + STAGGER;
+            next = now + stagger;
             match tcp::begin(addresses[index]) {
                 Ok(tcp::Begun::Connected(stream)) => Some((index, Ok(stream))),
                 Ok(tcp::Begun::Pending(socket)) => {

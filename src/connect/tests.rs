@@ -65,10 +65,41 @@ async fn every_address_is_tried_and_every_refusal_is_told() {
     let reserved = tokio::net::TcpSocket::new_v4().unwrap();
     reserved.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let closed = reserved.local_addr().unwrap();
-    assert_eq!(connect_any(&[closed, open], || {}).await.unwrap().peer_addr().unwrap(), open);
-    let failure = connect_any(&[closed, closed], || {}).await.unwrap_err();
+    assert_eq!(
+        connect_any(&[closed, open], STAGGER, || {}).await.unwrap().peer_addr().unwrap(),
+        open
+    );
+    let failure = connect_any(&[closed, closed], STAGGER, || {}).await.unwrap_err();
     assert_eq!(&*failure.message, format!("connection refused ({closed}, {closed})"));
     assert!(failure.means_down);
+}
+
+#[tokio::test]
+async fn silent_addresses_do_not_hide_the_last_one() {
+    // The queue of connections has room for one. More of them get no answer.
+    let hole = tokio::net::TcpSocket::new_v4().unwrap();
+    hole.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let hole = hole.listen(0).unwrap();
+    let silent = hole.local_addr().unwrap();
+    let mut queued = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&silent, Duration::from_millis(50)) {
+        queued.push(stream);
+    }
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let open = listener.local_addr().unwrap();
+    let mut addresses = vec![silent; 12];
+    addresses.push(open);
+    let bound = Duration::from_secs(2);
+    let connecting = connect_any(&addresses, stagger(addresses.len(), bound), || {});
+    let stream = tokio::time::timeout(bound, connecting).await.unwrap().unwrap();
+    assert_eq!(stream.peer_addr().unwrap(), open);
+    // Few addresses, and many.
+    for (addresses, remaining, want) in
+        [(0, 5000, 250), (2, 5000, 250), (25, 5000, 100), (99, 9, 50)]
+    {
+        let delay = stagger(addresses, Duration::from_millis(remaining));
+        assert_eq!(delay, Duration::from_millis(want), "{addresses} {remaining}");
+    }
 }
 
 #[tokio::test]

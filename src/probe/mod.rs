@@ -51,12 +51,12 @@ impl<'a> Attempt<'a> {
 
     /// Connects to `endpoint`: see [`Net::connect`].
     pub async fn connect(&self, endpoint: &Endpoint) -> Result<Box<dyn Stream>, Failure> {
-        self.net.connect(endpoint, self.stage).await
+        self.net.connect(endpoint, self.remaining(), self.stage).await
     }
 
     /// Connects to `endpoint`, and closes the connection at once: see [`Net::reach`].
     pub async fn reach(&self, endpoint: &Endpoint) -> Result<(), Failure> {
-        self.net.reach(endpoint, self.stage).await
+        self.net.reach(endpoint, self.remaining(), self.stage).await
     }
 
     /// Looks `host` up: see [`Net::addresses`].
