@@ -153,7 +153,19 @@ pub(super) fn exchange_failure(error: &hyper::Error, first: &[u8], endpoint: &En
             Class::Connect,
             format!("connection closed without a response ({endpoint})"),
         ),
-        _ => Failure::new(Class::Connect, format!("the response ends half-way ({endpoint})")),
+        io => {
+            let message = format!("the response ends half-way ({endpoint})");
+            let failure = Failure::new(Class::Connect, message);
+            // The TLS library has no kind of error for it.
+            if io.is_some_and(|io| io.to_string().contains("close_notify")) {
+                failure.hint(
+                    "the server closes without close_notify: without Content-Length, the end of \
+                    its body is uncertain",
+                )
+            } else {
+                failure
+            }
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::support::look::{not_ready, once};
 use crate::support::{
     Afterall, Authority, Http, Identity, Nginx, Reserved, Scripted, ms, response_with, secs, sh,
 };
+use std::io::{Read, Write};
 
 #[track_caller]
 fn ready(url: &str) {
@@ -230,6 +231,23 @@ fn a_port_that_speaks_something_else_is_told_for_what_it_is() {
     let dripping = Scripted::dripping("HTTP/1.1 200 OK\r\nX: y\r\n", ms(5));
     let url = format!("http://{}/#attempt-timeout=300ms", dripping.address());
     once(&url).code(69).stdout_has("[class=").took(ms(0)..secs(10));
+}
+
+#[test]
+fn a_body_whose_end_tls_does_not_confirm_is_named() {
+    let tls = Identity::self_signed(&["localhost"]).server_config();
+    let server = Scripted::new(move |_, stream| {
+        let tls = rustls::ServerConnection::new(tls.clone()).unwrap();
+        let mut stream = rustls::StreamOwned::new(tls, stream);
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nready");
+    });
+    let url = format!("https://{}/#insecure", server.address());
+    once(&url).code(0).stdout_has("200 OK");
+    once(&format!("{url},match=ready"))
+        .code(69)
+        .stdout_has("the response ends half-way")
+        .stdout_has("hint: the server closes without close_notify");
 }
 
 #[test]
