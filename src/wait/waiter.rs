@@ -11,6 +11,7 @@ use std::{
 
 use tokio::{
     sync::{Semaphore, SemaphorePermit, mpsc},
+    task::yield_now,
     time::{Instant, timeout_at},
 };
 
@@ -238,7 +239,17 @@ impl Waiter {
         let stage = Stage::default();
         let attempt = Attempt::new(&shared.net, bound, &stage);
         self.attempts += 1;
-        let asked = timeout_at(bound, catch_panics(self.dependency.probe.as_mut(), &attempt)).await;
+        let mut asking = pin!(catch_panics(self.dependency.probe.as_mut(), &attempt));
+        let asked = match timeout_at(bound, asking.as_mut()).await {
+            Ok(verdict) => Ok(verdict),
+            // The process may have been stopped (SIGSTOP) until after the bound. An answer that has
+            // arrived meanwhile counts: the reactor sees it first, and the attempt then reads it.
+            Err(elapsed) => {
+                yield_now().await;
+                let answered = poll_fn(|context| Poll::Ready(asking.as_mut().poll(context))).await;
+                if let Poll::Ready(verdict) = answered { Ok(verdict) } else { Err(elapsed) }
+            }
+        };
         self.answered = Instant::now();
         self.took = self.answered - begins;
         let verdict = match asked {

@@ -3,6 +3,8 @@
 use crate::support::{
     Afterall, BlackHole, Counted, Dir, LONG, Nginx, Reserved, Scripted, ms, secs, sh, wait_until,
 };
+use std::io::{Read, Write};
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 /// The time that a test allows a loaded machine beyond the declared one.
@@ -161,6 +163,38 @@ fn an_old_success_is_confirmed_before_the_start() {
     let _last = last.serve(|_, _| {});
     running.done().code(0).any_stderr();
     assert_eq!(first.connections(), 2);
+}
+
+/// A process that is stopped over its deadline reads the answer late.
+#[test]
+fn a_failed_confirmation_counts_after_the_deadline_too() {
+    let (asked, was_asked) = mpsc::channel();
+    let (go, may_go) = mpsc::channel::<()>();
+    let may_go = Mutex::new(may_go);
+    let server = Scripted::new(move |number, mut stream| {
+        let _ = stream.read(&mut [0; 4096]);
+        if number == 2 {
+            let _ = asked.send(());
+            let _ = may_go.lock().unwrap().recv();
+        }
+        let status = if number == 1 { "200 OK" } else { "503 Busy" };
+        let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+    });
+    let dir = Dir::new();
+    let urls = [format!("api=http://{}", server.address()), format!("file:{}", dir.text("late"))];
+    let began = Instant::now();
+    let run = Afterall::waiting_for(urls).args(["--deadline", "5s"]);
+    let running = run.becoming(sh("echo started")).spawn();
+    running.wait_for_stderr("api: ready", secs(20));
+    let ready = Instant::now();
+    wait_until("the success is old", secs(20), || ready.elapsed() > ms(1100));
+    dir.write("late", "");
+    was_asked.recv_timeout(secs(20)).unwrap();
+    running.signal(libc::SIGSTOP);
+    go.send(()).unwrap();
+    wait_until("the deadline is over", secs(20), || began.elapsed() > ms(5500));
+    running.signal(libc::SIGCONT);
+    running.done().code(124).stderr_has("api: timed out: status 503");
 }
 
 #[test]
