@@ -6,7 +6,10 @@ mod npgsql;
 use std::collections::BTreeMap;
 
 use super::parameters;
-use crate::spec::{ConfigError, Spec, expand::Text};
+use crate::{
+    kinds::semicolons,
+    spec::{ConfigError, Spec, expand::Text},
+};
 
 /// The driver whose rules a connection string follows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -139,6 +142,8 @@ pub(super) fn read(spec: &Spec) -> Result<Params, ConfigError> {
         }
     } else if rest.raw().starts_with("//") {
         read_url(spec, &rest, dialect)?
+    } else if let Some(pairs) = pairs_of_pdo(&rest) {
+        read_pairs(&pairs).map_err(|message| spec.error(message))?
     } else {
         match npgsql::read(&rest) {
             Some(params) => params,
@@ -329,6 +334,21 @@ fn server_type(value: &str) -> Result<&'static str, String> {
             );
         }
     })
+}
+
+/// Returns libpq's pairs of a string of PHP's PDO, `host=db;dbname=app;user=app`. PDO puts a blank
+/// in place of each semicolon, and libpq reads the result.
+///
+/// Npgsql has no `dbname` and no `user`. In libpq's own string a semicolon is part of a value, and
+/// a blank and the next key follow this value.
+fn pairs_of_pdo(text: &Text) -> Option<Text> {
+    let parts = semicolons::parts(text.raw()).filter(|_| text.raw().contains(';'))?;
+    let is_pdo = parts.iter().any(|(key, _)| key == "dbname" || key == "user")
+        && parts.iter().all(|(key, value)| {
+            parameters::find(key).is_some()
+                && value.split_whitespace().skip(1).all(|word| !word.contains('='))
+        });
+    is_pdo.then(|| text.part(&text.raw().replace(';', " ")))
 }
 
 /// `KEY=VALUE KEY='VALUE' ...` with libpq's quoting: a backslash takes the next character as it is,

@@ -155,6 +155,25 @@ fn connection_strings_are_read_in_every_form_that_drivers_take() {
         ("postgres:${NPGSQL}", "dbname=app host=db password=s3 cret;= user=u"),
         ("postgres:host=db password=a;b user=u", "host=db password=a;b user=u"),
         ("postgres:password=a;b host=db", "host=db password=a;b"),
+        // PHP's PDO.
+        (
+            "pgsql:host=db;port=5433;dbname=app;user=u;password=p",
+            "dbname=app host=db password=p port=5433 user=u",
+        ),
+        ("pgsql:host=db;dbname=app", "dbname=app host=db"),
+        (
+            "postgres:host=a,b; dbname=app ;sslmode=verify-full;hostaddr=10.0.0.1,10.0.0.2;",
+            "dbname=app host=a,b hostaddr=10.0.0.1,10.0.0.2 sslmode=verify-full",
+        ),
+        (
+            "pgsql:host=db;dbname=app;user=u;password='a b'",
+            "dbname=app host=db password=a b user=u",
+        ),
+        (
+            "pgsql:host=db;dbname=app;password=${PASSWORD}",
+            &format!("dbname=app host=db password={PASSWORD}"),
+        ),
+        ("postgres:host=db password=a;dbname=b", "host=db password=a;dbname=b"),
         ("postgres://db/app?ssl=no-verify", "dbname=app host=db sslmode=no-verify"),
         ("postgres://db/app?ssl=0", "dbname=app host=db sslmode=disable"),
     ] {
