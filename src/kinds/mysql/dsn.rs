@@ -16,7 +16,7 @@ use crate::{
 enum Form {
     /// `//user:password@host:port/database?options`.
     Url,
-    /// `user:password@tcp(host:port)/database?options`, also behind `//`.
+    /// `user:password@tcp(host:port)/database?options`, also behind `//`, or without the `tcp`.
     Go,
     /// `host=h;port=3306;dbname=d`, or `Server=h;Port=3306;Database=d;User ID=u`.
     Pairs,
@@ -24,7 +24,7 @@ enum Form {
 
 impl Form {
     fn of(text: &str) -> Self {
-        let is_go = ["tcp(", "tcp6(", "unix("].iter().any(|mark| text.contains(mark));
+        let is_go = ["@(", "tcp(", "tcp6(", "unix("].iter().any(|mark| text.contains(mark));
         let equals = text.find('=').unwrap_or(usize::MAX);
         let other = text.find(['@', '(', '/']).unwrap_or(usize::MAX);
         if is_go {
@@ -136,7 +136,7 @@ fn read_go(spec: &Spec, rest: &Text, params: &mut Params) -> Result<(), ConfigEr
             let (protocol, inner) = address.split_once('(').ok_or_else(wrong)?;
             let inner = inner.part(inner.raw().trim_end_matches(')'));
             match protocol.raw() {
-                "tcp" | "tcp6" => params.servers = vec![spec.server(&inner)?],
+                "" | "tcp" | "tcp6" => params.servers = vec![spec.server(&inner)?],
                 "unix" => params.socket = Some(inner.expanded()),
                 _ => return Err(wrong()),
             }

@@ -62,6 +62,8 @@ fn every_drivers_connection_string_is_read() {
         ("mysql:app@unix(/run/x.sock)/app", "app:-@/run/x.sock/app"),
         ("mysql:app@tcp([::1]:3306)/app?tls=skip-verify", "app:-@[::1]:3306/app REQUIRED"),
         ("mysql:app@tcp(db)/app?tls=true", "app:-@db:3306/app VERIFY_IDENTITY"),
+        ("mysql:app:s3cr3t@(db:3307)/app", "app:s3cr3t@db:3307/app"),
+        ("mysql://app:s3cr3t@(db)/app", "app:s3cr3t@db:3306/app"),
         ("mysql:app@/app", "app:-@127.0.0.1:3306/app"),
         ("mysql://app:s3cr3t@tcp(db:3306)/app?x-migrations-table=m", "app:s3cr3t@db:3306/app"),
         ("mysql:host=db;port=3307;dbname=app#user=app,password=s3cr3t", "app:s3cr3t@db:3307/app"),
