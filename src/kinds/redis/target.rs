@@ -118,7 +118,7 @@ impl Target {
             let port = if sentinel.is_some() { SENTINEL_PORT } else { PORT };
             endpoints(spec, &parts.servers, port, &format!("{}://cache:6379", spec.scheme))?
         };
-        let (mut user, mut password) = match &parts.userinfo {
+        let (user, password) = match &parts.userinfo {
             // Users often write a password in place of the user.
             Some(userinfo) => {
                 let (user, password) = spec.userinfo(userinfo)?;
@@ -126,9 +126,11 @@ impl Target {
             }
             None => (None, None),
         };
-        user = spec.secret_key("user").or(options.user).or(user);
-        password = spec.secret_key("password").or(options.password).or(password);
-        let user = user.filter(|user| !user.reveal().is_empty());
+        // In redis-py too, a user or a password before the host overrides that of the query.
+        let is_set = |secret: &Secret| !secret.reveal().is_empty();
+        let user = spec.secret_key("user").or(user.filter(is_set)).or(options.user);
+        let password = spec.secret_key("password").or(password.filter(is_set)).or(options.password);
+        let user = user.filter(is_set);
         // `redis://:${PASSWORD}@host` with an empty variable is a URL without a login, as in the
         // drivers.
         let password = password.filter(|password| user.is_some() || !password.reveal().is_empty());
