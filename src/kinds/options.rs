@@ -35,7 +35,7 @@ pub(super) static LOGIN_KEYS: &[Key] = &[
 ];
 
 /// Reads a driver's word for a boolean. Returns `None` for any other word.
-#[cfg(any(feature = "redis", feature = "mysql", feature = "kafka"))]
+#[cfg(any(feature = "redis", feature = "mysql", feature = "amqp", feature = "kafka"))]
 pub(super) fn truth(word: &str) -> Option<bool> {
     match word.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Some(true),

@@ -4,7 +4,7 @@ use crate::{
     connect::Endpoint,
     kinds::{
         listed::endpoints,
-        options::{TlsOptions, pairs},
+        options::{TlsOptions, pairs, truth},
     },
     secret::Secret,
     spec::{ConfigError, Key, Spec},
@@ -50,7 +50,7 @@ impl Target {
     pub(super) fn from_spec(spec: &Spec) -> Result<Self, ConfigError> {
         let parts = spec.parts()?;
         let mut tls = TlsOptions::default();
-        let mut external = false;
+        let (mut external, mut encrypted) = (false, false);
         for (name, value) in pairs(spec, parts.query.as_ref())? {
             match name.as_str() {
                 "cacertfile" => tls.files.ca = Some(value),
@@ -58,6 +58,8 @@ impl Target {
                 "keyfile" => tls.files.key = Some(value),
                 "verify" if value == "verify_none" => tls.verify = Some(Verify::Nothing),
                 "server_name_indication" if value != "disable" => tls.server_name = Some(value),
+                // Celery's and kombu's.
+                "ssl" => encrypted = truth(&value) == Some(true),
                 "auth_mechanism" => external = value.eq_ignore_ascii_case("external"),
                 _ => {}
             }
@@ -71,7 +73,8 @@ impl Target {
                 password.unwrap_or_else(|| spec.secret("guest")),
             ),
         };
-        let encrypted = matches!(spec.scheme.as_str(), "amqps" | "rabbitmqs" | "amqp+ssl")
+        let encrypted = encrypted
+            || matches!(spec.scheme.as_str(), "amqps" | "rabbitmqs" | "amqp+ssl")
             || Tls::is_asked_for(spec);
         let port = if encrypted { TLS_PORT } else { PORT };
         let servers = endpoints(spec, &parts.servers, port, "amqp://app@mq/vhost")?;
@@ -121,6 +124,22 @@ fn vhost(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::expand::Env;
+
+    #[test]
+    fn the_option_ssl_means_tls_and_its_port() {
+        for (url, want) in [
+            ("amqp://u:p@mq?ssl=true", ("mq:5671", true)),
+            ("amqp://u:p@mq:1?ssl=1", ("mq:1", true)),
+            ("amqp://u:p@mq?ssl=false", ("mq:5672", false)),
+            ("amqps://u:p@mq", ("mq:5671", true)),
+        ] {
+            let env = Env::new(|_| None);
+            let spec = Spec::parse("mq", &crate::kinds::amqp::KIND, url, &env).unwrap();
+            let target = Target::from_spec(&spec).unwrap();
+            assert_eq!((&*target.servers[0].to_string(), target.tls.is_some()), want, "{url}");
+        }
+    }
 
     #[test]
     fn a_vhost_is_read_as_the_drivers_read_it() {
