@@ -232,6 +232,10 @@ fn hash_in(kind: &Kind) -> &'static str {
 fn unknown_option(name: &str) -> String {
     let known = || definitions().filter(Definition::is_in_file).map(|known| known.name);
     match nearest(name, known().chain([DEPENDENCY])) {
+        // `[[dependency]]` is a list.
+        Some(DEPENDENCY) if name == DEPENDENCY => {
+            "each dependency must be a table with a name, e.g. [dependency.db]".to_owned()
+        }
         Some(near) => format!("unknown key {name}, did you mean {near}?"),
         None => format!(
             "unknown key {name}; the top of the file takes [dependency.NAME] tables, {}",
@@ -324,6 +328,10 @@ mod tests {
             ("[dependency.a]\n", "f.toml:1: a: must have a url"),
             ("[dependency.a]\nuri = 'tcp://x:1'", "f.toml:2: unknown key uri, did you mean url?"),
             ("[dependencies.a]\n", "f.toml:1: unknown key dependencies, did you mean dependency?"),
+            (
+                "[[dependency]]\nurl = 'tcp://x:1'",
+                "f.toml:1: each dependency must be a table with a name, e.g. [dependency.db]",
+            ),
             (
                 "[dependency]\na = 3",
                 "f.toml:2: a: a dependency must be a table, e.g. [dependency.db]",

@@ -126,7 +126,7 @@ fn place_of(error: &clap::Error, args: &[OsString]) -> Option<usize> {
     let is_it = |arg: &OsString| {
         let arg = arg.to_string_lossy();
         match name.strip_prefix("--") {
-            Some(_) => arg.split('=').next() == Some(name.as_str()),
+            Some(_) => arg.split(['=', ' ']).next() == Some(name.as_str()),
             // One letter of several behind one dash.
             None => arg.starts_with('-') && !arg.starts_with("--") && arg.contains(&name[1..]),
         }
@@ -228,7 +228,12 @@ fn text(error: &clap::Error, kind: ContextKind) -> Option<&str> {
 
 fn one_line(error: &clap::Error) -> ConfigError {
     let near = text(error, ContextKind::SuggestedArg).map(|arg| arg.trim_start_matches('-'));
+    let is_two_words = || text(error, ContextKind::InvalidArg).is_some_and(|arg| arg.contains(' '));
     let message = match (error.kind(), near) {
+        // A list in YAML: `- --timeout 5s`.
+        (ErrorKind::UnknownArgument, _) if is_two_words() => {
+            "an option and its value must be two arguments, or be joined by =".to_owned()
+        }
         (ErrorKind::UnknownArgument, Some(near)) => {
             format!("unknown option, did you mean --{near}?")
         }

@@ -59,7 +59,7 @@ pub fn path_of(rest: &str) -> PathBuf {
 }
 
 fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
-    spec.note_unexpanded();
+    spec.check_unexpanded()?;
     let rest = spec.rest.expanded();
     if rest.starts_with("//") && !rest.starts_with("///") {
         return Err(spec.error("file: takes a path as written (file:/run/x, file:x), not a host"));

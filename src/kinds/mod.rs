@@ -1,6 +1,9 @@
 //! The kinds of dependency. Each kind has one module and two lines here, under its cargo feature.
 
-use crate::{spec::Kind, text::nearest};
+use crate::{
+    spec::{self, Kind},
+    text::nearest,
+};
 
 #[rustfmt::skip]
 mod list {
@@ -117,7 +120,10 @@ mod wire;
 /// # Errors
 /// The scheme is unknown. The message suggests the right one.
 pub fn find(scheme: &str, rest: &str) -> Result<&'static Kind, String> {
-    known(scheme, rest).ok_or_else(|| unknown(scheme))
+    known(scheme, rest).ok_or_else(|| match spec::slip_behind_scheme(rest) {
+        Some(remedy) if !is_left_out(scheme) => remedy.to_owned(),
+        _ => unknown(scheme),
+    })
 }
 
 /// Returns the kind of `SCHEME:REST`, if there is one.
@@ -150,7 +156,11 @@ pub fn is_left_out(scheme: &str) -> bool {
 }
 
 fn unknown(scheme: &str) -> String {
-    const OTHERS: [&str; 5] = ["mssql", "sqlserver", "oracle", "cassandra", "sqlite"];
+    #[rustfmt::skip]
+    const OTHERS: [&str; 14] = [
+        "mssql", "sqlserver", "oracle", "cassandra", "sqlite", "etcd", "ftp", "ldap", "ldaps", "mqtt",
+        "smtp", "ssh", "ws", "wss",
+    ];
     let plain = KINDS.iter().filter(|kind| !kind.prefix.is_empty());
     let plain = plain.filter_map(|kind| scheme.strip_prefix(kind.prefix)).next().unwrap_or(scheme);
     if is_left_out(plain) {

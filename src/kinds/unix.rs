@@ -26,7 +26,7 @@ struct Unix {
 const LONGEST: usize = 107;
 
 fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
-    spec.note_unexpanded();
+    spec.check_unexpanded()?;
     let rest = spec.rest.expanded();
     if rest.starts_with("//") && !rest.starts_with("///") {
         return Err(
@@ -36,6 +36,13 @@ fn build(spec: &Spec) -> Result<Box<dyn Probe>, ConfigError> {
     let path = super::file::path_of(&rest).to_string_lossy().into_owned();
     if path.is_empty() || path == "@" {
         return Err(spec.error("unix: needs a path, e.g. unix:/run/app.sock"));
+    }
+    // redis-py and ioredis write the database of a Redis there.
+    if path.split_once('?').is_some_and(|(_, query)| query.contains('=')) {
+        return Err(spec.error(
+            "unix: takes a path as written, without options; a Redis is \
+            redis+unix:///run/redis.sock?db=0",
+        ));
     }
     if path.len() > LONGEST {
         return Err(

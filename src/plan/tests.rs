@@ -90,6 +90,22 @@ fn mistakes_name_the_dependency_and_key_without_a_value() {
         ),
         (&["a=filr:x"], "a: unknown scheme filr:, did you mean file:?"),
         (
+            &["a=app:${NONE:-5432}"],
+            "a: a port in a variable must follow its scheme, e.g. tcp://db:${PORT}",
+        ),
+        (
+            &["a=tcp://app:${NONE:-x}"],
+            "a: the variable NONE must hold a port: a number from 1 to 65535",
+        ),
+        (
+            &["a=tcp://${NONE:-app:1}:5432"],
+            "a: the variable NONE must hold a host: a name or an address",
+        ),
+        (
+            &["a=app:S3CR@tcp(db:3306)/app"],
+            "a: a connection string of Go's MySQL driver must follow its scheme, e.g. mysql:${NAME}",
+        ),
+        (
             &["file:x", "a=oracle://:S3CR@h"],
             "a: oracle: is not checked by its own protocol; tcp://HOST:PORT waits for the port, \
             exec: for a command",

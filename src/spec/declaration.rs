@@ -199,14 +199,22 @@ impl Declaration {
 
     /// Returns remarks for the operator about values that are probably mistakes.
     pub fn notes(&self) -> Vec<String> {
-        let ends = |expansion: &&Expansion| expansion.value().ends_with(['\n', '\r']);
         let note = |expansion: &Expansion| {
-            format!(
-                "{} ends in a newline (a Secret that was made with echo, not printf?)",
-                expansion.origin()
-            )
+            let end = match expansion.value().chars().next_back()? {
+                '\n' | '\r' => "a newline (a Secret that was made with echo, not printf?)",
+                ' ' | '\t' => "a blank, which is part of the value",
+                _ => return None,
+            };
+            Some(format!("{} ends in {end}", expansion.origin()))
         };
-        let mut notes: Vec<String> = self.expansions.iter().filter(ends).map(note).collect();
+        let mut notes: Vec<String> = self.expansions.iter().filter_map(note).collect();
+        let is_quoted = |expansion: &&Expansion| {
+            let inner = |quote| expansion.value().strip_prefix(quote)?.strip_suffix(quote);
+            inner('"').or_else(|| inner('\'')).is_some()
+        };
+        notes.extend(self.expansions.iter().filter(is_quoted).map(|expansion| {
+            format!("{} holds a value in quotes, which are part of it", expansion.origin())
+        }));
         let unexpanded = |expansion: &&Expansion| slips::is_variable(expansion.value());
         notes.extend(self.expansions.iter().filter(unexpanded).map(|expansion| {
             format!(

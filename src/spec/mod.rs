@@ -16,6 +16,7 @@ pub use declaration::{Declaration, KeyValue, read_servers};
 pub use declared::Declared;
 pub use error::{ConfigError, ConfigErrors, Mistakes};
 pub use kind::{Grammar, Key, Kind};
+pub use slips::behind_scheme as slip_behind_scheme;
 pub use url::{Parts, Server};
 
 use self::{
@@ -136,11 +137,18 @@ impl Spec {
     }
 
     /// Adds a remark if a path contains `$NAME`, which is not expanded.
-    pub fn note_unexpanded(&self) {
+    ///
+    /// # Errors
+    /// The path begins with `~/`, which only a shell expands, and only at the start of a word.
+    pub fn check_unexpanded(&self) -> Result<(), ConfigError> {
         let mut behind = self.rest.raw().split('$').skip(1);
         let is_name_start = |c: char| c.is_ascii_alphabetic() || c == '_';
         if behind.any(|text| text.starts_with(is_name_start)) {
             self.note("$NAME stays as it is in a path; only ${NAME} is expanded");
+        }
+        match self.rest.raw().strip_prefix("~/") {
+            Some(_) => Err(self.error("~ is not expanded in a path, only ${HOME} is")),
+            None => Ok(()),
         }
     }
 

@@ -40,6 +40,8 @@ fn of_a_value(text: &str, origin: &str) -> String {
         );
     } else if text.starts_with(char::is_whitespace) {
         "its value begins with a blank"
+    } else if is_list(text) {
+        "its value must be one HOST:PORT; AFTERALL_DEPENDENCIES may hold several"
     } else {
         return format!("{origin} must hold {EXAMPLES}");
     };
@@ -81,7 +83,10 @@ fn of_a_word(text: &str, env: &Env) -> Option<String> {
             _ => None,
         };
     }
-    if text.split(',').all(is_host_port) {
+    if is_host_port(text.trim()) {
+        return Some("no blank must follow HOST:PORT".to_owned());
+    }
+    if is_list(text) {
         return Some("each dependency must be an argument of its own, e.g. a:1 b:2".to_owned());
     }
     if ["/", "./", "../", "~/"].iter().any(|start| text.starts_with(start)) {
@@ -92,6 +97,8 @@ fn of_a_word(text: &str, env: &Env) -> Option<String> {
         return None;
     }
     Some(match text {
+        "-" => "- must be --, in front of the command".to_owned(),
+        _ if text.starts_with(':') => format!("{text} lacks its host, e.g. db:5432"),
         "help" | "version" => format!("{text} is no dependency; did you mean --{text}?"),
         _ if text.chars().all(|c| c.is_ascii_digit()) => {
             format!("{text} lacks its host; HOST:PORT must be one word, e.g. db:{text}")
@@ -103,11 +110,49 @@ fn of_a_word(text: &str, env: &Env) -> Option<String> {
     })
 }
 
+/// Returns the remedy for a `SCHEME:REST` whose scheme is unknown: it may be `HOST:PORT` with more
+/// behind it, or a user with its password.
+///
+/// The remedy shows no part of the text.
+pub fn behind_scheme(rest: &str) -> Option<&'static str> {
+    if ["@tcp(", "@unix(", "@("].iter().any(|mark| rest.contains(mark)) {
+        return Some(
+            "a connection string of Go's MySQL driver must follow its scheme, e.g. mysql:${NAME}",
+        );
+    }
+    if rest.is_empty() {
+        return Some("a port or a URL must follow the colon; is its variable empty?");
+    }
+    let behind = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+    if behind.is_empty() {
+        // `db:5432` itself is HOST:PORT.
+        return Some("a port in a variable must follow its scheme, e.g. tcp://db:${PORT}");
+    }
+    if behind.len() == rest.len() || behind.contains('@') {
+        return None;
+    }
+    match behind.chars().next()? {
+        '/' => Some("a URL must begin with its scheme, e.g. http://api:8080/ready"),
+        '?' => Some("keys stand behind a #, e.g. db:5432#timeout=5m"),
+        ' ' | '\t' if behind.trim().is_empty() => Some("no blank must follow HOST:PORT"),
+        ' ' | '\t' | ',' | ';' => {
+            Some("each dependency must be an argument of its own, e.g. a:1 b:2")
+        }
+        _ => None,
+    }
+}
+
 /// Returns true if the text is a connection string: `host=db dbname=app`, `Host=db;Database=app`.
 fn is_pairs(text: &str) -> bool {
     let pairs: Vec<_> = text.split([' ', ';', '\n']).filter(|pair| !pair.is_empty()).collect();
     pairs.len() >= 2
         && pairs.iter().all(|pair| pair.split_once('=').is_some_and(|(key, _)| !key.is_empty()))
+}
+
+/// Returns true if the text is several `HOST:PORT`.
+fn is_list(text: &str) -> bool {
+    let mut words = text.split([',', ';', ' ']).filter(|word| !word.is_empty()).peekable();
+    words.peek().is_some() && words.all(is_host_port)
 }
 
 /// Returns true if a directory of PATH has a program of this name.
@@ -157,6 +202,11 @@ mod tests {
             ("/run/ready", "a path must be written file:/run/ready"),
             ("./S3CRET", "a path must be written file:PATH"),
             ("postgres//db", "postgres// lacks its colon, e.g. postgres://host"),
+            ("-", "- must be --, in front of the command"),
+            (":5432", ":5432 lacks its host, e.g. db:5432"),
+            ("127.0.0.1:1 127.0.0.1:2", "each dependency must be an argument of its own"),
+            ("127.0.0.1:1;127.0.0.1:2", "each dependency must be an argument of its own"),
+            ("127.0.0.1:1 ", "no blank must follow HOST:PORT"),
             ("help", "help is no dependency; did you mean --help?"),
             ("a:1,b:2", "each dependency must be an argument of its own"),
             ("127.0.0.1:1?timeout=5m", "keys stand behind a #, e.g. 127.0.0.1:1#timeout=5m"),
@@ -175,6 +225,29 @@ mod tests {
         ] {
             let message = described(text);
             assert!(message.starts_with(want) && !message.contains("S3CRET"), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_reads_as_a_scheme_gets_its_remedy() {
+        for (rest, want) in [
+            ("5432/app", Some("a URL must begin with its scheme")),
+            ("5432?timeout=5m", Some("keys stand behind a #")),
+            ("5432 ", Some("no blank must follow HOST:PORT")),
+            ("5432,cache:6379", Some("each dependency must be an argument of its own")),
+            ("5432 cache:6379", Some("each dependency must be an argument of its own")),
+            ("5432", Some("a port in a variable must follow its scheme")),
+            ("s3cr3t@tcp(db:3306)/app", Some("a connection string of Go's MySQL driver")),
+            ("5432/s3cr3t@db/app", None),
+            ("//db/app", None),
+            ("", Some("a port or a URL must follow the colon")),
+        ] {
+            let remedy = behind_scheme(rest);
+            assert!(
+                remedy.is_some() == want.is_some()
+                    && remedy.unwrap_or_default().starts_with(want.unwrap_or_default()),
+                "{rest}: {remedy:?}"
+            );
         }
     }
 

@@ -252,12 +252,17 @@ fn a_hash_in_a_quoted_word_belongs_to_the_command() {
 }
 
 #[test]
-fn a_newline_at_the_end_of_a_variable_gets_a_note() {
-    let env = Env::new(|name| (name == "URL").then(|| "tcp://a:1\r\n".into()));
-    let d = Declaration::parse("x", "env:URL", &env).unwrap();
-    assert_eq!(d.rest.raw(), "//a:1");
-    let notes = d.notes();
-    assert!(notes[0].starts_with("the variable URL ends in a newline"), "{notes:?}");
+fn a_newline_or_a_blank_at_the_end_of_a_variable_gets_a_note() {
+    for (value, rest, says) in [
+        ("nats://a:1\r\n", "//a:1", "the variable URL ends in a newline"),
+        ("postgres://a/b ", "//a/b ", "the variable URL ends in a blank"),
+    ] {
+        let env = Env::new(|name| (name == "URL").then(|| value.into()));
+        let d = Declaration::parse("x", "env:URL", &env).unwrap();
+        assert_eq!(d.rest.raw(), rest);
+        let notes = d.notes();
+        assert!(notes.len() == 1 && notes[0].starts_with(says), "{notes:?}");
+    }
 }
 
 #[test]
@@ -319,7 +324,7 @@ fn what_cannot_be_read_is_told_without_showing_a_value() {
         ("postgres://app:SEC#RET@db/app", "the port must be a number from 1 to 65535 {ENC}"),
         ("postgres://app:SEC#ret=x@db/app", "the port must be a number from 1 to 65535 {ENC}"),
         ("tcp://a b:1", "the host must be a name or an address {ENC}"),
-        ("tcp://${ADDRESS}", "the host must be a name or an address {ENC}"),
+        ("tcp://${ADDRESS}", "the variable ADDRESS must hold a host: a name or an address"),
         (
             "tcp://a:1#timeout=5s,",
             "behind the # must stand KEY=VALUE pairs, joined by commas (a literal comma in a value \

@@ -2,7 +2,7 @@
 
 use super::{
     Grammar,
-    expand::{Text, unexpanded},
+    expand::{Expansion, Text, unexpanded},
 };
 
 /// Returns true if `scheme` is valid (RFC 3986, section 3.1). SQLAlchemy's drivers, after a `+`,
@@ -155,7 +155,8 @@ pub(super) fn read_server(text: &Text) -> Result<Server, String> {
     if let Some(gap) = gap_in(&host) {
         return Err(gap);
     }
-    let host = host.percent_decoded().map_err(|e| format!("the host {e}"))?;
+    let whole = host;
+    let host = whole.percent_decoded().map_err(|e| format!("the host {e}"))?;
     // The directory of a Unix socket, or an abstract socket, percent-encoded as in libpq.
     let is_path = host.starts_with(['/', '@']);
     let is_v6 =
@@ -163,6 +164,10 @@ pub(super) fn read_server(text: &Text) -> Result<Server, String> {
     // `=` and `;`: another form of connection string, whose values may be secrets.
     let is_odd = |c: char| c.is_whitespace() || c.is_control() || "@?#\"<>[]=;".contains(c);
     if !is_path && (host.contains(is_odd) || (host.contains(':') && !is_v6)) {
+        let is_odd = |value: &str| value.contains(is_odd) || value.contains(':');
+        if let Some(expansion) = whole.expansions().find(|expansion| is_odd(expansion.value())) {
+            return Err(wrong_value(expansion, "a host: a name or an address"));
+        }
         return Err(format!("the host must be a name or an address {ENCODE}"));
     }
     Ok(Server { host, port })
@@ -221,13 +226,21 @@ pub(super) fn check_pairs(text: &Text) -> Result<(), String> {
 
 fn read_port(text: &Text) -> Result<u16, String> {
     let port = text.expanded();
-    match port.parse::<u16>() {
-        Ok(port) if port > 0 => Ok(port),
+    let expansion = text.expansions().next();
+    match (port.parse::<u16>(), expansion) {
+        (Ok(port), _) if port > 0 => Ok(port),
+        (_, Some(expansion)) => Err(wrong_value(expansion, "a port: a number from 1 to 65535")),
         _ if port.chars().all(|c| c.is_ascii_digit()) => {
             Err("the port must be a number from 1 to 65535".to_owned())
         }
         _ => Err(format!("the port must be a number from 1 to 65535 {ENCODE}")),
     }
+}
+
+/// Returns the error for a variable or a file that a host or a port comes from. It shows no value.
+fn wrong_value(expansion: &Expansion, wanted: &str) -> String {
+    let end = if expansion.value().ends_with(['\n', '\r']) { "; it ends in a newline" } else { "" };
+    format!("{} must hold {wanted}{end}", expansion.origin())
 }
 
 /// Returns the error for a host with a gap from an empty expansion, e.g. `${REGION}.example.com`.

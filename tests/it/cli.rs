@@ -25,6 +25,10 @@ fn every_mistake_is_one_line_and_64_and_nothing_is_started() {
         (&[&good, "--colour=red"], format!("--colour: {UNKNOWN}")),
         (&[&good, "-x"], format!("-x: {UNKNOWN}")),
         (&[&good, "--timout", "5"], "--timout: unknown option, did you mean --timeout?".into()),
+        (
+            &[&good, "--timeout 5s"],
+            "--timeout: an option and its value must be two arguments, or be joined by =".into(),
+        ),
         (&[&good, "-t"], "--timeout: needs a value".into()),
         (&[&good, "-t", "soon"], format!("--timeout: {TIMEOUT}")),
         (&[&good, "--timeout="], format!("--timeout: {TIMEOUT}")),
@@ -86,6 +90,22 @@ fn every_mistake_is_one_line_and_64_and_nothing_is_started() {
             "file://host/x: file: takes a path as written (file:/run/x, file:x), not a host".into(),
         ),
         (&["file:"], "file:: file: needs a path, e.g. file:/run/ready".into()),
+        (&["a=file:~/x"], "a: ~ is not expanded in a path, only ${HOME} is".into()),
+        (&["a=unix:~/x"], "a: ~ is not expanded in a path, only ${HOME} is".into()),
+        (
+            &["a=unix:///run/redis.sock?db=1"],
+            "a: unix: takes a path as written, without options; a Redis is \
+            redis+unix:///run/redis.sock?db=0"
+                .into(),
+        ),
+        (
+            &["cache:6379,db:5432"],
+            "dependency 1: each dependency must be an argument of its own, e.g. a:1 b:2".into(),
+        ),
+        (
+            &["db:5432/app"],
+            "dependency 1: a URL must begin with its scheme, e.g. http://api:8080/ready".into(),
+        ),
         (
             &["tcp://${NONE}:1"],
             "dependency 1: the variable NONE is not set (a default is written ${NONE:-...})".into(),
