@@ -7,6 +7,7 @@
 mod packet;
 
 use std::{
+    fmt,
     io::{self, Read, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket},
     time::{Duration, Instant},
@@ -14,10 +15,10 @@ use std::{
 
 pub use packet::{Record, RecordType};
 
-use super::{connect_failure, is_local_limit, sandbox};
+use super::{is_local_limit, sandbox};
 use crate::{
     blocking::BlockingLane,
-    os::read_bytes,
+    os::{describe, read_bytes},
     verdict::{Class, Failure, Stage},
 };
 use packet::{Outcome, Response};
@@ -58,8 +59,10 @@ async fn ask_all(
     let query = packet::query(fastrand::u16(..), name, kind).ok_or_else(|| {
         Failure::new(Class::Config, format!("{name} is not a name that DNS can hold"))
     })?;
-    let failure = |message: String| {
-        Failure::new(Class::Dns, format!("{name} has no {kind} record: {message}"))
+    let unanswered = |server: &SocketAddr, message: &dyn fmt::Display| {
+        let server = format!("the name server {server}");
+        let message = format!("{name}: the {kind} record is not known: {server} {message}");
+        Failure::new(Class::Dns, message)
     };
     let lane = BlockingLane::default();
     // The attempt ends the rounds.
@@ -71,10 +74,11 @@ async fn ask_all(
             match lane.run(move || ask(server, &query, kind, Turn::begin())).await? {
                 Ok(Outcome::Records(records)) => return Ok(records),
                 Ok(Outcome::NoName) => {
-                    return Err(failure("no such name".to_owned()).means_down());
+                    let message = format!("{name} has no {kind} record: no such name");
+                    return Err(Failure::new(Class::Dns, message).means_down());
                 }
                 Ok(Outcome::Refused(code)) => {
-                    failed = Some(failure(format!("the name server {server} answers {code}")));
+                    failed = Some(unanswered(&server, &format_args!("answers {code}")));
                 }
                 Err(error) if is_silence(&error) => {}
                 Err(error) if is_local_limit(&error) => {
@@ -84,9 +88,8 @@ async fn ask_all(
                     if let Some(forbidden) = sandbox::forbids_ip() {
                         return Err(forbidden);
                     }
-                    let cause = connect_failure(&error, &server.to_string());
-                    let message = &cause.message;
-                    failed = Some(failure(format!("the name server does not answer: {message}")));
+                    let reason = describe(&error);
+                    failed = Some(unanswered(&server, &format_args!("does not answer: {reason}")));
                 }
             }
         }
@@ -121,8 +124,8 @@ fn is_silence(error: &io::Error) -> bool {
 
 /// Asks one name server, by UDP, and by TCP where the answer is cut.
 ///
-/// Blocks for one turn at most, on a thread: the same with the runtime's sockets is four times as
-/// large. Where the attempt is cut, the turn goes on.
+/// Blocks its thread for one turn at most. With the runtime's sockets the code would be four times
+/// as large. A turn continues even if its attempt is cut.
 fn ask(server: SocketAddr, query: &[u8], wanted: RecordType, turn: Turn) -> io::Result<Outcome> {
     let any = match server {
         SocketAddr::V4(_) => SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0),
@@ -263,11 +266,21 @@ mod tests {
                 socket.send_to(&answer[..length], from).await.unwrap();
             }
         });
-        let servers = [at];
-        for (says, means_down) in [("no such name", true), ("answers REFUSED", false)] {
-            let asked = ask_all(&servers, "c.test", RecordType::Srv, &Stage::default()).await;
+        let closed = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        for (server, says, means_down) in [
+            (at, "c.test has no SRV record: no such name".to_owned(), true),
+            (at, format!("the name server {at} answers REFUSED"), false),
+            (
+                closed,
+                format!("the name server {closed} does not answer: connection refused"),
+                false,
+            ),
+        ] {
+            let asked = ask_all(&[server], "c.test", RecordType::Srv, &Stage::default()).await;
             let failure = asked.unwrap_err();
-            assert!(failure.message.contains(says), "{}", failure.message);
+            let unknown = format!("c.test: the SRV record is not known: {says}");
+            let want = if means_down { says } else { unknown };
+            assert_eq!(&*failure.message, want);
             assert_eq!((failure.class, failure.means_down), (Class::Dns, means_down));
         }
     }

@@ -188,6 +188,11 @@ impl Options {
             "maxstalenessseconds" if value != "-1" => {
                 spec.note("maxStalenessSeconds is not checked: a secondary may lag behind");
             }
+            // The drivers refuse to connect.
+            "tls" | "ssl" if self.encrypted.is_some_and(|other| Ok(other) != truth()) => {
+                truth()?;
+                return Err(spec.error("tls and ssl: must not contradict each other"));
+            }
             "tls" | "ssl" => self.encrypted = Some(truth()?),
             "tlscafile" | "sslcertificateauthorityfile" => self.ca = Some(value),
             "tlscertificatekeyfile" | "sslclientcertificatekeyfile" => {

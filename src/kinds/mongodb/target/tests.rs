@@ -86,6 +86,8 @@ fn a_wrong_connection_string_states_what_must_be() {
         ("mongodb://a,b/?directConnection=true", "directConnection=true must have one server"),
         ("mongodb://a/?loadBalanced=true&replicaSet=x", "loadBalanced=true must have one server"),
         ("mongodb://a/?tls=yes", "tls: must be true or false"),
+        ("mongodb://a/?tls=true&ssl=false", "tls and ssl: must not contradict each other"),
+        ("mongodb://a/?ssl=true&tls=x", "tls: must be true or false"),
         ("mongodb://a/?readPreference=first", "readPreference: must be primary"),
         ("mongodb://a/?readPreferenceTags=dc:ny", "readPreferenceTags: must have a readPreference"),
         (
