@@ -22,7 +22,7 @@ pub fn one_line(text: &str, max: usize) -> String {
     out
 }
 
-/// Returns [`one_line`] of a text, without a copy if that is the text itself.
+/// Returns [`one_line`] of a text. A text that needs no change is not copied.
 pub fn cut_to_one_line(text: String, max: usize) -> String {
     if is_one_line(&text, max) { text } else { one_line(&text, max) }
 }
@@ -38,7 +38,7 @@ fn is_one_line(text: &str, max: usize) -> bool {
 const MAX_INVALID: usize = 16 * 1024;
 
 /// Returns a server's bytes as text. Invalid bytes are replaced, which costs time and takes three
-/// times the memory. So a long text that has some is cut.
+/// times the memory. So a long text with invalid bytes is cut.
 pub fn lossy(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),

@@ -69,7 +69,7 @@ impl Tcp {
                 attempt.reach(&self.endpoint).await?;
                 Ok("accepts connections".to_owned())
             }
-            // In a box: every attempt would have room for its buffer.
+            // Boxed, because every other attempt would reserve memory for its buffer.
             Some(hold) => Box::pin(self.stays_open(attempt, hold)).await,
         }
     }

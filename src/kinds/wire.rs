@@ -30,7 +30,7 @@ impl Wire {
         Self { stream, endpoint, input: BytesMut::new(), heard: false }
     }
 
-    /// Connects to `endpoint`, by TLS if `tls` is a setup. `server` names it in the stage, e.g.
+    /// Connects to `endpoint`, by TLS if `tls` is set. `server` is its name in the stage, e.g.
     /// `Kafka`.
     #[cfg_attr(
         not(any(feature = "amqp", feature = "kafka", feature = "mongodb", feature = "memcached")),

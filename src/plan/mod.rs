@@ -201,7 +201,7 @@ fn names<'a>(
     names
 }
 
-/// Returns the target as a name, with the first free number behind it if it is taken.
+/// Returns the target as a name. The first free number follows a name that is taken.
 fn free_name<'a>(target: &'a str, taken: &mut BTreeMap<Cow<'a, str>, usize>) -> String {
     let mut number = match taken.entry(Cow::Borrowed(target)) {
         Entry::Vacant(free) => {

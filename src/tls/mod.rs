@@ -75,8 +75,8 @@ pub struct TlsFiles {
 }
 
 impl TlsFiles {
-    /// Returns the files that the TLS keys of a declaration name. These here stand in for keys that
-    /// are not set.
+    /// Returns the files that the TLS keys of a declaration name. A file of `self` replaces a key
+    /// that is not set.
     #[must_use]
     pub fn overridden_by(self, spec: &Spec) -> Self {
         Self {
@@ -432,7 +432,7 @@ impl std::fmt::Debug for Tls {
     }
 }
 
-/// Connects to `endpoint`, by TLS if `tls` is a setup. A Unix socket needs no TLS.
+/// Connects to `endpoint`, by TLS if `tls` is set. A Unix socket needs no TLS.
 pub async fn connect_to(
     attempt: &Attempt<'_>,
     endpoint: &Endpoint,

@@ -16,7 +16,7 @@ pub enum Message {
     Refused(Refused),
 }
 
-/// An address that refuses connections, and the text that says so once it was read.
+/// An address that refuses connections. The text about it is made when it is first read.
 ///
 /// A wait meets this failure most often, many times a second, and prints one text of a hundred. To
 /// make and keep each took a third of an attempt's instructions.

@@ -99,9 +99,9 @@ impl Choices {
 
     /// Returns the alternatives that can never be asked, and the reason.
     ///
-    /// What comes after an alternative that was given up starts once the choice is decided. If all
-    /// that is left of the choice comes after one, nothing can decide it. `blocked` are the places
-    /// that have not started, each with those that come first.
+    /// A dependency behind an alternative that was given up starts when the choice is decided. If
+    /// every remaining alternative is behind such a one, nothing can decide the choice. `blocked`
+    /// are the places that have not started, each with the places that come first.
     pub(super) fn stuck(&self, blocked: &[(usize, &[usize])]) -> Vec<(usize, GivenUp)> {
         let lost = |why: &Option<GivenUp>| why.filter(|why| *why != GivenUp::Proceeded);
         for choice in self.0.iter().filter(|choice| !choice.is_decided) {

@@ -47,7 +47,7 @@ impl Pauses {
     pub async fn until(&self, time: Instant) {
         match self.alarm.get_or_init(|| Alarm::start().ok()) {
             Some(alarm) => poll_fn(|context| alarm.poll_until(time, context)).await,
-            // In a box, because every wait would have room for it.
+            // Boxed, because every wait would reserve memory for it.
             None => Box::pin(sleep_until(time)).await,
         }
     }
@@ -97,8 +97,8 @@ impl Alarm {
         }
     }
 
-    /// Ready at that time. Each poll before it notes down whom to wake: to be woken twice is
-    /// harmless, and a task that is gone cannot be woken.
+    /// Is ready from `until` on. Each earlier poll records the task to wake. To wake a task twice
+    /// is harmless, and a task that is gone cannot be woken.
     fn poll_until(&self, until: Instant, context: &mut Context<'_>) -> Poll<()> {
         let now = Instant::now();
         if until <= now {

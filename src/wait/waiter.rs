@@ -230,7 +230,7 @@ impl Waiter {
         // Descriptors are limited. Waiting for them takes the dependency's time, not the attempt's.
         let _permit = match shared.permits.try_acquire() {
             Ok(permit) => permit,
-            // In a box, because few waits come here, and each would have room for it.
+            // Boxed, because every wait would reserve memory for it, and few come here.
             Err(_) => Box::pin(shared.permit(until)).await?,
         };
         let begins = Instant::now();

@@ -205,7 +205,7 @@ fn extensions(pattern: &str) -> Vec<String> {
     else {
         return Vec::new();
     };
-    // Behind a `|` within brackets it is one of several.
+    // After a `|` within brackets, this is the end of one alternative only.
     if start.contains('|') && start.matches('(').count() != start.matches(')').count() {
         return Vec::new();
     }

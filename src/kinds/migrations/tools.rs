@@ -505,7 +505,7 @@ pub(super) static TOOLS: &[Tool] = &[
         locks: &[Lock::Advisory(|_, _, _| vec![7_241_865_325_823_964])],
         files: named_but(
             Scope::Flat,
-            // SQL alone has a file for each direction.
+            // Only SQL has a file for each direction.
             r"^([^.].*?)(?:(?:\.up|\.down)?\.sql|\.[cm]?[jt]s)$",
             DECLARATIONS,
         ),

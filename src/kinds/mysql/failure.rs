@@ -143,7 +143,7 @@ const CODES: &[Row] = &[
     row(1205, Class::Busy, Cost::Login, Some("another session holds a lock on the table")),
     row(1226, Class::Busy, Cost::Login, None),      // exceeded a resource
     row(1227, Class::Auth, Cost::Login, NO_GRANT),
-    // Client does not support authentication protocol. A user that does not exist has any plugin.
+    // Client does not support authentication protocol. A missing user seems to have any plugin.
     row(1251, Class::Auth, Cost::Logged, Some("the plugin of this user is not supported, or the \
         user does not exist yet")),
     row(1290, Class::Busy, Cost::Login, None),      // running with --read-only and the like

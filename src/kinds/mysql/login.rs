@@ -175,7 +175,7 @@ struct Login<'a> {
     attempt: &'a Attempt<'a>,
     target: &'a Target,
     greeting: &'a Greeting,
-    /// Those of the login, and of the request for TLS before it.
+    /// The capabilities in the login, and in the request for TLS before it.
     capabilities: u32,
     packets: Packets,
     /// The connection is encrypted or local: nobody on the way can read it.
@@ -322,7 +322,7 @@ impl Login<'_> {
         let plugin = one_line(plugin, 60);
         let message =
             format!("the server wants the authentication plugin {plugin}, which this client lacks");
-        // For a user that does not exist a server acts as if it were any of the others.
+        // A server asks a user that does not exist for the plugin of some other user.
         let failure = self.packets.wire.failure(Class::Auth, message).cost(Cost::Logged);
         failure.hint("the user has that plugin, or does not exist yet")
     }

@@ -63,8 +63,8 @@ impl PublicKey {
 
     /// Returns `base` to the power of the exponent, bit by bit from the highest.
     ///
-    /// The library's own power is for secret exponents of any length, and three times as large. An
-    /// exponent here has at most 40 bits, and usually two ones.
+    /// The library's own function is for secret exponents of any length, and three times as large.
+    /// An exponent here has at most 40 bits, of which two are usually 1.
     fn power(&self, base: &Number) -> Number {
         let mut power = Number::ONE;
         for bit in (0..u64::BITS - self.exponent.leading_zeros()).rev() {

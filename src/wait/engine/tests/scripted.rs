@@ -139,7 +139,7 @@ pub(super) struct Wait {
     pub(super) deadline: Option<u64>,
     pub(super) open_attempts: usize,
     pub(super) signal: Option<(u64, i32)>,
-    /// The process stands still for so long after its first report of a ready dependency.
+    /// How long the process stands still after its first report of a ready dependency.
     pub(super) stands_still: u64,
     pub(super) random: fn() -> f64,
     pub(super) ask_all: bool,
