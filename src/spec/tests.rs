@@ -266,6 +266,19 @@ fn a_newline_or_a_blank_at_the_end_of_a_variable_gets_a_note() {
 }
 
 #[test]
+fn a_value_in_quotes_gets_a_note() {
+    for (value, want) in [("\"s3cret\"", 1), ("'s3cret'", 1), ("\"s3cret", 0), ("\"", 0)] {
+        let env = Env::new(|name| (name == "PASSWORD").then(|| value.into()));
+        let d = Declaration::parse("x", "postgres://u:${PASSWORD}@a", &env).unwrap();
+        let notes = d.notes();
+        assert_eq!(notes.len(), want, "{notes:?}");
+        assert!(
+            notes.iter().all(|note| note.starts_with("the variable PASSWORD holds a value in"))
+        );
+    }
+}
+
+#[test]
 fn servers_are_read_in_every_form() {
     let server = |host: &str, port| Server { host: host.to_owned(), port };
     for (text, want) in [
