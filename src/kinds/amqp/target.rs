@@ -7,7 +7,7 @@ use crate::{
         options::{TlsOptions, pairs, truth},
     },
     secret::Secret,
-    spec::{ConfigError, Key, Spec},
+    spec::{ConfigError, Key, Spec, expand::Text},
     tls::{Tls, Verify},
 };
 
@@ -78,7 +78,7 @@ impl Target {
             || Tls::is_asked_for(spec);
         let port = if encrypted { TLS_PORT } else { PORT };
         let servers = endpoints(spec, &parts.servers, port, "amqp://app@mq/vhost")?;
-        let path = spec.decoded("vhost", &parts.path)?;
+        let path = spec.decoded("vhost", &without_names_of_symfony(&parts.path))?;
         let vhost = spec.key("vhost").map_or_else(|| vhost(&path), str::to_owned);
         let name = |key| spec.owned(key);
         let target = Self {
@@ -112,6 +112,16 @@ impl Target {
     }
 }
 
+/// Symfony Messenger writes the exchange behind the vhost: `/%2f/messages`. Where the slash of the
+/// vhost is encoded, another slash is no part of the vhost.
+fn without_names_of_symfony(path: &Text) -> Text {
+    let end = path.raw().match_indices('/').nth(1).map(|(end, _)| end);
+    match end.map(|end| &path.raw()[..end]) {
+        Some(vhost) if vhost.to_ascii_lowercase().contains("%2f") => path.part(vhost),
+        _ => path.clone(),
+    }
+}
+
 /// The vhost of a decoded path. `/` alone is the vhost `/`, as the drivers have it, not an empty
 /// one.
 fn vhost(path: &str) -> String {
@@ -138,6 +148,20 @@ mod tests {
             let spec = Spec::parse("mq", &crate::kinds::amqp::KIND, url, &env).unwrap();
             let target = Target::from_spec(&spec).unwrap();
             assert_eq!((&*target.servers[0].to_string(), target.tls.is_some()), want, "{url}");
+        }
+    }
+
+    #[test]
+    fn the_exchange_of_symfony_is_no_part_of_the_vhost() {
+        for (path, want) in [
+            ("/%2f/messages", "/%2f"),
+            ("/%2Fapp/messages/more", "/%2Fapp"),
+            ("/%2F", "/%2F"),
+            ("/app/x", "/app/x"),
+            ("//", "//"),
+            ("", ""),
+        ] {
+            assert_eq!(without_names_of_symfony(&Text::literal(path)).raw(), want);
         }
     }
 
