@@ -68,6 +68,8 @@ pub(super) fn read(text: &Text) -> Option<Params> {
                 params.set(keyword(&key).unwrap_or_default(), value.to_ascii_lowercase());
             }
             Some(keyword) => params.set(keyword, value),
+            // Npgsql refuses libpq's words. To ignore them would ask another database or user.
+            None if matches!(&*bare(&key), "dbname" | "user") => params.set(&bare(&key), value),
             None => params.pass_over(&key),
         }
     }

@@ -155,6 +155,7 @@ fn connection_strings_are_read_in_every_form_that_drivers_take() {
         ("postgres:${NPGSQL}", "dbname=app host=db password=s3 cret;= user=u"),
         ("postgres:host=db password=a;b user=u", "host=db password=a;b user=u"),
         ("postgres:password=a;b host=db", "host=db password=a;b"),
+        ("postgres:Host=db;Port=1;User=u;DbName=app", "dbname=app host=db port=1 user=u"),
         // PHP's PDO.
         (
             "pgsql:host=db;port=5433;dbname=app;user=u;password=p",
