@@ -142,7 +142,8 @@ pub const VARIABLE: &str = "AFTERALL_DEPENDENCIES";
 pub fn declare(args: &[OsString], env: &Env, declared: &mut Declared, mistakes: &mut Mistakes) {
     if args.is_empty() {
         let words = env.var(VARIABLE).map_err(ConfigError::new).and_then(|words| {
-            shell_words::split(&words.unwrap_or_default())
+            // A file of variables from Windows ends its lines in CR LF.
+            shell_words::split(&words.unwrap_or_default().replace('\r', " "))
                 .map_err(|_| ConfigError::at(VARIABLE, "a quote must be closed"))
         });
         for (n, word) in mistakes.keep(words).into_iter().flatten().enumerate() {

@@ -103,7 +103,8 @@ fn mistakes_name_the_dependency_and_key_without_a_value() {
         ),
         (
             &["a=app:S3CR@tcp(db:3306)/app"],
-            "a: a connection string of Go's MySQL driver must follow its scheme, e.g. mysql:${NAME}",
+            "a: a connection string of Go's MySQL driver must follow its scheme, e.g. \
+            mysql:${NAME}",
         ),
         (
             &["file:x", "a=oracle://:S3CR@h"],
@@ -176,6 +177,7 @@ fn the_variable_is_read_where_argv_declares_nothing() {
         mistakes.check().map_err(|errors| errors.to_string())
     };
     assert_eq!(wrong(""), Ok(()));
+    assert_eq!(wrong("tcp://a:1\r\ntcp://b:2\r"), Ok(()));
     assert_eq!(wrong("'S3CR").unwrap_err(), "AFTERALL_DEPENDENCIES: a quote must be closed");
     assert_eq!(
         wrong("file:x S3CR").unwrap_err(),

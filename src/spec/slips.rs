@@ -134,9 +134,12 @@ pub fn behind_scheme(rest: &str) -> Option<&'static str> {
     match behind.chars().next()? {
         '/' => Some("a URL must begin with its scheme, e.g. http://api:8080/ready"),
         '?' => Some("keys stand behind a #, e.g. db:5432#timeout=5m"),
-        ' ' | '\t' if behind.trim().is_empty() => Some("no blank must follow HOST:PORT"),
-        ' ' | '\t' | ',' | ';' => {
+        ' ' if behind.trim().is_empty() => Some("no blank must follow HOST:PORT"),
+        ' ' | ',' | ';' if is_list(behind) => {
             Some("each dependency must be an argument of its own, e.g. a:1 b:2")
+        }
+        ' ' | ',' | ';' if behind.contains('=') => {
+            Some("keys stand behind a #, e.g. db:5432#timeout=5m")
         }
         _ => None,
     }
@@ -235,6 +238,8 @@ mod tests {
             ("5432?timeout=5m", Some("keys stand behind a #")),
             ("5432 ", Some("no blank must follow HOST:PORT")),
             ("5432,cache:6379", Some("each dependency must be an argument of its own")),
+            ("5432,timeout=5m", Some("keys stand behind a #")),
+            ("5432,x", None),
             ("5432 cache:6379", Some("each dependency must be an argument of its own")),
             ("5432", Some("a port in a variable must follow its scheme")),
             ("s3cr3t@tcp(db:3306)/app", Some("a connection string of Go's MySQL driver")),
