@@ -158,8 +158,8 @@ pub fn is_left_out(scheme: &str) -> bool {
 fn unknown(scheme: &str) -> String {
     #[rustfmt::skip]
     const OTHERS: [&str; 14] = [
-        "mssql", "sqlserver", "oracle", "cassandra", "sqlite", "etcd", "ftp", "ldap", "ldaps", "mqtt",
-        "smtp", "ssh", "ws", "wss",
+        "mssql", "sqlserver", "oracle", "cassandra", "sqlite", "etcd", "ftp", "ldap", "ldaps",
+        "mqtt", "smtp", "ssh", "ws", "wss",
     ];
     let plain = KINDS.iter().filter(|kind| !kind.prefix.is_empty());
     let plain = plain.filter_map(|kind| scheme.strip_prefix(kind.prefix)).next().unwrap_or(scheme);
