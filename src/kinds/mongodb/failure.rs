@@ -12,9 +12,28 @@ use crate::{
 const MAX_WORDS: usize = 200;
 
 /// The code of a command that the server does not know.
-pub(super) const COMMAND_NOT_FOUND: i32 = 59;
+const COMMAND_NOT_FOUND: i32 = 59;
 /// The code of a command that needs a login, or a right.
-pub(super) const UNAUTHORIZED: i32 = 13;
+const UNAUTHORIZED: i32 = 13;
+/// The code of a command that the server does not serve. Azure Cosmos DB replies with it to every
+/// command before the login, `hello` included.
+const COMMAND_NOT_SUPPORTED: i32 = 115;
+
+/// Returns true if a server with this code to `hello` may know the command's old name.
+pub(super) fn may_know_old_name(code: i32) -> bool {
+    matches!(code, COMMAND_NOT_FOUND | COMMAND_NOT_SUPPORTED)
+}
+
+/// Returns true if the error in a reply means that the command needs a login.
+pub(super) fn wants_login(reply: Document<'_>) -> bool {
+    match code(reply) {
+        Some(UNAUTHORIZED) => true,
+        Some(COMMAND_NOT_SUPPORTED) => {
+            reply.text("errmsg").is_some_and(|text| text.contains("prior to authentication"))
+        }
+        _ => false,
+    }
+}
 
 /// Returns true if a server with this code does not serve now, whatever its `hello` says: in an
 /// election or a shutdown, or a mongos that does not reach its shards.

@@ -4,7 +4,7 @@ use tokio::time::timeout;
 
 use super::{
     bson::Builder,
-    failure::{COMMAND_NOT_FOUND, UNAUTHORIZED, code, is_not_serving, reply_failure},
+    failure::{code, is_not_serving, may_know_old_name, reply_failure, wants_login},
     login::{log_in, name_for_hello},
     member::{Hello, Wanted},
     message::{ask as ask_command, odd},
@@ -89,7 +89,8 @@ impl Question<'_> {
         let user = self.target.login.as_ref();
         let user = user.and_then(|login| name_for_hello(login, self.database));
         let mut failed = None;
-        // Servers before 4.4.2 know the old name alone.
+        // Servers before 4.4.2 know the old name alone. Azure Cosmos DB serves no other one before
+        // a login; drivers begin with the old name.
         for name in ["hello", "isMaster"] {
             let mut command = Builder::default().i32(name, 1).bool("helloOk", true);
             if let Some(user) = &user {
@@ -103,7 +104,7 @@ impl Question<'_> {
                 None => return Ok(Hello::read(reply.document())),
                 Some(code) => {
                     failed = Some(reply_failure(reply.document(), wire.endpoint()));
-                    if code != COMMAND_NOT_FOUND {
+                    if !may_know_old_name(code) {
                         break;
                     }
                 }
@@ -147,8 +148,12 @@ impl Question<'_> {
             .document("$readPreference", Builder::default().text("mode", "primaryPreferred"));
         let reply = ask_command(wire, command, "admin").await?;
         match code(reply.document()) {
-            Some(UNAUTHORIZED) => Err(reply_failure(reply.document(), wire.endpoint())
-                .hint("no credentials were given: mongodb://USER:PASSWORD@HOST")),
+            Some(_) if wants_login(reply.document()) => {
+                let failure = reply_failure(reply.document(), wire.endpoint());
+                Err(failure
+                    .with(|reason| reason.class = Class::Auth)
+                    .hint("no credentials were given: mongodb://USER:PASSWORD@HOST"))
+            }
             Some(code) if is_not_serving(code) => {
                 Err(reply_failure(reply.document(), wire.endpoint()))
             }

@@ -79,6 +79,7 @@ fn every_state_has_the_outcome_of_pymongo() {
     let mongos = r#"{"hello": {"isWritablePrimary": true, "msg": "isdbgrid"}}"#;
     let old = r#"{"modern": false, "hello": {"ismaster": true}}"#;
     let locked = r#"{"hello": {"isWritablePrimary": true}, "auth": true}"#;
+    let cosmos = r#"{"cosmos": true, "hello": {"ismaster": true}}"#;
     let balanced = r#"{"hello": {"isWritablePrimary": true, "msg": "isdbgrid",
         "serviceId": "x"}}"#;
     let down = r#"{"hello": {"ok": 0, "code": 91, "codeName": "ShutdownInProgress",
@@ -90,7 +91,7 @@ fn every_state_has_the_outcome_of_pymongo() {
     let without_shards = r#"{"hello": {"isWritablePrimary": true, "msg": "isdbgrid"},
         "error": {"ok": 0, "code": 133, "codeName": "FailedToSatisfyReadPreference",
         "errmsg": "Could not find host matching read preference"}}"#;
-    let rows: [(&str, &str, &str, &str); 25] = [
+    let rows: [(&str, &str, &str, &str); 26] = [
         (stepped_down, "", "busy", "PrimarySteppedDown 189: in the middle of a stepdown"),
         (without_shards, "", "busy", "FailedToSatisfyReadPreference 133"),
         (STANDALONE, "", "ready", "MongoDB, a standalone server"),
@@ -129,6 +130,7 @@ fn every_state_has_the_outcome_of_pymongo() {
         (&member(starting, ""), "readPreference=nearest", "busy", "a member that is starting"),
         (down, "", "busy", "ShutdownInProgress 91: The server is in quiesce mode"),
         (locked, "", "auth", "no credentials were given"),
+        (cosmos, "", "auth", "CommandNotSupported 115: Command listDatabases not supported"),
         (balanced, "loadBalanced=true", "ready", "MongoDB, a mongos"),
         (mongos, "loadBalanced=true", "absent", "no load balancer's service answers"),
     ];
@@ -170,7 +172,9 @@ fn every_login_has_the_outcome_of_pymongo() {
         format!(r#"{{"modern": false, "hello": {{"ismaster": true}}, "auth": true, {users}}}"#);
     let server = Stated::mongodb(None, &modern);
     let at = server.address();
-    for state in [&modern, &old] {
+    // Azure Cosmos DB knows both names of the first command, and serves the old one alone.
+    let cosmos = modern.replace(r#"{"hello""#, r#"{"cosmos": true, "hello""#);
+    for state in [&modern, &old, &cosmos] {
         server.set(state);
         let rows = [
             ("app:s3cr3t%2F%23", "", "ready"),

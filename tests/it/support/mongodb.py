@@ -5,6 +5,7 @@ Arguments: the address, a JSON file with the state, which is read anew for each 
 and key or nothing. The state:
   hello   the fields of the reply to hello; an error where `ok` is 0
   modern  whether the server knows `hello` beside isMaster
+  cosmos  whether every command but isMaster and a login's is unsupported before the login
   users   {"database.user": ["password", "SCRAM-SHA-256", ...]}
   auth    whether commands need a login
   ca      the authority of the clients' certificates
@@ -16,6 +17,8 @@ import bson
 
 ROUNDS = {"SCRAM-SHA-1": 4096, "SCRAM-SHA-256": 4096}
 UNAUTHORIZED = {"ok": 0, "errmsg": "command requires authentication", "code": 13, "codeName": "Unauthorized"}
+UNSUPPORTED = {"ok": 0, "errmsg": "Command %s not supported prior to authentication.", "code": 115,
+               "codeName": "CommandNotSupported"}
 REFUSED = {"ok": 0, "errmsg": "Authentication failed.", "code": 18, "codeName": "AuthenticationFailed"}
 
 
@@ -102,6 +105,8 @@ class Conversation(socketserver.BaseRequestHandler):
     def reply(self, command):
         name = next(iter(command))
         now = state()
+        if now.get("cosmos") and not self.user and not name.lower().startswith(("ismaster", "sasl")):
+            return {**UNSUPPORTED, "errmsg": UNSUPPORTED["errmsg"] % name}
         if name in ("hello", "isMaster", "ismaster"):
             if name == "hello" and not now.get("modern", True):
                 return {"ok": 0, "errmsg": "no such command: 'hello'", "code": 59, "codeName": "CommandNotFound"}
