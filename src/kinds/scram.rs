@@ -16,7 +16,7 @@ use ring::{
 };
 use tokio::sync::oneshot;
 
-use crate::{blocking::on_thread, probe::Failure};
+use crate::{blocking::on_thread, probe::Failure, text::one_line};
 
 /// The most rounds that a server may ask for. OWASP recommends 600,000, which take some tenths of a
 /// second.
@@ -24,6 +24,9 @@ pub(in crate::kinds) const MAX_ROUNDS: u32 = 5_000_000;
 
 /// The most rounds on the runtime's own thread: some milliseconds, and twice PostgreSQL's default.
 const ROUNDS_AT_ONCE: u32 = 8_192;
+
+/// The longest reason of a refusal, in characters.
+const MAX_REASON: usize = 200;
 
 /// The rounds between two checks that the attempt still needs the result.
 const ROUNDS_BETWEEN_LOOKS: u32 = 1_024;
@@ -203,12 +206,21 @@ impl Exchange {
         format!("{bare},p={}", STANDARD.encode(proof))
     }
 
-    /// Returns true if the server's last message proves that it knows the password.
-    pub(in crate::kinds) fn is_proved_by(&self, message: &[u8]) -> bool {
-        let Some(expected) = &self.expected else { return false };
+    /// Checks that the server's last message proves that the server knows the password.
+    ///
+    /// # Errors
+    /// The server's own reason, e.g. `unknown-user`, or a missing proof.
+    pub(in crate::kinds) fn verify(&self, message: &[u8]) -> Result<(), String> {
+        if let Some(reason) = message.strip_prefix(b"e=") {
+            let reason = one_line(&String::from_utf8_lossy(reason), MAX_REASON);
+            return Err(format!("the server refuses the login: {reason}"));
+        }
         let signature = message.strip_prefix(b"v=").and_then(|text| STANDARD.decode(text).ok());
         // The time of this comparison is useful only to a server that already knows the password.
-        signature.is_some_and(|signature| signature == expected.as_ref())
+        match (signature, &self.expected) {
+            (Some(signature), Some(expected)) if signature == expected.as_ref() => Ok(()),
+            _ => Err("the server cannot prove that it knows the password".to_owned()),
+        }
     }
 }
 
@@ -336,9 +348,15 @@ mod tests {
         assert_eq!(STANDARD.encode(&keys.server), "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=");
         let last = exchange.answer(&challenge, &keys);
         assert!(last.starts_with("c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p="));
-        assert!(!exchange.is_proved_by(b"v=AAAA") && !exchange.is_proved_by(b"e=other-error"));
+        for (message, says) in [
+            (&b"v=AAAA"[..], "the server cannot prove that it knows the password"),
+            (b"", "the server cannot prove that it knows the password"),
+            (b"e=unknown-user", "the server refuses the login: unknown-user"),
+        ] {
+            assert_eq!(exchange.verify(message).unwrap_err(), says);
+        }
         let proof = format!("v={}", STANDARD.encode(exchange.expected.unwrap()));
-        assert!(exchange.is_proved_by(proof.as_bytes()));
+        assert!(exchange.verify(proof.as_bytes()).is_ok());
     }
 
     /// The whole exchanges of RFC 7677, section 3, and of RFC 5802, section 5.
@@ -349,7 +367,7 @@ mod tests {
         let challenge = exchange.challenge(CHALLENGE.as_bytes()).unwrap();
         let last = exchange.answer(&challenge, &keys(&challenge).await);
         assert!(last.ends_with("p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="), "{last}");
-        assert!(exchange.is_proved_by(b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="));
+        assert!(exchange.verify(b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=").is_ok());
         assert_eq!(begun("a=b,c").1, "n,,n=a=3Db=2Cc,r=rOprNGfwEbeRWgbNEkqO");
     }
 
@@ -364,7 +382,7 @@ mod tests {
         let keys = derive(Hash::Sha1, &mut None, &challenge, b"pencil").await.unwrap();
         let last = exchange.answer(&challenge, &keys);
         assert!(last.ends_with(",p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts="), "{last}");
-        assert!(exchange.is_proved_by(b"v=rmF9pqV8S7suAoZWja4dJRkFsKQ="));
+        assert!(exchange.verify(b"v=rmF9pqV8S7suAoZWja4dJRkFsKQ=").is_ok());
     }
 
     #[test]

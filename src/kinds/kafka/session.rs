@@ -160,12 +160,7 @@ impl Session<'_> {
         let keys = scram::derive_shared(hash, &login.derived, &challenge, password).await?;
         let last = exchange.answer(&challenge, &keys);
         let reply = self.authenticate(last.as_bytes(), is_framed).await?;
-        if exchange.is_proved_by(&reply) {
-            Ok(())
-        } else {
-            let message = "the broker cannot prove that it knows the password";
-            Err(self.wire.failure(Class::Auth, message))
-        }
+        exchange.verify(&reply).map_err(|message| self.wire.failure(Class::Auth, message))
     }
 
     /// Sends one message of the login and returns the broker's. Brokers before 1.0 frame neither.

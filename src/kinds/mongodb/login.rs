@@ -84,10 +84,8 @@ impl Session<'_> {
         let keys = scram::derive_shared(hash, &login.derived, &challenge, &password).await?;
         let last = exchange.answer(&challenge, &keys);
         let mut reply = self.go_on(conversation, last.as_bytes()).await?;
-        if !exchange.is_proved_by(reply.document().binary("payload").unwrap_or_default()) {
-            let message = "the server cannot prove that it knows the password";
-            return Err(self.wire.failure(Class::Auth, message));
-        }
+        let proof = exchange.verify(reply.document().binary("payload").unwrap_or_default());
+        proof.map_err(|message| self.wire.failure(Class::Auth, message))?;
         // Servers before 4.4 want one message more, which is empty.
         if !reply.document().is_true("done") {
             reply = self.go_on(conversation, b"").await?;

@@ -218,11 +218,9 @@ impl<'a> Conversation<'a> {
                     .scram
                     .take()
                     .ok_or_else(|| broken("SCRAM ends that did not begin", wire))?;
-                if exchange.is_proved_by(body.data()) {
-                    return Ok(());
-                }
-                let message = "the server cannot prove that it knows the password";
-                Err(Failure::new(Class::Auth, format!("{message} ({})", wire.endpoint)))
+                exchange.verify(body.data()).map_err(|message| {
+                    Failure::new(Class::Auth, format!("{message} ({})", wire.endpoint))
+                })
             }
             Message::AuthenticationGss | Message::AuthenticationGssContinue(_) => {
                 Err(unsupported("GSSAPI", wire))

@@ -158,13 +158,17 @@ fn tansu() -> std::path::PathBuf {
 
 impl Tansu {
     fn started(address: Address, at: SocketAddr, advertised: &str) -> Self {
+        Self::started_with(address, at, advertised, &[])
+    }
+
+    fn started_with(address: Address, at: SocketAddr, advertised: &str, more: &[&str]) -> Self {
         let dir = Dir::new();
         let (program, listener) = (tansu(), format!("tcp://{at}"));
         let advertised = format!("tcp://{advertised}");
         let words =
             ["broker", "--listener-url", &listener, "--advertised-listener-url", &advertised];
         let mut all: Vec<&OsStr> = vec![program.as_os_str()];
-        all.extend(words.iter().map(OsStr::new));
+        all.extend(words.iter().chain(more).map(OsStr::new));
         let log = dir.join("log");
         let mut server = Server::start("tansu", &all, &log, Signal::TERM, Scope::Process);
         server.wait_until_up(|| std::net::TcpStream::connect(at).is_ok());
@@ -193,6 +197,21 @@ fn a_broker_is_waited_for_from_nothing_to_its_topic() {
     ready(&url, "Kafka, 1 broker");
     broker.server.pause();
     not_ready(&format!("{url}#attempt-timeout=300ms"), "timeout", "within 0.3s");
+}
+
+#[test]
+fn a_login_that_the_broker_refuses_names_its_reason() {
+    let address = Address::claim();
+    let at = address.free();
+    let _broker = Tansu::started_with(address, at, &at.to_string(), &["--authentication"]);
+    // Tansu refuses in the last message of SCRAM, where Kafka has an error code.
+    for sasl in ["scram-sha-256", "scram-sha-512"] {
+        let url = format!("kafka://app:s3cr3t@{at}#sasl={sasl}");
+        not_ready(&url, "auth", "the server refuses the login: unknown-user");
+    }
+    let options = r#"{"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "SCRAM-SHA-256",
+        "sasl.username": "app", "sasl.password": "s3cr3t"}"#;
+    assert_eq!(librdkafka(&at.to_string(), options, "", 6), "_TRANSPORT");
 }
 
 #[test]
