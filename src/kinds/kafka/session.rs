@@ -1,5 +1,11 @@
-//! The conversation with one broker: versions, login, metadata, and a look at the advertised
-//! addresses.
+//! The conversation with one broker: versions, login, metadata, and a word with the brokers at the
+//! advertised addresses.
+
+use std::{
+    future::{Future, poll_fn},
+    task::Poll,
+    time::Duration,
+};
 
 use tokio::time::timeout;
 
@@ -24,8 +30,10 @@ use crate::{
 const METADATA: (i16, i16) = (1, 8);
 /// The first version of Metadata that can be asked for a topic without creating it.
 const ASKS_ONLY: i16 = 4;
-/// The most advertised addresses that are connected to in one attempt.
+/// The most advertised addresses that are asked in one attempt.
 const MAX_ADVERTISED: usize = 16;
+/// The most advertised addresses that are asked at once.
+const AT_ONCE: usize = 4;
 /// The most kinds of request in a list of versions.
 const MAX_APIS: usize = 1000;
 /// The longest part of a message that is the server's own, in characters.
@@ -50,7 +58,7 @@ pub(super) async fn ask(
     };
     metadata.check(&target.wanted, endpoint).map_err(costly)?;
     if target.advertised {
-        reach(attempt, &metadata, endpoint).await.map_err(costly)?;
+        reach(attempt, target, &metadata, endpoint).await.map_err(costly)?;
     }
     Ok(metadata.detail(&target.wanted))
 }
@@ -262,50 +270,104 @@ fn read_handshake(body: &[u8]) -> Option<(i16, String)> {
     Some((error, one_line(&names.join(", "), MAX_WORDS)))
 }
 
-/// Connects to the addresses that clients of the topics need: those of all leaders. Without a
-/// topic, any one broker is enough.
+/// Asks the brokers that clients of the topics need, at their advertised addresses: all leaders.
+/// Without a topic, any one broker is enough.
 async fn reach(
     attempt: &Attempt<'_>,
+    target: &Target,
     metadata: &Metadata,
     asked: &Endpoint,
 ) -> Result<(), Failure> {
     let needed = metadata.needed();
     let any = needed.are_none();
-    let mut addresses: Vec<_> =
+    let mut brokers: Vec<_> =
         metadata.brokers.iter().filter(|(id, _)| any || needed.contain(*id)).collect();
-    if any && addresses.iter().any(|(_, address)| address == asked) {
+    if any && brokers.iter().any(|(_, address)| address == asked) {
         return Ok(());
     }
-    addresses.retain(|(_, address)| address != asked);
-    addresses.truncate(MAX_ADVERTISED);
-    let mut last = None;
-    for (tried, (id, address)) in addresses.iter().enumerate() {
-        let share = attempt.remaining().mul_f64(0.9) / (addresses.len() - tried) as u32;
-        let failure = match timeout(share, attempt.connect(address)).await {
-            Ok(Ok(_)) if any => return Ok(()),
-            Ok(Ok(_)) => continue,
-            Ok(Err(failure)) => failure,
-            Err(_) => {
-                let message = format!("no connection within {}", short_time(share));
-                Failure::new(Class::Timeout, message)
+    brokers.retain(|(_, address)| address != asked);
+    brokers.truncate(MAX_ADVERTISED);
+    // Where one is enough, the others are left alone: a handshake that is cut may be logged.
+    let at_once = if any { 1 } else { AT_ONCE };
+    let (rounds, mut first) = (brokers.len().div_ceil(at_once), None);
+    for (round, some) in brokers.chunks(at_once).enumerate() {
+        let bound = attempt.remaining().mul_f64(0.9) / (rounds - round) as u32;
+        match meet_all(attempt, target, some, bound).await {
+            Ok(()) if any => return Ok(()),
+            Ok(()) => {}
+            Err(failure) if any && failure.class != Class::Local => {
+                first.get_or_insert(failure);
             }
-        };
-        if failure.class == Class::Local {
-            return Err(failure);
+            Err(failure) => return Err(failure),
         }
-        let words = format!(
-            "broker {id} advertises {address}, which this host does not reach: {}",
-            failure.message
-        );
-        let failure = Failure::new(failure.class, words).cost(Cost::Answer).hint(
-            "clients use that address: advertised.listeners must name one that this host reaches",
-        );
-        if !any {
-            return Err(failure);
-        }
-        last.get_or_insert(failure);
     }
-    last.map_or(Ok(()), Err)
+    first.map_or(Ok(()), Err)
+}
+
+/// Asks `brokers` at once, for at most `bound`. Returns the first failure.
+async fn meet_all(
+    attempt: &Attempt<'_>,
+    target: &Target,
+    brokers: &[&(i32, Endpoint)],
+    bound: Duration,
+) -> Result<(), Failure> {
+    let meeting = |(id, address): &(i32, Endpoint)| {
+        let (id, address) = (*id, address.clone());
+        Box::pin(async move {
+            let met = timeout(bound, meet(attempt, target, &address)).await;
+            let met = met.unwrap_or_else(|_| {
+                let message = format!("no answer within {}", short_time(bound));
+                Err(Failure::new(Class::Timeout, message))
+            });
+            met.map_err(|failure| named(id, &address, failure))
+        })
+    };
+    let mut meetings: Vec<_> = brokers.iter().map(|broker| meeting(broker)).collect();
+    poll_fn(|context| {
+        let mut failed = None;
+        meetings.retain_mut(|meeting| match meeting.as_mut().poll(context) {
+            Poll::Pending => true,
+            Poll::Ready(met) => {
+                failed = failed.take().or(met.err());
+                false
+            }
+        });
+        match failed {
+            Some(failure) => Poll::Ready(Err(failure)),
+            None if meetings.is_empty() => Poll::Ready(Ok(())),
+            None => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// Begins a conversation with the broker at an advertised address. A proxy may accept a connection
+/// in place of a broker that is not there.
+async fn meet(attempt: &Attempt<'_>, target: &Target, address: &Endpoint) -> Result<(), Failure> {
+    let wire = Wire::open(attempt, address, target.tls.as_ref(), "Kafka").await?;
+    let mut session = Session { target, wire, sent: 0, versions: None };
+    match session.versions().await {
+        Ok(_) => {
+            session.wire.close().await;
+            Ok(())
+        }
+        Err(failure) => Err(session.explain(failure)),
+    }
+}
+
+/// Adds to the failure which broker advertises `address`.
+fn named(id: i32, address: &Endpoint, failure: Failure) -> Failure {
+    if failure.class == Class::Local {
+        return failure;
+    }
+    let outcome = match failure.class {
+        Class::Dns | Class::Connect | Class::Timeout => "which this host does not reach",
+        _ => "which is no broker for clients",
+    };
+    let message = format!("broker {id} advertises {address}, {outcome}: {}", failure.message);
+    Failure::new(failure.class, message)
+        .cost(Cost::Answer)
+        .hint("clients use that address: advertised.listeners must name one that this host reaches")
 }
 
 #[cfg(test)]

@@ -326,6 +326,19 @@ fn a_broker_with_tls_is_asked_by_tls_alone() {
             "ssl.endpoint.identification.algorithm": "none"}}"#
     );
     assert_eq!(librdkafka(&at, &options, "orders", 60), "1 1");
+    // The other leader is asked by TLS, too.
+    let two = |second: SocketAddr| {
+        let two = format!(r#"[[1, "@IP", @PORT], [2, "{}", {}]]"#, second.ip(), second.port());
+        let state = state(USERS).replace("[[0, 1], [0, 1]]", "[[0, 1], [0, 2]]");
+        state.replace(r#"[[1, "@IP", @PORT]]"#, &two)
+    };
+    let url = format!("kafkas://app:s3cr3t@{at}/orders#{login}");
+    let second = Stated::kafka(Some(&identity), &state(USERS));
+    broker.set(&two(second.address()));
+    ready(&url, "topic orders with 2 partitions");
+    let second = Stated::kafka(None, &state(USERS));
+    broker.set(&two(second.address()));
+    not_ready(&format!("{url},attempt-timeout=1s"), "timeout", "broker 2 advertises");
     let done = once(&format!("kafka://{at}")).code(69).any_stdout();
     assert!(done.stdout_text().contains("kafkas:"), "{}", done.stdout_text());
 }
@@ -351,19 +364,34 @@ fn every_leader_must_be_within_reach() {
     let dead = Reserved::new();
     let broker = Stated::kafka(None, &state(""));
     let url = format!("kafka://{}", broker.address());
-    let brokers = |topics: &str| {
-        format!(
-            r#"{{"brokers": [[1, "@IP", @PORT], [2, "{}", {}]],
-                "controller": 1, "topics": {topics}}}"#,
-            dead.address().ip(),
-            dead.port()
-        )
+    let second_is_at = |second: SocketAddr| {
+        broker.set(&format!(
+            r#"{{"brokers": [[1, "@IP", @PORT], [2, "{}", {}]], "controller": 1,
+                "topics": {{"orders": [0, [[0, 1], [0, 2]]], "other": [0, [[0, 1]]]}}}}"#,
+            second.ip(),
+            second.port()
+        ));
     };
-    broker.set(&brokers(r#"{"orders": [0, [[0, 1], [0, 2]]], "other": [0, [[0, 1]]]}"#));
+    second_is_at(dead.address());
     not_ready(&format!("{url}/orders"), "connect", "broker 2 advertises");
     // No partition of this topic is there, and any broker serves where no topic is wanted.
     ready(&format!("{url}/other"), "topic other with 1 partition");
     ready(&url, "Kafka, 2 brokers");
+    // A proxy may accept in place of a broker; so does the kernel for a broker that is paused.
+    let proxy = Scripted::closing();
+    second_is_at(proxy.address());
+    let says = format!("broker 2 advertises {}, which this host does not reach", proxy.address());
+    not_ready(&format!("{url}/orders"), "connect", &says);
+    let other = Scripted::answering_then_closing("HTTP/1.1 400 Bad Request\r\n\r\n");
+    second_is_at(other.address());
+    not_ready(&format!("{url}/orders"), "protocol", "which is no broker for clients: not Kafka");
+    let second = Stated::kafka(None, &state(""));
+    second_is_at(second.address());
+    ready(&format!("{url}/orders"), "topic orders with 2 partitions");
+    second.pause();
+    let patient = format!("{url}/orders#attempt-timeout=1s");
+    not_ready(&patient, "timeout", "which this host does not reach: no answer within 0.9s");
+    ready(&format!("{url}/orders#advertised=false"), "topic orders with 2 partitions");
 }
 
 #[test]
