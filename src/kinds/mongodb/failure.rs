@@ -24,17 +24,6 @@ pub(super) fn may_know_old_name(code: i32) -> bool {
     matches!(code, COMMAND_NOT_FOUND | COMMAND_NOT_SUPPORTED)
 }
 
-/// Returns true if the error in a reply means that the command needs a login.
-pub(super) fn wants_login(reply: Document<'_>) -> bool {
-    match code(reply) {
-        Some(UNAUTHORIZED) => true,
-        Some(COMMAND_NOT_SUPPORTED) => {
-            reply.text("errmsg").is_some_and(|text| text.contains("prior to authentication"))
-        }
-        _ => false,
-    }
-}
-
 /// Returns true if a server with this code does not serve now, whatever its `hello` says: in an
 /// election or a shutdown, or a mongos that does not reach its shards.
 ///
@@ -60,7 +49,10 @@ pub(super) fn reply_failure(reply: Document<'_>, place: impl fmt::Display) -> Fa
         Some(name) => format!("{} {code}", one_line(name, 60)),
         None => format!("code {code}"),
     };
-    let (class, hint) = meaning(code);
+    let (class, hint) = match code {
+        COMMAND_NOT_SUPPORTED if text.contains("prior to authentication") => meaning(UNAUTHORIZED),
+        _ => meaning(code),
+    };
     Failure::new(class, format!("{name}: {text} ({place})")).with_hint(hint)
 }
 
@@ -103,6 +95,9 @@ mod tests {
             assert_eq!((code(reply), failure.class), (Some(number), class));
             assert_eq!(&*failure.message, format!("Name {number}: no (m:27017)"));
         }
+        let reply = Builder::default().i32("ok", 0).i32("code", COMMAND_NOT_SUPPORTED);
+        let bytes = reply.text("errmsg", "not supported prior to authentication.").finish();
+        assert_eq!(reply_failure(Document::read(&bytes).unwrap(), "m").class, Class::Auth);
         let bytes = Builder::default().i32("ok", 1).finish();
         assert_eq!(code(Document::read(&bytes).unwrap()), None);
     }

@@ -4,7 +4,7 @@ use tokio::time::timeout;
 
 use super::{
     bson::Builder,
-    failure::{code, is_not_serving, may_know_old_name, reply_failure, wants_login},
+    failure::{code, is_not_serving, may_know_old_name, reply_failure},
     login::{log_in, name_for_hello},
     member::{Hello, Wanted},
     message::{ask as ask_command, odd},
@@ -147,16 +147,13 @@ impl Question<'_> {
             .document("filter", Builder::default().text("name", "admin"))
             .document("$readPreference", Builder::default().text("mode", "primaryPreferred"));
         let reply = ask_command(wire, command, "admin").await?;
-        match code(reply.document()) {
-            Some(_) if wants_login(reply.document()) => {
-                let failure = reply_failure(reply.document(), wire.endpoint());
-                Err(failure
-                    .with(|reason| reason.class = Class::Auth)
-                    .hint("no credentials were given: mongodb://USER:PASSWORD@HOST"))
+        let Some(code) = code(reply.document()) else { return Ok(()) };
+        let failure = reply_failure(reply.document(), wire.endpoint());
+        match failure.class {
+            Class::Auth => {
+                Err(failure.hint("no credentials were given: mongodb://USER:PASSWORD@HOST"))
             }
-            Some(code) if is_not_serving(code) => {
-                Err(reply_failure(reply.document(), wire.endpoint()))
-            }
+            _ if is_not_serving(code) => Err(failure),
             // Servers of other makers may not know the command.
             _ => Ok(()),
         }
