@@ -130,20 +130,20 @@ fn wanted(
         ));
     }
     let role = match spec.key("role") {
-        None => options.role,
+        // A driver uses the one declared server, whatever the readPreference.
+        None => options.role.filter(|_| !direct),
         Some("primary") => Some(Role::Primary),
         Some("secondary") => Some(Role::Secondary),
         Some("any") => Some(Role::Any),
         Some(_) => return Err(spec.key_error("role", "must be primary, secondary or any")),
     };
-    // A driver uses the one declared server, whatever its part.
     let usual = if direct { Role::Any } else { Role::Primary };
     let role = role.unwrap_or(usual);
     if !options.tags.is_empty() && role == Role::Primary {
         return Err(spec.error("readPreferenceTags: must have a readPreference beside it"));
     }
     let strict = spec.key("role").is_some();
-    let tags = options.tags.clone();
+    let tags = if direct { Vec::new() } else { options.tags.clone() };
     Ok(Wanted { role, set, tags, direct, balanced, strict, several: servers > 1 })
 }
 

@@ -92,7 +92,7 @@ fn every_state_has_the_outcome_of_pymongo() {
     let without_shards = r#"{"hello": {"isWritablePrimary": true, "msg": "isdbgrid"},
         "error": {"ok": 0, "code": 133, "codeName": "FailedToSatisfyReadPreference",
         "errmsg": "Could not find host matching read preference"}}"#;
-    let rows: [(&str, &str, &str, &str); 26] = [
+    let rows: [(&str, &str, &str, &str); 28] = [
         (stepped_down, "", "busy", "PrimarySteppedDown 189: in the middle of a stepdown"),
         (without_shards, "", "busy", "FailedToSatisfyReadPreference 133"),
         (STANDALONE, "", "ready", "MongoDB, a standalone server"),
@@ -115,6 +115,18 @@ fn every_state_has_the_outcome_of_pymongo() {
         (&member(SECONDARY, ""), "readPreference=secondary", "ready", "a secondary of rs0"),
         (&member(SECONDARY, ""), "readPreference=nearest", "ready", "a secondary of rs0"),
         (&member(SECONDARY, ""), "directConnection=true", "ready", "a secondary of rs0"),
+        (
+            &member(SECONDARY, ""),
+            "directConnection=true&readPreference=primary",
+            "ready",
+            "a secondary of rs0",
+        ),
+        (
+            &member(PRIMARY, tags),
+            "directConnection=true&readPreference=secondary&readPreferenceTags=dc:la",
+            "ready",
+            "the primary of rs0",
+        ),
         (
             &member(SECONDARY, tags),
             "readPreference=secondary&readPreferenceTags=dc:ny",

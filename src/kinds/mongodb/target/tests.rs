@@ -34,6 +34,13 @@ fn servers_roles_and_sets_are_read_as_the_drivers_read_them() {
         ("mongodb://a/?readPreference=secondary", "a:27017", Role::Secondary, "", false),
         ("mongodb://a/?readpreference=Nearest&retryWrites=false", "a:27017", Role::Any, "", false),
         ("mongodb://a/?directConnection=true", "a:27017", Role::Any, "", false),
+        (
+            "mongodb://a/?directConnection=true&readPreference=secondary&readPreferenceTags=dc:ny",
+            "a:27017",
+            Role::Any,
+            "",
+            false,
+        ),
         ("mongodb://a/?directConnection=true#role=primary", "a:27017", Role::Primary, "", false),
         ("mongodb://a?TLS=true&replicaSet=x#replica-set=y", "a:27017", Role::Primary, "y", true),
         ("mongodb://a#insecure", "a:27017", Role::Primary, "", true),
