@@ -157,6 +157,8 @@ pub(super) enum Role {
     #[default]
     Primary,
     Secondary,
+    /// Either; a primary needs no tags.
+    Preferred,
     /// Either.
     Any,
 }
@@ -188,8 +190,10 @@ impl Wanted {
             (Kind::Standalone, _) if self.several => false,
             (Kind::Standalone, Role::Secondary) => !self.strict,
             (Kind::Standalone, _) => return Ok(()),
+            // Drivers fall back on the primary, whatever its tags.
+            (Kind::Primary, Role::Preferred) => return Ok(()),
             (Kind::Primary, Role::Primary | Role::Any)
-            | (Kind::Secondary, Role::Secondary | Role::Any) => true,
+            | (Kind::Secondary, Role::Secondary | Role::Preferred | Role::Any) => true,
             _ => false,
         };
         let has_tags =
@@ -290,6 +294,9 @@ mod tests {
         };
         let primary = member("isWritablePrimary");
         assert!(set("rs").check(&primary).is_ok() && tags("ny").check(&primary).is_ok());
+        let preferred = Wanted { role: Role::Preferred, ..tags("la") };
+        assert!(preferred.check(&primary).is_ok());
+        assert_eq!(preferred.check(&member("secondary")).unwrap_err().class, Class::Absent);
         for wanted in [set("other"), tags("la"), Wanted { balanced: true, ..Wanted::default() }] {
             assert_eq!(wanted.check(&primary).unwrap_err().class, Class::Absent);
         }

@@ -238,7 +238,8 @@ fn role(spec: &Spec, value: &str) -> Result<Role, ConfigError> {
     match value.to_ascii_lowercase().as_str() {
         "primary" => Ok(Role::Primary),
         "secondary" => Ok(Role::Secondary),
-        "primarypreferred" | "secondarypreferred" | "nearest" => Ok(Role::Any),
+        "primarypreferred" | "secondarypreferred" => Ok(Role::Preferred),
+        "nearest" => Ok(Role::Any),
         _ => Err(spec.error(
             "readPreference: must be primary, primaryPreferred, secondary, secondaryPreferred or \
             nearest",

@@ -92,7 +92,7 @@ fn every_state_has_the_outcome_of_pymongo() {
     let without_shards = r#"{"hello": {"isWritablePrimary": true, "msg": "isdbgrid"},
         "error": {"ok": 0, "code": 133, "codeName": "FailedToSatisfyReadPreference",
         "errmsg": "Could not find host matching read preference"}}"#;
-    let rows: [(&str, &str, &str, &str); 28] = [
+    let rows: [(&str, &str, &str, &str); 30] = [
         (stepped_down, "", "busy", "PrimarySteppedDown 189: in the middle of a stepdown"),
         (without_shards, "", "busy", "FailedToSatisfyReadPreference 133"),
         (STANDALONE, "", "ready", "MongoDB, a standalone server"),
@@ -136,6 +136,18 @@ fn every_state_has_the_outcome_of_pymongo() {
         (
             &member(SECONDARY, tags),
             "readPreference=secondary&readPreferenceTags=dc:la",
+            "absent",
+            "without the wanted tags",
+        ),
+        (
+            &member(PRIMARY, tags),
+            "readPreference=secondaryPreferred&readPreferenceTags=dc:la",
+            "ready",
+            "the primary of rs0",
+        ),
+        (
+            &member(PRIMARY, tags),
+            "readPreference=nearest&readPreferenceTags=dc:la",
             "absent",
             "without the wanted tags",
         ),
