@@ -42,7 +42,9 @@ pub(super) enum Kind {
     Arbiter,
     /// A member of a replica set that is not initiated.
     Ghost,
-    /// Starting, recovering, rolling back or hidden.
+    /// A secondary that drivers use with a direct connection only.
+    Hidden,
+    /// Starting, recovering or rolling back.
     #[default]
     Other,
 }
@@ -56,7 +58,8 @@ impl Kind {
             Kind::Secondary => "a secondary",
             Kind::Arbiter => "an arbiter",
             Kind::Ghost => "a server without a replica set",
-            Kind::Other => "a member that is starting, recovering or hidden",
+            Kind::Hidden => "a hidden member",
+            Kind::Other => "a member that is starting or recovering",
         }
     }
 }
@@ -72,7 +75,7 @@ impl Hello {
         } else if !reply.has("setName") {
             Kind::Standalone
         } else if reply.is_true("hidden") {
-            Kind::Other
+            if reply.is_true("secondary") { Kind::Hidden } else { Kind::Other }
         } else if writable {
             Kind::Primary
         } else if reply.is_true("secondary") {
@@ -108,21 +111,19 @@ impl Hello {
         }
     }
 
-    /// Returns the address that drivers use: the asked one if it is a member's, else the server's
-    /// own.
+    /// Returns the address that drivers use instead of the asked one, if there is one.
+    ///
+    /// A primary's list of members decides, and any other server's own address does.
     pub(super) fn other_address(&self, asked: &str) -> Option<&str> {
         let is_listed = self.hosts.iter().any(|host| host.eq_ignore_ascii_case(asked));
         let me = self.me.as_deref().filter(|me| !me.eq_ignore_ascii_case(asked));
-        me.filter(|_| self.set.is_some() && !is_listed)
+        me.filter(|_| self.set.is_some() && !(is_listed && self.kind == Kind::Primary))
     }
 
-    /// Returns the members that may have the wanted role, the likeliest first.
-    pub(super) fn candidates(&self, wanted: &Wanted) -> Vec<&str> {
-        let of_role = match wanted.role {
-            Role::Primary => &[][..],
-            _ => &self.hosts[..],
-        };
-        let all = self.primary.iter().chain(of_role).map(String::as_str);
+    /// Returns the members that may have the wanted role, the likeliest first. A server may not know
+    /// the primary that another one knows.
+    pub(super) fn candidates(&self) -> Vec<&str> {
+        let all = self.primary.iter().chain(&self.hosts).map(String::as_str);
         let mut candidates: Vec<&str> = Vec::new();
         for host in all {
             if !candidates.contains(&host) {
@@ -190,6 +191,7 @@ impl Wanted {
             (Kind::Standalone, _) if self.several => false,
             (Kind::Standalone, Role::Secondary) => !self.strict,
             (Kind::Standalone, _) => return Ok(()),
+            (Kind::Hidden, role) => self.direct && role != Role::Primary,
             // Drivers fall back on the primary, whatever its tags.
             (Kind::Primary, Role::Preferred) => return Ok(()),
             (Kind::Primary, Role::Primary | Role::Any)
@@ -274,8 +276,8 @@ mod tests {
             (&secondary, first, "busy: a secondary of rs, which knows no primary"),
             (&member("knows"), first, "busy: a secondary of rs, and the primary is wanted"),
             (&member("arbiterOnly"), any, "busy: an arbiter of rs"),
-            (&member(""), any, "busy: a member that is starting, recovering or hidden of rs"),
-            (&hidden, any, "busy: a member that is starting, recovering or hidden of rs"),
+            (&member(""), any, "busy: a member that is starting or recovering of rs"),
+            (&hidden, any, "busy: a hidden member of rs"),
         ] {
             let wanted = Wanted { role, ..Wanted::default() };
             let got = wanted.check(hello).err();
@@ -314,8 +316,9 @@ mod tests {
         assert_eq!(primary.other_address("A:1"), None);
         assert_eq!(primary.other_address("b:1"), None);
         assert_eq!(primary.other_address("db.example:27017"), Some("a:1"));
-        let (first, any) = (Wanted::default(), Wanted { role: Role::Any, ..Wanted::default() });
-        assert_eq!(member("knows").candidates(&first), ["b:1"]);
-        assert_eq!(member("knows").candidates(&any), ["b:1", "a:1"]);
+        let secondary = member("secondary");
+        assert_eq!(secondary.other_address("a:1"), None);
+        assert_eq!(secondary.other_address("b:1"), Some("a:1"), "drivers drop that address");
+        assert_eq!(member("knows").candidates(), ["b:1", "a:1"]);
     }
 }

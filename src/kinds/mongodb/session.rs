@@ -6,7 +6,7 @@ use super::{
     bson::Builder,
     failure::{code, is_not_serving, may_know_old_name, reply_failure},
     login::{log_in, name_for_hello},
-    member::{Hello, Wanted},
+    member::{Hello, Role, Wanted},
     message::{ask as ask_command, odd},
     target::Target,
 };
@@ -172,7 +172,7 @@ impl Question<'_> {
             let is_declared = |known: &Endpoint| known.to_string().eq_ignore_ascii_case(host);
             !host.eq_ignore_ascii_case(&asked) && !self.declared.iter().any(is_declared)
         };
-        let candidates = hello.candidates(self.wanted);
+        let candidates = hello.candidates();
         let candidates: Vec<&str> = candidates.into_iter().filter(is_new).collect();
         let mut first = None;
         let count = candidates.len().min(MAX_FOLLOWED);
@@ -185,7 +185,9 @@ impl Question<'_> {
                 Err(failure) => first.get_or_insert(failure),
             };
         }
-        Err(first.unwrap_or(failure))
+        // Without a primary the declared server's own state is the reason.
+        let is_reason = hello.primary.is_some() || self.wanted.role != Role::Primary;
+        Err(first.filter(|_| is_reason).unwrap_or(failure))
     }
 
     /// Asks the member at the address `host`, as the replica set has it. `why` names the server

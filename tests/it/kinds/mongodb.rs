@@ -85,6 +85,7 @@ fn every_state_has_the_outcome_of_pymongo() {
         "serviceId": "x"}}"#;
     let down = r#"{"hello": {"ok": 0, "code": 91, "codeName": "ShutdownInProgress",
         "errmsg": "The server is in quiesce mode and will shut down"}}"#;
+    let hidden = r#", "hidden": true"#;
     let tags = r#", "tags": {"dc": "ny"}"#;
     // What `hello` says is not what the next command meets.
     let stepped_down = r#"{"hello": {"isWritablePrimary": true}, "error": {"ok": 0, "code": 189,
@@ -92,7 +93,7 @@ fn every_state_has_the_outcome_of_pymongo() {
     let without_shards = r#"{"hello": {"isWritablePrimary": true, "msg": "isdbgrid"},
         "error": {"ok": 0, "code": 133, "codeName": "FailedToSatisfyReadPreference",
         "errmsg": "Could not find host matching read preference"}}"#;
-    let rows: [(&str, &str, &str, &str); 30] = [
+    let rows: [(&str, &str, &str, &str); 32] = [
         (stepped_down, "", "busy", "PrimarySteppedDown 189: in the middle of a stepdown"),
         (without_shards, "", "busy", "FailedToSatisfyReadPreference 133"),
         (STANDALONE, "", "ready", "MongoDB, a standalone server"),
@@ -151,6 +152,8 @@ fn every_state_has_the_outcome_of_pymongo() {
             "absent",
             "without the wanted tags",
         ),
+        (&member(SECONDARY, hidden), "readPreference=nearest", "busy", "a hidden member of rs0"),
+        (&member(SECONDARY, hidden), "directConnection=true", "ready", "a hidden member of rs0"),
         (&member(arbiter, ""), "readPreference=nearest", "busy", "an arbiter of rs0"),
         (&member(starting, ""), "readPreference=nearest", "busy", "a member that is starting"),
         (down, "", "busy", "ShutdownInProgress 91: The server is in quiesce mode"),
@@ -266,6 +269,14 @@ fn the_primary_is_asked_at_its_own_address() {
     pymongo_finds(&url);
     ready(&format!("mongodb://{first}/?readPreference=secondary"), &format!("of rs0 ({second})"));
     ready(&format!("mongodb://{second},{first}"), &format!("the primary of rs0 ({first})"));
+    // The secondary has not heard of the primary, or not yet.
+    let unaware =
+        format!(r#""setName": "rs0", "me": "{second}", "hosts": ["{second}", "{first}"]"#);
+    secondary.set(&state(SECONDARY, &unaware));
+    ready(&url, &format!("the primary of rs0 ({first})"));
+    pymongo_finds(&url);
+    primary.set(&state(SECONDARY, &unaware.replace(&second.to_string(), &first.to_string())));
+    not_ready(&url, "busy", &format!("which knows no primary ({second})"));
     // The members know the primary by an address that this host does not reach.
     for (address, class, says) in [
         (
