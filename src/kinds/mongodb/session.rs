@@ -51,7 +51,7 @@ impl Question<'_> {
             // Drivers drop an address that the replica set does not know.
             (Ok(()), Some(me)) => {
                 wire.close().await;
-                self.follow(attempt, me, &format!("{endpoint} names itself {me}")).await
+                self.follow(attempt, &hello, me, &format!("{endpoint} names itself {me}")).await
             }
             (Err(failure), _) => {
                 wire.close().await;
@@ -180,7 +180,7 @@ impl Question<'_> {
             let share = attempt.remaining() / (count - followed) as u32;
             let bounded = attempt.with_deadline(tokio::time::Instant::now() + share);
             let why = format!("{endpoint} names {host}");
-            match self.follow(&bounded, host, &why).await {
+            match self.follow(&bounded, hello, host, &why).await {
                 Ok(detail) => return Ok(detail),
                 Err(failure) => first.get_or_insert(failure),
             };
@@ -190,11 +190,12 @@ impl Question<'_> {
         Err(first.filter(|_| is_reason).unwrap_or(failure))
     }
 
-    /// Asks the member at the address `host`, as the replica set has it. `why` names the server
-    /// that gave it.
+    /// Asks the member at the address `host`, as the replica set of `namer` has it. `why` names the
+    /// server that gave it.
     async fn follow(
         &self,
         attempt: &Attempt<'_>,
+        namer: &Hello,
         host: &str,
         why: &str,
     ) -> Result<String, Failure> {
@@ -222,7 +223,14 @@ impl Question<'_> {
                 "drivers use the replica set's own addresses; directConnection=true does without",
             )
         })?;
-        match self.wanted.check(&hello) {
+        // On this host the address may be that of something else, e.g. localhost.
+        let verdict = if hello.set == namer.set {
+            self.wanted.check(&hello)
+        } else {
+            let message = format!("{why}, which is {}, and no member", hello.shown());
+            Err(Failure::new(Class::Absent, message))
+        };
+        match verdict {
             Ok(()) => self.finish(attempt, wire, &hello).await,
             Err(failure) => {
                 wire.close().await;

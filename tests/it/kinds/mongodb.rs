@@ -277,6 +277,16 @@ fn the_primary_is_asked_at_its_own_address() {
     pymongo_finds(&url);
     primary.set(&state(SECONDARY, &unaware.replace(&second.to_string(), &first.to_string())));
     not_ready(&url, "busy", &format!("which knows no primary ({second})"));
+    // On this host, another server has the address that the member knows.
+    secondary.set(&state(SECONDARY, &names(&second.to_string(), &first.to_string())));
+    let other = state(PRIMARY, &names(&first.to_string(), &first.to_string()));
+    let other = other.replace("rs0", "rs1");
+    for (other, is) in [(STANDALONE, "a standalone server"), (&other, "the primary of rs1")] {
+        primary.set(other);
+        let url = format!("mongodb://{second}/");
+        not_ready(&url, "absent", &format!("names {first}, which is {is}, and no member"));
+        assert_eq!(pymongo(&url), "ServerSelectionTimeoutError", "{is}");
+    }
     // The members know the primary by an address that this host does not reach.
     for (address, class, says) in [
         (
