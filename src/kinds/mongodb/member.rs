@@ -120,8 +120,8 @@ impl Hello {
         me.filter(|_| self.set.is_some() && !(is_listed && self.kind == Kind::Primary))
     }
 
-    /// Returns the members that may have the wanted role, the likeliest first. A server may not know
-    /// the primary that another one knows.
+    /// Returns the members that may have the wanted role, the likeliest first. A server may not
+    /// know the primary that another one knows.
     pub(super) fn candidates(&self) -> Vec<&str> {
         let all = self.primary.iter().chain(&self.hosts).map(String::as_str);
         let mut candidates: Vec<&str> = Vec::new();
