@@ -174,11 +174,8 @@ impl Simulated {
 
 #[test]
 fn readiness_is_noticed_soon_however_long_the_wait() {
-    let local = |took, failure| Simulated {
-        is_local: true,
-        took: Duration::from_micros(took),
-        failure,
-    };
+    let local =
+        |took, failure| Simulated { is_local: true, took: Duration::from_micros(took), failure };
     let busy = Failure::new(Class::Busy, "503");
     let remote = Simulated { is_local: false, took: ms(1), failure: refused() };
     for (who, simulated, about, median, p95, attempts) in [
