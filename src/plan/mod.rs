@@ -65,7 +65,7 @@ pub fn plan(declared: Declared, defaults: &Settings, env: &Env, mistakes: &mut M
     let mut planned = Vec::with_capacity(read.len());
     for ((mut declaration, kind, target), name) in read.into_iter().zip(names) {
         notes.extend(suggest_protocol_check(&name, kind, &declaration));
-        notes.extend(declaration.notes());
+        notes.extend(declaration.notes(kind.grammar));
         let keys = std::mem::take(&mut declaration.keys);
         let (settings, own) = match kind.alternatives {
             None => settings(&name, kind, keys, defaults, mistakes),

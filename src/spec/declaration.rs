@@ -198,11 +198,13 @@ impl Declaration {
     }
 
     /// Returns remarks for the operator about values that are probably mistakes.
-    pub fn notes(&self) -> Vec<String> {
+    pub fn notes(&self, grammar: Grammar) -> Vec<String> {
+        // Blanks around the servers of a list are no part of them.
+        let is_list = self.variable.is_some() && matches!(grammar, Grammar::ServersWithLogins);
         let note = |expansion: &Expansion| {
             let end = match expansion.value().chars().next_back()? {
                 '\n' | '\r' => "a newline (a Secret that was made with echo, not printf?)",
-                ' ' | '\t' => "a blank, which is part of the value",
+                ' ' | '\t' if !is_list => "a blank, which is part of the value",
                 _ => return None,
             };
             Some(format!("{} ends in {end}", expansion.origin()))

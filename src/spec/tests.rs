@@ -260,9 +260,12 @@ fn a_newline_or_a_blank_at_the_end_of_a_variable_gets_a_note() {
         let env = Env::new(|name| (name == "URL").then(|| value.into()));
         let d = Declaration::parse("x", "env:URL", &env).unwrap();
         assert_eq!(d.rest.raw(), rest);
-        let notes = d.notes();
+        let notes = d.notes(Grammar::Servers);
         assert!(notes.len() == 1 && notes[0].starts_with(says), "{notes:?}");
     }
+    let env = Env::new(|name| (name == "URL").then(|| "nats://a:1, nats://b:2 ".into()));
+    let list = Declaration::parse("x", "env:URL", &env).unwrap();
+    assert!(list.notes(Grammar::ServersWithLogins).is_empty());
 }
 
 #[test]
@@ -270,7 +273,7 @@ fn a_value_in_quotes_gets_a_note() {
     for (value, want) in [("\"s3cret\"", 1), ("'s3cret'", 1), ("\"s3cret", 0), ("\"", 0)] {
         let env = Env::new(|name| (name == "PASSWORD").then(|| value.into()));
         let d = Declaration::parse("x", "postgres://u:${PASSWORD}@a", &env).unwrap();
-        let notes = d.notes();
+        let notes = d.notes(Grammar::Servers);
         assert_eq!(notes.len(), want, "{notes:?}");
         assert!(
             notes.iter().all(|note| note.starts_with("the variable PASSWORD holds a value in"))

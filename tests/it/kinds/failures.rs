@@ -224,7 +224,11 @@ fn every_failure_of_nats_has_its_class_and_its_words() {
             "ca: /none: no such file or directory".to_owned(),
         ),
         (format!("{}#jetstream", open.url()), "absent", "JetStream is not enabled".to_owned()),
-        (format!("ws://{}", open.address()), "config", "unknown scheme ws:".to_owned()),
+        (
+            format!("ws://{}", open.address()),
+            "config",
+            "ws: is not checked by its own protocol".to_owned(),
+        ),
         ("nats://a:x".to_owned(), "config", "the port must be a number".to_owned()),
     ] {
         fails(&url, class, &says);
